@@ -1,0 +1,1 @@
+"""Kubernetes network QoS, made true on the wire of an OVN network."""

@@ -1,0 +1,91 @@
+"""One taxonomy of errors: what went wrong, in words for the person who reads it.
+
+Every error a caller can meet is an `OvnQosError`; its message is one or more complete lines without a traceback's help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class OvnQosError(Exception):
+    """Base of all errors raised by this library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One wrong field of one object.
+
+    `path` is dotted, with list indexes: `spec.egress[0].dscp`. `message` says what is wrong and what would be right.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class InvalidObject(OvnQosError):
+    """An object breaks its schema or its rules. All its faults are told at once.
+
+    Attributes:
+        subject: what object, in words, e.g. `NetworkQoS default/qos-external (nqos.yaml)`.
+        faults: every wrong field.
+    """
+
+    def __init__(self, subject: str, faults: Iterable[Fault]) -> None:
+        self.subject = subject
+        self.faults = tuple(faults)
+        super().__init__(subject, self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.subject}: {fault}" for fault in self.faults)
+
+
+class InvalidPolicy(InvalidObject):
+    """A NetworkQoS object, or another carrier of QoS, is not valid."""
+
+
+class Unsupported(InvalidPolicy):
+    """The object is valid, but it asks for something that OVN, or this version, cannot express."""
+
+
+class UnreadableInput(OvnQosError):
+    """A file, folder or stream cannot be read as Kubernetes documents."""
+
+
+class InvalidRow(OvnQosError, ValueError):
+    """A row, match, set or group given by a caller of the lower level cannot stand in a Northbound."""
+
+
+class UnsafePlan(OvnQosError):
+    """A plan removes more than its limit allows; nothing was written."""
+
+
+class StalePlan(OvnQosError):
+    """The database changed between snapshot and apply; nothing was written. Take a new snapshot and plan again."""
+
+
+class NorthboundUnavailable(OvnQosError):
+    """No Northbound server answers, or none of those that answer leads the cluster."""
+
+
+class OutcomeUnknown(OvnQosError):
+    """A commit got no answer in time: it may have happened. Take a new snapshot and plan again."""
+
+
+class LockLost(OvnQosError):
+    """Another writer of the same owner holds the OVSDB lock; nothing was written."""
+
+
+class SchemaMismatch(OvnQosError):
+    """The database is not an OVN Northbound, or it lacks a table or column that is needed."""
+
+
+class TransactionRefused(OvnQosError):
+    """The database refused a transaction for a reason of its own (a constraint, a value); nothing was written."""
