@@ -1,0 +1,1 @@
+"""From the model to OVN's own terms: pure functions."""

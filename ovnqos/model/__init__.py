@@ -1,0 +1,1 @@
+"""Typed value objects: what people wrote, checked."""

@@ -1,0 +1,1 @@
+"""The OVN Northbound database: the only place that reads or writes it."""

@@ -1,0 +1,1 @@
+"""From desired and actual rows to the changes between them: pure functions."""

@@ -1,0 +1,1 @@
+"""From Kubernetes documents to the model."""

@@ -1,0 +1,91 @@
+"""Networks of pods: what selects them and what declares them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ovnqos.model.labels import EVERYTHING, LabelSelector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netaddr import IPNetwork
+
+DEFAULT_NETWORK = "default"
+"""Name of the cluster's default network, and its key in the annotation `k8s.ovn.org/pod-networks`."""
+
+
+class NetworkSelectionType(StrEnum):
+    """The five ways in which a NetworkQoS names networks (CRD field `networkSelectionType`)."""
+
+    DEFAULT_NETWORK = "DefaultNetwork"
+    NETWORK_ATTACHMENT_DEFINITIONS = "NetworkAttachmentDefinitions"
+    SECONDARY_USER_DEFINED_NETWORKS = "SecondaryUserDefinedNetworks"
+    PRIMARY_USER_DEFINED_NETWORKS = "PrimaryUserDefinedNetworks"
+    CLUSTER_USER_DEFINED_NETWORKS = "ClusterUserDefinedNetworks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSelector:
+    """One entry of `networkSelectors`. The two selectors are None where the type has none."""
+
+    type: NetworkSelectionType
+    namespace_selector: LabelSelector | None = None
+    network_selector: LabelSelector | None = None
+
+
+class NetworkTopology(StrEnum):
+    """How an OVN network is laid out over the nodes (NAD config field `topology`)."""
+
+    LAYER3 = "layer3"
+    LAYER2 = "layer2"
+    LOCALNET = "localnet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerReference:
+    """The object that made another one, e.g. the UserDefinedNetwork behind a generated NAD."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OvnNetworkConfig:
+    """The CNI configuration of a NAD whose type is `ovn-k8s-cni-overlay`.
+
+    `subnets` holds the CIDRs without ovn-kubernetes' host-prefix suffix (`10.245.0.0/16/24` is 10.245.0.0/16). It is
+    empty for a network without IPAM. `role` is `primary` or `secondary`.
+    """
+
+    network: str
+    topology: NetworkTopology
+    subnets: tuple[IPNetwork, ...] = ()
+    role: str = "secondary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkAttachmentDefinition:
+    """A NAD. `ovn` is None when another CNI plugin wires it (`plugin` says which)."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    plugin: str
+    ovn: OvnNetworkConfig | None
+    owners: tuple[OwnerReference, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<name>`: the NAD's key in a pod's annotation `k8s.ovn.org/pod-networks`."""
+        return f"{self.namespace}/{self.name}"
+
+
+DEFAULT_NETWORK_SELECTOR = NetworkSelector(type=NetworkSelectionType.DEFAULT_NETWORK)
+ANY_NAD_SELECTOR = NetworkSelector(
+    type=NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS,
+    namespace_selector=EVERYTHING,
+    network_selector=EVERYTHING,
+)
