@@ -36,11 +36,19 @@ class InvalidObject(OvnQosError):
     Attributes:
         subject: what object, in words, e.g. `NetworkQoS default/qos-external (nqos.yaml)`.
         faults: every wrong field.
+        kind: its Kubernetes kind; like the next two, empty where it is not known or does not apply.
+        namespace: its namespace.
+        name: its name, if that is a valid one.
     """
 
-    def __init__(self, subject: str, faults: Iterable[Fault]) -> None:
+    def __init__(
+        self, subject: str, faults: Iterable[Fault], *, kind: str = "", namespace: str = "", name: str = ""
+    ) -> None:
         self.subject = subject
         self.faults = tuple(faults)
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
         super().__init__(subject, self.faults)
 
     def __str__(self) -> str:
@@ -63,12 +71,20 @@ class InvalidRow(OvnQosError, ValueError):
     """A row, match, set or group given by a caller of the lower level cannot stand in a Northbound."""
 
 
+class NameTaken(OvnQosError):
+    """An address set or port group that is wanted has the name of another owner's."""
+
+
 class UnsafePlan(OvnQosError):
     """A plan removes more than its limit allows; nothing was written."""
 
 
 class StalePlan(OvnQosError):
     """The database changed between snapshot and apply; nothing was written. Take a new snapshot and plan again."""
+
+
+class InvalidRemote(OvnQosError, ValueError):
+    """A remote's name cannot be read, or the TLS files for it cannot be used."""
 
 
 class NorthboundUnavailable(OvnQosError):

@@ -1,0 +1,96 @@
+"""Compile all policies against an inventory: the desired state of a Northbound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ovnqos.compile import native, reference
+from ovnqos.compile.compiled import CompileContext
+from ovnqos.compile.peers import PeerAddresses
+from ovnqos.compile.rows import DesiredState
+from ovnqos.errors import Unsupported
+from ovnqos.model.owner import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.rows import AddressSet, PortGroup, QosRow
+    from ovnqos.model.policy import NetworkQoS
+
+
+class Profile(StrEnum):
+    """Whose rows to compile."""
+
+    NATIVE = "native"
+    OVN_KUBERNETES = "ovn-kubernetes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A remark on an object that compiled: `subject` names it."""
+
+    subject: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compilation:
+    """The outcome of compiling: what is wanted, and what could not be, object by object.
+
+    Attributes:
+        desired: the rows of all policies that compiled. Objects of `unsupported` are retained in it.
+        unsupported: policies that ask for something that cannot be compiled.
+        notes: remarks, sorted by object.
+    """
+
+    desired: DesiredState
+    unsupported: tuple[Unsupported, ...]
+    notes: tuple[Note, ...]
+
+
+def compile_rows(
+    policies: Iterable[NetworkQoS],
+    inventory: Inventory,
+    *,
+    owner: Owner | None = None,
+    profile: Profile = Profile.NATIVE,
+    retained: Iterable[str] = (),
+) -> Compilation:
+    """Compile policies to rows.
+
+    Args:
+        policies: valid policies; their names are unique.
+        inventory: the cluster's pods, namespaces and networks.
+        owner: who the rows will belong to; part of the names of sets and groups. None: the default owner.
+        profile: whose rows to compile.
+        retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows shall stay as they are.
+    """
+    context = CompileContext(inventory=inventory, addresses=PeerAddresses(inventory), owner=owner or Owner())
+    compile_policy = native.compile_policy if profile is Profile.NATIVE else reference.compile_policy
+    rows: dict[str, QosRow] = {}
+    port_groups: dict[str, PortGroup] = {}
+    address_sets: dict[str, AddressSet] = {}
+    unsupported: list[Unsupported] = []
+    kept = set(retained)
+    notes = [
+        Note(subject=problem.subject, message=str(fault)) for problem in inventory.problems for fault in problem.faults
+    ]
+    for policy in sorted(policies, key=lambda policy: policy.key):
+        try:
+            compiled = compile_policy(policy, context)
+        except Unsupported as error:
+            unsupported.append(error)
+            kept.add(f"NetworkQoS/{policy.key}")
+            continue
+        rows.update(compiled.rows)
+        port_groups.update(compiled.port_groups)
+        address_sets.update(compiled.address_sets)
+        notes.extend(Note(subject=f"NetworkQoS {policy.key}", message=message) for message in compiled.notes)
+    desired = DesiredState(rows=rows, port_groups=port_groups, address_sets=address_sets, retained=frozenset(kept))
+    return Compilation(desired=desired, unsupported=tuple(unsupported), notes=tuple(notes))

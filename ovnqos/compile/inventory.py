@@ -1,0 +1,210 @@
+"""The cluster as QoS sees it: pods, namespaces and networks, indexed by label.
+
+A pure data structure: `update` and `remove` keep it, queries read it. A query costs what it finds, not what exists.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ovnqos.compile.topology import Network, PodInterface, Topology
+from ovnqos.errors import InvalidObject
+from ovnqos.model.labels import Operator
+from ovnqos.model.networks import DEFAULT_NETWORK, NetworkAttachmentDefinition, NetworkTopology
+from ovnqos.model.workloads import Namespace, Node, Pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Set
+
+    from ovnqos.model.labels import LabelSelector
+
+NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
+"""The label that the API server puts on each namespace."""
+
+_Label = tuple[str, str | None]  # key and value; None stands for any value
+_WANTING = {Operator.IN, Operator.EXISTS}
+_NONE: frozenset[str] = frozenset()
+_NOWHERE: dict[str, set[str]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodRecord:
+    """A pod that can send and receive on its own interfaces."""
+
+    pod: Pod
+    interfaces: tuple[PodInterface, ...]
+
+
+class Inventory:
+    """What is in the cluster now. Not thread-safe: one thread writes and reads.
+
+    Attributes:
+        topology: how ports, switches and addresses are found.
+    """
+
+    def __init__(self, topology: Topology, objects: Iterable[object] = ()) -> None:
+        """Start with these objects; others than pods, namespaces, nodes and NADs are passed over."""
+        self.topology = topology
+        self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
+        self._labelled: dict[_Label, dict[str, set[str]]] = defaultdict(dict)  # label -> namespace -> pod names
+        self._namespaces: dict[str, Namespace] = {}
+        self._attachments: dict[str, NetworkAttachmentDefinition] = {}
+        self._versions: dict[str, dict[int, int]] = defaultdict(lambda: {4: 0, 6: 0})  # attachment -> addresses
+        self._problems: dict[str, InvalidObject] = {}
+        self._networks: dict[str, Network | None] = {}  # answers of network_of, until something behind them changes
+        self._selected_namespaces: dict[LabelSelector, frozenset[str]] = {}  # likewise of _namespaces_with_pods
+        for one in objects:
+            self.update(one)
+
+    def update(self, one: object) -> None:
+        """Take in a new or changed object."""
+        if isinstance(one, Pod):
+            self._update_pod(one)
+        elif isinstance(one, Namespace):
+            self._namespaces[one.name] = one
+            self._selected_namespaces.clear()
+        elif isinstance(one, NetworkAttachmentDefinition):
+            self._attachments[one.key] = one
+            self._networks.pop(one.key, None)
+        elif not isinstance(one, Node):
+            raise TypeError(f"an inventory does not hold {type(one).__name__} objects")
+
+    def remove(self, one: object) -> None:
+        """Forget an object; only its names are looked at. Unknown ones are passed over."""
+        if isinstance(one, Pod):
+            self._remove_pod(one.namespace, one.name)
+        elif isinstance(one, Namespace):
+            self._namespaces.pop(one.name, None)
+            self._selected_namespaces.clear()
+        elif isinstance(one, NetworkAttachmentDefinition):
+            self._attachments.pop(one.key, None)
+            self._networks.pop(one.key, None)
+
+    def _update_pod(self, pod: Pod) -> None:
+        self._remove_pod(pod.namespace, pod.name)
+        if not pod.has_own_addresses:
+            return
+        try:
+            interfaces = self.topology.interfaces(pod)
+        except InvalidObject as problem:
+            self._problems[pod.key] = problem
+            return
+        if not interfaces:
+            return
+        if pod.namespace not in self._pods:
+            self._selected_namespaces.clear()
+        self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
+        for label in _labels(pod):
+            self._labelled[label].setdefault(pod.namespace, set()).add(pod.name)
+        self._count_addresses(interfaces, 1)
+
+    def _remove_pod(self, namespace: str, name: str) -> None:
+        self._problems.pop(f"{namespace}/{name}", None)
+        pods = self._pods.get(namespace)
+        record = pods.pop(name, None) if pods else None
+        if pods is None or record is None:
+            return
+        if not pods:
+            del self._pods[namespace]
+            self._selected_namespaces.clear()
+        for label in _labels(record.pod):
+            names = self._labelled[label][namespace]
+            names.discard(name)
+            if not names:
+                del self._labelled[label][namespace]
+                if not self._labelled[label]:
+                    del self._labelled[label]
+        self._count_addresses(record.interfaces, -1)
+
+    def _count_addresses(self, interfaces: tuple[PodInterface, ...], step: int) -> None:
+        for interface in interfaces:
+            counts = self._versions[interface.attachment]
+            for address in interface.addresses:
+                version = 6 if ":" in address else 4
+                counts[version] += step
+                if counts[version] in {0, step}:  # the first has come, or the last has gone
+                    self._networks.pop(interface.attachment, None)
+
+    @property
+    def problems(self) -> tuple[InvalidObject, ...]:
+        """Pods whose interfaces could not be read; they count as having none."""
+        return tuple(self._problems[key] for key in sorted(self._problems))
+
+    def pods(self, selector: LabelSelector, namespace: str) -> Iterator[PodRecord]:
+        """The pods of one namespace that match, in no order."""
+        return self._matching(selector, (namespace,))
+
+    def pods_of_namespaces(self, selector: LabelSelector, namespaces: LabelSelector) -> Iterator[PodRecord]:
+        """The pods that match in all namespaces that match, in no order."""
+        return self._matching(selector, self._namespaces_with_pods(namespaces))
+
+    def _matching(self, selector: LabelSelector, namespaces: Iterable[str]) -> Iterator[PodRecord]:
+        for namespace in namespaces:
+            pods = self._pods.get(namespace)
+            if pods:
+                yield from (pods[name] for name in self._names(selector, namespace, pods.keys()))
+
+    def _names(self, selector: LabelSelector, namespace: str, every: Set[str]) -> Set[str]:
+        """Names of the matching pods of a namespace, by set operations on the label index alone."""
+        names = every
+        for requirement in selector.requirements:
+            values: Iterable[str | None] = requirement.values or (None,)
+            bearers = [self._labelled.get((requirement.key, value), _NOWHERE).get(namespace, _NONE) for value in values]
+            holders = bearers[0] if len(bearers) == 1 else frozenset().union(*bearers)
+            wanted = requirement.operator in _WANTING
+            if wanted:
+                names = holders if names is every else names & holders
+            else:
+                names = names - holders
+            if not names:
+                break
+        return names
+
+    def _namespaces_with_pods(self, selector: LabelSelector) -> frozenset[str]:
+        found = self._selected_namespaces.get(selector)
+        if found is None:
+            found = frozenset(name for name in self._pods if selector.matches(self.namespace_labels(name)))
+            self._selected_namespaces[selector] = found
+        return found
+
+    def namespace_labels(self, name: str) -> Mapping[str, str]:
+        """A namespace's labels. One that was never seen has the label that every namespace has: its name."""
+        known = self._namespaces.get(name)
+        return known.labels if known else {NAMESPACE_NAME_LABEL: name}
+
+    def attachment(self, key: str) -> NetworkAttachmentDefinition | None:
+        """The NAD with this key (`<namespace>/<name>`), if it is known."""
+        return self._attachments.get(key)
+
+    def network_of(self, attachment: str) -> Network | None:
+        """The network behind an interface's attachment key; None while its NAD is unknown or not OVN's."""
+        if attachment not in self._networks:
+            self._networks[attachment] = self._find_network(attachment)
+        return self._networks[attachment]
+
+    def _find_network(self, attachment: str) -> Network | None:
+        if attachment == DEFAULT_NETWORK:
+            return Network(
+                name=DEFAULT_NETWORK, topology=NetworkTopology.LAYER3, versions=self._seen_versions(attachment)
+            )
+        known = self._attachments.get(attachment)
+        if known is None or known.ovn is None:
+            return None
+        declared = frozenset(subnet.version for subnet in known.ovn.subnets)
+        return Network(
+            name=known.ovn.network,
+            topology=known.ovn.topology,
+            versions=declared or self._seen_versions(attachment),
+        )
+
+    def _seen_versions(self, attachment: str) -> frozenset[int]:
+        counts = self._versions.get(attachment, {})
+        return frozenset(version for version, count in counts.items() if count)
+
+
+def _labels(pod: Pod) -> Iterator[_Label]:
+    for key, value in pod.labels.items():
+        yield key, value
+        yield key, None

@@ -1,0 +1,130 @@
+"""Compile a NetworkQoS into this project's own rows: source port groups, shared sets of destination addresses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ovnqos.compile.classifiers import compile_classifier
+from ovnqos.compile.compiled import CompiledPolicy
+from ovnqos.compile.match import FALSE, And, inport
+from ovnqos.compile.peers import PeerKey
+from ovnqos.compile.priorities import network_qos_priority
+from ovnqos.compile.rows import AddressSet, PortGroup, QosRow, name_hash
+from ovnqos.compile.sources_of_policy import NetworkSources, check_selectors, find_sources
+from ovnqos.errors import Fault, Unsupported
+from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
+from ovnqos.model.policy import BandwidthScope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ovnqos.compile.address_blocks import AddressBlock
+    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.match import Match
+    from ovnqos.compile.topology import Network
+    from ovnqos.model.owner import Owner
+    from ovnqos.model.policy import NetworkQoS, PodPeer
+
+_BOTH = frozenset({4, 6})
+
+
+def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
+    """Compile one valid policy: a row a rule and network, bound to the switches with source pods of this zone.
+
+    Raises:
+        Unsupported: the policy asks for something that cannot be compiled; nothing of it is.
+    """
+    subject = f"NetworkQoS {policy.key}"
+    check_selectors(policy, subject)
+    if policy.bandwidth_scope is not BandwidthScope.POLICY:
+        path = "metadata.annotations[ovnqos.io/bandwidth-scope]"
+        raise Unsupported(subject, [Fault(path=path, message=f"{policy.bandwidth_scope} is not supported yet")])
+    sources = find_sources(policy, policy.network_selectors, context.inventory)
+    compiled = CompiledPolicy(policy=policy, notes=list(sources.notes))
+    for one in sources.networks:
+        _compile_network(policy, one, context, compiled)
+    return compiled
+
+
+def _compile_network(
+    policy: NetworkQoS, sources: NetworkSources, context: CompileContext, into: CompiledPolicy
+) -> None:
+    group = _source_group(policy, sources, context.owner)
+    for index, rule in enumerate(policy.rules):
+        sets = _RuleSets(policy, index, sources.network, context)
+        compiled = compile_classifier(rule.classifier, peer_set=sets.peer_set, block_set=sets.block_set)
+        if compiled == FALSE:
+            into.notes.append(f"spec.egress[{index}]: no packet can match its classifier, so it has no row")
+        elif rule.dscp is not None or rule.bandwidth is not None:
+            into.address_sets.update(sets.made)
+            into.port_groups[group.name] = group
+            row = _row(policy, index, sources, context, And.of(inport.in_group(group.name), compiled))
+            into.rows[row.identity] = row
+
+
+def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: CompileContext, match: Match) -> QosRow:
+    rule = policy.rules[index]
+    network = sources.network
+    return QosRow(
+        switches=frozenset(sources.switches),
+        direction=context.inventory.topology.direction(network),
+        priority=network_qos_priority(policy.priority, index),
+        match=match,
+        dscp=rule.dscp,
+        rate_kbps=rule.bandwidth.rate_kbps if rule.bandwidth else None,
+        burst_kbit=rule.bandwidth.burst_kbit if rule.bandwidth else None,
+        identity=f"NetworkQoS/{policy.key}/{index}/{network.name}",
+        external_ids={OBJECT_KEY: f"NetworkQoS/{policy.key}", RULE_KEY: str(index), NETWORK_KEY: network.name},
+    )
+
+
+def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> PortGroup:
+    """The group of the source ports, shared by all policies that take the same ones by the same words."""
+    identity = f"sources: pods {policy.pod_selector} in {policy.namespace} on {sources.network.name}"
+    if policy.network_selectors is not None:
+        identity += f" by {', '.join(sorted(sources.attachments))}"
+    return PortGroup(
+        name=f"ovnqos_src_{name_hash(owner.name, identity)}",
+        ports=frozenset(sources.ports),
+        identity=identity,
+        external_ids={NETWORK_KEY: sources.network.name},
+    )
+
+
+class _RuleSets:
+    """Names and makes the address sets that one rule uses on one network."""
+
+    def __init__(self, policy: NetworkQoS, index: int, network: Network, context: CompileContext) -> None:
+        self._policy = policy
+        self._index = index
+        self._network = network
+        self._context = context
+        self.made: dict[str, AddressSet] = {}
+
+    def peer_set(self, peer: PodPeer, version: int) -> str | None:
+        key = PeerKey.of(peer, self._policy.namespace)
+        if key is None or version not in (self._network.versions or _BOTH):
+            return None
+        return self._make(
+            f"destinations: {key} on {self._network.name} IPv{version}",
+            "dst",
+            version,
+            self._context.addresses.of(key, self._network.name, version),
+            {NETWORK_KEY: self._network.name},
+        )
+
+    def block_set(self, side: str, version: int, blocks: Sequence[AddressBlock]) -> str:
+        return self._make(
+            f"{side}: CIDRs of NetworkQoS/{self._policy.key} rule {self._index} IPv{version}",
+            side,
+            version,
+            frozenset(map(str, blocks)),
+            {OBJECT_KEY: f"NetworkQoS/{self._policy.key}", RULE_KEY: str(self._index)},
+        )
+
+    def _make(
+        self, identity: str, side: str, version: int, addresses: frozenset[str], external_ids: Mapping[str, str]
+    ) -> str:
+        name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
+        self.made[name] = AddressSet(name=name, addresses=addresses, identity=identity, external_ids=external_ids)
+        return name

@@ -1,0 +1,13 @@
+"""OVN priorities of rules: a band for each object priority, so that two objects of different priority never mix."""
+
+from __future__ import annotations
+
+from ovnqos.model.policy import RULES_MAXIMUM
+
+NETWORK_QOS_BASE = 10_000
+"""Lowest OVN priority of a NetworkQoS rule, as in ovn-kubernetes: above its EgressQoS rows (at most 1000)."""
+
+
+def network_qos_priority(priority: int, rule_index: int) -> int:
+    """OVN priority of rule `rule_index` (0 to 19) of an object of `priority` (0 to 100); a later rule wins."""
+    return NETWORK_QOS_BASE + RULES_MAXIMUM * priority + rule_index

@@ -1,0 +1,189 @@
+"""Desired state in OVN's own terms: QoS rows, port groups and address sets of the Northbound.
+
+Source of the limits: ovn-nb(5), tables QoS, Port_Group and Address_Set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from typing import TYPE_CHECKING, TypeVar
+
+from netaddr import AddrFormatError, IPNetwork
+
+from ovnqos.compile.address_blocks import AddressBlock, union
+from ovnqos.compile.match.syntax import check_name
+from ovnqos.errors import InvalidRow
+from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ovnqos.compile.match.syntax import Match
+
+PRIORITY_MAXIMUM = 32_767
+_T = TypeVar("_T")
+
+
+class Direction(StrEnum):
+    """When a row sees a packet: as it enters the switch from a port, or as it leaves to a port."""
+
+    FROM_LPORT = "from-lport"
+    TO_LPORT = "to-lport"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QosRow:
+    """One row of the table QoS, bound to the logical switches that reference it.
+
+    Attributes:
+        switches: names of the logical switches; at least one.
+        direction: where in the pipeline it matches.
+        priority: 1 to 32767, higher wins. 0 is refused: it loses to the pipeline's default flow.
+        match: which packets.
+        dscp: mark to set, 0 to 63; None leaves the mark alone.
+        rate_kbps: limit in kbps (1000 bit/s); None for no limit. One meter per chassis and row.
+        burst_kbit: bucket size in kbit (1000 bit); None for OVN's default, one second of rate.
+        identity: tells the row apart among its owner's rows, so that a later change edits it in place. Empty: derived
+            from direction, priority and match, so that changing one of these replaces the row.
+        external_ids: further keys to keep with the row.
+
+    Raises InvalidRow when a value is out of range.
+    """
+
+    switches: frozenset[str]
+    direction: Direction
+    priority: int
+    match: Match
+    dscp: int | None = None
+    rate_kbps: int | None = None
+    burst_kbit: int | None = None
+    identity: str = ""
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "switches", frozenset(self.switches))
+        if not self.switches:
+            raise InvalidRow("switches: name at least one logical switch; OVN drops a row that none references")
+        _check_range("priority", self.priority, 1, PRIORITY_MAXIMUM)
+        _check_range("dscp", self.dscp, 0, DSCP_MAXIMUM)
+        _check_range("rate_kbps", self.rate_kbps, 1, BANDWIDTH_MAXIMUM)
+        _check_range("burst_kbit", self.burst_kbit, 1, BANDWIDTH_MAXIMUM)
+        if self.burst_kbit is not None and self.rate_kbps is None:
+            raise InvalidRow("burst_kbit: needs rate_kbps; OVN ignores a burst without a rate")
+        if self.dscp is None and self.rate_kbps is None:
+            raise InvalidRow("dscp, rate_kbps: give at least one; a row without either differs by OVN version")
+        if not self.identity:
+            digest = name_hash(self.direction, str(self.priority), str(self.match))
+            object.__setattr__(self, "identity", f"row/{digest}")
+
+    @property
+    def action(self) -> dict[str, int]:
+        """Column `action`."""
+        return {} if self.dscp is None else {"dscp": self.dscp}
+
+    @property
+    def bandwidth(self) -> dict[str, int]:
+        """Column `bandwidth`: rate in kbps, burst in kbit."""
+        given = {"rate": self.rate_kbps, "burst": self.burst_kbit}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortGroup:
+    """Logical switch ports by name, used in a match as `@name`. Raises InvalidRow for a name that OVN cannot read."""
+
+    name: str
+    ports: frozenset[str]
+    identity: str = ""
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_set(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressSet:
+    """IP addresses and CIDRs of one version, used in a match as `$name`.
+
+    Never mix versions: an IPv6 address in a set that `ip4` uses leaves stale flows behind (measured on OVN 23.03).
+    Raises InvalidRow for mixed versions, or a name that OVN cannot read. `of` checks and merges addresses as well.
+    """
+
+    name: str
+    addresses: frozenset[str]
+    identity: str = ""
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, networks: Iterable[str | IPNetwork]) -> AddressSet:
+        """A set of these addresses and CIDRs, as few as cover the same. Raises InvalidRow for text that is neither."""
+        try:
+            blocks = union(AddressBlock.of(IPNetwork(network)) for network in networks)
+        except (AddrFormatError, ValueError) as error:
+            raise InvalidRow(f"address set {name}: {error}") from None
+        return cls(name=name, addresses=frozenset(map(str, blocks)))
+
+    def __post_init__(self) -> None:
+        _check_set(self)
+        if len({":" in address for address in self.addresses}) > 1:
+            raise InvalidRow(f"address set {self.name}: IPv4 and IPv6 addresses must not share a set")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredState:
+    """All that one owner wants in a Northbound. Build it with `of`.
+
+    Attributes:
+        rows: by identity.
+        port_groups: by name.
+        address_sets: by name.
+        retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows stay as they are, with the sets they use.
+    """
+
+    rows: Mapping[str, QosRow]
+    port_groups: Mapping[str, PortGroup]
+    address_sets: Mapping[str, AddressSet]
+    retained: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        rows: Iterable[QosRow] = (),
+        port_groups: Iterable[PortGroup] = (),
+        address_sets: Iterable[AddressSet] = (),
+        retained: Iterable[str] = (),
+    ) -> DesiredState:
+        """Collect rows, groups and sets. Raises InvalidRow when two of a kind share an identity or name."""
+        return cls(
+            rows=_by_name("QoS row", ((row.identity, row) for row in rows)),
+            port_groups=_by_name("port group", ((group.name, group) for group in port_groups)),
+            address_sets=_by_name("address set", ((one.name, one) for one in address_sets)),
+            retained=frozenset(retained),
+        )
+
+
+def name_hash(*parts: str) -> str:
+    """16 hexadecimal digits that stand for these texts: stable over runs, machines and versions."""
+    return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _by_name(kind: str, items: Iterable[tuple[str, _T]]) -> dict[str, _T]:
+    found: dict[str, _T] = {}
+    for name, item in items:
+        if found.setdefault(name, item) != item:
+            raise InvalidRow(f"{kind} {name!r} is given twice, with different content")
+    return found
+
+
+def _check_range(name: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not low <= value <= high:
+        raise InvalidRow(f"{name}: {value} is out of range; use {low} to {high}")
+
+
+def _check_set(one: PortGroup | AddressSet) -> None:
+    check_name(one.name)
+    if not one.identity:
+        object.__setattr__(one, "identity", f"set/{one.name}")

@@ -1,0 +1,90 @@
+"""Who a row belongs to: the one predicate that decides "ours"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ovnqos.errors import InvalidRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_OWNER = "ovnqos"
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
+
+
+class OwnershipScheme(StrEnum):
+    """Whose keys in `external_ids` say what a row is."""
+
+    NATIVE = "native"
+    OVN_KUBERNETES = "ovn-kubernetes"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One writer of rows. Two instances on one Northbound need two names.
+
+    Raises InvalidRow for a name that is not 1 to 63 letters, digits, `.`, `_` or `-`.
+    """
+
+    name: str = DEFAULT_OWNER
+    scheme: OwnershipScheme = OwnershipScheme.NATIVE
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise InvalidRow(f"owner {self.name!r}: use 1 to 63 letters, digits, '.', '_' or '-'")
+
+    @classmethod
+    def ovn_kubernetes(cls) -> Owner:
+        """The NetworkQoS controllers of ovn-kubernetes: all rows with their owner type, of any network."""
+        return cls("ovn-kubernetes", OwnershipScheme.OVN_KUBERNETES)
+
+    def owns(self, external_ids: Mapping[str, str]) -> bool:
+        """Whether a row, set or group with these external_ids is this owner's to change and delete."""
+        if self.scheme is OwnershipScheme.NATIVE:
+            return external_ids.get(OWNER_KEY) == self.name
+        return external_ids.get(REFERENCE_TYPE_KEY) == REFERENCE_TYPE
+
+    @staticmethod
+    def is_unclaimed(external_ids: Mapping[str, str]) -> bool:
+        """Whether no known controller says that this is its own."""
+        return OWNER_KEY not in external_ids and REFERENCE_TYPE_KEY not in external_ids
+
+    def identity(self, external_ids: Mapping[str, str]) -> str:
+        """What a row of this owner is: equal in the wanted and the found row. Empty when it was taken off by hand."""
+        return external_ids.get(ID_KEY if self.scheme is OwnershipScheme.NATIVE else REFERENCE_ID_KEY, "")
+
+    def stamp(self, identity: str, external_ids: Mapping[str, str]) -> dict[str, str]:
+        """The external_ids to write: those given, with owner and identity."""
+        if self.scheme is OwnershipScheme.NATIVE:
+            return {**external_ids, OWNER_KEY: self.name, ID_KEY: identity}
+        return dict(external_ids)
+
+    def object_of(self, external_ids: Mapping[str, str]) -> str:
+        """The Kubernetes object a row was made for, as `NetworkQoS/<namespace>/<name>`; empty when there is none."""
+        if self.scheme is OwnershipScheme.NATIVE:
+            return external_ids.get(OBJECT_KEY, "")
+        name = external_ids.get(REFERENCE_NAME_KEY, "")
+        return f"NetworkQoS/{name.replace(':', '/', 1)}" if name else ""
+
+    @property
+    def lock(self) -> str:
+        """Name of the OVSDB lock that fences this owner's writers."""
+        return f"ovnqos/{self.name}"
+
+
+OWNER_KEY = "ovnqos.io/owner"
+ID_KEY = "ovnqos.io/id"
+OBJECT_KEY = "ovnqos.io/object"
+RULE_KEY = "ovnqos.io/rule"
+NETWORK_KEY = "ovnqos.io/network"
+
+REFERENCE_TYPE = "NetworkQoS"
+REFERENCE_ID_KEY = "k8s.ovn.org/id"
+REFERENCE_NAME_KEY = "k8s.ovn.org/name"
+REFERENCE_TYPE_KEY = "k8s.ovn.org/owner-type"
+REFERENCE_CONTROLLER_KEY = "k8s.ovn.org/owner-controller"
+REFERENCE_NETWORK_KEY = "k8s.ovn.org/network"

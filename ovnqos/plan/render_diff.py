@@ -1,0 +1,112 @@
+"""A plan as a unified diff that can be held against `ovn-nbctl qos-list`, switch by switch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.qos_list import SortKey, line, sort_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ovnqos.plan.content import RowContent
+    from ovnqos.plan.plan import Plan
+
+CONTEXT = 3
+_MEMBERS_SHOWN = 20
+
+
+class _Line(NamedTuple):
+    key: SortKey
+    sign: str  # "-" sorts before "+" through _ORDER
+    text: str
+
+
+_ORDER = {" ": 0, "-": 1, "+": 2}
+
+
+def render(plan: Plan) -> str:
+    """The diff; empty for an empty plan."""
+    parts = [*_switches(plan), *_sets(plan)]
+    return "\n".join(parts) + "\n" if parts else ""
+
+
+def _switches(plan: Plan) -> Iterator[str]:
+    changed: dict[str, list[_Line]] = defaultdict(list)
+    removed: set[tuple[str, str]] = set()  # switch and uuid of rows that are shown with a minus
+    for change in plan.changes:
+        for sign, content, switches, uuid in _row_lines(change):
+            for switch in switches:
+                changed[switch].append(_Line(sort_key(content), sign, line(content)))
+                if sign == "-":
+                    removed.add((switch, uuid))
+    unchanged: dict[str, list[_Line]] = defaultdict(list)
+    for stored in (*plan.snapshot.rows, *plan.snapshot.foreign_rows):
+        for switch in stored.switches & changed.keys():
+            if (switch, stored.uuid) not in removed:
+                unchanged[switch].append(_Line(sort_key(stored.content), " ", line(stored.content)))
+    for switch in sorted(changed):
+        lines = sorted(changed[switch] + unchanged[switch], key=lambda one: (one.key, _ORDER[one.sign], one.text))
+        yield f"--- switch {switch} (is)"
+        yield f"+++ switch {switch} (will be)"
+        yield from _hunks(lines)
+
+
+def _row_lines(change: Change) -> Iterator[tuple[str, RowContent, Iterable[str], str]]:
+    """What a change takes from and adds to the lists of which switches: sign, row, switches, uuid."""
+    if isinstance(change, RowInsert):
+        yield "+", change.content, change.switches, ""
+    elif isinstance(change, RowDelete):
+        yield "-", change.content, change.switches, change.uuid
+    elif isinstance(change, RowUpdate):
+        after = change.switches - set(change.unbind) | set(change.bind)
+        yield "-", change.before, change.switches if change.columns else change.unbind, change.uuid
+        yield "+", change.after, after if change.columns else change.bind, change.uuid
+
+
+def _hunks(lines: Sequence[_Line]) -> Iterator[str]:
+    changed = [index for index, one in enumerate(lines) if one.sign != " "]
+    start = 0
+    while start < len(changed):
+        end = start
+        while end + 1 < len(changed) and changed[end + 1] - changed[end] <= 2 * CONTEXT:
+            end += 1
+        first = max(0, changed[start] - CONTEXT)
+        hunk = lines[first : changed[end] + CONTEXT + 1]
+        before = _position(lines, first, "+"), sum(one.sign != "+" for one in hunk)
+        after = _position(lines, first, "-"), sum(one.sign != "-" for one in hunk)
+        yield f"@@ -{_extent(before)} +{_extent(after)} @@"
+        yield from (one.sign + one.text for one in hunk)
+        start = end + 1
+
+
+def _position(lines: Sequence[_Line], index: int, other: str) -> int:
+    return sum(one.sign != other for one in lines[:index])
+
+
+def _extent(extent: tuple[int, int]) -> str:
+    skipped, length = extent
+    return f"{skipped + 1 if length else skipped},{length}"
+
+
+def _sets(plan: Plan) -> Iterator[str]:
+    for change in plan.changes:
+        if isinstance(change, SetInsert):
+            yield from _set(change.content.kind.words, change.content.name, sorted(change.content.members), (), "new")
+        elif isinstance(change, SetUpdate):
+            note = "external_ids change" if change.relabels else ""
+            yield from _set(change.content.kind.words, change.content.name, change.add, change.remove, note)
+        elif isinstance(change, SetDelete):
+            members = sorted(change.content.members)
+            yield from _set(change.content.kind.words, change.content.name, (), members, "deleted")
+
+
+def _set(title: str, name: str, add: Sequence[str], remove: Sequence[str], note: str) -> Iterator[str]:
+    counts = ", ".join(filter(None, (note, f"+{len(add)}" if add else "", f"-{len(remove)}" if remove else "")))
+    yield f"*** {title} {name} ({counts or 'empty'})"
+    for sign, members in (("-", remove), ("+", add)):
+        yield from (f"{sign}  {member}" for member in members[:_MEMBERS_SHOWN])
+        if len(members) > _MEMBERS_SHOWN:
+            yield f"{sign}  … and {len(members) - _MEMBERS_SHOWN} more"
