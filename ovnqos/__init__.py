@@ -1,1 +1,121 @@
-"""Kubernetes network QoS, made true on the wire of an OVN network."""
+"""Kubernetes network QoS, made true on the wire of an OVN network.
+
+Two levels, both public. Above: NetworkQoS objects are compiled to rows (`parse_policy`, `Inventory`, `compile_rows`).
+Below: rows, address sets and port groups in OVN's own terms (`QosRow`, `AddressSet`, `PortGroup`, `DesiredState`).
+Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs/examples/.
+"""
+
+from ovnqos.compile import match
+from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
+from ovnqos.compile.inventory import Inventory
+from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
+from ovnqos.compile.topology import Network, PodInterface, Topology
+from ovnqos.errors import (
+    Fault,
+    InvalidObject,
+    InvalidPolicy,
+    InvalidRemote,
+    InvalidRow,
+    LockLost,
+    NameTaken,
+    NorthboundUnavailable,
+    OutcomeUnknown,
+    OvnQosError,
+    SchemaMismatch,
+    StalePlan,
+    TransactionRefused,
+    UnreadableInput,
+    UnsafePlan,
+    Unsupported,
+)
+from ovnqos.model.labels import LabelSelector, Operator, Requirement
+from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, NetworkSelector, NetworkTopology
+from ovnqos.model.owner import Owner
+from ovnqos.model.policy import Bandwidth, Classifier, IPBlock, NetworkQoS, PodPeer, PortMatch, Protocol, Rule
+from ovnqos.model.workloads import Namespace, Node, Pod
+from ovnqos.northbound.northbound import Applied, Northbound
+from ovnqos.northbound.tls import TlsFiles
+from ovnqos.plan.plan import Plan, Waiting
+from ovnqos.plan.planner import plan_changes
+from ovnqos.plan.safety import DeleteLimit
+from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
+from ovnqos.sources import (
+    Manifests,
+    load_manifests,
+    parse_namespace,
+    parse_network_attachment_definition,
+    parse_node,
+    parse_object,
+    parse_pod,
+    parse_policy,
+)
+
+__all__ = [
+    "AddressSet",
+    "Applied",
+    "Bandwidth",
+    "Classifier",
+    "Compilation",
+    "DeleteLimit",
+    "DesiredState",
+    "Direction",
+    "Fault",
+    "IPBlock",
+    "InvalidObject",
+    "InvalidPolicy",
+    "InvalidRemote",
+    "InvalidRow",
+    "Inventory",
+    "LabelSelector",
+    "LockLost",
+    "Manifests",
+    "NameTaken",
+    "Namespace",
+    "Network",
+    "NetworkAttachmentDefinition",
+    "NetworkQoS",
+    "NetworkSelectionType",
+    "NetworkSelector",
+    "NetworkTopology",
+    "Node",
+    "Northbound",
+    "NorthboundUnavailable",
+    "Note",
+    "Operator",
+    "OutcomeUnknown",
+    "OvnQosError",
+    "Owner",
+    "Plan",
+    "Pod",
+    "PodInterface",
+    "PodPeer",
+    "PortGroup",
+    "PortMatch",
+    "Profile",
+    "Protocol",
+    "QosRow",
+    "Requirement",
+    "Rule",
+    "SchemaMismatch",
+    "Snapshot",
+    "StalePlan",
+    "StoredRow",
+    "StoredSet",
+    "TlsFiles",
+    "Topology",
+    "TransactionRefused",
+    "UnreadableInput",
+    "UnsafePlan",
+    "Unsupported",
+    "Waiting",
+    "compile_rows",
+    "load_manifests",
+    "match",
+    "parse_namespace",
+    "parse_network_attachment_definition",
+    "parse_node",
+    "parse_object",
+    "parse_pod",
+    "parse_policy",
+    "plan_changes",
+]

@@ -72,8 +72,8 @@ class Owner:
 
     @property
     def lock(self) -> str:
-        """Name of the OVSDB lock that fences this owner's writers."""
-        return f"ovnqos/{self.name}"
+        """Name of the OVSDB lock that fences this owner's writers: an `<id>` of RFC 7047, letters, digits and `_`."""
+        return "ovnqos_" + re.sub(r"[^A-Za-z0-9]", lambda found: f"_{ord(found[0]):02x}", self.name)
 
 
 OWNER_KEY = "ovnqos.io/owner"

@@ -63,12 +63,16 @@ class Plan:
 
     def summary(self) -> str:
         """One line: how many rows and sets come, change and go."""
-        rows = (self.count(RowInsert), self.count(RowUpdate), self.count(RowDelete))
-        sets = (self.count(SetInsert), self.count(SetUpdate), self.count(SetDelete))
+        counted = (
+            ("rows", (RowInsert, RowUpdate, RowDelete)),
+            ("sets", (SetInsert, SetUpdate, SetDelete)),
+        )
         words = []
-        for noun, (created, changed, deleted) in (("rows", rows), ("sets", sets)):
-            words.append(f"{noun}: {created} to create, {changed} to change, {deleted} to delete")
-        return "no changes" if self.is_empty else "; ".join(words)
+        for noun, kinds in counted:
+            created, changed, deleted = map(self.count, kinds)
+            if created or changed or deleted:
+                words.append(f"{noun}: {created} created, {changed} changed, {deleted} deleted")
+        return "; ".join(words) or "no changes"
 
     def as_diff(self) -> str:
         """A unified diff, switch by switch, whose lines are those of `ovn-nbctl qos-list`; empty for no changes."""

@@ -87,6 +87,10 @@ def _bind(verb: str, switches: Iterable[str], row: str, snapshot: Snapshot) -> I
 def _members(
     verb: str, content: SetContent, record: str, members: Sequence[str], snapshot: Snapshot
 ) -> Iterator[Sequence[str]]:
+    if content.kind is SetKind.PORT_GROUP and snapshot.by_name:
+        if members:
+            yield ["pg-set-ports", record, *members]  # the one command that knows ports by name
+        return
     for start in range(0, len(members), _MEMBERS_PER_WORD):
         some = members[start : start + _MEMBERS_PER_WORD]
         words = [snapshot.ports[name] for name in some] if content.kind is SetKind.PORT_GROUP else map(_quoted, some)

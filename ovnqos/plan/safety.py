@@ -14,10 +14,14 @@ _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteLimit:
-    """At most `count` rows, or at most a `share` (0.0 to 1.0) of the owner's rows, may go. Exactly one is set."""
+    """At most `count` rows, or at most a `share` (0.0 to 1.0) of the owner's rows, may go. Exactly one is set.
+
+    With a share, `at_least` rows may go in any case.
+    """
 
     count: int | None = None
     share: float | None = None
+    at_least: int = 0
 
     @classmethod
     def parse(cls, text: str) -> DeleteLimit:
@@ -43,7 +47,7 @@ class DeleteLimit:
         """Whether `deleted` of `total` rows may go."""
         if self.count is not None:
             return deleted <= self.count
-        return deleted <= (self.share or 0.0) * total
+        return deleted <= max(self.at_least, (self.share or 0.0) * total)
 
     def __str__(self) -> str:
         return str(self.count) if self.count is not None else f"{(self.share or 0.0) * 100:g} %"

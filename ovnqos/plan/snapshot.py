@@ -10,6 +10,7 @@ from ovnqos.model.owner import Owner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ovnqos.compile.rows import DesiredState
     from ovnqos.plan.content import RowContent, SetContent, SetKind
 
 
@@ -42,6 +43,7 @@ class Snapshot:
         foreign_sets: everybody else's: their names are taken.
         switches: names of all logical switches, with their uuids.
         ports: names of all logical switch ports, with their uuids.
+        by_name: made without a database, so that the uuids of switches and ports are their names.
     """
 
     owner: Owner = field(default_factory=Owner)
@@ -51,3 +53,14 @@ class Snapshot:
     foreign_sets: Mapping[tuple[SetKind, str], StoredSet] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, str] = field(default_factory=dict)
+    by_name: bool = False
+
+    @classmethod
+    def of_names(cls, desired: DesiredState, owner: Owner) -> Snapshot:
+        """A Northbound without rows, that has every switch and port that is wanted, known by name alone."""
+        return cls(
+            owner=owner,
+            switches={name: name for row in desired.rows.values() for name in row.switches},
+            ports={name: name for group in desired.port_groups.values() for name in group.ports},
+            by_name=True,
+        )

@@ -1,0 +1,69 @@
+"""From the command line's files to what is desired, with everything that is wrong said on the way."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ovnqos import Compilation, Inventory, Manifests, Owner, Topology, compile_rows, load_manifests
+from ovnqos.cli import output
+from ovnqos.cli.exit_codes import EXIT_INVALID
+
+if TYPE_CHECKING:
+    from ovnqos.cli.options import CompileOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the files ask for; `faulty` when something of it had to be passed over."""
+
+    manifests: Manifests
+    compilation: Compilation
+    faulty: bool
+
+
+def read_inputs(wanted: CompileOptions) -> Inputs:
+    """Load and compile; prints warnings and errors.
+
+    Raises:
+        SystemExit: with code 1, when an object is invalid and `keep_going` is not set.
+        UnreadableInput: a file cannot be read.
+    """
+    manifests = load_manifests(wanted.files, stdin=sys.stdin)
+    for warning in manifests.warnings:
+        output.warning(warning)
+    inventory = Inventory(
+        Topology.ovn_kubernetes(zone_nodes=wanted.zone_nodes or None),
+        (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods),
+    )
+    retained = [f"{bad.kind}/{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind == "NetworkQoS"]
+    compilation = compile_rows(
+        manifests.policies, inventory, owner=wanted.owner, profile=wanted.profile, retained=retained
+    )
+    for note in compilation.notes:
+        output.warning(note)
+    _warn_of_missing_pods(manifests, compilation, wanted.owner)
+    for error in (*manifests.invalid, *compilation.unsupported):
+        output.error(error)
+    faulty = bool(manifests.invalid or compilation.unsupported)
+    if faulty and not wanted.keep_going:
+        output.info("nothing was done; with --keep-going the valid objects are taken")
+        raise SystemExit(EXIT_INVALID)
+    return Inputs(manifests=manifests, compilation=compilation, faulty=faulty)
+
+
+def _warn_of_missing_pods(manifests: Manifests, compilation: Compilation, owner: Owner) -> None:
+    if not manifests.policies:
+        output.warning("no NetworkQoS object in the input")
+    elif not manifests.pods:
+        output.warning("no pods in the input, so no rows: add them, e.g. from `kubectl get pods -A -o yaml`")
+    else:
+        busy = {owner.object_of(row.external_ids) for row in compilation.desired.rows.values()}
+        idle = [
+            one.key for one in manifests.policies if f"NetworkQoS/{one.key}" not in busy | compilation.desired.retained
+        ]
+        if idle:
+            output.warning(
+                f"no rows for {', '.join(sorted(idle))}: the input has no pod for them on a node of this zone"
+            )

@@ -1,0 +1,69 @@
+"""Entry point: runs a command, turns every error into lines and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ovnqos.cli import output
+from ovnqos.cli.commands.apply import apply
+from ovnqos.cli.commands.completion import completion
+from ovnqos.cli.commands.diff import diff
+from ovnqos.cli.commands.list_rows import list_rows
+from ovnqos.cli.commands.prune import prune
+from ovnqos.cli.commands.render import render
+from ovnqos.cli.exit_codes import EXIT_INVALID, exit_code_of
+from ovnqos.errors import OvnQosError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 done; 1 invalid input, or a refused plan; 2 drift found (diff --exit-code); "
+    "3 the database is out of reach.",
+)
+@click.version_option(package_name="ovnqos")
+@click.pass_context
+def ovnqos(context: click.Context) -> None:
+    """Kubernetes network QoS, made true on the wire of an OVN network."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (render, diff, apply, list_rows, prune, completion):
+    ovnqos.add_command(command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Errors are printed to standard error, a line each."""
+    try:
+        outcome = ovnqos.main(
+            args=None if arguments is None else list(arguments), prog_name="ovnqos", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except OvnQosError as error:
+        output.error(error)
+        return exit_code_of(error)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        output.error(error.format_message())
+        return EXIT_INVALID
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has seen enough; keep Python from complaining about it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return outcome if isinstance(outcome, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,91 @@
+"""What a person sees: results on standard output, everything else on standard error, colour only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.style import Style
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE_S: Final = 1.0
+"""Seconds after which a progress bar shows."""
+_STYLES: Final = {
+    "---": Style(bold=True),
+    "+++": Style(bold=True),
+    "***": Style(bold=True),
+    "@@": Style(color="cyan"),
+    "-": Style(color="red"),
+    "+": Style(color="green"),
+}
+
+
+def result(text: str) -> None:
+    """Print a result as it is."""
+    sys.stdout.write(text)
+
+
+def diff(text: str) -> None:
+    """Print a diff, coloured on a terminal."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(text)
+        return
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for line in text.splitlines():
+        style = next((style for start, style in _STYLES.items() if line.startswith(start)), Style())
+        console.print(Text(line, style=style))
+
+
+def error(message: object) -> None:
+    """Print an error; each of its lines is complete by itself."""
+    _say("error", "bold red", message)
+
+
+def warning(message: object) -> None:
+    """Print a warning."""
+    _say("warning", "yellow", message)
+
+
+def info(message: object) -> None:
+    """Print what was done or found."""
+    sys.stderr.write(f"{message}\n")
+
+
+def _say(word: str, style: str, message: object) -> None:
+    notes = getattr(message, "__notes__", ())
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for line in [*str(message).splitlines(), *notes]:
+        console.print(Text(f"{word}: ", style=style).append(Text(line, style="default")))
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, if that is a terminal and the work takes long. Yields what to report to."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    bar = Progress(
+        TextColumn(title),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task(title, total=None)
+    timer = threading.Timer(PATIENCE_S, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()

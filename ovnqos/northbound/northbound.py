@@ -1,0 +1,157 @@
+"""A Northbound as a caller uses it: snapshots in, plans applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from ovnqos.errors import OvnQosError
+from ovnqos.model.owner import Owner
+from ovnqos.northbound.commands import command_for
+from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.northbound.replica_snapshot import take_snapshot
+from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ovnqos.northbound.idl import RowEvent
+    from ovnqos.northbound.lock import WriterLock
+    from ovnqos.northbound.tls import TlsFiles
+    from ovnqos.plan.plan import Plan
+    from ovnqos.plan.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What applying a plan did: how many changes it made, in how many transactions."""
+
+    changes: int
+    transactions: int
+
+
+class Northbound:
+    """An OVN Northbound, in the hands of one owner. A context manager; its methods may be called from any thread.
+
+    Attributes:
+        owner: whose rows are read as ours and written.
+    """
+
+    def __init__(self, connection: NorthboundConnection, owner: Owner) -> None:
+        """For `connect`."""
+        self.owner = owner
+        self._connection = connection
+        self._lock: WriterLock = connection.writer_lock(owner.lock)
+
+    @classmethod
+    def connect(  # noqa: PLR0913 - keywords with defaults
+        cls,
+        remotes: str | None = None,
+        *,
+        owner: Owner | None = None,
+        tls: TlsFiles | None = None,
+        timeout_s: float = 10.0,
+        leader_only: bool = True,
+        observer: Callable[[RowEvent], None] | None = None,
+    ) -> Self:
+        """Connect, and read what is there.
+
+        Args:
+            remotes: `unix:/path`, `tcp:host:port`, `ssl:host:port`, or several with commas between. None: OVN_NB_DB
+                from the environment, else the local socket.
+            owner: whose rows to read as ours; None: the default owner.
+            tls: key and certificates, which `ssl:` needs.
+            timeout_s: seconds that this call and later ones wait for the server.
+            leader_only: use only the leader of a cluster.
+            observer: called for every row that changes, on the connection's thread; it must not block.
+
+        Raises:
+            InvalidRemote: a remote cannot be read.
+            NorthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
+            SchemaMismatch: the server has no Northbound, or one with other tables or columns.
+        """
+        connection = NorthboundConnection.open(
+            remotes, tls=tls, timeout_s=timeout_s, leader_only=leader_only, observer=observer
+        )
+        return cls(connection, owner or Owner())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect; the lock is given back."""
+        self._connection.close()
+
+    def snapshot(self) -> Snapshot:
+        """What the Northbound holds now, as far as the server has told us."""
+        with self._connection.reading() as tables:
+            return take_snapshot(tables, self.owner)
+
+    def refresh(self, *, timeout_s: float | None = None) -> None:
+        """Wait until `snapshot` shows all that was committed before this call. Call it after OutcomeUnknown.
+
+        Raises:
+            NorthboundUnavailable: the server does not answer in time.
+        """
+        self._connection.refresh(timeout_s=timeout_s)
+
+    def lock(self, *, timeout_s: float = 0.0) -> None:
+        """Take the OVSDB lock of this owner, which fences all its other writers.
+
+        Raises:
+            LockLost: another writer holds it for longer than `timeout_s` seconds.
+            NorthboundUnavailable: the server does not answer.
+        """
+        self._lock.acquire(timeout_s)
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        transaction_weight: int = TRANSACTION_WEIGHT,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Applied:
+        """Carry out a plan: one atomic transaction, or several when it is large, each leaving every policy whole.
+
+        Takes the owner's lock first, if it is not held yet. The rows to change are verified to be as they were planned
+        for. Nothing is tried a second time: after an error take a new snapshot and plan again.
+
+        Args:
+            plan: made from a snapshot of this owner.
+            transaction_weight: bound on a transaction; see `ovnqos.plan.batches`.
+            progress: called after each transaction with the changes done and the changes in all.
+
+        Raises:
+            StalePlan: the database is not as it was planned for.
+            LockLost: another writer of this owner is at work.
+            TransactionRefused: the server refused a transaction, in its own words.
+            OutcomeUnknown: no answer came to a transaction: it may have happened.
+            NorthboundUnavailable: the transaction was not sent.
+            InvalidRow: a value does not fit the server's schema.
+            The transactions before the one that failed are committed; the message says how many.
+        """
+        if plan.snapshot.owner != self.owner:
+            raise ValueError(f"the plan is of owner {plan.snapshot.owner.name}, this connection of {self.owner.name}")
+        if plan.is_empty:
+            return Applied(changes=0, transactions=0)
+        if not self._lock.held:
+            self.lock()
+        parts = list(batches(plan.changes, self.owner, transaction_weight))
+        done = 0
+        for number, batch in enumerate(parts):
+            commands = [
+                command_for(change, self._connection.api, plan.snapshot, self._connection.schema) for change in batch
+            ]
+            try:
+                self._connection.run(commands)
+            except OvnQosError as error:
+                if number:
+                    error.add_note(f"{number} of {len(parts)} transactions were committed before")
+                raise
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(plan.changes))
+        return Applied(changes=done, transactions=len(parts))

@@ -1,0 +1,117 @@
+"""OVN's central part: Northbound, Southbound and northd between them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from ovnqos.sandbox.ovsdb import NorthboundServer, SouthboundServer, ask
+from ovnqos.sandbox.process import Process
+from ovnqos.sandbox.programs import Programs, SandboxError, run
+
+
+class Central:
+    """A Northbound and a Southbound with northd between them; a context manager. It needs no root.
+
+    Attributes:
+        folder: holds the files of all three servers.
+        northbound: the Northbound's server.
+        southbound: the Southbound's server.
+    """
+
+    def __init__(self, *, programs: Programs | None = None) -> None:
+        """Describes it; entering it starts it."""
+        self.programs = programs or Programs()
+        self._stack = ExitStack()
+        self._northd: Process | None = None
+        self.folder = Path()
+        self.northbound = NorthboundServer(programs=self.programs)
+        self.southbound = SouthboundServer(programs=self.programs)
+
+    def __enter__(self) -> Self:
+        self.programs.require("ovsdb-server", "ovsdb-tool", "ovn-northd", "ovn-nbctl", "ovn-sbctl")
+        with ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="ovnqos-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.northbound = stack.enter_context(
+                NorthboundServer(name="nb", folder=self.folder, programs=self.programs)
+            )
+            self.southbound = stack.enter_context(
+                SouthboundServer(name="sb", folder=self.folder, programs=self.programs)
+            )
+            command = self.programs.command(
+                "ovn-northd",
+                "-vconsole:info",
+                "-vsyslog:off",
+                f"--unixctl={self.folder / 'northd.ctl'}",
+                f"--ovnnb-db={self.northbound.remote}",
+                f"--ovnsb-db={self.southbound.remote}",
+            )
+            self._northd = Process(command, name="ovn-northd", log=self.folder / "northd.log", run_folder=self.folder)
+            stack.callback(self._northd.kill)
+            self._northd.start(self._northd_wrote)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def northd(self) -> Process:
+        """The running ovn-northd; it can be frozen and stopped.
+
+        Raises:
+            SandboxError: it has not been started.
+        """
+        if self._northd is None:
+            raise SandboxError("ovn-northd does not run")
+        return self._northd
+
+    def close(self) -> None:
+        """Ends the servers and removes their files."""
+        self._stack.close()
+
+    def nbctl(self, *arguments: str, timeout: float = 30) -> str:
+        """Runs `ovn-nbctl` and returns its output.
+
+        Raises:
+            SandboxError: it failed; quotes what it said.
+        """
+        return self.northbound.nbctl(*arguments, timeout=timeout)
+
+    def sbctl(self, *arguments: str, timeout: float = 30) -> str:
+        """Runs `ovn-sbctl` and returns its output.
+
+        Raises:
+            SandboxError: it failed; quotes what it said.
+        """
+        return self.southbound.sbctl(*arguments, timeout=timeout)
+
+    def trace(self, datapath: str, flow: str, *options: str) -> str:
+        """Runs `ovn-trace` on the Southbound and returns what it prints.
+
+        Args:
+            datapath: a logical switch or router.
+            flow: the packet, as an OVN expression of `field == value`.
+            options: e.g. `--summary`, `--ct=new`.
+
+        Raises:
+            SandboxError: it failed; quotes what it said.
+        """
+        database = f"--db={self.southbound.remote}"
+        return run(self.programs.command("ovn-trace", database, *options, datapath, flow), folder=self.folder)
+
+    def sync(self, *, timeout: float = 30) -> None:
+        """Waits until northd and every chassis have caught up with the Northbound.
+
+        Raises:
+            SandboxError: one had not within `timeout` seconds.
+        """
+        self.nbctl("--wait=hv", "sync", timeout=timeout)
+
+    def _northd_wrote(self) -> bool:
+        select = {"op": "select", "table": "SB_Global", "where": [], "columns": ["_uuid"]}
+        return bool(ask(self.southbound.socket, "transact", ["OVN_Southbound", select])[0].get("rows"))

@@ -1,0 +1,227 @@
+"""A whole small cluster on one machine: OVN's central part, nodes, networks, pods, and a host outside."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, Self
+
+import netaddr
+
+from ovnqos.sandbox.central import Central
+from ovnqos.sandbox.gateway import external_gateways
+from ovnqos.sandbox.host import Host
+from ovnqos.sandbox.layer3 import Layer3Network
+from ovnqos.sandbox.namespace import Namespace
+from ovnqos.sandbox.network import mac_of
+from ovnqos.sandbox.node import Node, Underlay
+from ovnqos.sandbox.programs import Programs, SandboxError, require_root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ovnqos.sandbox.network import Attachment, Commands, Network
+
+NEEDED: Final = (
+    *("ovsdb-server", "ovsdb-tool", "ovn-northd", "ovn-nbctl", "ovn-sbctl", "ovn-trace"),
+    *("ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovn-controller"),
+    *("ip", "ethtool", "ping", "iperf3", "tcpdump", "nsenter", "setpriv", "unshare"),
+)
+"""All programs that a sandbox with nodes, and the measurements on it, run."""
+
+_UNDERLAY: Final = (netaddr.IPNetwork("172.30.0.0/24"), netaddr.IPNetwork("fd30::/64"))
+_OUTSIDE, _FIRST_NODE, _FIRST_GATEWAY = 1, 11, 101
+
+
+class Pod(Host):
+    """A pod: a network namespace with one interface for each of its networks, `eth0`, `net1`, `net2`.
+
+    Attributes:
+        attachments: its networks, in the order of its interfaces.
+    """
+
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def annotation(self) -> str:
+        """The value of the annotation `k8s.ovn.org/pod-networks` that matches how it is wired (JSON)."""
+        return json.dumps({attachment.network: attachment.annotation() for attachment in self.attachments})
+
+    def attachment(self, network: str) -> Attachment:
+        """Its attachment to a network.
+
+        Args:
+            network: `default`, or `<NAD namespace>/<NAD name>`.
+
+        Raises:
+            SandboxError: it is not on that network.
+        """
+        for attachment in self.attachments:
+            if attachment.network == network:
+                return attachment
+        raise SandboxError(f"{self.name} is not on network {network}")
+
+    def address_on(self, network: str, *, version: int = 4) -> str:
+        """Its address on a network, without prefix length.
+
+        Raises:
+            SandboxError: it has none.
+        """
+        index = self.attachments.index(self.attachment(network))
+        return self.address(version=version, interface=_interface(index))
+
+
+class Sandbox:
+    """OVN for one machine: nodes with their own switches, the default network, pods; a context manager. It needs root.
+
+    All of it lives in namespaces without a name and in one temporary folder; several may run at once. If this process
+    is killed, its programs and namespaces go too; only the folder stays.
+
+    Attributes:
+        central: Northbound, Southbound and northd.
+        nodes: by name.
+        networks: by their key in the annotation `k8s.ovn.org/pod-networks`; `default` is there from the start.
+        outside: a host on the nodes' own network, reached from the default network through the node's gateway router.
+    """
+
+    outside: Host
+
+    def __init__(
+        self,
+        nodes: Sequence[str] = ("ovn-worker", "ovn-worker2"),
+        *,
+        default_network: Layer3Network | None = None,
+        programs: Programs | None = None,
+    ) -> None:
+        """Describes it; entering it starts it, in a few seconds.
+
+        Args:
+            nodes: their names.
+            default_network: dual-stack 10.244.0.0/16 and fd10:244::/48 if None.
+            programs: which programs to run.
+
+        Raises:
+            SandboxError: two nodes have the same name.
+        """
+        if len(set(nodes)) != len(nodes):
+            raise SandboxError("two nodes of a sandbox have the same name")
+        self._node_names = tuple(nodes)
+        self._default = default_network or Layer3Network()
+        self._programs = programs or Programs()
+        self._stack = ExitStack()
+        self.central = Central(programs=self._programs)
+        self.nodes: dict[str, Node] = {}
+        self.networks: dict[str, Network] = {}
+
+    def __enter__(self) -> Self:
+        require_root()
+        self._programs.require(*NEEDED)
+        with ExitStack() as stack:
+            stack.enter_context(self.central)
+            underlay = stack.enter_context(Underlay(self.folder))
+            for number, name in enumerate(self._node_names):
+                address = str(_at(_UNDERLAY[0], _FIRST_NODE + number))
+                node = Node(name, address=address, central=self.central, underlay=underlay)
+                self.nodes[name] = stack.enter_context(node)
+            self.add_network(self._default)
+            self._add_outside(stack, underlay)
+            for node in self.nodes.values():
+                node.wait_for_chassis()
+            self.central.sync()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The temporary folder."""
+        return self.central.folder
+
+    def close(self) -> None:
+        """Ends all programs and removes all namespaces and files."""
+        self._stack.close()
+
+    def add_network(self, network: Network) -> None:
+        """Builds a logical network on all nodes."""
+        self._northbound(network.create(self._node_names))
+        self.networks[network.key] = network
+
+    def add_pod(
+        self, name: str, *, node: str, namespace: str = "default", networks: Sequence[str] = ("default",)
+    ) -> Pod:
+        """Makes a pod and wires it; returns when OVN has set its ports up on every node.
+
+        Args:
+            name: the pod's name.
+            node: the node that it runs on.
+            namespace: its Kubernetes namespace.
+            networks: the keys of its networks, in the order of its interfaces.
+
+        Raises:
+            SandboxError: unknown node or network; or OVN did not set the ports up.
+        """
+        unknown = [key for key in networks if key not in self.networks]
+        if unknown or node not in self.nodes:
+            raise SandboxError(f"the sandbox has no {'node ' + node if not unknown else 'network ' + unknown[0]}")
+        chosen = [self.networks[key] for key in networks]
+        holder = self._stack.enter_context(Namespace(f"{namespace}_{name}", folder=self.folder))
+        pod = Pod(f"{namespace}/{name}", namespace=holder, folder=self.folder, node=node)
+        pod.attachments = tuple(network.attach(name, namespace=namespace, node=node) for network in chosen)
+        commands: Commands = []
+        for network, attachment in zip(chosen, pod.attachments, strict=True):
+            commands += network.port_commands(attachment, namespace=namespace)
+        self._northbound(commands)
+        for index, attachment in enumerate(pod.attachments):
+            interface = _interface(index)
+            self.nodes[node].plug(pod, interface, port=attachment.port)
+            routes = [*attachment.routes, *attachment.default_routes]
+            pod.configure(interface, mac=attachment.mac, addresses=attachment.addresses, routes=routes)
+        for attachment in pod.attachments:
+            self.central.nbctl("wait-until", "Logical_Switch_Port", attachment.port, "up=true")
+        self.central.sync()
+        return pod
+
+    def remove_pod(self, pod: Pod) -> None:
+        """Takes a pod away: its ports, its interfaces, its namespace."""
+        if pod.node is not None:
+            for attachment in pod.attachments:
+                self.nodes[pod.node].unplug(attachment.port)
+        self._northbound([("lsp-del", attachment.port) for attachment in pod.attachments])
+        pod.namespace.close()
+        self.central.sync()
+
+    def _add_outside(self, stack: ExitStack, underlay: Underlay) -> None:
+        namespace = stack.enter_context(Namespace("outside", folder=self.folder))
+        underlay.plug(namespace, "eth0")
+        gateways = {
+            node: [_at(subnet, _FIRST_GATEWAY + number) for subnet in _UNDERLAY]
+            for number, node in enumerate(self._node_names)
+        }
+        own = [_at(subnet, _OUTSIDE) for subnet in _UNDERLAY]
+        commands = external_gateways(self._default, gateways, outside=[str(address.ip) for address in own])
+        self._northbound(commands)
+        routes = [
+            (str(subnet), str(gateway.ip))
+            for node, addresses in gateways.items()
+            for subnet in self._default.node_subnets(node)
+            for gateway in addresses
+            if gateway.version == subnet.version
+        ]
+        self.outside = Host("outside", namespace=namespace, folder=self.folder, node=None)
+        addresses = [str(address) for address in own]
+        self.outside.configure("eth0", mac=mac_of(own[0]), addresses=addresses, routes=routes, mtu=1500)
+
+    def _northbound(self, commands: Commands) -> None:
+        arguments = [word for command in commands for word in ("--", *command)]
+        self.central.nbctl(*arguments[1:])
+
+
+def _interface(index: int) -> str:
+    return "eth0" if index == 0 else f"net{index}"
+
+
+def _at(subnet: netaddr.IPNetwork, number: int) -> netaddr.IPNetwork:
+    return netaddr.IPNetwork(f"{subnet.network + number}/{subnet.prefixlen}")

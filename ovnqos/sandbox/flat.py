@@ -1,0 +1,71 @@
+"""Layer2 and localnet networks as ovn-kubernetes builds them: one switch for all nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ovnqos.sandbox.network import Commands, Network, external_ids, scope
+from ovnqos.sandbox.node import PHYSICAL_NETWORK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import netaddr
+
+
+class _FlatNetwork(Network):
+    topology: ClassVar[str]
+
+    def __init__(self, name: str, *, subnets: Sequence[str], nad: str) -> None:
+        """Describes it.
+
+        Args:
+            name: the network's name.
+            subnets: CIDRs, at most one a family.
+            nad: `<namespace>/<name>` of its network attachment definition.
+        """
+        super().__init__(name, subnets=subnets, nad=nad)
+
+    def switch(self, node: str) -> str:  # noqa: ARG002  one switch serves every node
+        """The network's one switch."""
+        return f"{scope(self.name)}ovn_{self.topology}_switch"
+
+    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  one subnet serves every node
+        """The network's subnets."""
+        return self.subnets
+
+    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  the network has no router
+        """None."""
+        return ()
+
+    def create(self, nodes: Sequence[str]) -> Commands:
+        """The commands that make the switch."""
+        ids = {"k8s.ovn.org/network": self.name, "k8s.ovn.org/topology": self.topology}
+        switch = self.switch(nodes[0])
+        return [("ls-add", switch), ("set", "Logical_Switch", switch, *external_ids(ids))]
+
+
+class Layer2Network(_FlatNetwork):
+    """A layer2 network: one switch `<network>_ovn_layer2_switch`, stretched between the nodes by geneve."""
+
+    topology = "layer2"
+
+
+class LocalnetNetwork(_FlatNetwork):
+    """A localnet network: one switch `<network>_ovn_localnet_switch`, joined to each node's own bridge.
+
+    Its packets cross the underlay without geneve, where the outside host hears them.
+    """
+
+    topology = "localnet"
+
+    def create(self, nodes: Sequence[str]) -> Commands:
+        """The commands that make the switch and its localnet port."""
+        switch, port = self.switch(nodes[0]), f"{scope(self.name)}ovn_localnet_port"
+        return [
+            *super().create(nodes),
+            ("lsp-add", switch, port),
+            ("lsp-set-type", port, "localnet"),
+            ("lsp-set-addresses", port, "unknown"),
+            ("lsp-set-options", port, f"network_name={PHYSICAL_NETWORK}"),
+        ]

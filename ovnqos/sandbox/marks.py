@@ -1,0 +1,173 @@
+"""What mark a packet carries: where it arrives, and on the wire of the node that sent it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+import netaddr
+
+from ovnqos.sandbox.packet import Packet, read_packets
+from ovnqos.sandbox.process import Process
+from ovnqos.sandbox.programs import Programs, SandboxError, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ovnqos.sandbox.cluster import Sandbox
+    from ovnqos.sandbox.host import Host
+    from ovnqos.sandbox.namespace import Namespace
+
+
+_SEND: Final = """
+import socket, sys, time
+family, kind, address, port, count = sys.argv[1:]
+for _ in range(int(count)):
+    with socket.socket(int(family), int(kind)) as sender:
+        sender.setblocking(False)
+        sender.connect_ex((address, int(port)))
+        if int(kind) == socket.SOCK_DGRAM:
+            sender.send(b"ovnqos")
+        time.sleep(0.01)
+"""
+
+
+class Capture:
+    """A running tcpdump on one interface; a context manager. Inside `with`, it has started to listen."""
+
+    def __init__(self, namespace: Namespace, interface: str, *, folder: Path, expression: str = "ip or ip6") -> None:
+        """Describes it; entering it starts it.
+
+        Args:
+            namespace: where to listen.
+            interface: its interface there.
+            folder: takes the capture.
+            expression: what to capture, pcap-filter(7).
+        """
+        stem = f"capture-{namespace.name}-{interface}-{id(self):x}"
+        self._file = folder / f"{stem}.pcap"
+        options = ("-n", "-U", "--immediate-mode", "-Z", "root", "-i", interface, "-w", str(self._file), expression)
+        command = namespace.command(Programs().command("tcpdump", *options))
+        self._process = Process(command, name=f"tcpdump of {namespace.name}", log=folder / f"{stem}.log")
+
+    def __enter__(self) -> Self:
+        self._process.start(lambda: "listening on" in self._process.log_text())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+
+    def packets(self) -> list[Packet]:
+        """What has been captured so far."""
+        return list(read_packets(self._file.read_bytes())) if self._file.exists() else []
+
+    def wait_for(self, wanted: Callable[[Packet], bool], *, count: int, timeout: float) -> list[Packet]:
+        """Waits until `count` wanted packets have come, or the time is up, and returns those that came."""
+        came: list[Packet] = []
+
+        def all_here() -> bool:
+            came[:] = [packet for packet in self.packets() if wanted(packet)]
+            return len(came) >= count
+
+        try:
+            self._process.wait_until(all_here, what="capture the packets", timeout=timeout)
+        except SandboxError:
+            if not self._process.running:
+                raise
+        return came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A few unmarked packets from one host to another.
+
+    Attributes:
+        sender: sends echo requests, UDP datagrams or TCP connection requests.
+        receiver: owns the address; it need not listen.
+        address: where they go.
+        protocol: what they are.
+        port: the destination port of UDP and TCP.
+        count: how many have to arrive.
+    """
+
+    sender: Host
+    receiver: Host
+    address: str
+    protocol: Literal["icmp", "udp", "tcp"] = "icmp"
+    port: int = 5000
+    count: int = 3
+
+    def sent(self, packet: Packet) -> bool:
+        """Whether a captured packet is one of the probe's, and not an answer, which may copy its mark."""
+        return (
+            packet.source in self.sender.addresses
+            and packet.destination == str(netaddr.IPAddress(self.address))
+            and packet.protocol == self.protocol
+            and packet.port == (None if self.protocol == "icmp" else self.port)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """The traffic classes (IPv4's TOS, IPv6's traffic class: four times the DSCP) that a probe's packets carried.
+
+    Attributes:
+        received: where they arrived; empty if none arrived in time.
+        wire: on the uplink of the sender's node, inside geneve where they went to another node, plain where they left
+            the cluster; empty if they did not cross it (a pod of the same node), or came from outside.
+    """
+
+    received: frozenset[int]
+    wire: frozenset[int]
+
+
+def read_marks(sandbox: Sandbox, probe: Probe, *, timeout: float = 5) -> Marks:
+    """Sends a probe and reads the marks of its packets.
+
+    It is sent again while too few packets have arrived, since OVN drops a first one while it looks for a neighbour.
+
+    Args:
+        sandbox: holds both hosts.
+        probe: what to send.
+        timeout: seconds to wait for the packets.
+
+    Raises:
+        SandboxError: the address is not the receiver's; or a program failed.
+    """
+    sender, receiver = probe.sender, probe.receiver
+    with ExitStack() as stack:
+        interface = receiver.receives_on(probe.address)
+        arrival = stack.enter_context(Capture(receiver.namespace, interface, folder=sandbox.folder))
+        uplink = None
+        if sender.node is not None:
+            node = sandbox.nodes[sender.node]
+            uplink = stack.enter_context(Capture(node.namespace, "eth0", folder=sandbox.folder))
+        deadline = time.monotonic() + timeout
+        received: list[Packet] = []
+        while len(received) < probe.count and (left := deadline - time.monotonic()) > 0:
+            _send(probe)
+            received = arrival.wait_for(probe.sent, count=probe.count, timeout=min(left, 0.5))
+        patience = 0 if sender.node == receiver.node else 1
+        wire = uplink.wait_for(probe.sent, count=max(1, len(received)), timeout=patience) if uplink else []
+    return Marks(
+        received=frozenset(packet.traffic_class for packet in received),
+        wire=frozenset(packet.traffic_class for packet in wire),
+    )
+
+
+def _send(probe: Probe) -> None:
+    inside = probe.sender.namespace.command
+    if probe.protocol == "icmp":
+        options = ("-n", "-q", "-c", str(probe.count), "-i", "0.01", "-W", "0.1")
+        command = inside(Programs().command("ping", *options, probe.address))
+        run(command, accept=(0, 1))  # 1: no answer, as it may be
+        return
+    family = socket.AF_INET6 if ":" in probe.address else socket.AF_INET
+    kind = socket.SOCK_DGRAM if probe.protocol == "udp" else socket.SOCK_STREAM
+    numbers = (str(number) for number in (probe.port, probe.count))
+    run(inside([sys.executable, "-c", _SEND, str(int(family)), str(int(kind)), probe.address, *numbers]))

@@ -1,0 +1,183 @@
+"""A server as our own child in the foreground: awaited by a condition, stopped by pidfd, never outliving its parent."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, Self
+
+from ovnqos.sandbox.programs import Programs, SandboxError, clean_environment, last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+# The kernel sends a parent-death signal when the thread that started the child ends: so one lasting thread starts all
+_starter: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ovnqos-sandbox")
+_POLL_SECONDS: Final = 0.003
+
+
+class Process:
+    """One program that runs until it is stopped.
+
+    Its output goes to a log file. The kernel kills it when this process ends, however that happens (`prctl(2)`,
+    PR_SET_PDEATHSIG, set by util-linux's setpriv so that no Python code runs between fork and exec).
+
+    Attributes:
+        name: as it stands in error messages.
+        log: the file that takes its standard output and error.
+    """
+
+    def __init__(self, command: Sequence[str], *, name: str, log: Path, run_folder: Path | None = None) -> None:
+        self.name = name
+        self.log = log
+        self._command = tuple(command)
+        self._run_folder = run_folder
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pidfd = -1
+        self._frozen = False
+        self._log_start = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The process id.
+
+        Raises:
+            SandboxError: it does not run.
+        """
+        return self._running_child().pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self, ready: Callable[[], bool] | None = None, *, timeout: float = 15) -> None:
+        """Starts the program and returns as soon as `ready()` is true.
+
+        Args:
+            ready: the condition to wait for; None returns at once.
+            timeout: seconds to wait at most.
+
+        Raises:
+            SandboxError: it already runs, ended, or was not ready in time; the message quotes its last log lines.
+        """
+        if self.running:
+            raise SandboxError(f"{self.name} already runs")
+        self._close()
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._child = _starter.submit(self._spawn).result()
+        self._pidfd = os.pidfd_open(self._child.pid)
+        if ready is not None:
+            try:
+                self.wait_until(ready, what="become ready", timeout=timeout)
+            except BaseException:
+                self.kill()
+                raise
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float = 15) -> None:
+        """Returns as soon as the condition is true.
+
+        Args:
+            condition: asked every few milliseconds.
+            what: what the program is waited for to do, for the error message.
+            timeout: seconds to wait at most.
+
+        Raises:
+            SandboxError: the program ended, or the time is up; quotes its last log lines.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if self._ended_within(_POLL_SECONDS):
+                raise SandboxError(f"{self.name} ended before it could {what}: {self.last_log_lines()}")
+            if time.monotonic() > deadline:
+                raise SandboxError(f"{self.name} did not {what} within {timeout:g} s: {self.last_log_lines()}")
+
+    def wait(self, *, timeout: float) -> int:
+        """Waits for the program to end by itself and returns its exit code.
+
+        Raises:
+            SandboxError: it did not end within `timeout` seconds.
+        """
+        child = self._running_child()
+        if not self._ended_within(timeout):
+            raise SandboxError(f"{self.name} did not end within {timeout:g} s: {self.last_log_lines()}")
+        return child.wait()
+
+    def stop(self, *, timeout: float = 5) -> None:
+        """Ends the program by SIGTERM, and by SIGKILL after `timeout` seconds; a program that does not run is left."""
+        if self.running:
+            self._signal(signal.SIGTERM)
+            self.thaw()
+            self._ended_within(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the program by SIGKILL and reaps it; a program that does not run is left."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+        self._close()
+
+    def freeze(self) -> None:
+        """Stops the program's execution (SIGSTOP): connections stay open and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+        self._frozen = True
+
+    def thaw(self) -> None:
+        """Lets a frozen program go on (SIGCONT)."""
+        if self._frozen:
+            self._signal(signal.SIGCONT)
+            self._frozen = False
+
+    def log_text(self) -> str:
+        """All that the program has written since its last start."""
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace") if self.log.exists() else ""
+
+    def last_log_lines(self) -> str:
+        """The last lines that the program wrote, for an error message."""
+        return last_lines(self.log_text())
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        guard = Programs().command("setpriv", "--pdeathsig", "KILL", "--")
+        folders = {"OVN_RUNDIR": str(self._run_folder), "OVS_RUNDIR": str(self._run_folder)} if self._run_folder else {}
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*guard, *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=clean_environment(**folders),
+                start_new_session=True,  # a terminal's Ctrl-C is for us; we then stop the servers in order
+            )
+
+    def _running_child(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise SandboxError(f"{self.name} does not run")
+        return self._child
+
+    def _signal(self, number: signal.Signals) -> None:
+        self._running_child().send_signal(number)
+
+    def _ended_within(self, seconds: float) -> bool:
+        if self._pidfd < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def _close(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd, self._child, self._frozen = -1, None, False

@@ -1,0 +1,184 @@
+"""Finds the programs of OVN, Open vSwitch and the measuring tools, and names the Debian package of a missing one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ovnqos.errors import OvnQosError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+PACKAGES: Final[Mapping[str, Sequence[str]]] = {
+    "coreutils": ("chroot",),
+    "ethtool": ("ethtool",),
+    "iperf3": ("iperf3",),
+    "iproute2": ("ip",),
+    "iputils-ping": ("ping",),
+    "openvswitch-common": ("ovs-appctl", "ovs-ofctl", "ovs-pki", "ovsdb-client", "ovsdb-tool"),
+    "openvswitch-switch": ("ovs-vsctl", "ovs-vswitchd", "ovsdb-server"),
+    "ovn-central": ("ovn-northd",),
+    "ovn-common": ("ovn-appctl", "ovn-nbctl", "ovn-sbctl", "ovn-trace"),
+    "ovn-host": ("ovn-controller",),
+    "tcpdump": ("tcpdump",),
+    "util-linux": ("nsenter", "setpriv", "unshare"),
+}
+"""Debian package -> the programs of it that a sandbox runs."""
+
+_PACKAGE_OF: Final = {program: package for package, programs in PACKAGES.items() for program in programs}
+_OVN_PACKAGES: Final = frozenset(package for package in PACKAGES if package.startswith(("openvswitch-", "ovn-")))
+_SCHEMAS: Final = {
+    "OVN_Northbound": ("ovn-nb.ovsschema", ("usr/share/ovn", "usr/local/share/ovn"), "ovn-common"),
+    "OVN_Southbound": ("ovn-sb.ovsschema", ("usr/share/ovn", "usr/local/share/ovn"), "ovn-common"),
+    "Open_vSwitch": (
+        "vswitch.ovsschema",
+        ("usr/share/openvswitch", "usr/local/share/openvswitch"),
+        "openvswitch-common",
+    ),
+}
+_FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
+
+
+class SandboxError(OvnQosError):
+    """A sandbox could not start, or one of its programs failed; the message quotes what the program said last."""
+
+
+class MissingProgramError(SandboxError):
+    """A program or file that a sandbox needs is not installed; the message names its Debian package."""
+
+
+class MissingRootError(SandboxError):
+    """Network namespaces need root; the databases and northd do not."""
+
+
+def require_root() -> None:
+    """Returns if this process may make network namespaces.
+
+    Raises:
+        MissingRootError: the effective user is not root.
+    """
+    if os.geteuid() != 0:
+        raise MissingRootError("nodes and pods of a sandbox are network namespaces and need root; run this as root")
+
+
+def last_lines(text: str, count: int = 5) -> str:
+    """The last non-empty lines of a program's output, in one line for an error message."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-count:]) or "(no output)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """The set of programs that a sandbox runs.
+
+    Attributes:
+        root: a folder holding another Debian system, whose OVN and Open vSwitch programs are to run by chroot (needs
+            root). It needs /proc and /dev mounted, and the temporary folder bound at the same path. Other programs are
+            always this system's.
+    """
+
+    root: Path | None = None
+
+    def require(self, *names: str) -> None:
+        """Returns if all of these programs are installed.
+
+        Raises:
+            MissingProgramError: naming every Debian package that is needed.
+        """
+        missing = [name for name in names if self._find(name) is None]
+        if missing:
+            packages = sorted({_PACKAGE_OF[name] for name in missing})
+            where = f" into {self.root}" if self.root else ""
+            raise MissingProgramError(
+                f"not found: {', '.join(missing)}; install the Debian package "
+                f"{', '.join(packages)}{where} (apt-get install {' '.join(packages)})"
+            )
+
+    def command(self, name: str, *arguments: str | Path) -> list[str]:
+        """The argument vector that runs one program.
+
+        Raises:
+            MissingProgramError: it is not installed.
+        """
+        self.require(name)
+        path = str(self._find(name))
+        arguments_text = [str(argument) for argument in arguments]
+        if self.root is None or _PACKAGE_OF[name] not in _OVN_PACKAGES:
+            return [path, *arguments_text]
+        return [*self.command("chroot", self.root), "/" + os.path.relpath(path, self.root), *arguments_text]
+
+    def schema(self, database: str) -> Path:
+        """The file of a database's schema, as the programs see it.
+
+        Args:
+            database: `OVN_Northbound`, `OVN_Southbound` or `Open_vSwitch`.
+
+        Raises:
+            MissingProgramError: it is not installed.
+        """
+        name, folders, package = _SCHEMAS[database]
+        for folder in folders:
+            if ((self.root or Path("/")) / folder / name).is_file():
+                return Path("/") / folder / name
+        raise MissingProgramError(
+            f"not found: {name}; install the Debian package {package} (apt-get install {package})"
+        )
+
+    def _find(self, name: str) -> str | None:
+        if self.root is None or _PACKAGE_OF[name] not in _OVN_PACKAGES:
+            system = os.pathsep.join(f"/{folder}" for folder in _FOLDERS)
+            return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + system)
+        return shutil.which(name, path=os.pathsep.join(str(self.root / folder) for folder in _FOLDERS))
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """An environment in which OVN's programs see only what the sandbox tells them: no OVN_*, OVS_* of the caller."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OVN_", "OVS_"))}
+    return kept | {"LC_ALL": "C.UTF-8"} | more
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float = 30,
+    text: str | None = None,
+    folder: Path | None = None,
+    accept: Collection[int] = (0,),
+) -> str:
+    """Runs a program to its end and returns its standard output.
+
+    Args:
+        command: the argument vector.
+        timeout: seconds after which it is killed.
+        text: its standard input.
+        folder: its working folder; its OVN and Open vSwitch run folders too.
+        accept: the exit codes that are no failure.
+
+    Raises:
+        SandboxError: it failed, or did not end in time; quotes its last lines.
+    """
+    more = {"OVN_RUNDIR": str(folder), "OVS_RUNDIR": str(folder)} if folder else {}
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=folder,
+            env=clean_environment(**more),
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise SandboxError(f"`{' '.join(command)}` did not end within {timeout:g} s") from expired
+    if done.returncode not in accept:
+        shown = " ".join(command)
+        shown = shown if len(shown) < 400 else shown[:400] + " …"
+        raise SandboxError(f"`{shown}` failed ({done.returncode}): {last_lines(done.stderr or done.stdout)}")
+    return done.stdout

@@ -1,0 +1,107 @@
+"""How much traffic arrives: iperf3 streams, measured at the receiver."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Final, Literal
+
+from ovnqos.sandbox.process import Process
+from ovnqos.sandbox.programs import Programs, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ovnqos.sandbox.host import Host
+
+_HEADERS: Final = {4: 14 + 20 + 8, 6: 14 + 40 + 8}
+_server_numbers: Final = count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One stream to measure.
+
+    Attributes:
+        sender: where iperf3's client runs.
+        receiver: where its server runs.
+        address: of the receiver.
+        protocol: what it is made of.
+        offered: of a UDP stream, layer-2 bit/s that the sender sends.
+        seconds: how long it sends.
+        port: where the server listens; streams that run together to one receiver need different ones.
+        payload: bytes in each UDP datagram; with their headers they must fit the interface's MTU.
+    """
+
+    sender: Host
+    receiver: Host
+    address: str
+    protocol: Literal["udp", "tcp"] = "udp"
+    offered: float = 30e6
+    seconds: float = 5
+    port: int = 5201
+    payload: int = 1300
+
+    @property
+    def frame(self) -> int:
+        """Bytes of one UDP datagram's Ethernet frame, as OVN's meters count it: without preamble and checksum."""
+        return self.payload + _HEADERS[6 if ":" in self.address else 4]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one stream's receiver got.
+
+    Attributes:
+        bits_per_second: of UDP, layer-2 bits of the datagrams received, over the seconds sent; of TCP, the payload's.
+        seconds: how long the sender sent.
+        received_bytes: payload received.
+    """
+
+    bits_per_second: float
+    seconds: float
+    received_bytes: int
+
+
+def measure(streams: Sequence[Stream]) -> list[Measured]:
+    """Runs streams at the same time and returns what each receiver got, in their order.
+
+    A meter's bucket fills again at its rate: a stream soon after another one through the same meter finds less burst.
+    A stream whose TCP control connection is metered too can take longer to end than it sends; limit `udp` only.
+
+    Raises:
+        SandboxError: iperf3 is missing, failed, or did not end in time; quotes what it said.
+    """
+    with ExitStack() as stack, ThreadPoolExecutor(max_workers=max(1, len(streams))) as clients:
+        for stream in streams:
+            _start_server(stack, stream)
+        return list(clients.map(_run_client, streams))
+
+
+def _start_server(stack: ExitStack, stream: Stream) -> None:
+    host = stream.receiver
+    options = ("--server", "--one-off", "--forceflush", "--bind", stream.address, "--port", str(stream.port))
+    command = host.namespace.command(Programs().command("iperf3", *options))
+    log = host.folder / f"iperf3-{next(_server_numbers)}.log"
+    server = Process(command, name=f"iperf3 server of {host.name}", log=log)
+    stack.callback(server.kill)
+    server.start(lambda: "Server listening" in server.log_text())
+
+
+def _run_client(stream: Stream) -> Measured:
+    options = ["--client", stream.address, "--port", str(stream.port), "--time", f"{stream.seconds:g}", "--json"]
+    if stream.protocol == "udp":
+        rate = round(stream.offered * stream.payload / stream.frame)
+        options += ["--udp", "--bitrate", str(rate), "--length", str(stream.payload)]
+    command = stream.sender.namespace.command(Programs().command("iperf3", *options))
+    end = json.loads(run(command, timeout=stream.seconds + 30))["end"]
+    seconds, received = float(end["sum_sent"]["seconds"]), int(end["sum_received"]["bytes"])
+    if stream.protocol == "tcp":
+        return Measured(
+            bits_per_second=float(end["sum_received"]["bits_per_second"]), seconds=seconds, received_bytes=received
+        )
+    frames = received / stream.payload
+    return Measured(bits_per_second=frames * stream.frame * 8 / seconds, seconds=seconds, received_bytes=received)
