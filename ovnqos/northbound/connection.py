@@ -1,0 +1,224 @@
+"""A connection to an OVN Northbound: its replica, its commands, its transactions."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import ovsdbapp.api
+from ovsdbapp.backend import ovs_idl
+from ovsdbapp.backend.ovs_idl import idlutils
+
+from ovnqos.errors import InvalidRemote, NorthboundUnavailable
+from ovnqos.northbound import transaction
+from ovnqos.northbound.handshake import Deadline, fetch_schema
+from ovnqos.northbound.idl import NAMED_TABLES, NorthboundIdl
+from ovnqos.northbound.lock import WriterLock
+from ovnqos.northbound.remotes import default_remotes, parse_remotes
+from ovnqos.northbound.replica import Replica
+from ovnqos.northbound.schema import DATABASE, NEEDED_COLUMNS, NorthboundSchema
+from ovnqos.northbound.tls import TlsClaim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ovnqos.northbound.idl import RowEvent
+    from ovnqos.northbound.schema import Columns
+    from ovnqos.northbound.tls import TlsFiles
+    from ovnqos.northbound.transaction import TransactionResult
+
+
+class NorthboundConnection:
+    """An open connection with a complete replica; a context manager.
+
+    Its methods may be called from any thread.
+
+    Attributes:
+        remotes: where it connects, as text.
+        schema: the server's schema, and the check of values against it.
+        api: `ovsdbapp`'s backend for this connection alone, for commands to be made with.
+        timeout_s: seconds that a call may wait for the server unless it says otherwise.
+    """
+
+    def __init__(self, *, replica: Replica, remotes: str, schema: NorthboundSchema, timeout_s: float) -> None:
+        """For `open`."""
+        self.remotes = remotes
+        self.schema = schema
+        self.timeout_s = timeout_s
+        self._replica = replica
+        self._writing = threading.Lock()
+        self._stack = ExitStack()
+        self._stack.callback(replica.close)
+        # ovsdbapp keeps the connection on the backend's class.
+        backend = type("NorthboundApi", (_NorthboundApi,), {})
+        self.api: ovs_idl.Backend = backend(self)
+
+    @classmethod
+    def open(  # noqa: PLR0913  # keywords, all with a default
+        cls,
+        remotes: str | None = None,
+        *,
+        tls: TlsFiles | None = None,
+        timeout_s: float = 10.0,
+        leader_only: bool = True,
+        probe_interval_s: float | None = None,
+        columns: Columns = NEEDED_COLUMNS,
+        observer: Callable[[RowEvent], None] | None = None,
+    ) -> Self:
+        """Connects and reads the replica.
+
+        Args:
+            remotes: `unix:/path`, `tcp:host:port`, `ssl:host:port`, or several with commas between; None takes
+                OVN_NB_DB, or else the local socket.
+            tls: the files that `ssl:` needs.
+            timeout_s: seconds for all of it, and for later calls.
+            leader_only: follow and write to the leader of a cluster only.
+            probe_interval_s: seconds of silence after which the server is probed; 0 never probes; None: 5 s, and never
+                on unix sockets.
+            columns: what to replicate, and the types this needs.
+            observer: called for every row that changes, with the replica locked, on its thread: it must not block.
+
+        Raises:
+            InvalidRemote: a remote, or a TLS file, cannot be used.
+            NorthboundUnavailable: nobody answers in time, or none of those who do leads the cluster.
+            SchemaMismatch: the server is not a Northbound, or one whose schema does not fit.
+        """
+        parsed = default_remotes() if remotes is None else parse_remotes(remotes)
+        deadline = Deadline(timeout_s)
+        with ExitStack() as stack:
+            if any(remote.method == "ssl" for remote in parsed):
+                if tls is None:
+                    raise InvalidRemote("an ssl: remote needs a private key, a certificate and a CA certificate")
+                stack.callback(TlsClaim(tls).release)
+            schema_json, answering = fetch_schema(parsed, timeout_s=timeout_s)
+            schema = NorthboundSchema(schema_json, columns)
+            first = parsed.index(answering)
+            idl = NorthboundIdl(
+                parsed[first:] + parsed[:first],
+                schema,
+                leader_only=leader_only,
+                probe_interval_ms=None if probe_interval_s is None else round(probe_interval_s * 1000),
+                silence_limit_ms=max(200, round(timeout_s * 1000 / (len(parsed) + 1))),
+                observer=observer,
+            )
+            replica = Replica(idl)
+            stack.callback(replica.close)
+            with replica.changed:
+                if not replica.wait_until(lambda: idl.replicating, deadline):
+                    raise NorthboundUnavailable(
+                        f"no Northbound to follow within {timeout_s:g} s: {idl.describe_trouble()}"
+                    )
+            text = ",".join(map(str, parsed))
+            connection = cls(replica=replica, remotes=text, schema=schema, timeout_s=timeout_s)
+            connection._stack.push(stack.pop_all())
+        return connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def following(self) -> bool:
+        """True while the replica follows a server; False while it only remembers."""
+        with self._replica.changed:
+            return self._replica.idl.replicating
+
+    @contextmanager
+    def reading(self) -> Iterator[Mapping[str, Any]]:
+        """Inside, the replica stands still: table name → `ovs` table, whose `rows` maps UUID → `ovs` row."""
+        with self._replica.changed:
+            yield self._replica.idl.tables
+
+    def row_by_name(self, table: str, name: str) -> Any | None:
+        """The row of this name, found by index; of several with that name any. To be used inside `reading`.
+
+        Args:
+            table: one of `NAMED_TABLES`.
+            name: its column `name`.
+        """
+        assert table in NAMED_TABLES
+        with self._replica.changed:
+            return next(iter(idlutils.index_lookup_all(self._replica.idl.tables[table], name=name)), None)
+
+    def refresh(self, *, timeout_s: float | None = None) -> None:
+        """Waits until the replica holds everything committed before this call; call it after `OutcomeUnknown`.
+
+        Raises:
+            NorthboundUnavailable: the server does not answer in time.
+        """
+        transaction.refresh(self._replica, self._deadline(timeout_s))
+
+    def run(self, commands: Sequence[Any], *, timeout_s: float | None = None) -> TransactionResult:
+        """Commits all commands in one transaction; see `transaction.commit` for what it raises.
+
+        Args:
+            commands: `ovsdbapp` commands made with `api`.
+            timeout_s: seconds until the answer must be there.
+        """
+        deadline = self._deadline(timeout_s)
+        if not self._writing.acquire(timeout=deadline.left):
+            raise NorthboundUnavailable("another transaction of this connection is under way; nothing was sent")
+        try:
+            return transaction.commit(self._replica, commands, deadline)
+        finally:
+            self._writing.release()
+
+    def writer_lock(self, name: str) -> WriterLock:
+        """The OVSDB lock of this name (an `<id>` of RFC 7047), not acquired yet."""
+        return WriterLock(self._replica, name)
+
+    def close(self) -> None:
+        """Disconnects, which also gives back the lock."""
+        self._stack.close()
+
+    def _deadline(self, timeout_s: float | None) -> Deadline:
+        return Deadline(self.timeout_s if timeout_s is None else timeout_s)
+
+    # What ovsdbapp's Backend asks of a connection.
+
+    is_running = True
+
+    @property
+    def idl(self) -> NorthboundIdl:
+        """The IDL, for `ovsdbapp`; to be touched inside `reading` only."""
+        return self._replica.idl
+
+    @property
+    def lock(self) -> threading.Condition:
+        """The lock of the replica, for `ovsdbapp`."""
+        return self._replica.changed
+
+    @property
+    def timeout(self) -> float:
+        """`timeout_s`, for `ovsdbapp`."""
+        return self.timeout_s
+
+
+class _NorthboundApi(ovs_idl.Backend, ovsdbapp.api.API):  # type: ignore[misc]  # ovsdbapp ships no types
+    """`ovsdbapp`'s backend, whose transactions have a certain outcome or say that there is none."""
+
+    schema = DATABASE
+
+    def __init__(self, connection: NorthboundConnection) -> None:
+        super().__init__(connection, start=False, auto_index=False, nested_transactions=False)
+
+    def create_transaction(self, check_error: bool = True, log_errors: bool = False, **_: object) -> _CommandBatch:  # noqa: ARG002  # ovsdbapp's signature
+        return _CommandBatch(self.ovsdb_connection)
+
+
+class _CommandBatch(ovsdbapp.api.Transaction):  # type: ignore[misc]  # ovsdbapp ships no types
+    """What `api.transaction()` gives: it collects commands and hands them to `NorthboundConnection.run`."""
+
+    def __init__(self, connection: NorthboundConnection) -> None:
+        self.commands: list[Any] = []
+        self._connection = connection
+
+    def add(self, command: Any) -> Any:
+        self.commands.append(command)
+        return command
+
+    def commit(self) -> list[Any]:
+        return list(self._connection.run(self.commands).results)

@@ -1,0 +1,168 @@
+"""Files, folders and standard input to documents: the raw level, before anything is known of kinds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from ovnqos.errors import UnreadableInput
+from ovnqos.sources.fields import describe
+from ovnqos.sources.json_documents import parse_json
+from ovnqos.sources.parsed import ParsedDocument, UnreadableTextError
+from ovnqos.sources.yaml_documents import parse_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ovnqos.errors import Fault
+
+STANDARD_INPUT = "-"
+"""The path that stands for standard input."""
+_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_SUFFIX_WORDS = ".yaml, .yml or .json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document.
+
+    Attributes:
+        value: what it holds.
+        origin: the file it is in, or `standard input`.
+        place: where in it, e.g. `line 12` or `line 1, items[3]`.
+        faults: keys that it repeats, which Kubernetes' strict decoding refuses.
+    """
+
+    value: Mapping[str, object]
+    origin: str
+    place: str
+    faults: tuple[Fault, ...] = ()
+
+
+def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) -> list[Document]:
+    """Read the documents of files, of folders, and of standard input.
+
+    Args:
+        paths: files (JSON where the name ends in .json or the text begins like it, else YAML); folders, of which every
+            file is read that ends in .yaml, .yml or .json, in sorted order, hidden ones and what links to folders left
+            out; `-` for standard input. A file that is named twice is read once.
+        stdin: what `-` stands for; None means the process' own.
+
+    Returns:
+        The documents in order. Empty ones, between two `---`, are left out.
+
+    Raises:
+        UnreadableInput: with one line for each file that is missing, not to be read, no YAML or JSON, not made of
+            mappings, or without any document.
+    """
+    problems: list[str] = []
+    documents: list[Document] = []
+    seen: set[Path | None] = set()
+    for path in paths:
+        found: list[Document] = []
+        unreadable = len(problems)
+        try:
+            files = {file.resolve() if file is not None else None: file for file in _files(path)}
+        except UnreadableInput as error:
+            problems.append(str(error))
+            continue
+        fresh = [file for identity, file in files.items() if identity not in seen]
+        seen.update(files)
+        for file in fresh:
+            try:
+                found.extend(_read(file, stdin))
+            except UnreadableInput as error:
+                problems.append(str(error))
+        if fresh and not found and len(problems) == unreadable:
+            problems.append(f"{_words(path)}: no Kubernetes object in it")
+        documents.extend(found)
+    if problems:
+        raise UnreadableInput("\n".join(problems))
+    return documents
+
+
+def _files(path: Path | str) -> list[Path | None]:
+    """The files that a path stands for; None is standard input."""
+    if str(path) == STANDARD_INPUT:
+        return [None]
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    files: list[Path | None] = []
+    for folder, folders, names in os.walk(path, onerror=_refuse_folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files.extend(
+            Path(folder, name)
+            for name in sorted(names)
+            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES
+        )
+    if not files:
+        message = f"{_words(path)}: no {_SUFFIX_WORDS} file in it"
+        raise UnreadableInput(message)
+    return files
+
+
+def _refuse_folder(error: OSError) -> None:
+    message = f"{_words(error.filename)}: {_reason(error)}"
+    raise UnreadableInput(message) from None
+
+
+def _read(file: Path | None, stdin: TextIO | None) -> Iterator[Document]:
+    origin = _words(file if file is not None else STANDARD_INPUT)
+    try:
+        if file is not None:
+            text = file.read_bytes().decode("utf-8-sig")
+        else:
+            text = (stdin if stdin is not None else sys.stdin).read()
+            text.encode()
+    except UnicodeError:
+        message = f"{origin}: not text in UTF-8"
+        raise UnreadableInput(message) from None
+    except OSError as error:
+        message = f"{origin}: {_reason(error)}"
+        raise UnreadableInput(message) from None
+    return _documents(text, origin, is_json=file is not None and file.suffix.lower() == ".json")
+
+
+def _documents(text: str, origin: str, *, is_json: bool) -> Iterator[Document]:
+    try:
+        parsed = list(_parse(text, is_json=is_json))
+    except UnreadableTextError as error:
+        place = ":".join(str(number) for number in (error.line, error.column) if number)
+        message = f"{origin}:{place}: {error}" if place else f"{origin}: {error}"
+        raise UnreadableInput(message) from None
+    for document in parsed:
+        if not isinstance(document.value, dict):
+            message = f"{origin}:{document.line}: {describe(document.value)} is no Kubernetes object; give a mapping"
+            raise UnreadableInput(message)
+        yield Document(value=document.value, origin=origin, place=f"line {document.line}", faults=document.faults)
+
+
+def _parse(text: str, *, is_json: bool) -> Iterable[ParsedDocument]:
+    if is_json:
+        return parse_json(text)
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            return parse_json(text)
+        except UnreadableTextError as error:
+            if not error.line:  # well-formed as far as it was read: an error without a place is about size
+                raise
+    # YAML in flow style begins like JSON
+    return parse_yaml(text)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file or folder"
+    return (error.strerror or "cannot be read").lower()
+
+
+def _words(path: Path | str) -> str:
+    """A path as text that can be printed in one line, whatever bytes it is made of."""
+    if str(path) == STANDARD_INPUT:
+        return "standard input"
+    text = str(path).encode(errors="backslashreplace").decode()
+    return text if text.isprintable() else ascii(text)

@@ -1,0 +1,147 @@
+"""A set of manifests to the model: every object that is valid, and every reason why another is not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
+
+from ovnqos.errors import Fault, InvalidObject, InvalidPolicy
+from ovnqos.model.networks import NetworkAttachmentDefinition
+from ovnqos.model.policy import NetworkQoS
+from ovnqos.model.workloads import Namespace, Node, Pod
+from ovnqos.sources.documents import read_documents
+from ovnqos.sources.kinds import KubernetesObject, parse_object
+from ovnqos.sources.lists import expand_lists
+from ovnqos.sources.objects import subject_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ovnqos.sources.documents import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectWarning:
+    """What is odd about a field of an object; `subject` names the object, its kind and its file."""
+
+    subject: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.fault}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifests:
+    """What manifests hold, in the order of the documents.
+
+    Attributes:
+        policies: the valid NetworkQoS objects.
+        namespaces: the namespaces that have an object; a policy's own need not.
+        pods: the pods.
+        nodes: the nodes.
+        network_attachment_definitions: the NADs.
+        invalid: an error for each object that is not valid, or is there a second time.
+        warnings: what is odd, about valid and invalid objects.
+        ignored_kinds: how many objects there are of each kind that is not read.
+    """
+
+    policies: tuple[NetworkQoS, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    network_attachment_definitions: tuple[NetworkAttachmentDefinition, ...] = ()
+    invalid: tuple[InvalidObject, ...] = ()
+    warnings: tuple[ObjectWarning, ...] = ()
+    ignored_kinds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def load_manifests(paths: Sequence[Path | str], *, stdin: TextIO | None = None) -> Manifests:
+    """Load Kubernetes objects from files, folders and standard input.
+
+    One bad object never stops the others. Of two documents for one object (kind, namespace and name) the first counts,
+    and the second is invalid.
+
+    Args:
+        paths: as in `read_documents`.
+        stdin: as in `read_documents`.
+
+    Raises:
+        UnreadableInput: with one line for each file that cannot be read.
+    """
+    return parse_manifests(read_documents(paths, stdin=stdin))
+
+
+def parse_manifests(documents: Iterable[Document]) -> Manifests:
+    """Parse documents, expanding lists; as `load_manifests`."""
+    loader = _Loader()
+    for document in documents:
+        for found in expand_lists(document):
+            if isinstance(found, InvalidObject):
+                loader.invalid.append(found)
+            else:
+                loader.add(found)
+    return loader.manifests()
+
+
+class _Loader:
+    """Gathers objects and what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.invalid: list[InvalidObject] = []
+        self._objects: list[KubernetesObject] = []
+        self._warnings: list[ObjectWarning] = []
+        self._ignored: Counter[str] = Counter()
+        self._places: dict[tuple[str, str, str], str] = {}
+
+    def add(self, document: Document) -> None:
+        warnings: list[Fault] = []
+        outcome: KubernetesObject | InvalidObject | None
+        try:
+            outcome = parse_object(document.value, origin=document.origin, warn=warnings.append)
+        except InvalidObject as error:
+            outcome = error
+        if outcome is None:
+            self._ignored[str(document.value["kind"])] += 1
+            return
+        kind, namespace, name = identity = _identity(outcome)
+        place = f"{document.origin}, {document.place}"
+        first_place = self._places.setdefault(identity, place) if name else place
+        faults = list(document.faults)
+        if isinstance(outcome, InvalidObject):
+            faults.extend(outcome.faults)
+        if first_place != place:
+            faults.append(Fault(path="", message=f"the same object is in {first_place} already; keep one of the two"))
+        origin = document.origin if name and first_place == place else place
+        subject = subject_of(kind or "object", namespace, name, origin)
+        self._warnings.extend(ObjectWarning(subject=subject, fault=warning) for warning in warnings)
+        if faults:
+            error_class = InvalidPolicy if kind == "NetworkQoS" else InvalidObject
+            self.invalid.append(error_class(subject, faults, kind=kind, namespace=namespace, name=name))
+        elif not isinstance(outcome, InvalidObject):
+            self._objects.append(outcome)
+
+    def manifests(self) -> Manifests:
+        return Manifests(
+            policies=tuple(found for found in self._objects if isinstance(found, NetworkQoS)),
+            namespaces=tuple(found for found in self._objects if isinstance(found, Namespace)),
+            pods=tuple(found for found in self._objects if isinstance(found, Pod)),
+            nodes=tuple(found for found in self._objects if isinstance(found, Node)),
+            network_attachment_definitions=tuple(
+                found for found in self._objects if isinstance(found, NetworkAttachmentDefinition)
+            ),
+            invalid=tuple(self.invalid),
+            warnings=tuple(self._warnings),
+            ignored_kinds=MappingProxyType(dict(self._ignored)),
+        )
+
+
+def _identity(outcome: KubernetesObject | InvalidObject) -> tuple[str, str, str]:
+    """The kind, namespace and name of an object; each empty where there is none, or where it is not valid."""
+    if isinstance(outcome, InvalidObject):
+        return outcome.kind, outcome.namespace, outcome.name
+    namespace = "" if isinstance(outcome, (Namespace, Node)) else outcome.namespace
+    return type(outcome).__name__, namespace, outcome.name

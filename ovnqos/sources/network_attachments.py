@@ -1,0 +1,156 @@
+"""NetworkAttachmentDefinitions: the CNI configuration, JSON text in `spec.config`, as ovn-kubernetes reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkTopology, OvnNetworkConfig, OwnerReference
+from ovnqos.sources.cidrs import parse_cidr
+from ovnqos.sources.fields import describe, show
+from ovnqos.sources.objects import ObjectKind, ObjectReader
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+    from ovnqos.sources.fields import Fields, Warn
+
+KIND = "NetworkAttachmentDefinition"
+OVN_PLUGIN = "ovn-k8s-cni-overlay"
+"""The CNI plugin type of ovn-kubernetes."""
+_KIND = ObjectKind(name=KIND)
+_TOPOLOGIES = {topology.value: topology for topology in NetworkTopology}
+_TOPOLOGY_WORDS = "layer3, layer2 or localnet"
+_ROLES = ("primary", "secondary")
+
+
+def parse_network_attachment_definition(
+    document: object, *, origin: str = "", warn: Warn | None = None
+) -> NetworkAttachmentDefinition:
+    """Parse a NetworkAttachmentDefinition.
+
+    Of a list of plugins (a CNI conflist) the first of ovn-kubernetes counts. `ovn` is None when there is none, or when
+    it names no topology, which is how ovn-kubernetes writes the cluster's default network (a warning says so).
+
+    Raises:
+        InvalidObject: with every fault of the object.
+    """
+    reader = ObjectReader(document, _KIND, origin=origin)
+    owners = _owners(reader.metadata)
+    plugin, ovn = "", None
+    spec = reader.root.mapping("spec", policed=False)
+    if spec is not None:
+        config = _config(spec)
+        if config is not None:
+            plugin, ovn = _network(config, f"{reader.namespace}/{reader.name}")
+    reader.check(warn)
+    return NetworkAttachmentDefinition(
+        namespace=reader.namespace, name=reader.name, labels=reader.labels, plugin=plugin, ovn=ovn, owners=owners
+    )
+
+
+def _owners(metadata: Fields) -> tuple[OwnerReference, ...]:
+    owners = []
+    for entry in metadata.mappings("ownerReferences", policed=False) or ():
+        kind = entry.string("kind", required="name the owner's kind")
+        name = entry.string("name", required="name the owner")
+        if kind is not None and name is not None:
+            owners.append(OwnerReference(kind=kind, name=name))
+    return tuple(owners)
+
+
+def _config(spec: Fields) -> Fields | None:
+    value = spec.get("config")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        spec.fault("config", f'must be JSON text, not {describe(value)}; in YAML write "config: |" and JSON below it')
+        return None
+    try:
+        config: object = json.loads(value)
+    except json.JSONDecodeError as error:
+        spec.fault("config", f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
+        return None
+    except (ValueError, RecursionError):
+        spec.fault("config", "not JSON that can be read: a number is too long, or it is nested too deep")
+        return None
+    if not isinstance(config, Mapping):
+        spec.fault("config", f"must hold a JSON object, not {describe(config)}")
+        return None
+    return spec.child("config", config)
+
+
+def _network(config: Fields, key: str) -> tuple[str, OvnNetworkConfig | None]:
+    """The plugin's type, and the network when the plugin is that of ovn-kubernetes."""
+    if not config.has("plugins"):
+        plugin = config.string("type", required=f"name the CNI plugin, e.g. {OVN_PLUGIN}") or ""
+        return plugin, _ovn_network(config, config, key) if plugin == OVN_PLUGIN else None
+    first = ""
+    for entry in config.mappings("plugins", policed=False) or ():
+        plugin = entry.string("type", required=f"name the CNI plugin, e.g. {OVN_PLUGIN}") or ""
+        first = first or plugin
+        if plugin == OVN_PLUGIN:
+            return plugin, _ovn_network(entry, config, key)
+    return first, None
+
+
+def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig | None:
+    """`config` holds the network's name: the plugin itself, or the list that it is in."""
+    named = config if config.has("name") else plugin
+    name = named.string("name", required="name the network")
+    if name == "":
+        named.fault("name", "is empty; name the network")
+    role = plugin.string("role") or "secondary"
+    if role not in _ROLES:
+        plugin.fault("role", f"{show(role)} is not a role; use primary or secondary")
+    attached_as = plugin.string("netAttachDefName")
+    if attached_as is not None and attached_as != key:
+        plugin.fault("netAttachDefName", f"{show(attached_as)} is not this object; write {key}")
+    word = plugin.string("topology")
+    if word is None:
+        plugin.warn(
+            "topology", f"none given, so it is taken for the default network; {_TOPOLOGY_WORDS} makes it another"
+        )
+        return None
+    if attached_as is None and not plugin.has("netAttachDefName"):
+        plugin.fault("netAttachDefName", f"missing; write {key}")
+    topology = _TOPOLOGIES.get(word)
+    if topology is None:
+        plugin.fault("topology", f"{show(word)} is not a topology; use {_TOPOLOGY_WORDS}")
+        return None
+    subnets = _subnets(plugin, topology)
+    return OvnNetworkConfig(network=name or "", topology=topology, subnets=subnets, role=role)
+
+
+def _subnets(plugin: Fields, topology: NetworkTopology) -> tuple[IPNetwork, ...]:
+    text = plugin.string("subnets")
+    subnets = []
+    for entry in (text or "").split(","):
+        if not entry.strip():
+            continue
+        try:
+            subnet, remark = _subnet(entry.strip(), topology)
+        except ValueError as error:
+            plugin.fault("subnets", str(error))
+            continue
+        if remark:
+            plugin.warn("subnets", remark)
+        subnets.append(subnet)
+    return tuple(subnets)
+
+
+def _subnet(text: str, topology: NetworkTopology) -> tuple[IPNetwork, str]:
+    """A subnet without the length that layer3 adds for each node's share: `10.245.0.0/16/24`."""
+    if text.count("/") < 2:
+        return parse_cidr(text)
+    if topology is not NetworkTopology.LAYER3:
+        message = f"{show(text)} has a second length, which only topology layer3 takes; remove it"
+        raise ValueError(message)
+    cidr_text, _, share = text.rpartition("/")
+    subnet, remark = parse_cidr(cidr_text)
+    bits = 32 if subnet.version == 4 else 128
+    if not (share.isascii() and share.isdecimal() and len(share) <= 3 and subnet.prefixlen < int(share) <= bits):
+        message = f"{show(text)}: the length of a node's share must be from {subnet.prefixlen + 1} to {bits}"
+        raise ValueError(message)
+    return subnet, remark

@@ -1,0 +1,31 @@
+"""Real servers for the functional tests; where their programs are missing these skip, or fail under CI=true."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ovnqos.sandbox import MissingProgramError, NorthboundServer, Programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> None:
+    """Every functional test needs OVN's database server and its command-line client."""
+    try:
+        Programs().require("ovsdb-server", "ovsdb-tool", "ovn-nbctl", "ovn-northd", "ovs-pki", "ovs-appctl")
+    except MissingProgramError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def northbound() -> Iterator[NorthboundServer]:
+    """An empty Northbound on a unix socket."""
+    with NorthboundServer() as server:
+        yield server

@@ -1,0 +1,220 @@
+"""Files, folders and standard input to documents."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ovnqos.errors import UnreadableInput
+from ovnqos.sources import read_documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def values_of(text: str) -> list[object]:
+    return [document.value for document in read_documents(["-"], stdin=io.StringIO(text))]
+
+
+def problem_with(text: str) -> str:
+    with pytest.raises(UnreadableInput) as raised:
+        values_of(text)
+    return str(raised.value)
+
+
+def test_documents_come_with_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text("# first\na: 1\n---\n---\n\nb: 2\n---\n")
+    first, second = read_documents([file])
+    assert (first.value, first.origin, first.place) == ({"a": 1}, str(file), "line 2")
+    assert (second.value, second.origin, second.place) == ({"b": 2}, str(file), "line 6")
+
+
+def test_a_folder_is_read_in_order_without_hidden_and_other_files(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.json", "sub/c.yaml", "sub/.d.yaml", ".hidden/e.yaml", "README.md", "UPPER.YAML"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'{{"name": "{name}"}}')
+    (tmp_path / "loop").symlink_to(tmp_path)
+    names = [document.value["name"] for document in read_documents([tmp_path])]
+    assert names == ["UPPER.YAML", "a.json", "b.yml", "sub/c.yaml"]
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("a: 1")
+    assert len(read_documents([file, str(tmp_path), f"{tmp_path}/../{tmp_path.name}/a.yaml"])) == 1
+
+
+def test_a_named_file_may_have_any_suffix(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.txt"
+    file.write_bytes(b"\xef\xbb\xbfa: 1")
+    assert [document.value for document in read_documents([file])] == [{"a": 1}]
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.yaml"])
+def test_json_may_hold_several_documents(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text('{"a": 1}\n{"b": "\\ud83d\\ude00"}\n')
+    assert [(document.value, document.place) for document in read_documents([file])] == [
+        ({"a": 1}, "line 1"),
+        ({"b": "\N{GRINNING FACE}"}, "line 2"),
+    ]
+
+
+def test_yaml_in_flow_style_is_no_json() -> None:
+    assert values_of("{a: 1, b: [x]}") == [{"a": 1, "b": ["x"]}]
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value"),
+    [
+        ("yes", True),
+        ("Off", False),
+        ("~", None),
+        ("", None),
+        ("20", 20),
+        ("-1_000", -1000),
+        ("0x1F", 31),
+        ("017", 15),
+        ("0o17", 15),
+        ("0b11", 3),
+        ("1e3", 1000.0),
+        ("1.5", 1.5),
+        (".inf", float("inf")),
+        ("2026-11-21", "2026-11-21"),
+        ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00Z"),
+        ("12:30", "12:30"),
+        ("=", "="),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("y", "y"),
+        ("'yes'", "yes"),
+        ('"20"', "20"),
+        ("!!str 20", "20"),
+        ("!!int 20", 20),
+        ("|2\n    x", "  x\n"),
+        ("0x" + "f" * 2000, "0x" + "f" * 2000),
+    ],
+)
+def test_scalars_are_typed_as_kubernetes_types_them(scalar: str, value: object) -> None:
+    (document,) = values_of(f"a: {scalar}\n")
+    assert document == {"a": value}
+
+
+def test_keys_become_strings() -> None:
+    assert values_of("1: a\ntrue: b\n0x10: c\n2026-01-01: d\n") == [
+        {"1": "a", "true": "b", "16": "c", "2026-01-01": "d"}
+    ]
+
+
+def test_anchors_aliases_and_merges_are_resolved() -> None:
+    text = (
+        "base: &base {x: 1, y: 2}\nlist: [*base, &s text, *s]\nmerged: {<<: *base, y: 3}\nmany: {<<: [{z: 1}, *base]}\n"
+    )
+    assert values_of(text) == [
+        {
+            "base": {"x": 1, "y": 2},
+            "list": [{"x": 1, "y": 2}, "text", "text"],
+            "merged": {"x": 1, "y": 3},
+            "many": {"z": 1, "x": 1, "y": 2},
+        }
+    ]
+
+
+def test_deep_nesting_is_no_danger() -> None:
+    (document,) = values_of("a:\n " + "- " * 20_000 + "x")
+    assert isinstance(document, dict)
+    assert problem_with('{"a": ' + "[" * 100_000) == "standard input: not read: nested too deep"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: b: c", "standard input:1:5: mapping values are not allowed in this context"),
+        ("a: 1\nb: 'x\n", "standard input:3:1: found unexpected end of stream"),
+        ("a: 1\n---\n- x\n", "standard input:3: a list is no Kubernetes object; give a mapping"),
+        ("text", 'standard input:1: the string "text" is no Kubernetes object; give a mapping'),
+        ("a: *b", "standard input:1:4: alias *b stands for nothing that ends before it"),
+        ("a: &a [*a]", "standard input:1:8: alias *a stands for nothing that ends before it"),
+        ("a: !secret x", 'standard input:1:4: tag "!secret" is not known to Kubernetes; remove it'),
+        ("a: !!int x", 'standard input:1:4: "x" is no int, as its tag says'),
+        ("a: !!set {x}", 'standard input:1:4: tag "tag:yaml.org,2002:set" is not known to Kubernetes; remove it'),
+        ("[a]: b", "standard input:1:1: a key must be a word, not a mapping or list"),
+        ("a:\n  <<: 5", "standard input:2: << takes a mapping, or a list of mappings"),
+        ("a: 1\nb: \x00", "standard input:2: not text: control characters are not allowed"),
+        ("", "standard input: no Kubernetes object in it"),
+        ("# nothing\n---\n", "standard input: no Kubernetes object in it"),
+        ("\udcff: 1", "standard input: not text in UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_one_line(text: str, problem: str) -> None:
+    assert problem_with(text) == problem
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"a": 1,\n "b" 2}', ":2:6: not JSON: Expecting ':' delimiter"),
+        ('{"a": NaN}', ": not read: NaN is no JSON number"),
+        ("a: 1", ":1:1: not JSON: Expecting value"),
+        ('{"a": ' + "[" * 100_000, ": not read: nested too deep"),
+        ("[]", ":1: a list is no Kubernetes object; give a mapping"),
+        ("", ": no Kubernetes object in it"),
+    ],
+)
+def test_a_json_file_must_be_json(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    with pytest.raises(UnreadableInput) as raised:
+        read_documents([file])
+    assert str(raised.value) == f"{file}{problem}"
+
+
+def test_aliases_that_explode_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 10)]
+    assert "aliases make more than 10000000 values" in problem_with("\n".join(lines))
+
+
+def test_every_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("a: b: c")
+    (tmp_path / "binary.yaml").write_bytes(b"\x80\xff")
+    (tmp_path / "good.yaml").write_text("a: 1")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UnreadableInput) as raised:
+        read_documents([tmp_path, tmp_path / "missing.yaml", tmp_path / "empty", tmp_path / "good.yaml" / "x"])
+    assert str(raised.value).splitlines() == [
+        f"{tmp_path}/bad.yaml:1:5: mapping values are not allowed in this context",
+        f"{tmp_path}/binary.yaml: not text in UTF-8",
+        f"{tmp_path}/missing.yaml: no such file or folder",
+        f"{tmp_path}/empty: no .yaml, .yml or .json file in it",
+        f"{tmp_path}/good.yaml/x: not a directory",
+    ]
+
+
+def test_a_name_of_odd_bytes_is_told_in_printable_text(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"odd\xff\n.yaml")).write_text("a: b: c")
+    with pytest.raises(UnreadableInput) as raised:
+        read_documents([tmp_path])
+    assert str(raised.value).isprintable()
+
+
+def test_repeated_keys_are_faults_with_path_and_line() -> None:
+    text = "spec:\n  egress:\n  - dscp: 1\n    bandwidth: {rate: 1}\n    dscp: 2\nspec: {}\n"
+    (document,) = read_documents(["-"], stdin=io.StringIO(text))
+    assert [str(fault) for fault in document.faults] == [
+        "spec.egress[0].dscp: given twice, the second time in line 5; keep one",
+        "spec: given twice, the second time in line 6; keep one",
+    ]
+
+
+def test_repeated_keys_of_json_are_faults_too(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text('{"a": 1}\n{"a":\n [{"b": 1,\n "b": 2}]}\n{"x": "\\ud83d\\ude00", "x": 1}')
+    first, second, third = read_documents([file])
+    assert first.faults == ()
+    assert [str(fault) for fault in second.faults] == ["a[0].b: given twice, the second time in line 4; keep one"]
+    assert [str(fault) for fault in third.faults] == ['key "x" is given twice; keep one']
