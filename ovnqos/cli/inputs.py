@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
+
 from ovnqos import Compilation, Inventory, Manifests, Owner, Topology, compile_rows, load_manifests
 from ovnqos.cli import output
 from ovnqos.cli.exit_codes import EXIT_INVALID
@@ -27,7 +29,7 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     """Load and compile; prints warnings and errors.
 
     Raises:
-        SystemExit: with code 1, when an object is invalid and `keep_going` is not set.
+        click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set.
         UnreadableInput: a file cannot be read.
     """
     manifests = load_manifests(wanted.files, stdin=sys.stdin)
@@ -49,7 +51,7 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     faulty = bool(manifests.invalid or compilation.unsupported)
     if faulty and not wanted.keep_going:
         output.info("nothing was done; with --keep-going the valid objects are taken")
-        raise SystemExit(EXIT_INVALID)
+        raise click.exceptions.Exit(EXIT_INVALID)
     return Inputs(manifests=manifests, compilation=compilation, faulty=faulty)
 
 

@@ -11,6 +11,7 @@ import click
 from ovnqos.cli import output
 from ovnqos.cli.commands.apply import apply
 from ovnqos.cli.commands.completion import completion
+from ovnqos.cli.commands.demo import demo
 from ovnqos.cli.commands.diff import diff
 from ovnqos.cli.commands.list_rows import list_rows
 from ovnqos.cli.commands.prune import prune
@@ -36,7 +37,7 @@ def ovnqos(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (render, diff, apply, list_rows, prune, completion):
+for command in (render, diff, apply, list_rows, prune, demo, completion):
     ovnqos.add_command(command)
 
 
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors are printed to standard error, a line each."""
     try:
         outcome = ovnqos.main(
-            args=None if arguments is None else list(arguments), prog_name="ovnqos", standalone_mode=False
+            args=None if arguments is None else list(arguments), prog_name="ovnqos", standalone_mode=False, obj=run
         )
         sys.stdout.flush()
     except OvnQosError as error:

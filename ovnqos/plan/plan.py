@@ -62,17 +62,18 @@ class Plan:
             )
 
     def summary(self) -> str:
-        """One line: how many rows and sets come, change and go."""
+        """One line: how many rows and sets are new, changed and deleted."""
         counted = (
             ("rows", (RowInsert, RowUpdate, RowDelete)),
             ("sets", (SetInsert, SetUpdate, SetDelete)),
         )
-        words = []
+        parts = []
         for noun, kinds in counted:
-            created, changed, deleted = map(self.count, kinds)
-            if created or changed or deleted:
-                words.append(f"{noun}: {created} created, {changed} changed, {deleted} deleted")
-        return "; ".join(words) or "no changes"
+            numbers = zip(map(self.count, kinds), ("new", "changed", "deleted"), strict=True)
+            words = [f"{number} {word}" for number, word in numbers if number]
+            if words:
+                parts.append(f"{noun}: {', '.join(words)}")
+        return "; ".join(parts) or "no changes"
 
     def as_diff(self) -> str:
         """A unified diff, switch by switch, whose lines are those of `ovn-nbctl qos-list`; empty for no changes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,13 +10,14 @@ from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDele
 from ovnqos.plan.qos_list import SortKey, line, sort_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from ovnqos.plan.content import RowContent
+    from ovnqos.plan.content import RowContent, SetContent
     from ovnqos.plan.plan import Plan
 
 CONTEXT = 3
 _MEMBERS_SHOWN = 20
+_PARTS = re.compile(r"[0-9]+|[^0-9]+")
 
 
 class _Line(NamedTuple):
@@ -94,19 +96,25 @@ def _extent(extent: tuple[int, int]) -> str:
 def _sets(plan: Plan) -> Iterator[str]:
     for change in plan.changes:
         if isinstance(change, SetInsert):
-            yield from _set(change.content.kind.words, change.content.name, sorted(change.content.members), (), "new")
+            yield from _set(plan, change.content, change.content.members, (), "new")
         elif isinstance(change, SetUpdate):
             note = "external_ids change" if change.relabels else ""
-            yield from _set(change.content.kind.words, change.content.name, change.add, change.remove, note)
+            yield from _set(plan, change.content, change.add, change.remove, note)
         elif isinstance(change, SetDelete):
-            members = sorted(change.content.members)
-            yield from _set(change.content.kind.words, change.content.name, (), members, "deleted")
+            yield from _set(plan, change.content, (), change.content.members, "deleted")
 
 
-def _set(title: str, name: str, add: Sequence[str], remove: Sequence[str], note: str) -> Iterator[str]:
+def _set(plan: Plan, content: SetContent, add: Collection[str], remove: Collection[str], note: str) -> Iterator[str]:
     counts = ", ".join(filter(None, (note, f"+{len(add)}" if add else "", f"-{len(remove)}" if remove else "")))
-    yield f"*** {title} {name} ({counts or 'empty'})"
+    meaning = plan.snapshot.owner.identity(content.external_ids)
+    yield f"*** {content.kind.words} {content.name} ({counts or 'empty'}) {meaning}".rstrip()
     for sign, members in (("-", remove), ("+", add)):
-        yield from (f"{sign}  {member}" for member in members[:_MEMBERS_SHOWN])
-        if len(members) > _MEMBERS_SHOWN:
-            yield f"{sign}  … and {len(members) - _MEMBERS_SHOWN} more"
+        ordered = sorted(members, key=_natural)
+        yield from (f"{sign}  {member}" for member in ordered[:_MEMBERS_SHOWN])
+        if len(ordered) > _MEMBERS_SHOWN:
+            yield f"{sign}  … and {len(ordered) - _MEMBERS_SHOWN} more"
+
+
+def _natural(member: str) -> tuple[tuple[int, str], ...]:
+    """Numbers inside a text sort as numbers: 10.9.0.0 before 10.10.0.0, pod9 before pod10."""
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in _PARTS.findall(member))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -51,4 +50,4 @@ def apply(
         northbound.lock()
         carry_out(northbound, plan_changes(inputs.compilation.desired, northbound.snapshot()), limit)
     if inputs.faulty:
-        sys.exit(EXIT_INVALID)
+        raise click.exceptions.Exit(EXIT_INVALID)

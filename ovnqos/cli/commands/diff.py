@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from ovnqos import plan_changes
@@ -34,8 +32,8 @@ def diff(wanted: options.CompileOptions, database: options.DatabaseOptions, form
     with database.connect(wanted.owner) as northbound:
         plan = plan_changes(inputs.compilation.desired, northbound.snapshot())
     show(plan, options.Format(form))
-    output.info(plan.summary())
+    output.info(f"to do: {plan.summary()}")
     if inputs.faulty:
-        sys.exit(EXIT_INVALID)
+        raise click.exceptions.Exit(EXIT_INVALID)
     if exit_code and not plan.is_empty:
-        sys.exit(EXIT_DRIFT)
+        raise click.exceptions.Exit(EXIT_DRIFT)

@@ -52,6 +52,6 @@ def prune(  # noqa: PLR0913 - one parameter an option
         plan = plan_changes(DesiredState.of(retained=present), northbound.snapshot())
         if dry_run:
             show(plan, options.Format(form))
-            output.info(plan.summary())
+            output.info(f"to do: {plan.summary()}")
         else:
             carry_out(northbound, plan, limit)

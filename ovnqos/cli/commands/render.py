@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from ovnqos import Snapshot, plan_changes
@@ -31,6 +29,6 @@ def render(wanted: options.CompileOptions, form: str) -> None:
     desired = inputs.compilation.desired
     plan = plan_changes(desired, Snapshot.of_names(desired, wanted.owner))
     show(plan, options.Format(form))
-    output.info(plan.summary())
+    output.info(f"to do: {plan.summary()}")
     if inputs.faulty:
-        sys.exit(EXIT_INVALID)
+        raise click.exceptions.Exit(EXIT_INVALID)

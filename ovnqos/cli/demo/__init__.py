@@ -1,0 +1,1 @@
+"""The guide to NetworkQoS, played on a private OVN."""
