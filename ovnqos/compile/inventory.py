@@ -148,16 +148,13 @@ class Inventory:
 
     def _names(self, selector: LabelSelector, namespace: str, every: Set[str]) -> Set[str]:
         """Names of the matching pods of a namespace, by set operations on the label index alone."""
-        names = every
+        names = every  # as the first operand it costs nothing: an intersection walks the smaller set
         for requirement in selector.requirements:
             values: Iterable[str | None] = requirement.values or (None,)
             bearers = [self._labelled.get((requirement.key, value), _NOWHERE).get(namespace, _NONE) for value in values]
             holders = bearers[0] if len(bearers) == 1 else frozenset().union(*bearers)
             wanted = requirement.operator in _WANTING
-            if wanted:
-                names = holders if names is every else names & holders
-            else:
-                names = names - holders
+            names = names & holders if wanted else names - holders
             if not names:
                 break
         return names
