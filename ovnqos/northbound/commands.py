@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ovsdbapp.backend.ovs_idl.command import BaseCommand
 
 from ovnqos.errors import StalePlan
+from ovnqos.northbound.datum import assign
 from ovnqos.northbound.replica_snapshot import row_content
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.content import ROW_COLUMNS, SetKind
@@ -42,7 +43,7 @@ class PlanCommand(BaseCommand):  # type: ignore[misc] # ovsdbapp ships no types
 
     def _assign(self, row: Any, table: str, column: str, value: object) -> None:
         self._schema.check(table, column, value)
-        setattr(row, column, value)
+        assign(row, column, value)
 
     def _bind(self, row: Any, switches: Iterable[str]) -> None:
         for name in switches:
@@ -114,7 +115,7 @@ class InsertSet(SetCommand):
         row = txn.insert(self.api.tables[content.kind])
         self._assign(row, content.kind, "name", content.name)
         self._assign(row, content.kind, "external_ids", content.external_ids)
-        setattr(row, content.kind.column, self._values(content, content.members))
+        assign(row, content.kind.column, self._values(content, content.members))
 
 
 class UpdateSet(SetCommand):

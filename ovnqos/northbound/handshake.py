@@ -117,6 +117,8 @@ def _is_address(remote: Remote) -> bool:
 def _open(name: str, deadline: Deadline) -> StreamConnection:
     error, stream = ovs.stream.Stream.open(name)
     if error:
+        if stream is not None:
+            stream.close()
         raise _NoAnswerError(os.strerror(error))
     try:
         _await(lambda: _tcp_connect(stream), stream.connect_wait, deadline, "does not answer")

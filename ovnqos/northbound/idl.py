@@ -11,6 +11,7 @@ import ovs.db.idl
 import ovs.jsonrpc
 import ovs.timeval
 
+from ovnqos.northbound.datum import read_datum
 from ovnqos.northbound.json_rpc import StreamSession
 from ovnqos.northbound.json_stream import collector_paused
 
@@ -137,7 +138,7 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
 
     def describe_trouble(self) -> str:
         """Says why the replica does not follow a server at this time."""
-        if self._session.is_connected():
+        if self._session.is_connected() and not self._session.rpc.get_status():
             database = self._database_status()
             if database is not None and database.model == ovs.db.idl.CLUSTERED:
                 if not database.connected:
@@ -146,11 +147,43 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
                     return f"{self.session_name()} does not lead its cluster"
             return f"{self.session_name()} accepts the connection but does not answer"
         name, error = self._session.last_failure
+        if self._session.is_connected():
+            name, error = self.session_name(), ovs.jsonrpc.EOF
         if not name:
             return "there is no connection"
         if error == ovs.jsonrpc.EOF:
             return f"{name} closed the connection"
         return f"{name}: {os.strerror(error)}" if error > 0 else f"{name} does not answer, or does not lead its cluster"
+
+    # The two places where ovs reads values. They are private to its class: should a version of ovs rename them, these
+    # are not called, and values are read as ovs reads them, which is right and slow.
+
+    def _Idl__row_update(self, table: Any, row: Any, row_json: Mapping[str, Any]) -> bool:  # noqa: N802  # mangled
+        changed = False
+        stored = row._data  # noqa: SLF001  # ovs' rows have no other way
+        for name, json in row_json.items():
+            column = table.columns.get(name)
+            if column is None:
+                continue
+            datum = read_datum(column.type, json)
+            before = stored.get(name)  # None: a new row, whose columns have their defaults
+            if datum.is_default() if before is None else datum == before:
+                continue
+            stored[name] = datum
+            changed = changed or column.alert
+        return changed
+
+    def _Idl__apply_diff(self, table: Any, row: Any, row_diff: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # mangled
+        old = {}
+        stored = row._data  # noqa: SLF001  # ovs' rows have no other way
+        for name, json in row_diff.items():
+            column = table.columns.get(name)
+            if column is None:
+                continue
+            before = stored[name]
+            old[name] = before.copy()
+            stored[name] = before.diff(read_datum(column.type, json))
+        return old
 
     def _database_status(self) -> Any:
         if not self.server_tables:

@@ -19,7 +19,7 @@ class WriterLock:
     """
 
     def __init__(self, replica: Replica, name: str) -> None:
-        """Describes the lock `name`, an `<id>` of RFC 7047 (no `/`: the server refuses that); nothing is asked of the server yet."""
+        """Describes the lock `name`, an `<id>` of RFC 7047 (`/` is refused); nothing is asked of the server yet."""
         self._replica = replica
         self.name = name
 

@@ -48,6 +48,14 @@ class _Transaction(ovs.db.idl.Transaction):  # type: ignore[misc]  # ovs ships n
 
     refusal = ""
 
+    def _substitute_uuids(self, json: Any) -> Any:
+        """Puts the names of rows inserted here in place of their UUIDs; of many strings or numbers it looks at one."""
+        match json:
+            case ["set", [str() | int(), *_]] | ["map", [[str() | int(), str() | int()], *_]]:
+                return json
+            case _:
+                return super()._substitute_uuids(json)
+
     def _process_reply(self, msg: Any) -> None:
         super()._process_reply(msg)
         operations = msg.result if isinstance(msg.result, list) else [msg.error]

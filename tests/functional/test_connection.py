@@ -21,6 +21,7 @@ from ovnqos.errors import (
     TransactionRefused,
 )
 from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.northbound.datum import assign, stored_map, stored_members, stored_scalar
 from ovnqos.northbound.schema import NEEDED_COLUMNS
 from ovnqos.northbound.tls import TlsFiles
 from ovnqos.sandbox import Certificate, NorthboundServer, Pki, RaftCluster, SouthboundServer
@@ -64,6 +65,19 @@ class AddQosRow(BaseCommand):  # type: ignore[misc]  # ovsdbapp ships no types
         self._switch.addvalue("qos_rules", row.uuid)
 
 
+class Reassign(BaseCommand):  # type: ignore[misc]  # ovsdbapp ships no types
+    """Sets the addresses of an address set that is there."""
+
+    def __init__(self, connection: NorthboundConnection, name: str, addresses: list[str]) -> None:
+        super().__init__(connection.api)
+        self._row = connection.row_by_name("Address_Set", name)
+        self._addresses = addresses
+
+    def run_idl(self, txn: Any) -> None:
+        assign(self._row, "addresses", self._addresses)
+
+
+PORT = "Logical_Switch_Port"
 QOS_ROW: Mapping[str, Any] = {"direction": "to-lport", "priority": 100, "match": "ip4", "action": {"dscp": 20}}
 
 
@@ -100,6 +114,42 @@ class TestReading:
         switch = [event for event in events if event.table == "Logical_Switch"]
         assert [event.event for event in switch] == ["create", "update", "update"]
         assert switch[1].values["qos_rules"] == [rules[0].uuid]
+
+    def test_columns_read_alike_from_a_new_row_a_changed_one_and_a_new_connection(
+        self, northbound: NorthboundServer
+    ) -> None:
+        def content(connection: NorthboundConnection) -> list[Any]:
+            with connection.reading() as tables:
+                (rule,) = tables["QoS"].rows.values()
+                (group,) = tables["Port_Group"].rows.values()
+                return [
+                    *(stored_scalar(rule, "priority"), stored_scalar(rule, "match"), stored_map(rule, "bandwidth")),
+                    *(rule.priority, rule.match, rule.bandwidth, rule.action, stored_map(rule, "action")),
+                    *([port.name for port in group.ports], sorted(map(str, stored_members(group, "ports")))),
+                ]
+
+        with NorthboundConnection.open(northbound.remote) as connection:
+            northbound.nbctl(
+                *("ls-add", "lan", "--", "lsp-add", "lan", "a", "--", "lsp-add", "lan", "b", "--", "pg-add", "pg", "a"),
+                *("--", "--id=@q", "create", "QoS", "direction=to-lport", "priority=0", 'match=""', "action=dscp=0"),
+                *("--", "add", "Logical_Switch", "lan", "qos_rules", "@q"),
+            )
+            connection.refresh()
+            new = content(connection)
+            assert new[:8] == [0, "", {}, 0, "", {}, {"dscp": 0}, {"dscp": 0}]
+            assert new[8] == ["a"]
+            with connection.reading() as tables:
+                (rule,) = map(str, tables["QoS"].rows)
+            northbound.nbctl(
+                *("set", "QoS", rule, "priority=5", "match=ip4", "bandwidth:rate=7", "action:dscp=9"),
+                *("--", "pg-set-ports", "pg", "b"),
+            )
+            connection.refresh()
+            changed = content(connection)
+            assert changed[:8] == [5, "ip4", {"rate": 7}, 5, "ip4", {"rate": 7}, {"dscp": 9}, {"dscp": 9}]
+            assert changed[8] == ["b"]
+            with NorthboundConnection.open(northbound.remote) as second:
+                assert content(second) == changed
 
     def test_two_connections_of_one_process_are_two(self, northbound: NorthboundServer) -> None:
         with (
@@ -254,6 +304,32 @@ class TestCommit:
             assert result.changed
             assert result.results[0] == row.uuid
         assert northbound.nbctl("qos-list", "lan").split() == ["to-lport", "100", "(ip4)", "dscp=20"]
+
+    def test_assigned_columns_are_written_as_set_ones_are(self, northbound: NorthboundServer) -> None:
+        class Insert(BaseCommand):  # type: ignore[misc]  # ovsdbapp ships no types
+            def run_idl(self, txn: Any) -> None:
+                rule = txn.insert(self.api.tables["QoS"])
+                for column, value in {**QOS_ROW, "external_ids": {"a": "b"}, "bandwidth": {}}.items():
+                    assign(rule, column, value)
+                switch, port = (next(iter(self.api.tables[t].rows.values())) for t in ("Logical_Switch", PORT))
+                switch.addvalue("qos_rules", rule.uuid)
+                group = txn.insert(self.api.tables["Port_Group"])
+                assign(group, "name", "pg")
+                assign(group, "ports", [port])
+                addresses = txn.insert(self.api.tables["Address_Set"])
+                assign(addresses, "name", "as")
+                assign(addresses, "addresses", {"10.0.0.2", "10.0.0.1"})
+
+        northbound.nbctl("ls-add", "lan", "--", "lsp-add", "lan", "a")
+        with NorthboundConnection.open(northbound.remote) as connection:
+            connection.run([Insert(connection.api)])
+            connection.run([Reassign(connection, "as", ["10.0.0.3"])])
+
+        assert northbound.nbctl("qos-list", "lan").split() == ["to-lport", "100", "(ip4)", "dscp=20"]
+        columns = "--columns=addresses"
+        assert northbound.nbctl("--bare", columns, "list", "Address_Set", "as").split() == ["10.0.0.3"]
+        port = northbound.nbctl("--bare", "--columns=_uuid", "list", PORT, "a")
+        assert northbound.nbctl("--bare", "--columns=ports", "list", "Port_Group", "pg") == port
 
     def test_commands_that_change_nothing_send_nothing(self, connection: NorthboundConnection) -> None:
         assert not connection.run([]).changed
