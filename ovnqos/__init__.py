@@ -8,6 +8,7 @@ Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs
 from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
 from ovnqos.compile.inventory import Inventory
+from ovnqos.compile.live import Delta, LiveCompilation
 from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
 from ovnqos.compile.topology import Network, PodInterface, Topology
 from ovnqos.errors import (
@@ -57,6 +58,7 @@ __all__ = [
     "Classifier",
     "Compilation",
     "DeleteLimit",
+    "Delta",
     "DesiredState",
     "Direction",
     "Fault",
@@ -67,6 +69,7 @@ __all__ = [
     "InvalidRow",
     "Inventory",
     "LabelSelector",
+    "LiveCompilation",
     "LockLost",
     "Manifests",
     "NameTaken",

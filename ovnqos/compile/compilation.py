@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile import native, reference
 from ovnqos.compile.compiled import CompileContext
-from ovnqos.compile.peers import PeerAddresses
-from ovnqos.compile.rows import DesiredState
+from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup
+from ovnqos.compile.selections import QueriedSelections
 from ovnqos.errors import Unsupported
 from ovnqos.model.owner import Owner
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.rows import AddressSet, PortGroup, QosRow
+    from ovnqos.compile.rows import QosRow
+    from ovnqos.compile.selections import Selections
+    from ovnqos.compile.sets import SetDescription
     from ovnqos.model.policy import NetworkQoS
 
 
@@ -71,11 +73,11 @@ def compile_rows(
         profile: whose rows to compile.
         retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows shall stay as they are.
     """
-    context = CompileContext(inventory=inventory, addresses=PeerAddresses(inventory), owner=owner or Owner())
+    context = CompileContext(inventory=inventory, selections=QueriedSelections(inventory), owner=owner or Owner())
     compile_policy = native.compile_policy if profile is Profile.NATIVE else reference.compile_policy
     rows: dict[str, QosRow] = {}
-    port_groups: dict[str, PortGroup] = {}
-    address_sets: dict[str, AddressSet] = {}
+    port_groups: dict[str, SetDescription] = {}
+    address_sets: dict[str, SetDescription] = {}
     unsupported: list[Unsupported] = []
     kept = set(retained)
     notes = [
@@ -92,5 +94,48 @@ def compile_rows(
         port_groups.update(compiled.port_groups)
         address_sets.update(compiled.address_sets)
         notes.extend(Note(subject=f"NetworkQoS {policy.key}", message=message) for message in compiled.notes)
-    desired = DesiredState(rows=rows, port_groups=port_groups, address_sets=address_sets, retained=frozenset(kept))
+    desired = DesiredState(
+        rows=rows,
+        port_groups={name: port_group(one, context.selections, inventory) for name, one in port_groups.items()},
+        address_sets={name: address_set(one, context.selections, inventory) for name, one in address_sets.items()},
+        retained=frozenset(kept),
+    )
     return Compilation(desired=desired, unsupported=tuple(unsupported), notes=tuple(notes))
+
+
+def port_group(
+    described: SetDescription,
+    selections: Selections,
+    inventory: Inventory,
+    candidates: frozenset[str] | None = None,
+) -> PortGroup:
+    """The port group with the members it has now: all, or those among the candidates."""
+    return PortGroup(
+        name=described.name,
+        ports=_members(described, selections, inventory, candidates),
+        identity=described.identity,
+        external_ids=described.external_ids,
+    )
+
+
+def address_set(
+    described: SetDescription,
+    selections: Selections,
+    inventory: Inventory,
+    candidates: frozenset[str] | None = None,
+) -> AddressSet:
+    """The address set with the members it has now: all, or those among the candidates."""
+    return AddressSet(
+        name=described.name,
+        addresses=_members(described, selections, inventory, candidates),
+        identity=described.identity,
+        external_ids=described.external_ids,
+    )
+
+
+def _members(
+    described: SetDescription, selections: Selections, inventory: Inventory, candidates: frozenset[str] | None
+) -> frozenset[str]:
+    if candidates is None:
+        return described.members.find(selections, inventory)
+    return described.members.among(candidates, selections, inventory)

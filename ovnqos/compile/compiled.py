@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.peers import PeerAddresses
-    from ovnqos.compile.rows import AddressSet, PortGroup, QosRow
+    from ovnqos.compile.rows import QosRow
+    from ovnqos.compile.selections import Selections
+    from ovnqos.compile.sets import SetDescription
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS
 
@@ -18,16 +19,16 @@ class CompileContext:
     """What all policies of one run share."""
 
     inventory: Inventory
-    addresses: PeerAddresses
+    selections: Selections
     owner: Owner
 
 
 @dataclass(slots=True, kw_only=True)
 class CompiledPolicy:
-    """The rows of one policy by identity, with the groups and sets they use by name, and notes for its author."""
+    """The rows of one policy by identity, the groups and sets they use by name, and notes for its author."""
 
     policy: NetworkQoS
     rows: dict[str, QosRow] = field(default_factory=dict)
-    port_groups: dict[str, PortGroup] = field(default_factory=dict)
-    address_sets: dict[str, AddressSet] = field(default_factory=dict)
+    port_groups: dict[str, SetDescription] = field(default_factory=dict)
+    address_sets: dict[str, SetDescription] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

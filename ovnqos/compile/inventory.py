@@ -49,8 +49,9 @@ class Inventory:
         self.topology = topology
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
         self._labelled: dict[_Label, dict[str, set[str]]] = defaultdict(dict)  # label -> namespace -> pod names
-        self._namespaces: dict[str, Namespace] = {}
+        self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
         self._attachments: dict[str, NetworkAttachmentDefinition] = {}
+        self._attachments_of: dict[str, set[str]] = defaultdict(set)  # namespace -> keys
         self._versions: dict[str, dict[int, int]] = defaultdict(lambda: {4: 0, 6: 0})  # attachment -> addresses
         self._problems: dict[str, InvalidObject] = {}
         self._networks: dict[str, Network | None] = {}  # answers of network_of, until something behind them changes
@@ -63,10 +64,11 @@ class Inventory:
         if isinstance(one, Pod):
             self._update_pod(one)
         elif isinstance(one, Namespace):
-            self._namespaces[one.name] = one
+            self._namespaces[one.name] = {**one.labels, NAMESPACE_NAME_LABEL: one.name}  # a manifest may lack it
             self._selected_namespaces.clear()
         elif isinstance(one, NetworkAttachmentDefinition):
             self._attachments[one.key] = one
+            self._attachments_of[one.namespace].add(one.key)
             self._networks.pop(one.key, None)
         elif not isinstance(one, Node):
             raise TypeError(f"an inventory does not hold {type(one).__name__} objects")
@@ -80,6 +82,7 @@ class Inventory:
             self._selected_namespaces.clear()
         elif isinstance(one, NetworkAttachmentDefinition):
             self._attachments.pop(one.key, None)
+            self._attachments_of[one.namespace].discard(one.key)
             self._networks.pop(one.key, None)
 
     def _update_pod(self, pod: Pod) -> None:
@@ -132,9 +135,23 @@ class Inventory:
         """Pods whose interfaces could not be read; they count as having none."""
         return tuple(self._problems[key] for key in sorted(self._problems))
 
+    def record(self, namespace: str, name: str) -> PodRecord | None:
+        """A pod with interfaces of its own; None when there is none of this name."""
+        return self._pods.get(namespace, {}).get(name)
+
+    def attachments_in(self, namespace: str) -> tuple[str, ...]:
+        """The keys of the NADs in a namespace."""
+        return tuple(self._attachments_of.get(namespace, ()))
+
     def pods(self, selector: LabelSelector, namespace: str) -> Iterator[PodRecord]:
         """The pods of one namespace that match, in no order."""
         return self._matching(selector, (namespace,))
+
+    def selected(self, selector: LabelSelector, namespaces: str | LabelSelector) -> Iterator[PodRecord]:
+        """The pods that match, in one namespace (a name) or in all that a selector matches, in no order."""
+        if isinstance(namespaces, str):
+            return self.pods(selector, namespaces)
+        return self.pods_of_namespaces(selector, namespaces)
 
     def pods_of_namespaces(self, selector: LabelSelector, namespaces: LabelSelector) -> Iterator[PodRecord]:
         """The pods that match in all namespaces that match, in no order."""
@@ -167,9 +184,8 @@ class Inventory:
         return found
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
-        """A namespace's labels. One that was never seen has the label that every namespace has: its name."""
-        known = self._namespaces.get(name)
-        return known.labels if known else {NAMESPACE_NAME_LABEL: name}
+        """A namespace's labels. Each has the label that the API server gives it, its name, even one never seen."""
+        return self._namespaces.get(name) or {NAMESPACE_NAME_LABEL: name}
 
     def attachment(self, key: str) -> NetworkAttachmentDefinition | None:
         """The NAD with this key (`<namespace>/<name>`), if it is known."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import compile_classifier
 from ovnqos.compile.compiled import CompiledPolicy
-from ovnqos.compile.match import FALSE, And, inport
-from ovnqos.compile.peers import PeerKey
+from ovnqos.compile.match import FALSE, And, inport, references
 from ovnqos.compile.priorities import network_qos_priority
-from ovnqos.compile.rows import AddressSet, PortGroup, QosRow, name_hash
+from ovnqos.compile.rows import QosRow, name_hash
+from ovnqos.compile.selections import PodSelection
+from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription, SourcePorts
 from ovnqos.compile.sources_of_policy import NetworkSources, check_selectors, find_sources
 from ovnqos.errors import Fault, Unsupported
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.address_blocks import AddressBlock
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.match import Match
+    from ovnqos.compile.sets import Members
     from ovnqos.compile.topology import Network
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS, PodPeer
@@ -39,7 +41,9 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     if policy.bandwidth_scope is not BandwidthScope.POLICY:
         path = "metadata.annotations[ovnqos.io/bandwidth-scope]"
         raise Unsupported(subject, [Fault(path=path, message=f"{policy.bandwidth_scope} is not supported yet")])
-    sources = find_sources(policy, policy.network_selectors, context.inventory)
+    sources = find_sources(
+        policy.network_selectors, context.selections.sources(PodSelection.of_sources(policy)), context.inventory
+    )
     compiled = CompiledPolicy(policy=policy, notes=list(sources.notes))
     for one in sources.networks:
         _compile_network(policy, one, context, compiled)
@@ -56,7 +60,8 @@ def _compile_network(
         if compiled == FALSE:
             into.notes.append(f"spec.egress[{index}]: no packet can match its classifier, so it has no row")
         elif rule.dscp is not None or rule.bandwidth is not None:
-            into.address_sets.update(sets.made)
+            used = references(compiled).address_sets  # not all that were made: 0.0.0.0/0 beside a set swallows it
+            into.address_sets.update({name: sets.made[name] for name in used})
             into.port_groups[group.name] = group
             row = _row(policy, index, sources, context, And.of(inport.in_group(group.name), compiled))
             into.rows[row.identity] = row
@@ -78,16 +83,17 @@ def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: Compi
     )
 
 
-def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> PortGroup:
+def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> SetDescription:
     """The group of the source ports, shared by all policies that take the same ones by the same words."""
-    identity = f"sources: pods {policy.pod_selector} in {policy.namespace} on {sources.network.name}"
+    selection = PodSelection.of_sources(policy)
+    identity = f"sources: {selection} on {sources.network.name}"
     if policy.network_selectors is not None:
-        identity += f" by {', '.join(sorted(sources.attachments))}"
-    return PortGroup(
+        identity += f" by {', '.join(sorted(set(map(str, policy.network_selectors))))}"
+    return SetDescription(
         name=f"ovnqos_src_{name_hash(owner.name, identity)}",
-        ports=frozenset(sources.ports),
         identity=identity,
         external_ids={NETWORK_KEY: sources.network.name},
+        members=SourcePorts(selection=selection, attachments=frozenset(sources.attachments)),
     )
 
 
@@ -99,17 +105,17 @@ class _RuleSets:
         self._index = index
         self._network = network
         self._context = context
-        self.made: dict[str, AddressSet] = {}
+        self.made: dict[str, SetDescription] = {}
 
     def peer_set(self, peer: PodPeer, version: int) -> str | None:
-        key = PeerKey.of(peer, self._policy.namespace)
-        if key is None or version not in (self._network.versions or _BOTH):
+        selection = PodSelection.of_peer(peer, self._policy.namespace)
+        if selection is None or version not in (self._network.versions or _BOTH):
             return None
         return self._make(
-            f"destinations: {key} on {self._network.name} IPv{version}",
+            f"destinations: {selection} on {self._network.name} IPv{version}",
             "dst",
             version,
-            self._context.addresses.of(key, self._network.name, version),
+            PeerAddresses(selection=selection, network=self._network.name, version=version),
             {NETWORK_KEY: self._network.name},
         )
 
@@ -118,13 +124,11 @@ class _RuleSets:
             f"{side}: CIDRs of NetworkQoS/{self._policy.key} rule {self._index} IPv{version}",
             side,
             version,
-            frozenset(map(str, blocks)),
+            FixedMembers(members=frozenset(map(str, blocks))),
             {OBJECT_KEY: f"NetworkQoS/{self._policy.key}", RULE_KEY: str(self._index)},
         )
 
-    def _make(
-        self, identity: str, side: str, version: int, addresses: frozenset[str], external_ids: Mapping[str, str]
-    ) -> str:
+    def _make(self, identity: str, side: str, version: int, members: Members, external_ids: Mapping[str, str]) -> str:
         name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
-        self.made[name] = AddressSet(name=name, addresses=addresses, identity=identity, external_ids=external_ids)
+        self.made[name] = SetDescription(name=name, identity=identity, external_ids=external_ids, members=members)
         return name

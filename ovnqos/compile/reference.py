@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.compiled import CompiledPolicy
 from ovnqos.compile.match import Verbatim
-from ovnqos.compile.peers import PeerKey
-from ovnqos.compile.rows import AddressSet, Direction, QosRow
+from ovnqos.compile.rows import Direction, QosRow
+from ovnqos.compile.selections import PodSelection
+from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription
 from ovnqos.compile.sources_of_policy import NetworkSources, check_selectors, find_sources
 from ovnqos.model.networks import DEFAULT_NETWORK, DEFAULT_NETWORK_SELECTOR
 from ovnqos.model.owner import (
@@ -44,7 +45,8 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     """
     check_selectors(policy, f"NetworkQoS {policy.key}")
     selectors = policy.network_selectors or (DEFAULT_NETWORK_SELECTOR,)
-    sources = find_sources(policy, selectors, context.inventory)
+    members = context.selections.sources(PodSelection.of_sources(policy))
+    sources = find_sources(selectors, members, context.inventory)
     compiled = CompiledPolicy(policy=policy, notes=list(sources.notes))
     for one in sources.networks:
         _Network(policy, one, context, compiled).compile()
@@ -110,9 +112,11 @@ class _Network:
         known = frozenset(addresses)
         for version in self._versions:
             identity = self._identity(rule, block, f"v{version}")
-            one = AddressSet(
+            one = SetDescription(
                 name=set_name(identity),
-                addresses=frozenset(address for address in known if (":" in address) == (version == 6)),
+                members=FixedMembers(
+                    members=frozenset(address for address in known if (":" in address) == (version == 6))
+                ),
                 identity=identity,
                 external_ids={
                     REFERENCE_CONTROLLER_KEY: self._controller,
@@ -125,6 +129,10 @@ class _Network:
                 },
             )
             self._into.address_sets[one.name] = one
+
+    def _addresses(self, selection: PodSelection, version: int) -> frozenset[str]:
+        found = PeerAddresses(selection=selection, network=self._name, version=version)
+        return found.find(self._context.selections, self._context.inventory)
 
     def _in_set(self, side: str, rule: str, block: str) -> str:
         parts = [
@@ -145,13 +153,10 @@ class _Network:
             field = f"ip{peer.cidr.version}.dst"
             match = f"{field} == {peer.cidr}"
             return f"{match} && {field} != {{{','.join(map(str, peer.excluded))}}}" if peer.excluded else match
-        key = PeerKey.of(peer, self._policy.namespace)
-        if key is None:
+        selection = PodSelection.of_peer(peer, self._policy.namespace)
+        if selection is None:
             return "ip4.dst == 0.0.0.0/0 || ip6.dst == ::/0"
-        addresses = self._context.addresses
-        self._add_sets(
-            rule, block, (one for version in self._versions for one in addresses.of(key, self._name, version))
-        )
+        self._add_sets(rule, block, (one for version in self._versions for one in self._addresses(selection, version)))
         return self._in_set("dst", rule, block)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from netaddr import AddrFormatError, IPNetwork
 
 from ovnqos.compile.address_blocks import AddressBlock, union
-from ovnqos.compile.match.syntax import check_name
+from ovnqos.compile.match.lexis import check_name
 from ovnqos.errors import InvalidRow
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM
 

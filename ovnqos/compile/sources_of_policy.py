@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.selections import SourceMembers
     from ovnqos.compile.topology import Network
     from ovnqos.model.policy import NetworkQoS
 
@@ -20,10 +21,9 @@ _SELECTABLE = {NetworkSelectionType.DEFAULT_NETWORK, NetworkSelectionType.NETWOR
 
 @dataclass(slots=True, kw_only=True)
 class NetworkSources:
-    """A policy's source interfaces on one network: ports and switches by name, and the attachments they came by."""
+    """A policy's source interfaces on one network: their switches by name, and the attachments they came by."""
 
     network: Network
-    ports: set[str] = field(default_factory=set)
     switches: set[str] = field(default_factory=set)
     attachments: set[str] = field(default_factory=set)
 
@@ -51,35 +51,24 @@ def check_selectors(policy: NetworkQoS, subject: str) -> None:
 
 
 def find_sources(
-    policy: NetworkQoS, selectors: Sequence[NetworkSelector] | None, inventory: Inventory
+    selectors: Sequence[NetworkSelector] | None, members: SourceMembers, inventory: Inventory
 ) -> PolicySources:
-    """Find the interfaces of the policy's pods. `selectors` None: those of every network."""
+    """Sort a selection's interfaces by network, and pass over those that `selectors` (None: any) do not take."""
     topology = inventory.topology
     by_network: dict[str, NetworkSources] = {}
     notes: set[str] = set()
-    selected: dict[str, bool] = {}
-    for record in inventory.pods(policy.pod_selector, policy.namespace):
-        if not topology.in_zone(record.pod.node):
+    for attachment, nodes in members.nodes.items():
+        network = inventory.network_of(attachment)
+        if network is None:
+            if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
+                notes.add(f"network attachment {attachment} is not known as an OVN network; its interfaces are skipped")
+        elif selectors is not None and not _selects(selectors, attachment, inventory):
             continue
-        for interface in record.interfaces:
-            attachment = interface.attachment
-            network = inventory.network_of(attachment)
-            if network is None:
-                if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
-                    notes.add(
-                        f"network attachment {attachment} is not known as an OVN network; its interfaces are skipped"
-                    )
-                continue
-            if attachment not in selected:
-                selected[attachment] = selectors is None or _selects(selectors, attachment, inventory)
-            if not selected[attachment]:
-                continue
-            if not topology.supports(network):
-                notes.add(f"network {network.name} is {network.topology}, which is not supported yet; it is skipped")
-                continue
+        elif not topology.supports(network):
+            notes.add(f"network {network.name} is {network.topology}, which is not supported yet; it is skipped")
+        else:
             sources = by_network.setdefault(network.name, NetworkSources(network=network))
-            sources.ports.add(interface.port)
-            sources.switches.add(topology.switch(network, record.pod.node))
+            sources.switches.update(topology.switch(network, node) for node in nodes)
             sources.attachments.add(attachment)
     return PolicySources(networks=tuple(by_network[name] for name in sorted(by_network)), notes=tuple(sorted(notes)))
 

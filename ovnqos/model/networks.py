@@ -35,6 +35,15 @@ class NetworkSelector:
     namespace_selector: LabelSelector | None = None
     network_selector: LabelSelector | None = None
 
+    def __str__(self) -> str:
+        """In words, unmistakable, e.g. `NetworkAttachmentDefinitions nad-type=x in namespaces {}`."""
+        words = [str(self.type)]
+        if self.network_selector is not None:
+            words.append(str(self.network_selector))
+        if self.namespace_selector is not None:
+            words.append(f"in namespaces {self.namespace_selector}")
+        return " ".join(words)
+
 
 class NetworkTopology(StrEnum):
     """How an OVN network is laid out over the nodes (NAD config field `topology`)."""

@@ -55,17 +55,17 @@ def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) 
         The documents in order. Empty ones, between two `---`, are left out.
 
     Raises:
-        UnreadableInput: with one line for each file that is missing, not to be read, no YAML or JSON, not made of
-            mappings, or without any document.
+        UnreadableInput: with one line for each file that is missing, not to be read, no YAML or JSON, or not made of
+            mappings, and for each path that holds no document at all (as when the program before a pipe failed).
     """
     problems: list[str] = []
     documents: list[Document] = []
-    seen: set[Path | None] = set()
+    seen: set[str] = set()
     for path in paths:
         found: list[Document] = []
         unreadable = len(problems)
         try:
-            files = {file.resolve() if file is not None else None: file for file in _files(path)}
+            files = {_identity(file): file for file in _files(path)}
         except UnreadableInput as error:
             problems.append(str(error))
             continue
@@ -82,6 +82,12 @@ def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) 
     if problems:
         raise UnreadableInput("\n".join(problems))
     return documents
+
+
+def _identity(file: Path | None) -> str:
+    """What is equal for two paths to one file."""
+    # Path.resolve raises RuntimeError for a loop of links before Python 3.13
+    return os.path.realpath(file) if file is not None else STANDARD_INPUT
 
 
 def _files(path: Path | str) -> list[Path | None]:

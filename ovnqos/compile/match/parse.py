@@ -27,16 +27,17 @@ from ovnqos.compile.match.syntax import (
 from ovnqos.errors import InvalidRow
 
 _TOKEN = re.compile(
-    r"""\s*(?:
+    r"""[ \t\r\n\f\v]*(?:
       (?P<string>"(?:[^"\\]|\\.)*")
     | (?P<address>[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(?:/[0-9A-Fa-f:.]+)?)
     | (?P<number>[0-9][0-9A-Za-z.]*(?:/[0-9][0-9A-Za-z.]*)?)
     | (?P<reference>[$@][A-Za-z_.][A-Za-z0-9_.]*)
-    | (?P<name>[A-Za-z_.][A-Za-z0-9_.]*(?:\[\d+(?:\.\.\d+)?\])?)
+    | (?P<name>[A-Za-z_.][A-Za-z0-9_.]*(?:\[[0-9]+(?:\.\.[0-9]+)?\])?)
     | (?P<operator>&&|\|\||==|!=|<=|>=|[<>!(){},])
     )""",
     re.VERBOSE,
 )
+_SPACE = " \t\r\n\f\v"
 _FLIPPED = {
     Relation.EQUAL: Relation.EQUAL,
     Relation.NOT_EQUAL: Relation.NOT_EQUAL,
@@ -72,7 +73,7 @@ class _Parser:
         self._depth = 0
 
     def _scan(self, text: str) -> list[_Token]:
-        tokens, position, end = [], 0, len(text.rstrip())
+        tokens, position, end = [], 0, len(text.rstrip(_SPACE))
         while position < end:
             found = _TOKEN.match(text, position)
             if found is None or found.lastgroup is None:
@@ -129,7 +130,7 @@ class _Parser:
 
     def _term(self) -> Match:
         if self._accept("!"):
-            return Not(self._term())
+            return Not(self._negated())
         if self._accept("("):
             inner = self._expression()
             self._expect(")")
@@ -145,10 +146,18 @@ class _Parser:
         field = self._take()
         if field.kind != "name":
             raise self._fault("is not a field", field.position)
-        return Comparison(field.text, _FLIPPED[relation], constants)
+        return self._comparison(field, _FLIPPED[relation], constants)
+
+    def _negated(self) -> Match:
+        token = self._token
+        operand = self._term() if token.text != "!" else None
+        if operand is None or (isinstance(operand, Comparison) and token.text != "("):
+            raise self._fault("needs parentheses: OVN negates a predicate or what is in parentheses", token.position)
+        return operand
 
     def _field(self) -> Match:
-        name = self._take().text
+        field = self._take()
+        name = field.text
         if self._accept("("):
             argument = self._take()
             if argument.kind != "string":
@@ -157,8 +166,14 @@ class _Parser:
             return FunctionCall(name, self._string(argument))
         if self._token.text in _RELATIONS:
             relation = self._relation()
-            return Comparison(name, relation, self._constants())
+            return self._comparison(field, relation, self._constants())
         return Symbol(name)
+
+    def _comparison(self, field: _Token, relation: Relation, constants: tuple[Constant, ...]) -> Match:
+        try:
+            return Comparison(field.text, relation, constants)
+        except InvalidRow as error:
+            raise self._fault(f"cannot be compared ({error})", field.position) from None
 
     def _relation(self) -> Relation:
         token = self._take()
@@ -170,9 +185,10 @@ class _Parser:
         if not self._accept("{"):
             return (self._constant(),)
         constants = [self._constant()]
+        self._accept(",")
         while not self._accept("}"):
-            self._accept(",")
             constants.append(self._constant())
+            self._accept(",")
         return tuple(constants)
 
     def _constant(self) -> Constant:
@@ -181,10 +197,16 @@ class _Parser:
             case "string":
                 return Constant(self._string(token), ConstantKind.STRING)
             case "address" | "number":
-                return Constant(token.text)
+                return self._number(token)
             case "reference":
                 return Constant(token.text[1:], ConstantKind(token.text[0]))
         raise self._fault("is not a constant", token.position)
+
+    def _number(self, token: _Token) -> Constant:
+        try:
+            return Constant(token.text)
+        except InvalidRow:
+            raise self._fault("is not a number or address", token.position) from None
 
     def _string(self, token: _Token) -> str:
         try:

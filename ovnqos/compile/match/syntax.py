@@ -7,17 +7,15 @@ them where they are needed, and only there.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ovnqos.compile.match.lexis import check_field, check_name, check_number
 from ovnqos.errors import InvalidRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*\Z")
 
 
 class Relation(StrEnum):
@@ -31,6 +29,9 @@ class Relation(StrEnum):
     GREATER_OR_EQUAL = ">="
 
 
+_OF_SETS = (Relation.EQUAL, Relation.NOT_EQUAL)
+
+
 class ConstantKind(StrEnum):
     """What a constant is, which decides how it is written."""
 
@@ -42,13 +43,18 @@ class ConstantKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One constant of a comparison: a number or address (its text), a string, `$set` or `@group` (their names)."""
+    """One constant of a comparison: a number or address (its text), a string, `$set` or `@group` (their names).
+
+    Raises InvalidRow for text that OVN does not read as what `kind` says.
+    """
 
     text: str
     kind: ConstantKind = ConstantKind.NUMBER
 
     def __post_init__(self) -> None:
-        if self.kind in {ConstantKind.ADDRESS_SET, ConstantKind.PORT_GROUP}:
+        if self.kind is ConstantKind.NUMBER:
+            check_number(self.text)
+        elif self.kind is not ConstantKind.STRING:
             check_name(self.text)
 
     def __str__(self) -> str:
@@ -59,15 +65,6 @@ class Constant:
                 return json.dumps(self.text)
             case _:
                 return self.kind.value + self.text
-
-
-def check_name(name: str) -> str:
-    """Return a name that OVN can use in a match; raise InvalidRow for another (ovn-nb(5), Address_Set, name)."""
-    if not _NAME.match(name):
-        raise InvalidRow(
-            f"{name!r} cannot name an address set or port group: use letters, digits, _ and ., and no digit first"
-        )
-    return name
 
 
 class Match:
@@ -113,6 +110,9 @@ class Symbol(Match):
 
     name: str
 
+    def __post_init__(self) -> None:
+        check_field(self.name)
+
     def __eq__(self, other: object) -> bool:
         return self.name == other.name if isinstance(other, Symbol) else NotImplemented
 
@@ -131,6 +131,9 @@ class FunctionCall(Match):
     name: str
     argument: str
 
+    def __post_init__(self) -> None:
+        check_field(self.name)
+
     def text(self) -> str:
         """The call."""
         return f"{self.name}({json.dumps(self.argument)})"
@@ -145,8 +148,11 @@ class Comparison(Match):
     constants: tuple[Constant, ...]
 
     def __post_init__(self) -> None:
+        check_field(self.field)
         if not self.constants:
             raise InvalidRow(f"{self.field}: nothing to compare with; OVN cannot parse an empty set {{}}")
+        if len(self.constants) > 1 and self.relation not in _OF_SETS:
+            raise InvalidRow(f"{self.field}: only == and != compare with several constants, not {self.relation}")
 
     def text(self) -> str:
         """The comparison; braces only where there are several constants."""
@@ -173,6 +179,9 @@ class And(Match):
 
     operands: tuple[Match, ...]
 
+    def __post_init__(self) -> None:
+        _check_operands(self.operands, "&&")
+
     @classmethod
     def of(cls, *operands: Match) -> Match:
         """The conjunction: flat, without `1`; `0` if one operand is `0`."""
@@ -196,6 +205,9 @@ class Or(Match):
     """Any operand matches. Build it with `of`, which keeps it flat."""
 
     operands: tuple[Match, ...]
+
+    def __post_init__(self) -> None:
+        _check_operands(self.operands, "||")
 
     @classmethod
     def of(cls, *operands: Match) -> Match:
@@ -224,6 +236,11 @@ class Verbatim(Match):
     def text(self) -> str:
         """The text."""
         return self.expression
+
+
+def _check_operands(operands: tuple[Match, ...], operator: str) -> None:
+    if len(operands) < 2:
+        raise InvalidRow(f"{operator} joins two expressions or more, not {len(operands)}")
 
 
 class References(NamedTuple):

@@ -1,0 +1,147 @@
+"""Selections that are kept up to date: a pod that changes costs the selections that it is in, and no others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from ovnqos.compile.selector_index import SelectorIndex
+from ovnqos.model.labels import LabelSelector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ovnqos.compile.inventory import Inventory, PodRecord
+    from ovnqos.compile.selections import PodSelection
+
+
+class Members(Protocol):
+    """What a selection holds of its pods."""
+
+    def add(self, record: PodRecord) -> None:
+        """Take in a pod."""
+
+    def discard(self, record: PodRecord) -> None:
+        """Take out a pod that was added."""
+
+    def attachments(self) -> Iterable[str]:
+        """The attachments that it has anything of."""
+
+    def shape(self, attachment: str) -> frozenset[str] | None:
+        """What decides rows, not only members, about an attachment; None when there is none of it."""
+
+
+_M = TypeVar("_M", bound=Members)
+
+
+class LiveSelections(Generic[_M]):
+    """The selections of one use (sources, or peers), each with its members at all times."""
+
+    def __init__(self, inventory: Inventory, query: Callable[[Inventory, PodSelection], _M]) -> None:
+        """No selection is registered.
+
+        Args:
+            inventory: where a new selection's members are asked for.
+            query: asks for them.
+        """
+        self._inventory = inventory
+        self._query = query
+        self._members: dict[PodSelection, _M] = {}
+        self._of_namespace: dict[str, SelectorIndex[PodSelection]] = defaultdict(SelectorIndex)
+        self._of_many: SelectorIndex[PodSelection] = SelectorIndex()
+        self._by_namespaces: dict[LabelSelector, set[PodSelection]] = defaultdict(set)
+        self._namespace_selectors: SelectorIndex[LabelSelector] = SelectorIndex()
+        self._by_attachment: dict[str, set[PodSelection]] = defaultdict(set)
+
+    def members(self, selection: PodSelection) -> _M:
+        """The selection's members; it is registered from now on."""
+        found = self._members.get(selection)
+        if found is None:
+            found = self._members[selection] = self._query(self._inventory, selection)
+            self._file(selection)
+            for attachment in found.attachments():
+                self._by_attachment[attachment].add(selection)
+        return found
+
+    def forget(self, selection: PodSelection) -> None:
+        """Stop keeping a selection, if it is kept."""
+        members = self._members.pop(selection, None)
+        if members is None:
+            return
+        for attachment in members.attachments():
+            self._drop_attachment(attachment, selection)
+        where = selection.namespaces
+        if isinstance(where, LabelSelector):
+            self._of_many.discard(selection.pods, selection)
+            self._by_namespaces[where].discard(selection)
+            if not self._by_namespaces[where]:
+                del self._by_namespaces[where]
+                self._namespace_selectors.discard(where, where)
+        else:
+            self._of_namespace[where].discard(selection.pods, selection)
+            if not self._of_namespace[where]:
+                del self._of_namespace[where]
+
+    def with_attachment(self, attachment: str) -> frozenset[PodSelection]:
+        """The selections with members on this attachment."""
+        return frozenset(self._by_attachment.get(attachment, ()))
+
+    def selecting(self, record: PodRecord) -> set[PodSelection]:
+        """The registered selections that a pod is in, by its labels and its namespace's."""
+        pod = record.pod
+        index = self._of_namespace.get(pod.namespace)
+        found = set(index.matching(pod.labels)) if index is not None else set()
+        if self._of_many:
+            namespace_labels = self._inventory.namespace_labels(pod.namespace)
+            for selection in self._of_many.matching(pod.labels):
+                if isinstance(selection.namespaces, LabelSelector) and selection.namespaces.matches(namespace_labels):
+                    found.add(selection)
+        return found
+
+    def replace(self, selection: PodSelection, old: PodRecord | None, new: PodRecord | None) -> set[str]:
+        """Exchange a pod in a selection. Returns the attachments whose shape changed."""
+        members = self._members[selection]
+        attachments = {
+            interface.attachment for record in (old, new) if record is not None for interface in record.interfaces
+        }
+        before = {attachment: members.shape(attachment) for attachment in attachments}
+        if old is not None:
+            members.discard(old)
+        if new is not None:
+            members.add(new)
+        changed = set()
+        for attachment in attachments:
+            shape = members.shape(attachment)
+            if shape != before[attachment]:
+                changed.add(attachment)
+            if shape is None:
+                self._drop_attachment(attachment, selection)
+            else:
+                self._by_attachment[attachment].add(selection)
+        return changed
+
+    def moved_by_namespace(
+        self, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> Iterator[tuple[PodSelection, bool]]:
+        """The selections that a namespace leaves (False) or joins (True) when its labels change."""
+        left = set(self._namespace_selectors.matching(before))
+        joined = set(self._namespace_selectors.matching(after))
+        for selector in left ^ joined:
+            for selection in self._by_namespaces[selector]:
+                yield selection, selector in joined
+
+    def _file(self, selection: PodSelection) -> None:
+        where = selection.namespaces
+        if isinstance(where, LabelSelector):
+            self._of_many.add(selection.pods, selection)
+            self._by_namespaces[where].add(selection)
+            self._namespace_selectors.add(where, where)
+        else:
+            self._of_namespace[where].add(selection.pods, selection)
+
+    def _drop_attachment(self, attachment: str, selection: PodSelection) -> None:
+        selections = self._by_attachment.get(attachment)
+        if selections is not None:
+            selections.discard(selection)
+            if not selections:
+                del self._by_attachment[attachment]

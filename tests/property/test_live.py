@@ -1,0 +1,156 @@
+"""Any sequence of events ends in what a full compile of the same objects gives."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+
+from ovnqos import (
+    DesiredState,
+    InvalidPolicy,
+    Inventory,
+    LiveCompilation,
+    Namespace,
+    NetworkQoS,
+    Pod,
+    Topology,
+    compile_rows,
+)
+from tests.support import random_clusters as some
+from tests.support.random_clusters import RANDOMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ovnqos import Delta
+
+_MAKERS: tuple[Callable[[Random], Any], ...] = (some.pod, some.pod, some.pod, some.namespace, some.nad, some.policy)
+
+
+class Mirror:
+    """What a database would hold that is only ever told deltas."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Any] = {}
+        self.sets: dict[str, Any] = {}
+
+    def take(self, delta: Delta) -> None:
+        for identity in delta.rows:
+            self._put(self.rows, identity, delta.desired.rows.get(identity))
+        for name, touched in delta.sets.items():
+            group, addresses = delta.desired.port_groups.get(name), delta.desired.address_sets.get(name)
+            wanted = group or addresses
+            if touched is None or wanted is None:
+                self._put(self.sets, name, wanted)
+                continue
+            members = group.ports if group else addresses.addresses  # type: ignore[union-attr] # one of the two
+            assert members <= touched, "only the members named may be in the delta"
+            self.sets[name] = self._with_members(self.sets[name], touched, members)
+
+    @staticmethod
+    def _put(into: dict[str, Any], key: str, value: Any) -> None:
+        if value is None:
+            into.pop(key, None)
+        else:
+            into[key] = value
+
+    @staticmethod
+    def _with_members(old: Any, touched: frozenset[str], members: frozenset[str]) -> Any:
+        column = "ports" if hasattr(old, "ports") else "addresses"
+        fields = {name: getattr(old, name) for name in ("name", "identity", "external_ids")}
+        return type(old)(**fields, **{column: getattr(old, column) - touched | members})
+
+
+def _identity(one: Any) -> tuple[type, str]:
+    return type(one), one.name if isinstance(one, Namespace) else one.key
+
+
+def _everything(desired: DesiredState) -> tuple[dict[str, Any], dict[str, Any]]:
+    return dict(desired.rows), {**desired.port_groups, **desired.address_sets}
+
+
+def _full(objects: dict[Any, Any], zone: Any) -> DesiredState:
+    cluster = [one for one in objects.values() if not isinstance(one, NetworkQoS)]
+    policies = [one for one in objects.values() if isinstance(one, NetworkQoS)]
+    inventory = Inventory(Topology.ovn_kubernetes(zone_nodes=zone), cluster)
+    return compile_rows(policies, inventory).desired
+
+
+@settings(max_examples=300, deadline=None)
+@given(RANDOMS)
+def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
+    zone = random.choice((None, ["node1", "node2"]))
+    live = LiveCompilation(Topology.ovn_kubernetes(zone_nodes=zone))
+    mirror = Mirror()
+    objects: dict[Any, Any] = {}
+    for _ in range(random.randint(1, 6)):
+        for _ in range(random.randint(1, 8)):
+            if objects and random.random() < 0.25:
+                live.remove(objects.pop(random.choice(sorted(objects, key=str))))
+            else:
+                one = random.choice(_MAKERS)(random)
+                objects[_identity(one)] = one
+                live.update(one)
+        mirror.take(live.drain())
+        assert not live.is_dirty
+        wanted = _everything(_full(objects, zone))
+        assert (mirror.rows, mirror.sets) == wanted
+        assert _everything(live.desired()) == wanted
+
+
+@pytest.fixture
+def live() -> LiveCompilation:
+    started = LiveCompilation(Topology.ovn_kubernetes())
+    random = Random(3)
+    for _ in range(60):
+        started.update(random.choice(_MAKERS)(random))
+    started.drain()
+    return started
+
+
+def test_the_same_object_again_dirties_nothing(live: LiveCompilation) -> None:
+    random = Random(3)
+    latest: dict[Any, Any] = {}
+    for _ in range(60):
+        one = random.choice(_MAKERS)(random)
+        latest[_identity(one)] = one
+    for one in latest.values():
+        live.update(one)
+    assert live.drain().is_empty
+
+
+def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: LiveCompilation) -> None:
+    key = next(key for key in live.policies if live.compiled(key) and live.compiled(key).rows)  # type: ignore[union-attr] # just tested
+    before = live.desired()
+    fault = InvalidPolicy(f"NetworkQoS {key}", [])
+    live.hold(key, fault)
+    assert live.drain().is_empty
+    assert live.desired() == before
+    assert live.faults == {key: fault}
+    live.remove_policy(key)
+    assert live.drain().rows
+    assert not live.faults
+
+
+def test_an_invalid_object_that_was_never_valid_keeps_what_the_database_has(live: LiveCompilation) -> None:
+    live.hold("shop/broken", InvalidPolicy("NetworkQoS shop/broken", []))
+    live.drain()
+    assert live.desired().retained == {"NetworkQoS/shop/broken"}
+
+
+def test_a_pod_of_no_policy_costs_nothing(live: LiveCompilation) -> None:
+    live.update(Pod(namespace="elsewhere", name="p", node="node1", labels={"x": "y"}, annotations={}))
+    assert live.drain().is_empty
+
+
+def test_what_somebody_changed_in_the_database_is_compared_again(live: LiveCompilation) -> None:
+    desired = live.desired()
+    row, group = next(iter(desired.rows)), next(iter(desired.port_groups))
+    live.touch(rows=[row], sets=[group])
+    delta = live.drain()
+    assert delta.desired.rows == {row: desired.rows[row]}
+    assert delta.desired.port_groups == {group: desired.port_groups[group]}
+    assert delta.sets == {group: None}

@@ -1,0 +1,177 @@
+"""Builders of cluster objects, with what a test does not care about filled in."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from netaddr import IPNetwork
+
+from ovnqos import (
+    AddressSet,
+    Bandwidth,
+    Classifier,
+    Compilation,
+    Inventory,
+    IPBlock,
+    LabelSelector,
+    Namespace,
+    NetworkAttachmentDefinition,
+    NetworkQoS,
+    NetworkSelectionType,
+    NetworkSelector,
+    NetworkTopology,
+    Pod,
+    Profile,
+    QosRow,
+    Rule,
+    Topology,
+    compile_rows,
+)
+from ovnqos.model.networks import OvnNetworkConfig
+from tests.support.packets import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+POD_NETWORKS = "k8s.ovn.org/pod-networks"
+DEFAULT = "default"
+
+
+def pod(
+    name: str,
+    *addresses: str,
+    namespace: str = "shop",
+    node: str = "node1",
+    labels: Mapping[str, str] | None = None,
+    networks: Mapping[str, Sequence[str]] | None = None,
+    host_network: bool = False,
+    phase: str = "Running",
+) -> Pod:
+    """A pod with these addresses on the default network, and those of `networks`, which goes by attachment."""
+    found = {DEFAULT: list(addresses), **(networks or {})} if addresses or networks is None else dict(networks)
+    return Pod(
+        namespace=namespace,
+        name=name,
+        node=node,
+        labels=labels or {},
+        annotations={POD_NETWORKS: pod_networks(found)},
+        host_network=host_network,
+        phase=phase,
+    )
+
+
+def pod_networks(networks: Mapping[str, Sequence[str]]) -> str:
+    """The annotation that ovn-kubernetes writes."""
+    return json.dumps(
+        {
+            attachment: {
+                "ip_addresses": [f"{address}/{64 if ':' in address else 24}" for address in addresses],
+                "mac_address": "0a:58:0a:f4:00:05",
+            }
+            for attachment, addresses in networks.items()
+        }
+    )
+
+
+def namespace(name: str, **labels: str) -> Namespace:
+    """A namespace as the API server has it, with its name as a label."""
+    return Namespace(name=name, labels={"kubernetes.io/metadata.name": name, **labels})
+
+
+def attachment(
+    key: str,
+    *subnets: str,
+    network: str = "",
+    topology: NetworkTopology = NetworkTopology.LAYER3,
+    labels: Mapping[str, str] | None = None,
+) -> NetworkAttachmentDefinition:
+    """A NAD `<namespace>/<name>` of an OVN network, which has the NAD's name unless said otherwise."""
+    space, name = key.split("/")
+    config = OvnNetworkConfig(network=network or name, topology=topology, subnets=tuple(map(IPNetwork, subnets)))
+    return NetworkAttachmentDefinition(
+        namespace=space, name=name, labels=labels or {}, plugin="ovn-k8s-cni-overlay", ovn=config
+    )
+
+
+def attachments_selector(namespaces: LabelSelector, networks: LabelSelector) -> NetworkSelector:
+    """An entry of networkSelectors that selects NADs."""
+    return NetworkSelector(
+        type=NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS,
+        namespace_selector=namespaces,
+        network_selector=networks,
+    )
+
+
+def labels(**wanted: str) -> LabelSelector:
+    """The selector of exactly these labels."""
+    return LabelSelector.from_labels(wanted)
+
+
+def block(cidr: str, *excluded: str) -> IPBlock:
+    """An ipBlock."""
+    return IPBlock(cidr=IPNetwork(cidr), excluded=tuple(map(IPNetwork, excluded)))
+
+
+def rule(dscp: int | None = 20, *, rate: int | None = None, burst: int | None = None, **classifier: object) -> Rule:
+    """A rule; `destinations`, `sources` and `ports` go to its classifier."""
+    return Rule(
+        dscp=dscp,
+        bandwidth=Bandwidth(rate_kbps=rate, burst_kbit=burst) if rate else None,
+        classifier=Classifier(**classifier),  # type: ignore[arg-type] # handed through as they are
+    )
+
+
+def policy(
+    *rules: Rule,
+    name: str = "gold",
+    namespace: str = "shop",
+    priority: int = 10,
+    pods: LabelSelector | None = None,
+    networks: Iterable[NetworkSelector] | None = None,
+) -> NetworkQoS:
+    """A NetworkQoS; one rule that marks everything when none is given."""
+    return NetworkQoS(
+        namespace=namespace,
+        name=name,
+        priority=priority,
+        rules=rules or (rule(),),
+        pod_selector=pods or LabelSelector(),
+        network_selectors=None if networks is None else tuple(networks),
+    )
+
+
+def inventory(*objects: object, nodes: Iterable[str] | None = None) -> Inventory:
+    """An inventory of these objects in the zone of these nodes, or of all."""
+    return Inventory(Topology.ovn_kubernetes(zone_nodes=nodes), objects)
+
+
+def compiled(
+    policies: NetworkQoS | Iterable[NetworkQoS],
+    *objects: object,
+    nodes: Iterable[str] | None = None,
+    profile: Profile = Profile.NATIVE,
+) -> Compilation:
+    """What policies compile to against these objects."""
+    given = (policies,) if isinstance(policies, NetworkQoS) else policies
+    return compile_rows(given, inventory(*objects, nodes=nodes), profile=profile)
+
+
+def only_row(compilation: Compilation) -> QosRow:
+    """The one row of a compilation."""
+    (row,) = compilation.desired.rows.values()
+    return row
+
+
+def destination_sets(compilation: Compilation) -> list[AddressSet]:
+    """The address sets of destinations, by name."""
+    return [one for name, one in sorted(compilation.desired.address_sets.items()) if "_dst_" in name]
+
+
+def names_of(compilation: Compilation) -> Names:
+    """What the names in its matches stand for."""
+    desired = compilation.desired
+    return Names(
+        address_sets={name: one.addresses for name, one in desired.address_sets.items()},
+        port_groups={name: one.ports for name, one in desired.port_groups.items()},
+    )

@@ -1,0 +1,90 @@
+"""Packets, and what a match expression means for one: OVN's definition, read off its tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netaddr import IPAddress, IPNetwork
+
+from ovnqos import match as m
+from ovnqos.compile.match.syntax import ConstantKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ovnqos.compile.match.syntax import Constant
+
+TRANSPORTS = ("tcp", "udp", "sctp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """An IP packet that enters a logical switch by a port. `protocol` is one of TRANSPORTS or another word."""
+
+    switch: str
+    inport: str
+    source: IPAddress
+    destination: IPAddress
+    protocol: str
+    destination_port: int | None = None
+
+    @property
+    def version(self) -> int:
+        return int(self.source.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What `$name` and `@name` stand for."""
+
+    address_sets: Mapping[str, frozenset[str]]
+    port_groups: Mapping[str, frozenset[str]]
+
+
+def matches(expression: m.Match, packet: Packet, names: Names) -> bool:
+    """Whether the packet matches. Fails with KeyError for a set or group that there is not."""
+    match expression:
+        case m.Boolean():
+            return expression.value
+        case m.And():
+            return all([matches(operand, packet, names) for operand in expression.operands])
+        case m.Or():
+            return any([matches(operand, packet, names) for operand in expression.operands])
+        case m.Not():
+            return not matches(expression.operand, packet, names)
+        case m.Symbol():
+            return _symbol(expression.name, packet)
+        case m.Comparison():
+            assert expression.relation is m.Relation.EQUAL, expression
+            return _equals(expression, packet, names)
+    raise AssertionError(f"unexpected expression {expression}")
+
+
+def _symbol(name: str, packet: Packet) -> bool:
+    if name in TRANSPORTS:
+        return packet.protocol == name
+    return {"ip": True, "ip4": packet.version == 4, "ip6": packet.version == 6}[name]
+
+
+def _equals(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
+    scope, _, part = comparison.field.partition(".")
+    if comparison.field == "inport":
+        return packet.inport in set(_ports(comparison.constants, names))
+    if scope in {"ip4", "ip6"}:
+        address = {"src": packet.source, "dst": packet.destination}[part]
+        return packet.version == int(scope[2]) and any(
+            address in IPNetwork(text) for text in _addresses(comparison.constants, names)
+        )
+    assert (scope in TRANSPORTS, part) == (True, "dst"), comparison
+    return packet.protocol == scope and packet.destination_port in {int(one.text) for one in comparison.constants}
+
+
+def _ports(constants: Iterable[Constant], names: Names) -> Iterable[str]:
+    for one in constants:
+        yield from names.port_groups[one.text] if one.kind is ConstantKind.PORT_GROUP else (one.text,)
+
+
+def _addresses(constants: Iterable[Constant], names: Names) -> Iterable[str]:
+    for one in constants:
+        yield from names.address_sets[one.text] if one.kind is ConstantKind.ADDRESS_SET else (one.text,)
