@@ -12,6 +12,7 @@ from ovnqos import (
     DesiredState,
     InvalidPolicy,
     Inventory,
+    LabelSelector,
     LiveCompilation,
     Namespace,
     NetworkQoS,
@@ -20,6 +21,7 @@ from ovnqos import (
     compile_rows,
 )
 from tests.support import random_clusters as some
+from tests.support.cluster import attachment, attachments_selector, pod, policy, rule
 from tests.support.random_clusters import RANDOMS
 
 if TYPE_CHECKING:
@@ -120,6 +122,20 @@ def test_the_same_object_again_dirties_nothing(live: LiveCompilation) -> None:
     for one in latest.values():
         live.update(one)
     assert live.drain().is_empty
+
+
+def test_a_namespace_whose_labels_change_selects_other_attachments() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    selector = attachments_selector(LabelSelector.from_labels({"tenant": "a"}), LabelSelector())
+    live.update(attachment("nets/blue", "10.0.0.0/16"))
+    live.update(pod("p", networks={"nets/blue": ["10.0.0.5"]}))
+    live.update(policy(rule(dscp=10), networks=[selector]))
+    assert not live.drain().desired.rows
+    live.update(Namespace(name="nets", labels={"tenant": "a"}))
+    appeared = live.drain()
+    assert appeared.rows == appeared.desired.rows.keys() != set()
+    live.remove(Namespace(name="nets", labels={}))
+    assert live.drain().rows == appeared.rows
 
 
 def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: LiveCompilation) -> None:
