@@ -34,6 +34,7 @@ from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionT
 from ovnqos.model.owner import Owner
 from ovnqos.model.policy import Bandwidth, Classifier, IPBlock, NetworkQoS, PodPeer, PortMatch, Protocol, Rule
 from ovnqos.model.workloads import Namespace, Node, Pod
+from ovnqos.northbound.live_view import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
 from ovnqos.northbound.tls import TlsFiles
 from ovnqos.plan.plan import Plan, Waiting
@@ -57,6 +58,7 @@ __all__ = [
     "Bandwidth",
     "Classifier",
     "Compilation",
+    "DatabaseChange",
     "DeleteLimit",
     "Delta",
     "DesiredState",

@@ -25,6 +25,7 @@ NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 
 _Label = tuple[str, str | None]  # key and value; None stands for any value
 _WANTING = {Operator.IN, Operator.EXISTS}
+_VALUED = {Operator.IN, Operator.NOT_IN}
 _NONE: frozenset[str] = frozenset()
 _NOWHERE: dict[str, set[str]] = {}
 
@@ -167,7 +168,7 @@ class Inventory:
         """Names of the matching pods of a namespace, by set operations on the label index alone."""
         names = every  # as the first operand it costs nothing: an intersection walks the smaller set
         for requirement in selector.requirements:
-            values: Iterable[str | None] = requirement.values or (None,)
+            values: Iterable[str | None] = requirement.values if requirement.operator in _VALUED else (None,)
             bearers = [self._labelled.get((requirement.key, value), _NOWHERE).get(namespace, _NONE) for value in values]
             holders = bearers[0] if len(bearers) == 1 else frozenset().union(*bearers)
             wanted = requirement.operator in _WANTING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.errors import Fault, Unsupported
@@ -68,6 +68,9 @@ def find_sources(
             notes.add(f"network {network.name} is {network.topology}, which is not supported yet; it is skipped")
         else:
             sources = by_network.setdefault(network.name, NetworkSources(network=network))
+            if sources.network.versions != network.versions:  # two attachments of one network: what both carry
+                versions = sources.network.versions | network.versions
+                sources.network = replace(sources.network, versions=versions)
             sources.switches.update(topology.switch(network, node) for node in nodes)
             sources.attachments.add(attachment)
     return PolicySources(networks=tuple(by_network[name] for name in sorted(by_network)), notes=tuple(sorted(notes)))

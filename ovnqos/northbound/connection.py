@@ -65,6 +65,7 @@ class NorthboundConnection:
         probe_interval_s: float | None = None,
         columns: Columns = NEEDED_COLUMNS,
         observer: Callable[[RowEvent], None] | None = None,
+        listener: Callable[[str, Any, Mapping[str, Any]], None] | None = None,
     ) -> Self:
         """Connects and reads the replica.
 
@@ -78,6 +79,7 @@ class NorthboundConnection:
                 on unix sockets.
             columns: what to replicate, and the types this needs.
             observer: called for every row that changes, with the replica locked, on its thread: it must not block.
+            listener: likewise; see `NorthboundIdl`.
 
         Raises:
             InvalidRemote: a remote, or a TLS file, cannot be used.
@@ -101,6 +103,7 @@ class NorthboundConnection:
                 probe_interval_ms=None if probe_interval_s is None else round(probe_interval_s * 1000),
                 silence_limit_ms=max(200, round(timeout_s * 1000 / (len(parsed) + 1))),
                 observer=observer,
+                listener=listener,
             )
             replica = Replica(idl)
             stack.callback(replica.close)
@@ -119,6 +122,12 @@ class NorthboundConnection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def session_number(self) -> int:
+        """Changes with every connection made or lost. After a change the replica may differ without events."""
+        with self._replica.changed:
+            return self._replica.idl.session_number
 
     @property
     def following(self) -> bool:

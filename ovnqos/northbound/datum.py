@@ -171,6 +171,16 @@ def stored_members(row: Any, column: str) -> Iterable[Any]:
     return _plain(row._data[column]).keys()  # noqa: SLF001  # same
 
 
+def stored_has(row: Any, column: str, member: Any) -> bool:
+    """Whether a set as the database has it holds a member, without walking over the set."""
+    return member in _plain(row._data[column])  # noqa: SLF001  # same
+
+
+def plain_members(datum: Any) -> Iterable[Any]:
+    """The members of a set that was read; references are `uuid.UUID`."""
+    return _plain(datum).keys()
+
+
 def stored_map(row: Any, column: str) -> dict[Any, Any]:
     """A copy of a map as the database has it."""
     return dict(_plain(row._data[column]))  # noqa: SLF001  # same

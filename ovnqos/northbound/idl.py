@@ -57,6 +57,7 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
         probe_interval_ms: int | None = None,
         silence_limit_ms: int = 5000,
         observer: Callable[[RowEvent], None] | None = None,
+        listener: Callable[[str, Any, Mapping[str, Any]], None] | None = None,
     ) -> None:
         """Describes the replica; its first `run` connects.
 
@@ -68,6 +69,7 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
             silence_limit_ms: a server that stays silent for so long before the replica is complete is left for the
                 next; `ovs` would wait for ever on a unix socket.
             observer: called for every row that changes, on the thread that runs the replica; it must not block.
+            listener: likewise, but given event, `ovs` row and the former values of columns that changed: no copies.
         """
         super().__init__(",".join(map(str, remotes)), schema.helper(), leader_only=leader_only)
         self._session = StreamSession(remotes, probe_interval_ms=probe_interval_ms)
@@ -75,6 +77,7 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
         self._heard = (0, 0, 0)  # session's sequence number, bytes received, and when (ms)
         self._was_replicating = False
         self.observer = observer
+        self.listener = listener
         for table in NAMED_TABLES:
             if table in self.tables and "name" in self.tables[table].columns:
                 self.index_create(table, "name").add_column("name")
@@ -129,9 +132,13 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
         self.last_id = str(uuid.UUID(int=0))
         self._session.force_reconnect()
 
-    def notify(self, event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG002  # ovs' signature
-        """Tells the observer of a change."""
-        if self.observer is None or row._table.name not in self.tables:  # noqa: SLF001  # ovs' rows have no other way
+    def notify(self, event: str, row: Any, updates: Any = None) -> None:
+        """Tells listener and observer of a change."""
+        if row._table.name not in self.tables:  # noqa: SLF001  # ovs' rows have no other way
+            return
+        if self.listener is not None:
+            self.listener(event, row, updates._data if updates is not None else {})  # noqa: SLF001  # same
+        if self.observer is None:
             return
         values = {name: datum.to_python(_keep) for name, datum in row._data.items()}  # noqa: SLF001  # same
         self.observer(RowEvent(table=row._table.name, event=event, uuid=row.uuid, values=values))  # type: ignore[arg-type]  # noqa: SLF001  # one of the three

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 from ovnqos.errors import OvnQosError
 from ovnqos.model.owner import Owner
-from ovnqos.northbound.commands import command_for
+from ovnqos.northbound.commands import check_values, command_for
 from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.northbound.live_view import DatabaseChange, LiveView
 from ovnqos.northbound.replica_snapshot import take_snapshot
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos.northbound.idl import RowEvent
+    from ovnqos.compile.live import Delta
     from ovnqos.northbound.lock import WriterLock
     from ovnqos.northbound.tls import TlsFiles
     from ovnqos.plan.plan import Plan
@@ -37,9 +38,11 @@ class Northbound:
         owner: whose rows are read as ours and written.
     """
 
-    def __init__(self, connection: NorthboundConnection, owner: Owner) -> None:
+    def __init__(self, connection: NorthboundConnection, owner: Owner, view: LiveView) -> None:
         """For `connect`."""
         self.owner = owner
+        self._view = view
+        self._viewed_session = connection.session_number
         self._connection = connection
         self._lock: WriterLock = connection.writer_lock(owner.lock)
 
@@ -52,7 +55,7 @@ class Northbound:
         tls: TlsFiles | None = None,
         timeout_s: float = 10.0,
         leader_only: bool = True,
-        observer: Callable[[RowEvent], None] | None = None,
+        on_change: Callable[[DatabaseChange], None] | None = None,
     ) -> Self:
         """Connect, and read what is there.
 
@@ -63,17 +66,20 @@ class Northbound:
             tls: key and certificates, which `ssl:` needs.
             timeout_s: seconds that this call and later ones wait for the server.
             leader_only: use only the leader of a cluster.
-            observer: called for every row that changes, on the connection's thread; it must not block.
+            on_change: told of each change in the database, whoever made it, on the connection's thread; it must not
+                block. After a lost connection changes may go untold: see `session`.
 
         Raises:
             InvalidRemote: a remote cannot be read.
             NorthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
             SchemaMismatch: the server has no Northbound, or one with other tables or columns.
         """
+        who = owner or Owner()
+        view = LiveView(who, on_change)
         connection = NorthboundConnection.open(
-            remotes, tls=tls, timeout_s=timeout_s, leader_only=leader_only, observer=observer
+            remotes, tls=tls, timeout_s=timeout_s, leader_only=leader_only, listener=view.row_changed
         )
-        return cls(connection, owner or Owner())
+        return cls(connection, who, view)
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +95,20 @@ class Northbound:
         """What the Northbound holds now, as far as the server has told us."""
         with self._connection.reading() as tables:
             return take_snapshot(tables, self.owner)
+
+    @property
+    def session(self) -> int:
+        """Changes with every connection made or lost: then plan from a whole `snapshot` again."""
+        return self._connection.session_number
+
+    def part(self, delta: Delta) -> Snapshot:
+        """The part of the Northbound that a delta names, at the cost of what it names."""
+        with self._connection.reading() as tables:
+            session = self._connection.session_number
+            if session != self._viewed_session:
+                self._view.rebuild(tables)
+                self._viewed_session = session
+            return self._view.part(delta, tables, self._connection.row_by_name)
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
         """Wait until `snapshot` shows all that was committed before this call. Call it after OutcomeUnknown.
@@ -130,21 +150,21 @@ class Northbound:
             TransactionRefused: the server refused a transaction, in its own words.
             OutcomeUnknown: no answer came to a transaction: it may have happened.
             NorthboundUnavailable: the transaction was not sent.
-            InvalidRow: a value does not fit the server's schema.
-            The transactions before the one that failed are committed; the message says how many.
+            InvalidRow: a value does not fit the server's schema; nothing was written.
+            Where a transaction failed those before it are committed, and the error's notes say how many.
         """
         if plan.snapshot.owner != self.owner:
             raise ValueError(f"the plan is of owner {plan.snapshot.owner.name}, this connection of {self.owner.name}")
         if plan.is_empty:
             return Applied(changes=0, transactions=0)
+        for change in plan.changes:
+            check_values(change, self._connection.schema)
         if not self._lock.held:
             self.lock()
         parts = list(batches(plan.changes, self.owner, transaction_weight))
         done = 0
         for number, batch in enumerate(parts):
-            commands = [
-                command_for(change, self._connection.api, plan.snapshot, self._connection.schema) for change in batch
-            ]
+            commands = [command_for(change, self._connection.api, plan.snapshot) for change in batch]
             try:
                 self._connection.run(commands)
             except OvnQosError as error:
