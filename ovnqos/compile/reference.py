@@ -71,6 +71,8 @@ class _Network:
         self._add_sets("src", "0", self._source_addresses())
         source = self._in_set("src", "src", "0")
         for index, rule in enumerate(self._policy.rules):
+            if rule.dscp is None and rule.bandwidth is None:  # no such rule passes its CRD
+                continue
             classifier = self._classifier(index, rule)
             match = f"{source} && {classifier}" if classifier else source
             external_ids = {

@@ -164,8 +164,9 @@ def only_row(compilation: Compilation) -> QosRow:
 
 
 def destination_sets(compilation: Compilation) -> list[AddressSet]:
-    """The address sets of destinations, by name."""
-    return [one for name, one in sorted(compilation.desired.address_sets.items()) if "_dst_" in name]
+    """The address sets of destinations, IPv4 first."""
+    found = [one for name, one in compilation.desired.address_sets.items() if "_dst_" in name]
+    return sorted(found, key=lambda one: (one.name[-3:], one.name))
 
 
 def names_of(compilation: Compilation) -> Names:

@@ -184,11 +184,13 @@ def test_every_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\x80\xff")
     (tmp_path / "good.yaml").write_text("a: 1")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
     with pytest.raises(UnreadableInput) as raised:
         read_documents([tmp_path, tmp_path / "missing.yaml", tmp_path / "empty", tmp_path / "good.yaml" / "x"])
     assert str(raised.value).splitlines() == [
         f"{tmp_path}/bad.yaml:1:5: mapping values are not allowed in this context",
         f"{tmp_path}/binary.yaml: not text in UTF-8",
+        f"{tmp_path}/loop.yaml: too many levels of symbolic links",
         f"{tmp_path}/missing.yaml: no such file or folder",
         f"{tmp_path}/empty: no .yaml, .yml or .json file in it",
         f"{tmp_path}/good.yaml/x: not a directory",
