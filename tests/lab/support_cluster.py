@@ -1,0 +1,165 @@
+"""A sandbox as a Kubernetes cluster: documents go in, this library puts their rows into its Northbound."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from ovnqos import (
+    DesiredState,
+    Inventory,
+    Topology,
+    compile_rows,
+    parse_object,
+    parse_policy,
+    plan_changes,
+)
+from ovnqos.sandbox import Layer2Network, Layer3Network, LocalnetNetwork
+from tests.lab.support_matches import unparsed_matches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ovnqos import Applied, Northbound
+    from ovnqos.sandbox import Pod, Sandbox
+
+Document = dict[str, Any]
+
+_NETWORKS: Final = {"layer3": Layer3Network, "layer2": Layer2Network, "localnet": LocalnetNetwork}
+
+
+class LabCluster:
+    """Keeps the cluster's objects, as an API server would, and applies policies to the sandbox's Northbound.
+
+    Attributes:
+        sandbox: carries the packets.
+        northbound: the one connection of this cluster.
+        inventory: what the library knows of the cluster; all of it was parsed from documents.
+        pods: the wired pods, by `<namespace>/<name>`.
+    """
+
+    def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
+        self.sandbox = sandbox
+        self.northbound = northbound
+        self.inventory = Inventory(Topology.ovn_kubernetes())
+        self.pods: dict[str, Pod] = {}
+
+    def add_namespace(self, name: str, labels: Mapping[str, str]) -> None:
+        """Creates a namespace object."""
+        self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}})
+
+    def add_network(self, definition: Document) -> None:
+        """Creates a NetworkAttachmentDefinition, and the network that its configuration describes."""
+        config = json.loads(definition["spec"]["config"])
+        network = _NETWORKS[config["topology"]](
+            config["name"], subnets=config["subnets"].split(","), nad=config["netAttachDefName"]
+        )
+        self.sandbox.add_network(network)
+        self._create(definition)
+
+    def add_pod(
+        self,
+        name: str,
+        *,
+        node: str,
+        namespace: str,
+        networks: Sequence[str],
+        labels: Mapping[str, str] | None = None,
+    ) -> Pod:
+        """Wires a pod and creates its object."""
+        pod = self.wire_pod(name, node=node, namespace=namespace, networks=networks)
+        self.show_pod(pod, labels or {})
+        return pod
+
+    def wire_pod(self, name: str, *, node: str, namespace: str, networks: Sequence[str]) -> Pod:
+        """Wires a pod that the library does not see yet."""
+        pod = self.sandbox.add_pod(name, node=node, namespace=namespace, networks=networks)
+        self.pods[pod.name] = pod
+        return pod
+
+    def show_pod(self, pod: Pod, labels: Mapping[str, str]) -> None:
+        """Creates or changes a wired pod's object."""
+        namespace, _, name = pod.name.partition("/")
+        annotations = {"k8s.ovn.org/pod-networks": pod.annotation}
+        metadata = {"name": name, "namespace": namespace, "labels": dict(labels), "annotations": annotations}
+        self._create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}})
+
+    def remove_pod(self, pod: Pod) -> None:
+        """Takes a pod's object and wiring away."""
+        namespace, _, name = pod.name.partition("/")
+        self.inventory.remove(parse_object({"kind": "Pod", "metadata": {"name": name, "namespace": namespace}}))
+        self.sandbox.remove_pod(self.pods.pop(pod.name))
+
+    def apply(self, *documents: Document) -> Applied:
+        """Makes these NetworkQoS documents the cluster's only ones and returns when their rows are in force.
+
+        The test fails if one cannot be compiled, if something that it needs is missing, or if OVN refuses a match.
+        """
+        applied = self.write(*documents)
+        self.sandbox.central.sync()
+        switch, port = next((pod.attachments[0].switch, pod.attachments[0].port) for pod in self.pods.values())
+        unparsed = unparsed_matches(self.sandbox.central.southbound, switch=switch, port=port)
+        if unparsed:
+            pytest.fail(f"OVN does not accept {unparsed}", pytrace=False)
+        return applied
+
+    def write(self, *documents: Document) -> Applied:
+        """As `apply`, but returns when the Northbound has taken the changes, without a question to anybody else."""
+        desired = self.compile(*documents)
+        self.northbound.refresh()
+        plan = plan_changes(desired, self.northbound.snapshot())
+        if plan.waiting:
+            pytest.fail("; ".join(map(str, plan.waiting)), pytrace=False)
+        return self.northbound.apply(plan)
+
+    def compile(self, *documents: Document) -> DesiredState:
+        """What these documents mean in this cluster; the test fails if the library has anything to remark."""
+        compilation = compile_rows(map(parse_policy, documents), self.inventory)
+        remarks = [*compilation.unsupported, *compilation.notes]
+        if remarks:
+            pytest.fail("; ".join(map(str, remarks)), pytrace=False)
+        return compilation.desired
+
+    def withdraw(self) -> None:
+        """Removes all policies."""
+        self.write()
+        self.sandbox.central.sync()
+
+    def _create(self, document: Document) -> None:
+        self.inventory.update(parse_object(document))
+
+
+def network_qos(
+    name: str,
+    rules: Sequence[Document],
+    *,
+    namespace: str,
+    priority: int = 10,
+    pods: Mapping[str, str] | None = None,
+    networks: Sequence[Document] | None = None,
+) -> Document:
+    """A NetworkQoS document; `pods` are the labels that its podSelector wants, `networks` its networkSelectors."""
+    spec: Document = {"priority": priority, "podSelector": {"matchLabels": dict(pods or {})}, "egress": list(rules)}
+    if networks is not None:
+        spec["networkSelectors"] = list(networks)
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "k8s.ovn.org/v1alpha1", "kind": "NetworkQoS", "metadata": metadata, "spec": spec}
+
+
+def rule(
+    dscp: int, classifier: Document | None = None, *, rate_kbps: int | None = None, burst_kbit: int | None = None
+) -> Document:
+    """An egress rule of a NetworkQoS document."""
+    written: Document = {"dscp": dscp}
+    if classifier is not None:
+        written["classifier"] = classifier
+    if rate_kbps is not None:
+        written["bandwidth"] = {"rate": rate_kbps} | ({"burst": burst_kbit} if burst_kbit is not None else {})
+    return written
+
+
+def udp_ports(*ports: int) -> list[Document]:
+    """`classifier.ports` for UDP ports."""
+    return [{"protocol": "UDP", "port": port} for port in ports]

@@ -1,0 +1,264 @@
+"""The traffic matrix, marks: which packets carry a rule's mark, at the receiver and on the wire, and which none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import pytest
+
+from ovnqos.sandbox import read_marks
+from tests.lab.support_cluster import network_qos, rule, udp_ports
+from tests.lab.support_matrix import (
+    LIMITED,
+    NETWORKS,
+    OTHER_NODE,
+    OUTSIDE,
+    OWN,
+    SAME_NODE,
+    VERSIONS,
+    Matrix,
+    MatrixNetwork,
+    expected_marks,
+    probe,
+    whole,
+)
+from tests.lab.support_results import Cell, MarkResult, Results
+
+if TYPE_CHECKING:
+    from tests.lab.support_cluster import Document
+
+DSCP = 20
+EVERYWHERE: Final = (SAME_NODE, OTHER_NODE, OUTSIDE)
+PODS: Final = (SAME_NODE, OTHER_NODE)
+NOWHERE: Final = ()
+PARALLEL = 4
+"""Probes at a time: each has its own addresses, protocol and port."""
+
+EACH_NETWORK = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.title)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packets:
+    """What is sent to one kind of receiver at every place; at which places and of which families a rule matches it."""
+
+    to: str = "target"
+    protocol: Literal["icmp", "udp", "tcp"] = "udp"
+    port: int = 5000
+    sender: str = "sender"
+    matched: tuple[str, ...]
+    families: tuple[int, ...] = VERSIONS
+
+    def __str__(self) -> str:
+        port = "" if self.protocol == "icmp" else f" {self.port}"
+        return f"{self.protocol}{port} from {self.sender} to {self.to}"
+
+
+ClassifierOf: TypeAlias = Callable[[Matrix, MatrixNetwork], "Document | None"]
+
+
+def _blocks(matrix: Matrix, network: MatrixNetwork, kind: str, versions: tuple[int, ...] = VERSIONS) -> list[Document]:
+    return [
+        {"ipBlock": {"cidr": cidr}} for version in versions for cidr in whole(matrix.addresses(network, kind, version))
+    ]
+
+
+def _block_with_except(matrix: Matrix, network: MatrixNetwork) -> Document:
+    entries = [
+        {"ipBlock": {"cidr": everything, "except": whole(matrix.addresses(network, "other", version))}}
+        for version, everything in ((4, "0.0.0.0/0"), (6, "::/0"))
+    ]
+    return {"to": entries}
+
+
+def _from(matrix: Matrix, network: MatrixNetwork) -> Document:
+    sender = matrix.sender("sender")
+    addresses = (sender.address_on(network.key, version=version) for version in VERSIONS)
+    return {"from": [{"ipBlock": {"cidr": cidr}} for cidr in whole(addresses)]}
+
+
+def _union(matrix: Matrix, network: MatrixNetwork) -> Document:
+    return {"to": [*_blocks(matrix, network, "target"), {"podSelector": {"matchLabels": {"role": "other"}}}]}
+
+
+def _union_of_unlike_families(matrix: Matrix, network: MatrixNetwork) -> Document:
+    return {"to": [*_blocks(matrix, network, "target", (4,)), {"podSelector": {"matchLabels": {"role": "other"}}}]}
+
+
+def _all_three(matrix: Matrix, network: MatrixNetwork) -> Document:
+    return {"to": _blocks(matrix, network, "target"), **_from(matrix, network), "ports": udp_ports(5000)}
+
+
+def _written(classifier: Document | None) -> ClassifierOf:
+    return lambda matrix, network: classifier
+
+
+_ROLE_TARGET: Final = {"matchLabels": {"role": "target"}}
+_FRIENDS: Final = {"matchLabels": {"team": "friends"}}
+
+CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
+    "none": (
+        _written(None),
+        (
+            Packets(protocol="udp", matched=EVERYWHERE),
+            Packets(protocol="tcp", matched=EVERYWHERE),
+            Packets(protocol="icmp", matched=EVERYWHERE),
+            Packets(sender="bystander", matched=NOWHERE),
+        ),
+    ),
+    "ipBlock with except": (
+        _block_with_except,
+        (Packets(matched=EVERYWHERE), Packets(to="other", matched=NOWHERE), Packets(to="friend", matched=EVERYWHERE)),
+    ),
+    "ipBlocks of IPv4, and podSelector": (
+        _union_of_unlike_families,
+        (
+            Packets(to="target", matched=EVERYWHERE, families=(4,)),
+            Packets(to="other", matched=PODS),
+            Packets(to="friend", matched=NOWHERE),
+        ),
+    ),
+    "podSelector": (
+        _written({"to": [{"podSelector": _ROLE_TARGET}]}),
+        (
+            Packets(matched=PODS),
+            Packets(to="other", matched=NOWHERE),
+            Packets(to="friend", matched=NOWHERE),
+        ),
+    ),
+    "namespaceSelector": (
+        _written({"to": [{"namespaceSelector": _FRIENDS}]}),
+        (
+            Packets(to="friend", matched=PODS),
+            Packets(to="stranger", matched=PODS),
+            Packets(to="target", matched=NOWHERE),
+        ),
+    ),
+    "namespaceSelector and podSelector": (
+        _written({"to": [{"namespaceSelector": _FRIENDS, "podSelector": _ROLE_TARGET}]}),
+        (
+            Packets(to="friend", matched=PODS),
+            Packets(to="stranger", matched=NOWHERE),
+            Packets(to="target", matched=NOWHERE),
+        ),
+    ),
+    "ports: TCP 8080": (
+        _written({"ports": [{"protocol": "TCP", "port": 8080}]}),
+        (
+            Packets(protocol="tcp", port=8080, matched=EVERYWHERE),
+            Packets(protocol="tcp", port=8081, matched=NOWHERE),
+            Packets(protocol="udp", port=8080, matched=NOWHERE),
+        ),
+    ),
+    "ports: UDP 5000": (
+        _written({"ports": udp_ports(5000)}),
+        (
+            Packets(protocol="udp", port=5000, matched=EVERYWHERE),
+            Packets(protocol="udp", port=5001, matched=NOWHERE),
+            Packets(protocol="tcp", port=5000, matched=NOWHERE),
+        ),
+    ),
+    "ports: 7000, no protocol": (
+        _written({"ports": [{"port": 7000}]}),
+        (
+            Packets(protocol="tcp", port=7000, matched=EVERYWHERE),
+            Packets(protocol="udp", port=7000, matched=EVERYWHERE),
+            Packets(protocol="udp", port=7001, matched=NOWHERE),
+            Packets(protocol="icmp", matched=NOWHERE),
+        ),
+    ),
+    "ports: UDP, no port": (
+        _written({"ports": [{"protocol": "UDP"}]}),
+        (
+            Packets(protocol="udp", port=5000, matched=EVERYWHERE),
+            Packets(protocol="udp", port=9000, matched=EVERYWHERE),
+            Packets(protocol="tcp", port=5000, matched=NOWHERE),
+            Packets(protocol="icmp", matched=NOWHERE),
+        ),
+    ),
+    "from": (
+        _from,
+        (Packets(matched=EVERYWHERE), Packets(sender="second", matched=NOWHERE)),
+    ),
+    "union of ipBlocks and podSelector": (
+        _union,
+        (
+            Packets(to="target", matched=EVERYWHERE),
+            Packets(to="other", matched=PODS),
+            Packets(to="friend", matched=NOWHERE),
+        ),
+    ),
+    "to, from and ports": (
+        _all_three,
+        (
+            Packets(matched=EVERYWHERE),
+            Packets(to="other", matched=NOWHERE),
+            Packets(sender="second", matched=NOWHERE),
+            Packets(port=5001, matched=NOWHERE),
+        ),
+    ),
+}
+
+
+def _names(networks: tuple[MatrixNetwork, ...] | None) -> str:
+    return "absent" if networks is None else ", ".join(network.title for network in networks)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+@EACH_NETWORK
+def test_exactly_the_matched_packets_are_marked(
+    matrix: Matrix, results: Results, network: MatrixNetwork, classifier: str
+) -> None:
+    classifier_of, sent = CLASSIFIERS[classifier]
+    rules = [rule(DSCP, classifier_of(matrix, network))]
+    matrix.cluster.apply(network_qos("marks", rules, namespace=OWN, pods=LIMITED, networks=[network.selector]))
+    cells = [(place, version, packets) for place in network.places for version in VERSIONS for packets in sent]
+    results.check_marks(_measure(matrix, network, classifier, cells))
+
+
+def _measure(
+    matrix: Matrix, network: MatrixNetwork, scene: str, cells: list[tuple[str, int, Packets]]
+) -> list[MarkResult]:
+    def measure(place: str, version: int, packets: Packets) -> MarkResult | None:
+        destination = matrix.destination(network, place, packets.to, version)
+        if destination is None:
+            return None
+        matched = place in packets.matched and version in packets.families
+        outcome = "marked" if matched else "not matched"
+        seen = read_marks(
+            matrix.cluster.sandbox,
+            probe(matrix.sender(packets.sender), destination, packets.protocol, packets.port),
+        )
+        return MarkResult(
+            cell=Cell(
+                network=network.title, place=place, version=version, scene=scene, sent=str(packets), outcome=outcome
+            ),
+            expected=expected_marks(DSCP if matched else 0, place),
+            seen=seen,
+        )
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return [result for result in pool.map(measure, *zip(*cells, strict=True)) if result is not None]
+
+
+@pytest.mark.parametrize("selected", [(network,) for network in NETWORKS] + [NETWORKS, None], ids=_names)
+def test_only_selected_networks_are_marked(
+    matrix: Matrix, results: Results, selected: tuple[MatrixNetwork, ...] | None
+) -> None:
+    selectors = None if selected is None else [network.selector for network in selected]
+    matrix.cluster.apply(network_qos("marks", [rule(DSCP)], namespace=OWN, pods=LIMITED, networks=selectors))
+    scene = f"networkSelectors: {_names(selected)}"
+    for network in NETWORKS:
+        matched = PODS if selected is None or network in selected else NOWHERE
+        cells = [(OTHER_NODE, version, Packets(matched=matched)) for version in VERSIONS]
+        results.check_marks(_measure(matrix, network, scene, cells))
+
+
+def test_a_removed_policy_marks_nothing(matrix: Matrix, results: Results) -> None:
+    matrix.cluster.apply(network_qos("marks", [rule(DSCP)], namespace=OWN, pods=LIMITED))
+    matrix.cluster.withdraw()
+    for network in NETWORKS:
+        cells = [(OTHER_NODE, version, Packets(matched=NOWHERE)) for version in VERSIONS]
+        results.check_marks(_measure(matrix, network, "removed", cells))
