@@ -37,8 +37,11 @@ from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.northbound.live_view import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
 from ovnqos.northbound.tls import TlsFiles
+from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.content import RowContent, SetContent, SetKind
 from ovnqos.plan.plan import Plan, Waiting
 from ovnqos.plan.planner import plan_changes
+from ovnqos.plan.qos_list import line as qos_list_line
 from ovnqos.plan.safety import DeleteLimit
 from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
 from ovnqos.sources import (
@@ -56,6 +59,7 @@ __all__ = [
     "AddressSet",
     "Applied",
     "Bandwidth",
+    "Change",
     "Classifier",
     "Compilation",
     "DatabaseChange",
@@ -100,8 +104,17 @@ __all__ = [
     "Protocol",
     "QosRow",
     "Requirement",
+    "RowContent",
+    "RowDelete",
+    "RowInsert",
+    "RowUpdate",
     "Rule",
     "SchemaMismatch",
+    "SetContent",
+    "SetDelete",
+    "SetInsert",
+    "SetKind",
+    "SetUpdate",
     "Snapshot",
     "StalePlan",
     "StoredRow",
@@ -123,4 +136,5 @@ __all__ = [
     "parse_pod",
     "parse_policy",
     "plan_changes",
+    "qos_list_line",
 ]

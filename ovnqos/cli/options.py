@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,17 @@ class Format(StrEnum):
     DIFF = "diff"
     NBCTL = "nbctl"
     JSON = "json"
+
+
+class Seconds(click.FloatRange):
+    """A duration; unlike click's own range it takes neither `nan` nor `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; fails as click's types do."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +99,7 @@ def database_options(command: Callable[..., _R]) -> Callable[..., _R]:
         click.option(
             "-t",
             "--timeout",
-            type=click.FloatRange(min=0.1),
+            type=Seconds(min=0.1),
             default=10.0,
             show_default=True,
             metavar="SECONDS",

@@ -27,15 +27,26 @@ _STYLES: Final = {
 }
 
 
+class ReaderGone(Exception):  # noqa: N818 - says what happened, and is no error
+    """Whoever read our output (`| head`) has seen enough. Not an OSError, of which click makes an exit code of 1."""
+
+
 def result(text: str) -> None:
-    """Print a result as it is."""
-    sys.stdout.write(text)
+    """Print a result as it is.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def diff(text: str) -> None:
-    """Print a diff, coloured on a terminal."""
+    """Print a diff, coloured on a terminal; raises as `result`."""
     if not sys.stdout.isatty():
-        sys.stdout.write(text)
+        result(text)
         return
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for line in text.splitlines():

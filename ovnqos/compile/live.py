@@ -6,7 +6,7 @@ A full run is "everything is dirty", by the same functions, so that the two cann
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.compilation import address_set, port_group
@@ -104,6 +104,8 @@ class LiveCompilation:
         self._policies_of_sources: dict[PodSelection, set[str]] = defaultdict(set)
         self._uses: dict[str, _Use] = {}
         self._sets_of: dict[tuple[bool, PodSelection], set[str]] = defaultdict(set)
+        self._row_count = 0
+        self._group_count = 0
         self._dirty_policies: set[str] = set()
         self._dirty_rows: set[str] = set()
         self._dirty_sets: dict[str, set[str] | None] = {}
@@ -145,6 +147,18 @@ class LiveCompilation:
             if isinstance(one, NetworkAttachmentDefinition):
                 self._change_attachment(one.key)
 
+    def forget(self, kind: str, key: str) -> None:
+        """Forget an object by its kind and key (`<namespace>/<name>`, or `<name>`); an unknown one is passed over."""
+        namespace, _, name = key.rpartition("/")
+        if kind == "NetworkQoS":
+            self.remove_policy(key)
+        elif kind == "Pod":
+            self.remove(Pod(namespace=namespace, name=name, node="", labels={}, annotations={}))
+        elif kind == "Namespace":
+            self.remove(Namespace(name=name, labels={}))
+        elif kind == "NetworkAttachmentDefinition":
+            self.remove(NetworkAttachmentDefinition(namespace=namespace, name=name, labels={}, plugin="", ovn=None))
+
     def remove_policy(self, key: str) -> None:
         """Forget a policy (`<namespace>/<name>`), valid or not."""
         self._policies.pop(key, None)
@@ -155,10 +169,25 @@ class LiveCompilation:
         """Note that a policy's present version is not valid: the rows of its last valid version stay."""
         self._faults[key] = fault
 
-    def touch(self, *, rows: Iterable[str] = (), sets: Iterable[str] = ()) -> None:
-        """Have rows (by identity) and sets (by name) compared with the database again: somebody changed them there."""
+    def touch(self, *, rows: Iterable[str] = (), sets: Mapping[str, Iterable[str] | None] | None = None) -> None:
+        """Have things compared with the database again: somebody changed them there.
+
+        Args:
+            rows: identities of rows.
+            sets: names of port groups and address sets, with the members concerned, or None for the whole set.
+        """
         self._dirty_rows.update(rows)
-        self._dirty_sets.update(dict.fromkeys(sets))
+        for name, members in (sets or {}).items():
+            known = self._dirty_sets.setdefault(name, set())
+            if members is None:
+                self._dirty_sets[name] = None
+            elif known is not None:
+                known.update(members)
+
+    def whole(self, delta: Delta, names: Iterable[str]) -> Delta:
+        """The delta, but with these of its sets to be compared as a whole: the database turned out to lack them."""
+        sets = {**delta.sets, **dict.fromkeys(names)}
+        return replace(delta, sets=sets, desired=self._desired_part(delta.rows, sets))
 
     # What is asked
 
@@ -175,6 +204,11 @@ class LiveCompilation:
     def compiled(self, key: str) -> CompiledPolicy | None:
         """What a policy compiled to, as of the last `drain`; None when it did not compile."""
         return self._compiled.get(key)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows, port groups and address sets are wanted, as of the last `drain`."""
+        groups = self._group_count
+        return {"row": self._row_count, "port_group": groups, "address_set": len(self._uses) - groups}
 
     @property
     def is_dirty(self) -> bool:
@@ -325,6 +359,7 @@ class LiveCompilation:
         use = self._uses.get(name)
         if use is None:
             use = self._uses[name] = _Use(described, is_group)
+            self._group_count += is_group
             self._dirty_sets[name] = None
             self._register(use)
         elif use.described != described:
@@ -339,6 +374,7 @@ class LiveCompilation:
         use.policies.discard(policy)
         if not use.policies:
             del self._uses[name]
+            self._group_count -= use.is_group
             self._dirty_sets[name] = None
             self._unregister(name, use)
 

@@ -91,7 +91,7 @@ class OvnKubernetesTopology(Topology):
             return ()
         try:
             networks = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # whoever makes a pod can write any depth of brackets
             raise _broken(pod, "", f"is not JSON ({error})") from None
         if not isinstance(networks, dict):
             raise _broken(pod, "", "is not a JSON object of networks")

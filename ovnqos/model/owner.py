@@ -27,7 +27,7 @@ class OwnershipScheme(StrEnum):
 class Owner:
     """One writer of rows. Two instances on one Northbound need two names.
 
-    Raises InvalidRow for a name that is not 1 to 63 letters, digits, `.`, `_` or `-`.
+    Raises InvalidRow for a name that is not 1 to 63 letters, digits, `.`, `_` or `-`, the first and last alphanumeric.
     """
 
     name: str = DEFAULT_OWNER
@@ -35,7 +35,10 @@ class Owner:
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
-            raise InvalidRow(f"owner {self.name!r}: use 1 to 63 letters, digits, '.', '_' or '-'")
+            raise InvalidRow(
+                f"owner {self.name!r}: use 1 to 63 letters, digits, '.', '_' or '-', "
+                "a letter or digit at both ends"
+            )
 
     @classmethod
     def ovn_kubernetes(cls) -> Owner:

@@ -181,6 +181,11 @@ def plain_members(datum: Any) -> Iterable[Any]:
     return _plain(datum).keys()
 
 
+def former_map(datum: Any) -> dict[Any, Any]:
+    """A copy of a map that a column had before."""
+    return dict(_plain(datum))
+
+
 def stored_map(row: Any, column: str) -> dict[Any, Any]:
     """A copy of a map as the database has it."""
     return dict(_plain(row._data[column]))  # noqa: SLF001  # same

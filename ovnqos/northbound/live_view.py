@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.northbound.datum import (
+    former_map,
     plain_members,
     stored_has,
     stored_map,
@@ -34,8 +35,8 @@ class DatabaseChange:
 
     Attributes:
         rows: identities of the owner's rows that came, changed, went, or are bound elsewhere.
-        sets: names of sets that came, changed or went, the owner's or of a name that it may want; with the members
-            that came or went, or None when more changed.
+        sets: names of the owner's sets that came, changed or went; with the members that came or went, or None when
+            more changed.
         switches: names of logical switches that came.
         ports: names of logical switch ports that came.
     """
@@ -112,13 +113,21 @@ class LiveView:
     def _set_changed(
         self, event: str, row: Any, kind: SetKind, before: Mapping[str, Any], change: DatabaseChange
     ) -> None:
+        former = before.get("external_ids")
+        ids_before = former_map(former) if former is not None else stored_map(row, "external_ids")
+        if not self._owner.owns(stored_map(row, "external_ids")) and not self._owner.owns(ids_before):
+            return
         name = stored_scalar(row, "name")
-        if event != "update" or set(before) != {kind.column} or kind is SetKind.PORT_GROUP:
+        if event != "update" or set(before) != {kind.column}:
             change.sets[name] = None
             if "name" in before:
                 change.sets.update(dict.fromkeys(plain_members(before["name"])))
-        else:
-            change.sets[name] = set(plain_members(before[kind.column])) ^ set(stored_members(row, kind.column))
+            return
+        moved = set(plain_members(before[kind.column])) ^ set(stored_members(row, kind.column))
+        if kind is SetKind.PORT_GROUP:
+            ports = row._idl.tables["Logical_Switch_Port"].rows  # noqa: SLF001 - ovs' rows have no other way
+            moved = {stored_scalar(ports[one], "name") for one in moved if one in ports}
+        change.sets[name] = moved
 
     def _index_row(self, row: Any) -> str | None:
         external_ids = stored_map(row, "external_ids")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.errors import UnsafePlan
 from ovnqos.plan import render_diff, render_json, render_nbctl
+from ovnqos.plan.batches import batches
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.safety import DeleteLimit
 
@@ -50,6 +51,11 @@ class Plan:
     def count(self, *kinds: type[Change]) -> int:
         """How many changes are of these classes."""
         return sum(isinstance(change, kinds) for change in self.changes)
+
+    def by_object(self) -> tuple[Plan, ...]:
+        """The plan cut into one for each object, with the sets it needs, so that one that fails stops no other."""
+        parts = batches(self.changes, self.snapshot.owner, 0)
+        return tuple(replace(self, changes=part, waiting=()) for part in parts)
 
     def check(self, max_deletes: int | float | DeleteLimit) -> None:
         """Raise UnsafePlan when more rows would go than a count (int), or a share of the present rows (float)."""

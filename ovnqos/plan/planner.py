@@ -69,7 +69,7 @@ def _plan_rows(desired: DesiredState, snapshot: Snapshot) -> tuple[list[Change],
             )
         candidates = found.get(identity)
         if candidates:
-            kept = _best(candidates, content)
+            kept = _best(candidates, content, bindable)
             surplus.extend(one for one in candidates if one is not kept)
             changes.extend(_row_update(identity, kept, content, bindable))
         elif bindable:
@@ -86,9 +86,12 @@ def _plan_rows(desired: DesiredState, snapshot: Snapshot) -> tuple[list[Change],
     return changes, waiting, kept_references
 
 
-def _best(candidates: list[StoredRow], content: RowContent) -> StoredRow:
-    """Of rows with one identity the one to keep: one that is as wanted, so that its meter lives on."""
-    return next((stored for stored in candidates if stored.content == content), candidates[0])
+def _best(candidates: list[StoredRow], content: RowContent, bindable: frozenset[str]) -> StoredRow:
+    """Of rows with one identity the one to keep: one that is as wanted, and where, so that its meter lives on."""
+    return max(
+        candidates,
+        key=lambda stored: (stored.content == content, stored.switches == bindable, len(stored.switches & bindable)),
+    )
 
 
 def _row_update(identity: str, stored: StoredRow, content: RowContent, bindable: frozenset[str]) -> Iterator[Change]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ovnqos.plan.plan import Plan
     from ovnqos.plan.snapshot import Snapshot
 
-COMMAND_LINE_WEIGHT = 1_000
-"""Batches of this weight stay below the 2 MiB that Linux allows for a command line."""
+COMMAND_LINE_WEIGHT = 800
+"""Batches of this weight stay below the 2 MiB that Linux allows for a command line and the environment."""
 _MEMBERS_PER_WORD = 500
 """Members in one word of the command line stay below the 128 KiB that Linux allows for it."""
 

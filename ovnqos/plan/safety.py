@@ -9,6 +9,7 @@ from ovnqos.errors import InvalidRow
 
 _COUNT = re.compile(r"[0-9]{1,9}\Z")
 _SHARE = re.compile(r"(?:0?\.[0-9]{1,6}|1\.0{1,6}|0\.[0-9]{1,6})\Z")
+_ROUNDING = 1e-6  # 0.29 * 100 is 28.999999999999996
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%\Z")
 
 
@@ -39,7 +40,7 @@ class DeleteLimit:
         """A count from an int, a share from a float. Raises InvalidRow for a negative one, or a share above 1."""
         if isinstance(limit, DeleteLimit):
             return limit
-        if limit < 0 or (isinstance(limit, float) and limit > 1):
+        if not limit >= 0 or (isinstance(limit, float) and limit > 1):  # not a number is not >= 0 either
             raise InvalidRow(f"delete limit {limit}: use a count of 0 or more, or a share from 0.0 to 1.0")
         return cls(count=limit) if isinstance(limit, int) else cls(share=limit)
 
@@ -47,7 +48,7 @@ class DeleteLimit:
         """Whether `deleted` of `total` rows may go."""
         if self.count is not None:
             return deleted <= self.count
-        return deleted <= max(self.at_least, (self.share or 0.0) * total)
+        return deleted <= max(self.at_least, (self.share or 0.0) * total + _ROUNDING)
 
     def __str__(self) -> str:
         return str(self.count) if self.count is not None else f"{(self.share or 0.0) * 100:g} %"

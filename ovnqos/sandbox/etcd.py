@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ovnqos.sandbox.kubernetes_programs import kubernetes_program
 from ovnqos.sandbox.ports import free_port
 from ovnqos.sandbox.process import Process
+from ovnqos.sandbox.programs import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,17 @@ class Etcd:
     def running(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.running
+
+    @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            SandboxError: it does not run.
+        """
+        if self._process is None:
+            raise SandboxError("etcd does not run")
+        return self._process.pid
 
     def start(self) -> None:
         """Starts it, or starts it again on the same data and port; returns when it answers.

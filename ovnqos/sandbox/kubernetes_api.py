@@ -24,7 +24,7 @@ from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import SandboxError, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _ADDRESS: Final = "127.0.0.1"
 _ISSUER: Final = "https://kubernetes.default.svc"
@@ -164,7 +164,7 @@ class KubernetesApi:
         """The events of a watch, by the administrator unless a token says otherwise; see `KubernetesHttp.watch`.
 
         Raises:
-            OSError: the server refused the watch (HTTPError), the connection broke, or no event came in time.
+            OSError: the server refused the watch (HTTPError), did not answer, or sent no event in time (TimeoutError).
         """
         return self._http.watch(path, token=token, timeout=timeout)
 
@@ -211,7 +211,20 @@ class KubernetesApi:
             established = states.get("Established", {}).get("status") == "True"
             return established and all(self.request("GET", path)[0] == 200 for path in collections)
 
-        self._process.wait_until(served, what=f"serve {created['metadata']['name']}", timeout=30)
+        self.wait_until(served, what=f"serve {created['metadata']['name']}")
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float = 30) -> None:
+        """Returns as soon as the condition is true.
+
+        Args:
+            condition: asked every few milliseconds.
+            what: what the API server is waited for to do, for the error message.
+            timeout: seconds to wait at most.
+
+        Raises:
+            SandboxError: the API server ended, or the time is up; quotes its last log lines.
+        """
+        self._process.wait_until(condition, what=what, timeout=timeout)
 
     def token_for_service_account(self, namespace: str, name: str) -> str:
         """A token by which a request is the service account's, `system:serviceaccount:<namespace>:<name>`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 
@@ -76,7 +77,7 @@ class KubernetesHttp:
                 return refusal.code, _read(refusal.read())
 
     def watch(self, path: str, *, token: str | None = None, timeout: float = 30) -> Iterator[dict[str, Any]]:
-        """The events of a watch, as they come, until the server ends it.
+        """The events of a watch, as they come, until the server ends it or the connection breaks.
 
         Args:
             path: with its query, e.g. `/api/v1/pods?watch=true&resourceVersion=7&timeoutSeconds=5`.
@@ -88,12 +89,14 @@ class KubernetesHttp:
 
         Raises:
             HTTPError: the server refused the watch.
-            OSError: the connection broke, or no event came in time.
+            TimeoutError: no event came in time.
+            OSError: the server does not answer.
         """
         request = self._describe("GET", path, None, token=token, content_type=JSON)
         with self._opener.open(request, timeout=timeout) as answer:
-            for line in answer:
-                yield json.loads(line)
+            with suppress(ConnectionError):  # http.client makes a clean end of most broken connections anyway
+                for line in answer:
+                    yield json.loads(line)
 
     def _describe(
         self, method: str, path: str, body: object, *, token: str | None, content_type: str

@@ -165,7 +165,7 @@ def test_a_pod_of_no_policy_costs_nothing(live: LiveCompilation) -> None:
 def test_what_somebody_changed_in_the_database_is_compared_again(live: LiveCompilation) -> None:
     desired = live.desired()
     row, group = next(iter(desired.rows)), next(iter(desired.port_groups))
-    live.touch(rows=[row], sets=[group])
+    live.touch(rows=[row], sets={group: None})
     delta = live.drain()
     assert delta.desired.rows == {row: desired.rows[row]}
     assert delta.desired.port_groups == {group: desired.port_groups[group]}
