@@ -1,0 +1,269 @@
+"""The daemon's reconcile loop on a real Northbound, told of Kubernetes objects by hand."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ovnqos import (
+    InvalidPolicy,
+    LiveCompilation,
+    Namespace,
+    NetworkQoS,
+    Northbound,
+    Pod,
+    Topology,
+)
+from ovnqosd.backoff import Clock, Pace
+from ovnqosd.changes import Changes, Invalid, Metadata, Updated
+from ovnqosd.inbox import Inbox
+from ovnqosd.outcomes import DriftKind, PassOutcome, Reason
+from ovnqosd.reconciler import Reconciler
+from tests.support.cluster import pod, policy, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ovnqos.sandbox import NorthboundServer
+
+PATIENCE_S = 10.0
+KINDS = frozenset({"NetworkQoS", "Pod"})
+
+
+class Daemon:
+    """A reconciler in a thread, and what it reported."""
+
+    def __init__(self, remote: str, **options: Any) -> None:
+        self.outcomes: list[PassOutcome] = []
+        self._arrived = threading.Condition()
+        self.inbox = Inbox(Clock())
+        self.reconciler = Reconciler(
+            live=LiveCompilation(Topology.ovn_kubernetes()),
+            inbox=self.inbox,
+            connect=lambda on_change: Northbound.connect(remote, on_change=on_change, timeout_s=2),
+            report=self._report,
+            clock=Clock(),
+            kinds=KINDS,
+            pace=Pace(first_delay=0.05, longest_delay=0.2),
+            **options,
+        )
+        self._thread = threading.Thread(target=self.reconciler.run)
+        self._thread.start()
+
+    def _report(self, outcome: PassOutcome) -> None:
+        with self._arrived:
+            self.outcomes.append(outcome)
+            self._arrived.notify_all()
+
+    def tell(self, *objects: NetworkQoS | Pod | Namespace) -> None:
+        for one in objects:
+            updated = Updated(metadata=metadata(one), object=one)
+            self.inbox.changed(Changes(kind=type(one).__name__, updated=(updated,)))
+
+    def sync(self, *objects: NetworkQoS | Pod) -> None:
+        self.tell(*objects)
+        for kind in sorted(KINDS):
+            self.inbox.synced(kind)
+        self.wait(lambda outcome: outcome.trigger == "full" and not outcome.error)
+
+    def wait(self, wanted: Callable[[PassOutcome], bool]) -> PassOutcome:
+        found: list[PassOutcome] = []
+
+        def is_there() -> bool:
+            found[:] = [one for one in self.outcomes if wanted(one)]
+            return bool(found)
+
+        with self._arrived:
+            assert self._arrived.wait_for(is_there, PATIENCE_S), f"not among {self.outcomes}"
+            return found[-1]
+
+    def forget_outcomes(self) -> None:
+        with self._arrived:
+            self.outcomes.clear()
+
+    def stop(self) -> None:
+        self.inbox.stop()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+
+def metadata(one: Any, generation: int = 1) -> Metadata:
+    namespace = getattr(one, "namespace", "")
+    return Metadata(
+        namespace=namespace, name=one.name, uid=f"uid-{one.name}", generation=generation, resource_version="1"
+    )
+
+
+PODS = (
+    pod("web", "10.0.0.1", labels={"app": "web"}),
+    pod("db", "10.0.0.2", node="node2", labels={"app": "db"}),
+)
+POLICY = policy(rule(dscp=20, rate=20_000))
+
+
+@pytest.fixture
+def wired(northbound: NorthboundServer) -> NorthboundServer:
+    northbound.nbctl("ls-add", "node1", "--", "ls-add", "node2")
+    northbound.nbctl("lsp-add", "node1", "shop_web", "--", "lsp-add", "node2", "shop_db")
+    return northbound
+
+
+@pytest.fixture
+def daemon(wired: NorthboundServer) -> Iterator[Daemon]:
+    started = Daemon(wired.remote)
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def synced(daemon: Daemon) -> Daemon:
+    daemon.sync(*PODS, POLICY)
+    daemon.forget_outcomes()
+    return daemon
+
+
+def rows_of(northbound: NorthboundServer, switch: str = "node1") -> list[str]:
+    return northbound.nbctl("qos-list", switch).splitlines()
+
+
+def row_uuid(northbound: NorthboundServer) -> str:
+    return northbound.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10200").strip()
+
+
+def test_nothing_is_written_before_all_kinds_are_known(daemon: Daemon, wired: NorthboundServer) -> None:
+    daemon.tell(*PODS, POLICY)
+    daemon.inbox.synced("Pod")
+    assert rows_of(wired) == []
+    daemon.inbox.synced("NetworkQoS")
+    outcome = daemon.wait(lambda one: bool(one.policies))
+    assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
+    assert len(rows_of(wired)) == 1
+
+
+def test_a_pod_that_comes_joins_the_group_and_leaves_the_row(synced: Daemon, wired: NorthboundServer) -> None:
+    before = row_uuid(wired)
+    wired.nbctl("lsp-add", "node1", "shop_new")
+    synced.tell(pod("new", "10.0.0.3", labels={"app": "web"}))
+    outcome = synced.wait(lambda one: bool(one.changes))
+    assert outcome.changes == {"set_update": 1}
+    assert outcome.transactions == 1
+    assert row_uuid(wired) == before
+
+
+def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: NorthboundServer) -> None:
+    synced.tell(pod("late", "10.0.0.3", node="node3"))
+    synced.wait(lambda one: one.waiting == 2)
+    wired.nbctl("ls-add", "node3", "--", "lsp-add", "node3", "shop_late")
+    synced.wait(lambda one: one.waiting == 0 and not one.drift)
+    assert len(rows_of(wired, "node3")) == 1
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kind"),
+    [
+        (lambda row: ("set", "QoS", row, "bandwidth:rate=1"), DriftKind.ROW_EDITED),
+        (lambda row: ("set", "QoS", row, "priority=5"), DriftKind.ROW_EDITED),
+        (lambda row: ("remove", "Logical_Switch", "node1", "qos_rules", row), DriftKind.ROW_EDITED),
+        (lambda row: ("qos-del", "node1", "--", "qos-del", "node2"), DriftKind.ROW_DELETED),
+        (lambda row: ("clear", "Port_Group", "GROUP", "ports"), DriftKind.SET_EDITED),
+        (lambda row: ("destroy", "Port_Group", "GROUP"), DriftKind.SET_DELETED),
+        (lambda row: ("clear", "Port_Group", "GROUP", "external_ids"), DriftKind.SET_EDITED),
+    ],
+    ids=["rate", "priority", "binding", "row deleted", "members", "group deleted", "owner wiped"],
+)
+def test_what_is_broken_by_hand_is_repaired_and_told(
+    synced: Daemon, wired: NorthboundServer, break_it: Callable[[str], tuple[str, ...]], kind: DriftKind
+) -> None:
+    good = content(wired)
+    group = wired.nbctl("--bare", "--columns=name", "list", "Port_Group").strip()
+    wired.nbctl(*(word.replace("GROUP", group) for word in break_it(row_uuid(wired))))
+    outcome = synced.wait(lambda one: bool(one.drift))
+    assert [one.kind for one in outcome.drift] == [kind]
+    assert content(wired) == good
+
+
+def test_a_duplicate_of_our_row_goes_and_foreign_rows_stay(synced: Daemon, wired: NorthboundServer) -> None:
+    good = content(wired)
+    ids = wired.nbctl("get", "QoS", row_uuid(wired), "external_ids").strip()
+    columns = ("priority=10200", "direction=to-lport", "match=ip4", "action:dscp=1", f"external_ids={ids}")
+    wired.nbctl("--id=@q", "create", "QoS", *columns, "--", "add", "Logical_Switch", "node2", "qos_rules", "@q")
+    outcome = synced.wait(lambda one: bool(one.drift))
+    assert DriftKind.ROW_SURPLUS in {one.kind for one in outcome.drift}
+    assert content(wired) == good
+    wired.nbctl("qos-add", "node1", "to-lport", "77", "ip4", "dscp=9")
+    synced.tell(replace(POLICY, priority=11))
+    synced.wait(lambda one: "row_update" in one.changes)
+    assert any(" 77 (ip4)" in line for line in rows_of(wired))
+
+
+def test_an_invalid_version_keeps_the_rows_and_says_so(synced: Daemon, wired: NorthboundServer) -> None:
+    good = content(wired)
+    error = InvalidPolicy("NetworkQoS shop/gold", [])
+    synced.inbox.changed(Changes(kind="NetworkQoS", invalid=(Invalid(metadata=metadata(POLICY, 2), error=error),)))
+    outcome = synced.wait(lambda one: bool(one.policies))
+    assert outcome.policies["shop/gold"].reason is Reason.INVALID
+    assert outcome.policies["shop/gold"].generation == 2
+    assert content(wired) == good
+
+
+def test_a_policy_that_is_gone_takes_its_rows_along(synced: Daemon, wired: NorthboundServer) -> None:
+    synced.inbox.changed(Changes(kind="NetworkQoS", removed=("shop/gold",)))
+    outcome = synced.wait(lambda one: bool(one.removed))
+    assert outcome.removed == {"shop/gold"}
+    assert rows_of(wired) == []
+    assert wired.nbctl("--bare", "--columns=name", "list", "Port_Group").strip() == ""
+
+
+def test_a_northbound_that_restarts_is_compared_as_a_whole(synced: Daemon, wired: NorthboundServer) -> None:
+    wired.stop()
+    synced.tell(replace(POLICY, priority=12))
+    failed = synced.wait(lambda one: bool(one.error))
+    assert failed.policies["shop/gold"].reason is Reason.NORTHBOUND_UNAVAILABLE
+    wired.start()
+    outcome = synced.wait(lambda one: not one.error and bool(one.policies))
+    assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
+    assert "10240" in rows_of(wired)[0]
+
+
+def test_a_restarted_daemon_writes_nothing(synced: Daemon, wired: NorthboundServer) -> None:
+    good = content(wired)
+    synced.stop()
+    again = Daemon(wired.remote)
+    try:
+        again.sync(*PODS, POLICY)
+        assert not any(one.transactions for one in again.outcomes)
+    finally:
+        again.stop()
+    assert content(wired) == good
+
+
+def test_of_two_daemons_one_writes_and_the_other_takes_over(synced: Daemon, wired: NorthboundServer) -> None:
+    other = Daemon(wired.remote)
+    try:
+        other.tell(*PODS, replace(POLICY, priority=50))
+        for kind in KINDS:
+            other.inbox.synced(kind)
+        held = other.wait(lambda one: bool(one.error))
+        assert "lock" in held.error
+        assert "10200" in rows_of(wired)[0]
+        synced.stop()
+        other.wait(lambda one: not one.error and bool(one.transactions))
+        assert "11000" in rows_of(wired)[0]
+    finally:
+        other.stop()
+
+
+def test_clean_up_leaves_only_what_others_have(synced: Daemon, wired: NorthboundServer) -> None:
+    wired.nbctl("qos-add", "node1", "to-lport", "77", "ip4", "dscp=9")
+    synced.stop()
+    synced.reconciler.clean_up()
+    assert [line.split()[1] for line in rows_of(wired)] == ["77"]
+
+
+def content(northbound: NorthboundServer) -> list[str]:
+    """Rows with their switches, and sets, but no uuids of rows."""
+    groups = northbound.nbctl("--bare", "--columns=name,ports,external_ids", "list", "Port_Group").splitlines()
+    return [*rows_of(northbound, "node1"), "-", *rows_of(northbound, "node2"), *groups]
