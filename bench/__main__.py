@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.generate import generate
+from bench.live import loop_measures
 from bench.measures import Objects, Result, compile_time, quiet_collector, start_up, sync_times
 from bench.sizes import SIZES
 
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="S,M", help=f"with commas, of {', '.join(SIZES)}")
     parser.add_argument("--mode", choices=["zone", "central"], default="zone", help="which nodes this Northbound wires")
     parser.add_argument("--runs", type=int, default=5, help="runs of each measure; the median counts")
+    parser.add_argument("--times", type=int, default=200, help="changes of each kind that the reconcile loop is given")
     arguments = parser.parse_args()
     sizes = arguments.sizes.split(",")
     if unknown := [size for size in sizes if size not in SIZES]:
@@ -31,6 +33,7 @@ def main() -> None:
         quiet_collector()
         results.append(compile_time(size, objects, arguments.runs))
         results.extend(sync_times(size, cluster, objects, arguments.runs))
+        results.extend(loop_measures(size, cluster, objects, arguments.times))
         print(f"{size} done")
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps([asdict(one) for one in results], indent=2) + "\n")
