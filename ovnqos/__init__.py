@@ -9,6 +9,7 @@ from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live import Delta, LiveCompilation
+from ovnqos.compile.overlap import can_overlap
 from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
 from ovnqos.compile.topology import Network, PodInterface, Topology
 from ovnqos.errors import (
@@ -126,6 +127,7 @@ __all__ = [
     "UnsafePlan",
     "Unsupported",
     "Waiting",
+    "can_overlap",
     "compile_rows",
     "load_manifests",
     "match",

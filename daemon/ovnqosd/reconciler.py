@@ -343,6 +343,11 @@ class Reconciler:
             reason, message = Reason.NORTHBOUND_UNAVAILABLE, done.refused[key]
         elif done.error is not None:
             reason, message = Reason.NORTHBOUND_UNAVAILABLE, str(done.error)
+        elif rivals := self._live.rivals(key):
+            reason = Reason.CONFLICT
+            message = (
+                f"the same priority as {', '.join(sorted(rivals))} for packets that both match; which wins is undefined"
+            )
         else:
             reason = Reason.SUCCESS
         return PolicyOutcome(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.compilation import address_set, port_group
 from ovnqos.compile.compiled import CompileContext
+from ovnqos.compile.conflicts import ConflictIndex, policy_of
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live_selections import LiveSelections
 from ovnqos.compile.native import compile_policy
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.inventory import PodRecord
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import PeerMembers, SourceMembers
-    from ovnqos.compile.topology import Topology
+    from ovnqos.compile.topology import Network, Topology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Delta:
         sets: names of port groups and address sets likewise; with the members that may have come or gone, or None when
             the set as a whole is to be compared.
         desired: the rows and sets named above that are wanted; a set holds only the members named, unless None.
-        policies: keys of the policies that were compiled anew.
+        policies: keys of the policies that were compiled anew, or whose rivals changed.
     """
 
     rows: frozenset[str]
@@ -104,6 +105,8 @@ class LiveCompilation:
         self._policies_of_sources: dict[PodSelection, set[str]] = defaultdict(set)
         self._uses: dict[str, _Use] = {}
         self._sets_of: dict[tuple[bool, PodSelection], set[str]] = defaultdict(set)
+        self._networks: dict[str, Network | None] = {}  # as rows were compiled for them
+        self._conflicts = ConflictIndex()
         self._row_count = 0
         self._group_count = 0
         self._dirty_policies: set[str] = set()
@@ -196,6 +199,10 @@ class LiveCompilation:
         """By key, the policies whose present version is not valid or not supported."""
         return self._faults
 
+    def rivals(self, key: str) -> frozenset[str]:
+        """The policies that have a row of equal priority that one packet can match as well: which wins is undefined."""
+        return self._conflicts.rivals(key)
+
     @property
     def policies(self) -> Mapping[str, NetworkQoS]:
         """By key, the last valid version of each policy."""
@@ -221,6 +228,7 @@ class LiveCompilation:
         self._dirty_policies.clear()
         for key in sorted(policies):
             self._compile(key)
+        policies |= self._check_conflicts(policies)
         rows, sets = frozenset(self._dirty_rows), self._dirty_sets
         self._dirty_rows, self._dirty_sets = set(), {}
         frozen = {name: None if touched is None else frozenset(touched) for name, touched in sets.items()}
@@ -239,8 +247,6 @@ class LiveCompilation:
 
     def _change_pod(self, pod: Pod, *, gone: bool) -> None:
         old = self.inventory.record(pod.namespace, pod.name)
-        attachments = {interface.attachment for interface in old.interfaces} if old else set()
-        before = {attachment: self.inventory.network_of(attachment) for attachment in attachments}
         if gone:
             self.inventory.remove(pod)
         else:
@@ -255,9 +261,16 @@ class LiveCompilation:
             new if new is not None and in_zone(new.pod.node) else None,
         )
         self._move(self._selections.of_peers, old, new)
-        for attachment in attachments | ({interface.attachment for interface in new.interfaces} if new else set()):
-            if attachment not in before or before[attachment] != self.inventory.network_of(attachment):
-                self._change_versions(attachment)
+        for record in (old, new):
+            for interface in record.interfaces if record is not None else ():
+                self._check_network(interface.attachment)
+
+    def _check_network(self, attachment: str) -> None:
+        """Notice when the first or last address of an IP version comes or goes: it decides which sets rules have."""
+        network = self.inventory.network_of(attachment)
+        if self._networks.get(attachment) != network:
+            self._networks[attachment] = network
+            self._change_versions(attachment)
 
     def _move(
         self,
@@ -340,6 +353,8 @@ class LiveCompilation:
                 self._use(name, described, is_group, key)
         old_rows = old.rows if old else {}
         new_rows = new.rows if new else {}
+        self._row_count += len(new_rows) - len(old_rows)
+        self._conflicts.replace(key, old_rows.values(), new_rows.values())
         self._dirty_rows.update(
             identity
             for identity in old_rows.keys() | new_rows.keys()
@@ -399,6 +414,25 @@ class LiveCompilation:
             self._policies_of_sources.pop(selection, None)
             self._selections.of_sources.forget(selection)
 
+    def _check_conflicts(self, compiled: frozenset[str]) -> frozenset[str]:
+        """Look for rivals where rows or members changed. Returns the policies whose rivals changed."""
+        concerned = set(compiled)
+        for name in self._dirty_sets:
+            use = self._uses.get(name)
+            if use is not None:
+                concerned |= use.policies
+        changed: set[str] = set()
+        for key in sorted(concerned):
+            known = self._compiled.get(key)
+            rows = known.rows.values() if known is not None else ()
+            if self._conflicts.is_contested(key, rows):
+                changed |= self._conflicts.check(key, rows, self._members_of)
+        return frozenset(changed)
+
+    def _members_of(self, name: str) -> frozenset[str]:
+        use = self._uses.get(name)
+        return use.described.members.find(self._selections, self.inventory) if use is not None else frozenset()
+
     # How it answers
 
     def _desired_part(self, rows: frozenset[str], sets: Mapping[str, frozenset[str] | None]) -> DesiredState:
@@ -423,12 +457,6 @@ class LiveCompilation:
             else:
                 addresses[name] = address_set(described, self._selections, self.inventory, touched)
         return groups, addresses
-
-
-def policy_of(identity: str) -> str:
-    """The key (`<namespace>/<name>`) of the policy that a row's identity names; empty when it names none."""
-    parts = identity.split("/", 3)
-    return "/".join(parts[1:3]) if len(parts) == 4 and parts[0] == "NetworkQoS" else ""
 
 
 def _sets(compiled: CompiledPolicy) -> Iterator[tuple[str, SetDescription, bool]]:

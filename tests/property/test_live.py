@@ -138,6 +138,43 @@ def test_a_namespace_whose_labels_change_selects_other_attachments() -> None:
     assert live.drain().rows == appeared.rows
 
 
+def test_policies_of_equal_priority_conflict_while_they_share_a_pod() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    live.update(pod("a", "10.0.0.1", labels={"app": "a"}))
+    live.update(pod("b", "10.0.0.2", labels={"tier": "b"}))
+    live.update(policy(rule(dscp=1), name="one", pods=LabelSelector.from_labels({"app": "a"})))
+    live.update(policy(rule(dscp=2), name="two", pods=LabelSelector.from_labels({"tier": "b"})))
+    live.drain()
+    assert not live.rivals("shop/one")
+    live.update(pod("both", "10.0.0.3", labels={"app": "a", "tier": "b"}))
+    assert live.drain().policies == {"shop/one", "shop/two"}
+    assert live.rivals("shop/one") == {"shop/two"}
+    live.update(policy(rule(dscp=2), name="two", priority=11, pods=LabelSelector.from_labels({"tier": "b"})))
+    live.drain()
+    assert not live.rivals("shop/one")
+    assert not live.rivals("shop/two")
+
+
+@settings(max_examples=200, deadline=None)
+@given(RANDOMS)
+def test_rivals_do_not_depend_on_the_order_of_events(random: Random) -> None:
+    objects = {_identity(one): one for one in (random.choice(_MAKERS)(random) for _ in range(25))}
+    expected: dict[str, frozenset[str]] | None = None
+    for _ in range(2):
+        live = LiveCompilation(Topology.ovn_kubernetes())
+        order = list(objects.values())
+        random.shuffle(order)
+        for one in order:
+            live.update(one)
+            if random.random() < 0.5:
+                live.drain()
+        live.drain()
+        found = {key: live.rivals(key) for key in live.policies}
+        assert all(key in found[rival] for key, rivals in found.items() for rival in rivals)
+        assert expected is None or found == expected
+        expected = found
+
+
 def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: LiveCompilation) -> None:
     key = next(key for key in live.policies if live.compiled(key) and live.compiled(key).rows)  # type: ignore[union-attr] # just tested
     before = live.desired()
@@ -155,6 +192,19 @@ def test_an_invalid_object_that_was_never_valid_keeps_what_the_database_has(live
     live.hold("shop/broken", InvalidPolicy("NetworkQoS shop/broken", []))
     live.drain()
     assert live.desired().retained == {"NetworkQoS/shop/broken"}
+
+
+def test_a_new_pod_on_a_node_with_others_compiles_no_policy_anew() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    live.update(pod("a", "10.0.0.1"))
+    live.update(policy())
+    assert live.drain().policies == {"shop/gold"}
+    live.update(pod("b", "10.0.0.2"))
+    delta = live.drain()
+    assert not delta.policies
+    assert not delta.rows
+    assert [group.ports for group in delta.desired.port_groups.values()] == [{"shop_b"}]
+    assert live.counts() == {"row": 1, "port_group": 1, "address_set": 0}
 
 
 def test_a_pod_of_no_policy_costs_nothing(live: LiveCompilation) -> None:

@@ -1,0 +1,154 @@
+"""Whether one packet can match two expressions.
+
+Errs on the safe side: what is not understood (`!=`, `<`, `!`, other fields) is taken to match. So False is certain, and
+True says "can, as far as we see".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from typing import TYPE_CHECKING
+
+from netaddr import AddrFormatError, IPNetwork
+
+from ovnqos.compile.address_blocks import AddressBlock
+from ovnqos.compile.match.syntax import (
+    And,
+    Boolean,
+    Comparison,
+    Constant,
+    ConstantKind,
+    Match,
+    Or,
+    Relation,
+    Symbol,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TERMS_MAXIMUM = 64
+_FAMILIES = {"ip4": frozenset({4}), "ip6": frozenset({6}), "ip": frozenset({4, 6})}
+_PROTOCOLS = frozenset({"tcp", "udp", "sctp", "icmp", "icmp4", "icmp6"})
+_ADDRESSES = frozenset({"ip4.src", "ip4.dst", "ip6.src", "ip6.dst"})
+
+Members = Callable[[str], Iterable[str]]
+"""The members of an address set or port group, by name; none for an unknown one."""
+
+_Values = frozenset[object] | tuple[tuple[int, int], ...]
+_Term = dict[str, _Values]
+
+
+def can_overlap(first: Match, second: Match, members: Members) -> bool:
+    """Whether some packet may match both expressions, given the sets' members as they are now."""
+    left, right = _terms(first, members), _terms(second, members)
+    if left is None or right is None:
+        return True
+    return any(_compatible(one, other) for one in left for other in right)
+
+
+def _compatible(one: _Term, other: _Term) -> bool:
+    return all(_intersect(one[field], other[field]) for field in one.keys() & other.keys())
+
+
+def _intersect(one: _Values, other: _Values) -> bool:
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return not one.isdisjoint(other)
+    return _ranges_meet(list(one), list(other))  # type: ignore[arg-type] # a field has one kind of values
+
+
+def _ranges_meet(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> bool:
+    first, second = 0, 0
+    while first < len(one) and second < len(other):
+        if one[first][1] < other[second][0]:
+            first += 1
+        elif other[second][1] < one[first][0]:
+            second += 1
+        else:
+            return True
+    return False
+
+
+def _terms(match: Match, members: Members) -> list[_Term] | None:
+    """The expression as alternatives of what each field may be; None when there are too many."""
+    if isinstance(match, And):
+        parts = [_terms(operand, members) for operand in match.operands]
+        if any(part is None for part in parts):
+            return None
+        found = [part for part in parts if part is not None]
+        count = 1
+        for part in found:
+            count *= len(part)
+        if count > _TERMS_MAXIMUM:
+            return None
+        joined = (_join(alternatives) for alternatives in product(*found))
+        return [term for term in joined if term is not None]
+    if isinstance(match, Or):
+        alternatives = [_terms(operand, members) for operand in match.operands]
+        flat = [term for part in alternatives if part is not None for term in part]
+        return None if None in alternatives or len(flat) > _TERMS_MAXIMUM else flat
+    if isinstance(match, Boolean):
+        return [{}] if match.value else []
+    if isinstance(match, Comparison):
+        term = _comparison(match, members)
+        return [term] if all(term.values()) else []  # an empty set matches nothing
+    return [_symbol(match.name)] if isinstance(match, Symbol) else [{}]
+
+
+def _join(terms: Iterable[_Term]) -> _Term | None:
+    """All of the terms at once; None when a field cannot be two things."""
+    joined: _Term = {}
+    for term in terms:
+        for field, values in term.items():
+            known = joined.get(field)
+            if known is None:
+                joined[field] = values
+            elif not _intersect(known, values):
+                return None
+            elif isinstance(known, frozenset) and isinstance(values, frozenset):
+                joined[field] = known & values
+    return joined
+
+
+def _symbol(name: str) -> _Term:
+    if name in _FAMILIES:
+        return {"family": frozenset(_FAMILIES[name])}
+    if name == "icmp4":
+        return {"protocol": frozenset({"icmp"}), "family": frozenset({4})}
+    if name == "icmp6":
+        return {"protocol": frozenset({"icmp"}), "family": frozenset({6})}
+    return {"protocol": frozenset({name})} if name in _PROTOCOLS else {}
+
+
+def _comparison(match: Comparison, members: Members) -> _Term:
+    field, _, _part = match.field.partition(".")
+    term: _Term = dict(_symbol(field)) if field in _FAMILIES or field in _PROTOCOLS else {}
+    if match.relation is not Relation.EQUAL:
+        return term
+    if match.field in _ADDRESSES:
+        ranges = _ranges(match.constants, members)
+        return term if ranges is None else {**term, match.field: ranges}
+    if match.field in {"inport", "outport"} or field in _PROTOCOLS:
+        return {**term, match.field: frozenset(_texts(match.constants, members))}
+    return term
+
+
+def _texts(constants: Iterable[Constant], members: Members) -> Iterator[object]:
+    for constant in constants:
+        if constant.kind in {ConstantKind.ADDRESS_SET, ConstantKind.PORT_GROUP}:
+            yield from members(constant.text)
+        else:
+            yield constant.text
+
+
+def _ranges(constants: Iterable[Constant], members: Members) -> tuple[tuple[int, int], ...] | None:
+    """Sorted ranges of addresses; None when one cannot be read."""
+    ranges = []
+    for text in _texts(constants, members):
+        try:
+            block = AddressBlock.of(IPNetwork(str(text)))
+        except (AddrFormatError, ValueError):
+            return None
+        ranges.append((block.first, block.last))
+    return tuple(sorted(ranges))
