@@ -48,8 +48,8 @@ class LiveSelections(Generic[_M]):
         self._query = query
         self._members: dict[PodSelection, _M] = {}
         self._of_namespace: dict[str, SelectorIndex[PodSelection]] = defaultdict(SelectorIndex)
-        self._of_many: SelectorIndex[PodSelection] = SelectorIndex()
         self._by_namespaces: dict[LabelSelector, set[PodSelection]] = defaultdict(set)
+        self._of_namespaces: dict[LabelSelector, SelectorIndex[PodSelection]] = defaultdict(SelectorIndex)
         self._namespace_selectors: SelectorIndex[LabelSelector] = SelectorIndex()
         self._by_attachment: dict[str, set[PodSelection]] = defaultdict(set)
 
@@ -72,10 +72,10 @@ class LiveSelections(Generic[_M]):
             self._drop_attachment(attachment, selection)
         where = selection.namespaces
         if isinstance(where, LabelSelector):
-            self._of_many.discard(selection.pods, selection)
+            self._of_namespaces[where].discard(selection.pods, selection)
             self._by_namespaces[where].discard(selection)
             if not self._by_namespaces[where]:
-                del self._by_namespaces[where]
+                del self._by_namespaces[where], self._of_namespaces[where]
                 self._namespace_selectors.discard(where, where)
         else:
             self._of_namespace[where].discard(selection.pods, selection)
@@ -91,11 +91,9 @@ class LiveSelections(Generic[_M]):
         pod = record.pod
         index = self._of_namespace.get(pod.namespace)
         found = set(index.matching(pod.labels)) if index is not None else set()
-        if self._of_many:
-            namespace_labels = self._inventory.namespace_labels(pod.namespace)
-            for selection in self._of_many.matching(pod.labels):
-                if isinstance(selection.namespaces, LabelSelector) and selection.namespaces.matches(namespace_labels):
-                    found.add(selection)
+        if self._namespace_selectors:
+            for where in self._namespace_selectors.matching(self._inventory.namespace_labels(pod.namespace)):
+                found.update(self._of_namespaces[where].matching(pod.labels))
         return found
 
     def replace(self, selection: PodSelection, old: PodRecord | None, new: PodRecord | None) -> set[str]:
@@ -133,7 +131,7 @@ class LiveSelections(Generic[_M]):
     def _file(self, selection: PodSelection) -> None:
         where = selection.namespaces
         if isinstance(where, LabelSelector):
-            self._of_many.add(selection.pods, selection)
+            self._of_namespaces[where].add(selection.pods, selection)
             self._by_namespaces[where].add(selection)
             self._namespace_selectors.add(where, where)
         else:
