@@ -22,6 +22,8 @@ EXIT_DRIFT: Final = 2
 """`diff --exit-code` found differences."""
 EXIT_UNREACHABLE: Final = 3
 """The database is out of reach, is none of ours to write now, or did not take or answer the transaction."""
+EXIT_INTERRUPTED: Final = 130
+"""Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 _OF_THE_DATABASE = (LockLost, NorthboundUnavailable, OutcomeUnknown, SchemaMismatch, StalePlan, TransactionRefused)
 

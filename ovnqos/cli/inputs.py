@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,6 +14,9 @@ from ovnqos.cli.exit_codes import EXIT_INVALID
 
 if TYPE_CHECKING:
     from ovnqos.cli.options import CompileOptions
+
+
+_NO_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +42,12 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
         Topology.ovn_kubernetes(zone_nodes=wanted.zone_nodes or None),
         (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods),
     )
-    retained = [f"{bad.kind}/{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind == "NetworkQoS"]
     compilation = compile_rows(
-        manifests.policies, inventory, owner=wanted.owner, profile=wanted.profile, retained=retained
+        manifests.policies,
+        inventory,
+        owner=wanted.owner,
+        profile=wanted.profile,
+        retained=[*invalid_policies(manifests), *_policies_on_invalid_networks(manifests, inventory)],
     )
     for note in compilation.notes:
         output.warning(note)
@@ -52,7 +58,38 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     if faulty and not wanted.keep_going:
         output.info("nothing was done; with --keep-going the valid objects are taken")
         raise click.exceptions.Exit(EXIT_INVALID)
+    refuse_unnamed(manifests)
     return Inputs(manifests=manifests, compilation=compilation, faulty=faulty)
+
+
+def invalid_policies(manifests: Manifests) -> list[str]:
+    """The policies that are not valid, whose present rows are to be kept: a typo must not lift a limit."""
+    return [f"{bad.kind}/{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind == "NetworkQoS"]
+
+
+def refuse_unnamed(manifests: Manifests) -> None:
+    """Stop when something in the input may be a policy, and nobody can tell which.
+
+    Raises:
+        click.exceptions.Exit: with code 1.
+    """
+    if any(not bad.name and bad.kind not in _NO_POLICIES for bad in manifests.invalid):
+        output.info("nothing was done: of an object without a valid kind and name it is not known whose rows to keep")
+        raise click.exceptions.Exit(EXIT_INVALID)
+
+
+def _policies_on_invalid_networks(manifests: Manifests, inventory: Inventory) -> list[str]:
+    """Policies with pods on a network whose definition is not valid: their rows there are kept too."""
+    broken = {f"{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind == "NetworkAttachmentDefinition"}
+    return [
+        f"NetworkQoS/{policy.key}"
+        for policy in (manifests.policies if broken else ())
+        if any(
+            interface.attachment in broken
+            for record in inventory.pods(policy.pod_selector, policy.namespace)
+            for interface in record.interfaces
+        )
+    ]
 
 
 def _warn_of_missing_pods(manifests: Manifests, compilation: Compilation, owner: Owner) -> None:

@@ -18,7 +18,7 @@ from ovnqos.cli.commands.diff import diff
 from ovnqos.cli.commands.list_rows import list_rows
 from ovnqos.cli.commands.prune import prune
 from ovnqos.cli.commands.render import render
-from ovnqos.cli.exit_codes import EXIT_INVALID, exit_code_of
+from ovnqos.cli.exit_codes import EXIT_INTERRUPTED, EXIT_INVALID, exit_code_of
 from ovnqos.errors import OvnQosError
 
 if TYPE_CHECKING:
@@ -53,21 +53,41 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OvnQosError as error:
         output.error(error)
         return exit_code_of(error)
-    except click.exceptions.Abort:
-        return 130
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
     except click.ClickException as error:
         output.error(error.format_message())
         return EXIT_INVALID
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # whoever read our output has seen enough; keep Python from complaining about it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (output.ReaderGone, BrokenPipeError):
+        _drop_unwritten()
         return 0
+    except OSError as error:
+        _drop_unwritten()
+        output.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
+        return EXIT_INVALID
     return outcome if isinstance(outcome, int) else 0
+
+
+def _drop_unwritten() -> None:
+    """If nobody takes our output any more, keep Python from trying, and complaining, once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_streams() -> None:
+    """Give a process that was started with closed streams (`>&-`) harmless ones; print any text on any terminal."""
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115 - they live as long as the process
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - same
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115 - same
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:
     """The console script."""
     gc.disable()  # it lives for seconds; walking a large cluster's objects again and again doubles its time (measured)
+    _open_streams()
     sys.exit(run())

@@ -36,8 +36,7 @@ class Owner:
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
             raise InvalidRow(
-                f"owner {self.name!r}: use 1 to 63 letters, digits, '.', '_' or '-', "
-                "a letter or digit at both ends"
+                f"owner {self.name!r}: use 1 to 63 letters, digits, '.', '_' or '-', a letter or digit at both ends"
             )
 
     @classmethod

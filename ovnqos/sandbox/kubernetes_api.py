@@ -164,7 +164,7 @@ class KubernetesApi:
         """The events of a watch, by the administrator unless a token says otherwise; see `KubernetesHttp.watch`.
 
         Raises:
-            OSError: the server refused the watch (HTTPError), did not answer, or sent no event in time (TimeoutError).
+            OSError: the server refused the watch (HTTPError), does not answer, or sent no event in time.
         """
         return self._http.watch(path, token=token, timeout=timeout)
 
@@ -300,7 +300,8 @@ class KubernetesApi:
 
     def _ready(self) -> bool:
         try:
-            return self.request("GET", "/readyz")[0] == 200
+            # the namespace `default` is made only after the server calls itself ready
+            return all(self.request("GET", path)[0] == 200 for path in ("/readyz", "/api/v1/namespaces/default"))
         except OSError:
             return False
 

@@ -89,14 +89,13 @@ class KubernetesHttp:
 
         Raises:
             HTTPError: the server refused the watch.
-            TimeoutError: no event came in time.
-            OSError: the server does not answer.
+            OSError: the server does not answer, or no event came in time.
         """
         request = self._describe("GET", path, None, token=token, content_type=JSON)
-        with self._opener.open(request, timeout=timeout) as answer:
-            with suppress(ConnectionError):  # http.client makes a clean end of most broken connections anyway
-                for line in answer:
-                    yield json.loads(line)
+        # http.client makes a clean end of most broken connections, so the others are made the same
+        with self._opener.open(request, timeout=timeout) as answer, suppress(ConnectionError):
+            for line in answer:
+                yield json.loads(line)
 
     def _describe(
         self, method: str, path: str, body: object, *, token: str | None, content_type: str

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork, IPSet
@@ -9,13 +12,17 @@ from netaddr import IPAddress, IPNetwork, IPSet
 from ovnqos import AddressSet
 from ovnqos.compile.address_blocks import AddressBlock, difference, union
 
+if TYPE_CHECKING:
+    from typing import Literal
+
 WIDTH = {4: 32, 6: 128}
+VERSIONS: st.SearchStrategy[Literal[4, 6]] = st.sampled_from((4, 6))
 
 
 @st.composite
-def networks(draw: st.DrawFn, version: int | None = None) -> IPNetwork:
+def networks(draw: st.DrawFn, versions: st.SearchStrategy[Literal[4, 6]] = VERSIONS) -> IPNetwork:
     """CIDRs that often touch, nest or repeat: near one another, or at an end of the address space."""
-    version = version or draw(st.sampled_from((4, 6)))
+    version = draw(versions)
     width = WIDTH[version]
     near = (0x0A000000 if version == 4 else 0xFD00 << 112) + draw(st.integers(0, 40))
     value = draw(st.sampled_from((near, near, 0, (1 << width) - 1, 1 << (width - 1))))
@@ -53,7 +60,7 @@ def test_difference_is_the_fewest_blocks_of_what_is_left(kept: list[IPNetwork], 
 @given(NETWORKS, NETWORKS)
 def test_blocks_are_sorted_and_do_not_overlap(kept: list[IPNetwork], dropped: list[IPNetwork]) -> None:
     found = difference(_blocks(kept), _blocks(dropped))
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in pairwise(found):
         assert (one.version, one.last) < (following.version, following.first)
 
 
@@ -65,7 +72,7 @@ def test_a_block_is_written_as_netaddr_writes_it(network: IPNetwork) -> None:
     assert str(block) in {str(network), str(network.ip)}
 
 
-@given(st.sampled_from((4, 6)).flatmap(lambda version: st.lists(networks(version=version), max_size=8)))
+@given(VERSIONS.flatmap(lambda version: st.lists(networks(st.just(version)), max_size=8)))
 def test_an_address_set_of_text_covers_the_same_addresses(given_networks: list[IPNetwork]) -> None:
     one = AddressSet.of("set", map(str, given_networks))
     assert one.addresses == set(_oracle(given_networks, []))

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovnqos import Inventory, LabelSelector, Namespace, NetworkAttachmentDefinition, Operator, Pod, Requirement
-from ovnqos import Topology, compile_rows
+from ovnqos import (
+    Inventory,
+    LabelSelector,
+    Namespace,
+    NetworkAttachmentDefinition,
+    Operator,
+    Pod,
+    Requirement,
+    Topology,
+    compile_rows,
+)
 from tests.support import random_clusters as make
 from tests.support.cluster import POD_NETWORKS, pod
 from tests.support.label_oracle import selects

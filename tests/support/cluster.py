@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netaddr import IPNetwork
 
@@ -113,12 +113,12 @@ def block(cidr: str, *excluded: str) -> IPBlock:
     return IPBlock(cidr=IPNetwork(cidr), excluded=tuple(map(IPNetwork, excluded)))
 
 
-def rule(dscp: int | None = 20, *, rate: int | None = None, burst: int | None = None, **classifier: object) -> Rule:
+def rule(dscp: int | None = 20, *, rate: int | None = None, burst: int | None = None, **classifier: Any) -> Rule:
     """A rule; `destinations`, `sources` and `ports` go to its classifier."""
     return Rule(
         dscp=dscp,
         bandwidth=Bandwidth(rate_kbps=rate, burst_kbit=burst) if rate else None,
-        classifier=Classifier(**classifier),  # type: ignore[arg-type] # handed through as they are
+        classifier=Classifier(**classifier),
     )
 
 

@@ -47,10 +47,10 @@ def matches(expression: m.Match, packet: Packet, names: Names) -> bool:
     match expression:
         case m.Boolean():
             return expression.value
-        case m.And():
-            return all([matches(operand, packet, names) for operand in expression.operands])
-        case m.Or():
-            return any([matches(operand, packet, names) for operand in expression.operands])
+        case m.And() | m.Or():
+            # every operand, so that a name that is not there never goes unseen
+            found = [matches(operand, packet, names) for operand in expression.operands]
+            return all(found) if isinstance(expression, m.And) else any(found)
         case m.Not():
             return not matches(expression.operand, packet, names)
         case m.Symbol():

@@ -9,6 +9,7 @@ import click
 
 from ovnqos import DesiredState, Owner, load_manifests, plan_changes
 from ovnqos.cli import options, output
+from ovnqos.cli.inputs import invalid_policies, refuse_unnamed
 from ovnqos.cli.plans import carry_out, show
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def prune(  # noqa: PLR0913 - one parameter an option
     manifests = load_manifests(files, stdin=sys.stdin)
     for error in manifests.invalid:
         output.warning(error)
-    present = [f"NetworkQoS/{one.key}" for one in manifests.policies]
-    present += [f"{one.kind}/{one.namespace}/{one.name}" for one in manifests.invalid]
+    refuse_unnamed(manifests)
+    present = [f"NetworkQoS/{one.key}" for one in manifests.policies] + invalid_policies(manifests)
     with database.connect(owner) as northbound:
         if not dry_run:
             northbound.lock()

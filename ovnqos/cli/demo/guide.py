@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from rich import box
 from rich.table import Table
 
-from ovnqos.cli.demo.checks import bandwidth, marks
+from ovnqos.cli.demo.checks import OFFERED, bandwidth, marks
 from ovnqos.cli.demo.stage import Stage
-from ovnqos.cli.exit_codes import EXIT_DRIFT
+from ovnqos.cli.exit_codes import EXIT_DRIFT, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,11 +72,13 @@ class _Shell:
         self._manifests = manifests
 
     def ovnqos(self, *words: str, exit_code: int, manifests: bool = True) -> bool:
-        """Run a command of ours; returns whether it ended with this exit code."""
+        """Run a command of ours; returns whether it ended with this exit code. Ctrl-C in it is Ctrl-C here."""
         command, *options = words
         files = ["-f", str(self._manifests)] if manifests else []
         self._prompt("ovnqos", command, *files, *options)
         ended = self._run([command, *files, *options, "--nb", self._stage.remote])
+        if ended == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
         if ended != exit_code:
             self._console.print(f"it ended with {ended} instead of {exit_code}", style="bold red")
         return ended == exit_code
@@ -96,16 +98,17 @@ class _Shell:
 def _measure(stage: Stage, console: Console, seconds: float) -> bool:
     with console.status("measuring"):
         checks = [*bandwidth(stage, seconds), *marks(stage)]
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)  # as wide as a terminal of 80 columns
     for title in ("What", "The guide", "Expected here", "Measured", ""):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, overflow="fold")
     for check in checks:
         verdict = "[green]ok[/]" if check.good else "[bold red]WRONG[/]"
         table.add_row(check.what, check.guide, check.expected, check.measured, verdict)
     console.print(table)
     console.print(
         "TCP stays far below the limit because the guide's burst of 100 kbit is too small for it: with rate 20000 it\n"
-        "needs a burst of some 4000 kbit, or none given (OVN then takes one second of rate). UDP shows the limit.\n"
+        "needs a burst of some 4000 kbit, or none given (OVN then takes one second of rate). UDP shows the limit:\n"
+        f"{OFFERED / 1e6:g} Mbit/s are offered.\n"
         "Marks (tos) are read inside geneve, between the nodes. The guide's 31.9 Gbit/s is a kernel datapath; the OVN\n"
         "here runs in user space.",
         highlight=False,

@@ -1,0 +1,210 @@
+"""Writes Kubernetes Events of NetworkQoS objects, in a thread of its own, as well as it can."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ovnqosd.api_requests import MERGE_PATCH, send
+from ovnqosd.backoff import Clock
+from ovnqosd.event_ledger import EventLedger
+from ovnqosd.events import event_of_condition, events_of_drift
+from ovnqosd.interruption import Interruption
+from ovnqosd.request_errors import ApiStatusError, RequestError, RequestInterruptedError
+from ovnqosd.status import format_time
+from ovnqosd.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ovnqosd.event_ledger import EventWrite
+    from ovnqosd.events import Event
+    from ovnqosd.kubernetes_client import KubernetesClient
+    from ovnqosd.outcomes import Drift, PolicyOutcome
+    from ovnqosd.status import Condition
+
+_COMPONENT: Final = "ovnqosd"
+_API_VERSION: Final = "k8s.ovn.org/v1alpha1"
+_NOT_FOUND: Final = 404
+_TIMEOUT: Final = 10.0
+_STOP_TIMEOUT: Final = 2.0
+_MESSAGE_MAXIMUM: Final = 1024
+"""The limit of events.k8s.io/v1, which shows the same objects; core/v1 has none (measured with 1.20)."""
+_NAME_MAXIMUM: Final = 253
+
+
+class EventWriter:
+    """Any thread may call its methods; none of them waits for the API."""
+
+    def __init__(  # noqa: PLR0913 - keywords with defaults
+        self,
+        client: KubernetesClient,
+        host: str,
+        *,
+        interval: float = 60.0,
+        rate: float = 5.0,
+        burst: int = 50,
+        clock: Clock | None = None,
+    ) -> None:
+        """Makes a writer; `start` starts it.
+
+        Args:
+            client: the API.
+            host: the node or pod that this process runs on.
+            interval: seconds between two writes for the same object and reason.
+            rate: writes a second in the long run.
+            burst: writes at once after a pause.
+            clock: the time.
+        """
+        self._client = client
+        self._host = host
+        self._clock = clock if clock is not None else Clock()
+        self._ledger = EventLedger(interval=interval)
+        self._bucket = TokenBucket(rate=rate, burst=burst)
+        self._changed = threading.Condition()
+        self._interruption = Interruption()
+        self._problem = ""
+        self._busy = False
+        self._log = structlog.get_logger()
+        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self, *, drain_seconds: float = 0.0) -> None:
+        """Ends the thread; before that, up to so many seconds, what is due now is written."""
+        with self._changed:
+            self._changed.wait_for(self._is_drained, drain_seconds)
+            self._interruption.set()
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_TIMEOUT)
+
+    def condition_written(self, outcome: PolicyOutcome, previous: Condition | None) -> None:
+        """Tells of a condition; it fits `StatusWriter`'s `on_condition`. See `events.event_of_condition`."""
+        event = event_of_condition(outcome, previous)
+        if event is not None:
+            self.record([event])
+
+    def drift_repaired(self, drift: Iterable[Drift], uid_of: Callable[[str], str]) -> None:
+        """Tells of what a pass put right; `uid_of` is `StatusWriter.uid_of`."""
+        self.record(events_of_drift(drift, uid_of))
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Tells of what happened."""
+        with self._changed:
+            for event in events:
+                self._ledger.record(event, self._clock.monotonic(), self._clock.now())
+            self._changed.notify_all()
+
+    def forget_objects(self, keys: Iterable[str]) -> None:
+        """Takes objects for gone: nothing more is told of them."""
+        with self._changed:
+            self._ledger.forget(keys)
+
+    def _is_drained(self) -> bool:
+        if self._interruption.is_set() or not self._thread.is_alive():
+            return True
+        next_time = self._ledger.next_time()
+        return not self._busy and (next_time is None or next_time > self._clock.monotonic())
+
+    def _run(self) -> None:
+        while (write := self._next()) is not None:
+            try:
+                self._send(write)
+            except RequestInterruptedError:
+                return
+            except RequestError as error:
+                self._tell(error, write)
+            else:
+                self._problem = ""
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def _next(self) -> EventWrite | None:
+        with self._changed:
+            while not self._interruption.is_set():
+                now = self._clock.monotonic()
+                due = self._ledger.next_time()
+                delay = None if due is None else max(due - now, self._bucket.delay(now))
+                if delay is None or delay > 0:
+                    self._changed.wait(delay)
+                    continue
+                write = self._ledger.next(now)
+                if write is not None:
+                    self._bucket.take(now)
+                    self._busy = True
+                    return write
+        return None
+
+    def _send(self, write: EventWrite) -> None:
+        namespace, name = write.event.key.split("/")
+        collection = f"/api/v1/namespaces/{namespace}/events"
+        if write.name:
+            change = {"count": write.count, "lastTimestamp": _format(write.last_time)}
+            try:
+                self._request("PATCH", f"{collection}/{write.name}", change, MERGE_PATCH)
+            except ApiStatusError as error:
+                if error.status != _NOT_FOUND:  # the API server forgets an Event after an hour
+                    raise
+            else:
+                return
+        suffix = f".{uuid.uuid4().hex[:16]}"
+        unique = re.sub(r"[-.]+\Z", "", name[: _NAME_MAXIMUM - len(suffix)]) + suffix
+        self._request("POST", collection, self._document(write, namespace, name, unique))
+        with self._changed:
+            self._ledger.named(write.event, unique)
+
+    def _request(self, method: str, path: str, document: object, content_type: str = "application/json") -> None:
+        send(
+            self._client,
+            method,
+            path,
+            document,
+            content_type=content_type,
+            interruption=self._interruption,
+            timeout=_TIMEOUT,
+        )
+
+    def _document(self, write: EventWrite, namespace: str, name: str, unique: str) -> dict[str, object]:
+        event = write.event
+        regarding = {"apiVersion": _API_VERSION, "kind": "NetworkQoS", "namespace": namespace, "name": name}
+        message = event.message
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"namespace": namespace, "name": unique},
+            "involvedObject": regarding | ({"uid": event.uid} if event.uid else {}),
+            "type": event.type,
+            "reason": event.reason,
+            "message": message if len(message) <= _MESSAGE_MAXIMUM else message[: _MESSAGE_MAXIMUM - 1] + "…",
+            "count": write.count,
+            "firstTimestamp": _format(write.first_time),
+            "lastTimestamp": _format(write.last_time),
+            "source": {"component": _COMPONENT, "host": self._host},
+            "reportingComponent": _COMPONENT,
+            "reportingInstance": self._host,
+        }
+
+    def _tell(self, error: RequestError, write: EventWrite) -> None:
+        problem = f"{type(error).__name__} {error.status if isinstance(error, ApiStatusError) else ''}"
+        if problem != self._problem:
+            event = write.event
+            self._log.warning("cannot write Events", object=event.key, reason=event.reason, cause=str(error))
+        self._problem = problem
+
+
+def _format(seconds: float) -> str:
+    return format_time(datetime.fromtimestamp(seconds, UTC))

@@ -1,0 +1,87 @@
+"""What is told of a NetworkQoS object as a Kubernetes Event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ovnqosd.outcomes import Reason
+from ovnqosd.status import ConditionStatus, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ovnqosd.outcomes import Drift, PolicyOutcome
+    from ovnqosd.status import Condition
+
+NORMAL: Final = "Normal"
+WARNING: Final = "Warning"
+APPLIED: Final = "Applied"
+DRIFT_REPAIRED: Final = "DriftRepaired"
+_WARNED_OF: Final = frozenset({Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened to an object.
+
+    Attributes:
+        key: `<namespace>/<name>`.
+        uid: the object's: `kubectl describe` finds an object's Events by it. Empty if it is not known.
+        type: `Normal` or `Warning`.
+        reason: one word.
+        message: one line.
+    """
+
+    key: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+
+
+def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Event | None:
+    """The Event of a condition that was written: one when the object comes to be in force, or gets a new fault.
+
+    Args:
+        outcome: what the condition says.
+        previous: the condition that it replaced, which may be of an earlier process.
+    """
+    if outcome.reason is Reason.SUCCESS:
+        if previous is not None and previous.status == ConditionStatus.TRUE:
+            return None
+        kind, reason = NORMAL, APPLIED
+    elif outcome.reason in _WARNED_OF:
+        known = previous is not None and previous.reason == outcome.reason and previous.message == message_of(outcome)
+        if known:
+            return None
+        kind, reason = WARNING, outcome.reason.value
+    else:
+        return None
+    return Event(key=outcome.key, uid=outcome.uid, type=kind, reason=reason, message=outcome.message)
+
+
+def events_of_drift(drift: Iterable[Drift], uid_of: Callable[[str], str]) -> list[Event]:
+    """One Event for each object that something was put right of; what belongs to no single object gets none.
+
+    Args:
+        drift: what was put right.
+        uid_of: gives the uid of an object by its key.
+    """
+    by_policy: dict[str, list[Drift]] = {}
+    for one in drift:
+        if one.policy:
+            by_policy.setdefault(one.policy, []).append(one)
+    return [
+        Event(key=key, uid=uid_of(key), type=WARNING, reason=DRIFT_REPAIRED, message=_drift_message(found))
+        for key, found in by_policy.items()
+    ]
+
+
+def _drift_message(found: list[Drift]) -> str:
+    first = found[0]
+    what, _, how = first.kind.value.partition("_")
+    words = f"The {what} {first.what} was {'not ours to keep' if how == 'surplus' else how} and has been put right"
+    if first.found:
+        words += f"; found: {first.found}"
+    return words + (f"; and {len(found) - 1} more" if len(found) > 1 else "")

@@ -1,0 +1,142 @@
+"""Serves `/metrics`, `/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import structlog
+from prometheus_client.exposition import choose_encoder
+
+from ovnqos import OvnQosError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from ovnqosd.setting_values import ListenAddress
+
+_log = structlog.get_logger()
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class ListenError(OvnQosError):
+    """Nothing can be served at the address."""
+
+
+class HealthServer:
+    """Serves from `start` to `stop`, each request in a thread of its own."""
+
+    def __init__(
+        self,
+        address: ListenAddress,
+        registry: CollectorRegistry,
+        *,
+        alive: Callable[[], Sequence[str]],
+        ready: Callable[[], Sequence[str]],
+    ) -> None:
+        """Describes the server; nothing is bound yet.
+
+        Args:
+            address: where to listen; port 0 takes a free one.
+            registry: what `/metrics` shows.
+            alive: returns what in this process has died, one line each; nothing while all is well. It must be quick.
+            ready: returns what is missing before, or while, the zone can be served, one line each.
+        """
+        self._address = address
+        self._handler = type("_BoundHandler", (_Handler,), {"registry": registry, "alive": alive, "ready": ready})
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port in use; 0 while the server does not run."""
+        return self._server.server_port if self._server is not None else 0
+
+    def start(self) -> None:
+        """Binds the address and starts to serve.
+
+        Raises:
+            ListenError: the address cannot be bound.
+        """
+        try:
+            self._server = _Server(self._address, self._handler)
+        except OSError as error:
+            raise ListenError(f"metrics_address {self._address}: {error.strerror or error}") from None
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="health", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops to serve, and frees the address."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = self._thread = None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a client that reads slowly does not hold up the end of the process
+
+    def __init__(self, address: ListenAddress, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._every_address = not address.host and socket.has_dualstack_ipv6()
+        if self._every_address or ":" in address.host:
+            self.address_family = socket.AF_INET6
+        super().__init__((address.host, address.port), handler)
+
+    def server_bind(self) -> None:
+        if self._every_address:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)  # the base class would ask DNS for the machine's name
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # typed for IPv4 only
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 # the base class calls it so
+        _log.debug("a request for metrics or health broke off", client=str(client_address), exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 10.0  # an idle connection does not keep its thread
+    server_version = "ovnqosd"
+    sys_version = ""
+    registry: CollectorRegistry
+    alive: Callable[[], Sequence[str]]
+    ready: Callable[[], Sequence[str]]
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/metrics":
+            encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+            self._answer(HTTPStatus.OK, encode(self.registry), content_type)
+        elif path in {"/healthz", "/readyz"}:
+            # from the class: on the instance a function would be a method
+            reasons = type(self).alive() if path == "/healthz" else type(self).ready()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+            self._answer(status, ("\n".join(reasons or ["ok"]) + "\n").encode(), _TEXT)
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, b"there are /metrics, /healthz and /readyz\n", _TEXT)
+
+    do_HEAD = do_GET  # noqa: N815 # the base class names it so
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the base class names it so
+        _log.debug("served", request=format % args)

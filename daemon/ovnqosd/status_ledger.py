@@ -1,0 +1,302 @@
+"""Which status is to be written next: what each object should say, beside what it says, and when it is its turn.
+
+It does no I/O and reads no clock: times are arguments, in seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from ovnqosd.backoff import Backoff, Pace
+from ovnqosd.due_queue import DueQueue
+from ovnqosd.outcomes import Reason
+from ovnqosd.status import PENDING, Condition, condition_of, condition_type, field_manager, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from ovnqosd.observed_status import ObservedStatus
+    from ovnqosd.outcomes import PolicyOutcome
+
+SUMMARY_MANAGER: Final = "ovnqosd-aggregator"
+"""The field manager of `status.status`, whichever process is elected."""
+_REPEATS_FORGOTTEN: Final = 600.0
+_REPEATS_MAXIMUM: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusPace:
+    """How soon statuses are written, in seconds.
+
+    Attributes:
+        spacing: between two writes of the same field manager to one object.
+        unavailable_settles: an outage of the Northbound becomes a condition when it lasts so long; a cluster that
+            elects a new leader is not worth two writes of every object.
+        pending_settles: the same for a summary that says `Pending`.
+        repeat_longest: what somebody else undoes is written again after a delay that doubles up to this.
+        missing_retry: an object that the API server does not know is tried once more so much later; a server that
+            starts answers 404 for a moment.
+        retry_first: ceiling of the delay after a first failure.
+        retry_longest: the highest that ceiling becomes.
+    """
+
+    spacing: float = 1.0
+    unavailable_settles: float = 10.0
+    pending_settles: float = 2.0
+    repeat_longest: float = 300.0
+    missing_retry: float = 10.0
+    retry_first: float = 1.0
+    retry_longest: float = 120.0
+
+
+class PatchKind(StrEnum):
+    """What a patch is for."""
+
+    CONDITION = "condition"
+    RETRACTION = "retraction"
+    SUMMARY = "summary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusPatch:
+    """One server-side apply on an object's status.
+
+    Attributes:
+        key: `<namespace>/<name>`.
+        uid: the object's; empty if it is not known.
+        manager: the field manager.
+        kind: what it is for.
+        condition: the condition to write, if it is for one.
+        summary: the summary to write, if it is for that.
+        previous: the condition that `condition` replaces.
+        outcome: what `condition` tells.
+    """
+
+    key: str
+    uid: str
+    manager: str
+    kind: PatchKind
+    condition: Condition | None = None
+    summary: str = ""
+    previous: Condition | None = None
+    outcome: PolicyOutcome | None = None
+
+    def status(self) -> dict[str, object]:
+        """All of the status that the field manager says; what it said before and does not say now goes."""
+        if self.condition is not None:
+            return {"conditions": [self.condition.as_document()]}
+        return {"status": self.summary} if self.kind is PatchKind.SUMMARY else {}
+
+    def repeats(self, other: StatusPatch) -> bool:
+        """Whether it writes what the other one wrote."""
+        if self.condition is None or other.condition is None:
+            return (self.kind, self.condition, self.summary) == (other.kind, other.condition, other.summary)
+        return self.condition.says_the_same(other.condition)
+
+
+@dataclass(slots=True)
+class _Written:
+    patch: StatusPatch
+    at: float
+    repeats: int
+
+
+@dataclass(slots=True)
+class _Entry:
+    outcome: PolicyOutcome | None = None
+    unavailable_since: float = 0.0
+    observed: ObservedStatus | None = None
+    generation_since: float = 0.0
+    retry_at: float = 0.0
+    backoff: Backoff | None = None
+    missing: bool = False
+    written: dict[str, _Written] = field(default_factory=dict)
+
+
+class StatusLedger:
+    """Not for several threads.
+
+    A zone writes its condition on an object if it has source pods for it. Beside that, the aggregator's zone writes one
+    on every object, so that each object has one; zones that have nothing to do with it do not fill it with their own.
+    """
+
+    def __init__(self, zone: str, pace: StatusPace | None = None) -> None:
+        self._zone = zone
+        self._type = condition_type(zone)
+        self._pace = pace if pace is not None else StatusPace()
+        self._retry_pace = Pace(first_delay=self._pace.retry_first, longest_delay=self._pace.retry_longest)
+        self._entries: dict[str, _Entry] = {}
+        self._queue = DueQueue()
+        self._aggregating = False
+        self._live_types: frozenset[str] | None = None
+
+    def __len__(self) -> int:
+        """How many objects wait to be looked at, now or later."""
+        return len(self._queue)
+
+    def next_time(self) -> float | None:
+        """When there is something to look at; None: not before something changes."""
+        return self._queue.next_time()
+
+    def uid(self, key: str) -> str:
+        """The uid of an object; empty if it is not known."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return ""
+        observed = entry.observed.uid if entry.observed is not None else ""
+        return observed or (entry.outcome.uid if entry.outcome is not None else "")
+
+    def take(self, outcomes: Iterable[PolicyOutcome], now: float) -> None:
+        """Takes how policies stand."""
+        for outcome in outcomes:
+            entry = self._entries.setdefault(outcome.key, _Entry())
+            before = entry.outcome
+            unavailable = Reason.NORTHBOUND_UNAVAILABLE
+            if outcome.reason is unavailable and (before is None or before.reason is not unavailable):
+                entry.unavailable_since = now
+            entry.outcome = outcome
+            self._queue.add(outcome.key, now)
+
+    def observe(self, observed: ObservedStatus, now: float) -> None:
+        """Takes what the API server holds; an earlier version than the one that is known is passed over."""
+        entry = self._entries.setdefault(observed.key, _Entry())
+        known = entry.observed
+        if known is not None and observed.is_older_than(known):
+            return
+        if known is not None and known.uid != observed.uid:
+            outcome = entry.outcome
+            entry = self._entries[observed.key] = _Entry(outcome=outcome, unavailable_since=entry.unavailable_since)
+            known = None
+        if known is None or known.generation != observed.generation:
+            entry.generation_since = now
+        entry.observed = observed.condensed(self._type)
+        entry.missing = False
+        self._queue.add(observed.key, now)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Takes objects for gone."""
+        for key in keys:
+            self._entries.pop(key, None)
+            self._queue.discard(key)
+
+    def aggregate(self, aggregating: bool, now: float) -> None:
+        """Says whether the summary is this process' to write."""
+        if aggregating != self._aggregating:
+            self._aggregating = aggregating
+            self._look_at_all(now)
+
+    def set_zones(self, zones: frozenset[str] | None, now: float) -> None:
+        """Says which zones there are: the aggregator takes away the conditions of others. None: it is not known."""
+        live = None if zones is None else frozenset(map(condition_type, zones | {self._zone}))
+        if live != self._live_types:
+            self._live_types = live
+            self._look_at_all(now)
+
+    def next(self, now: float, time: datetime) -> StatusPatch | None:
+        """The next patch to send, None if there is none yet. `time` is now, in UTC.
+
+        The object is not looked at again before `written` or `failed` is called, unless it changes.
+        """
+        while (key := self._queue.pop(now)) is not None:
+            entry = self._entries[key]
+            later: list[float] = []
+            for patch, settled_at in self._wanted(key, entry, time):
+                at = max(settled_at, entry.retry_at, self._spaced(entry, patch))
+                if at <= now:
+                    return patch
+                later.append(at)
+            if later:
+                self._queue.add(key, min(later))
+        return None
+
+    def written(self, patch: StatusPatch, answer: ObservedStatus | None, now: float) -> None:
+        """The patch was carried out; the answer is the object after it."""
+        entry = self._entries.get(patch.key)
+        if entry is None:
+            return
+        before = entry.written.get(patch.manager)
+        repeats = 0
+        if before is not None and before.patch.repeats(patch) and now - before.at < _REPEATS_FORGOTTEN:
+            repeats = min(before.repeats + 1, _REPEATS_MAXIMUM)
+        entry.written[patch.manager] = _Written(patch=patch, at=now, repeats=repeats)
+        entry.retry_at, entry.backoff = 0.0, None
+        if answer is not None and answer.key == patch.key:
+            self.observe(answer, now)
+        self._queue.add(patch.key, now)
+
+    def failed(self, patch: StatusPatch, now: float, *, missing: bool = False) -> None:
+        """The patch was not carried out; `missing`: the API server does not know the object."""
+        entry = self._entries.get(patch.key)
+        if entry is None:
+            return
+        if missing:
+            if entry.missing:
+                self.forget([patch.key])
+                return
+            entry.missing = True
+            entry.retry_at = now + self._pace.missing_retry
+        else:
+            entry.backoff = entry.backoff or Backoff(self._retry_pace)
+            entry.retry_at = now + entry.backoff.next()
+        self._queue.add(patch.key, entry.retry_at)
+
+    def _look_at_all(self, now: float) -> None:
+        for key in self._entries:
+            self._queue.add(key, now)
+
+    def _spaced(self, entry: _Entry, patch: StatusPatch) -> float:
+        before = entry.written.get(patch.manager)
+        if before is None:
+            return 0.0
+        if before.patch.repeats(patch):
+            return before.at + min(self._pace.spacing * float(2**before.repeats), self._pace.repeat_longest)
+        return before.at + self._pace.spacing
+
+    def _wanted(self, key: str, entry: _Entry, time: datetime) -> Iterator[tuple[StatusPatch, float]]:
+        """What is to be written on an object, in that order, and from when on."""
+        outcome, observed = entry.outcome, entry.observed
+        if outcome is None:
+            return
+        if observed is not None and outcome.uid and outcome.uid != observed.uid:
+            return  # an outcome of an object that had the same name
+        conditions: Mapping[str, Condition] = observed.conditions if observed is not None else {}
+        uid = self.uid(key)
+        own = conditions.get(self._type)
+        if outcome.sources or self._aggregating:
+            condition = condition_of(outcome, self._zone, previous=own, now=time)
+            if not condition.says_the_same(own):
+                unavailable = outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
+                settled_at = entry.unavailable_since + self._pace.unavailable_settles if unavailable else 0.0
+                patch = StatusPatch(
+                    key=key,
+                    uid=uid,
+                    manager=field_manager(self._type),
+                    kind=PatchKind.CONDITION,
+                    condition=condition,
+                    previous=own,
+                    outcome=outcome,
+                )
+                yield patch, settled_at
+        elif own is not None:
+            yield _retraction(key, uid, self._type), 0.0
+        if not self._aggregating or observed is None:
+            return
+        counted = []
+        for kind, condition in conditions.items():
+            if self._live_types is None or kind in self._live_types:
+                counted.append(condition)
+            else:
+                yield _retraction(key, uid, kind), 0.0
+        summary = summarise(counted, observed.generation)
+        if summary and summary != observed.summary:
+            pending = summary.startswith(PENDING)
+            settled_at = entry.generation_since + self._pace.pending_settles if pending else 0.0
+            kind = PatchKind.SUMMARY
+            yield StatusPatch(key=key, uid=uid, manager=SUMMARY_MANAGER, kind=kind, summary=summary), settled_at
+
+
+def _retraction(key: str, uid: str, kind: str) -> StatusPatch:
+    return StatusPatch(key=key, uid=uid, manager=field_manager(kind), kind=PatchKind.RETRACTION)

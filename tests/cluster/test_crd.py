@@ -1,0 +1,203 @@
+"""The CRD on a real API server: it takes what the daemon takes and refuses what the daemon refuses."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from ovnqos import InvalidPolicy, parse_policy
+from ovnqos.sandbox import SandboxError
+from ovnqos.sandbox.kubernetes_http import APPLY, MERGE_PATCH
+from tests.cluster.support_network_qos import ABSENT, BEYOND_A_SCHEMA, INVALID, VALID, with_value
+
+if TYPE_CHECKING:
+    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+
+GUIDE = """
+apiVersion: k8s.ovn.org/v1alpha1
+kind: NetworkQoS
+metadata:
+  name: qos-external
+  namespace: default
+spec:
+  networkSelectors:
+  - networkSelectionType: NetworkAttachmentDefinitions
+    networkAttachmentDefinitionSelector:
+      namespaceSelector: {}
+      networkSelector:
+        matchLabels:
+          nad-type: ovn-kubernetes-nqos
+  podSelector:
+    matchLabels:
+      nqos-app: bw-limited
+  priority: 10
+  egress:
+  - dscp: 20
+    bandwidth:
+      burst: 100
+      rate: 20000
+    classifier:
+      to:
+      - ipBlock:
+          cidr: 0.0.0.0/0
+          except:
+          - 10.11.12.13/32
+          - 172.16.0.0/12
+          - 192.168.0.0/16
+"""
+
+
+def collection(namespace: str) -> str:
+    return f"/apis/k8s.ovn.org/v1alpha1/namespaces/{namespace}/networkqoses"
+
+
+def dry_run(api: KubernetesApi, document: object) -> tuple[int, Any]:
+    return api.request("POST", f"{collection('default')}?dryRun=All", document)
+
+
+def in_namespace(manifest: str, namespace: str) -> str:
+    return manifest.replace("namespace: default", f"namespace: {namespace}")
+
+
+def case_name(value: object) -> str:
+    return "absent" if value is ABSENT else str(value)
+
+
+@pytest.mark.parametrize(("path", "value"), VALID, ids=case_name)
+def test_what_the_daemon_takes_the_api_server_takes(api: KubernetesApi, path: str, value: object) -> None:
+    document = with_value(path, value)
+    parse_policy(document)
+    status, answer = dry_run(api, document)
+    assert status == 201, answer["message"]
+    assert answer["spec"] == document["spec"]  # nothing was dropped as unknown
+
+
+@pytest.mark.parametrize(("path", "value"), INVALID, ids=case_name)
+def test_what_the_daemon_refuses_the_api_server_refuses(api: KubernetesApi, path: str, value: object) -> None:
+    document = with_value(path, value)
+    with pytest.raises(InvalidPolicy):
+        parse_policy(document)
+    status, answer = dry_run(api, document)
+    assert status == 422, answer
+    assert answer["reason"] == "Invalid"
+
+
+@pytest.mark.parametrize(("path", "value"), BEYOND_A_SCHEMA, ids=case_name)
+def test_what_no_schema_can_say_is_left_to_the_daemon(api: KubernetesApi, path: str, value: object) -> None:
+    document = with_value(path, value)
+    with pytest.raises(InvalidPolicy):
+        parse_policy(document)
+    status, answer = dry_run(api, document)
+    assert status == 201, answer["message"]
+
+
+def test_the_schema_is_structural_and_all_its_names_are_accepted(api: KubernetesApi) -> None:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkqoses.k8s.ovn.org"
+    conditions = api.request("GET", path)[1]["status"]["conditions"]
+    assert {condition["type"]: condition["status"] for condition in conditions} == {
+        "NamesAccepted": "True",
+        "Established": "True",
+    }
+
+
+def test_kubectl_lists_the_status_as_the_guide_shows_it(api: KubernetesApi, namespace: str) -> None:
+    assert (
+        api.kubectl("create", "-n", namespace, "-f", "-", text=in_namespace(GUIDE, namespace))
+        == "networkqos.k8s.ovn.org/qos-external created\n"
+    )
+    status = {"status": {"status": "NetworkQoS Destinations applied"}}
+    answer = api.request("PATCH", f"{collection(namespace)}/qos-external/status", status, content_type=MERGE_PATCH)
+    assert answer[0] == 200
+    assert api.kubectl("get", "networkqoses", "qos-external", "-n", namespace, "-owide") == (
+        "NAME           STATUS\nqos-external   NetworkQoS Destinations applied\n"
+    )
+    resources = [line.split() for line in api.kubectl("api-resources").splitlines() if "NetworkQoS" in line]
+    assert resources == [["networkqoses", "k8s.ovn.org/v1alpha1", "true", "NetworkQoS"]]
+
+
+def test_kubectl_explains_the_fields_of_the_guide(api: KubernetesApi) -> None:
+    said: list[str] = []
+
+    def published() -> bool:
+        with suppress(SandboxError):
+            said[:] = api.kubectl("explain", "networkqos", "--recursive").split()
+        return bool(said)
+
+    api.wait_until(published, what="publish the schema")
+    fields = (
+        "podSelector networkSelectors priority egress networkSelectionType dscp rate burst to from ports protocol port"
+    )
+    assert set(fields.split()) <= set(said)
+
+
+def test_the_status_is_written_apart_from_the_spec(api: KubernetesApi, namespace: str) -> None:
+    document = yaml.safe_load(in_namespace(GUIDE, namespace))
+    document["status"] = {"status": "made up"}
+    created = api.create(collection(namespace), document)
+    assert "status" not in created
+    path = f"{collection(namespace)}/qos-external"
+    patch = {"spec": {"priority": 99}, "status": {"status": "Invalid"}}
+    answer = api.request("PATCH", f"{path}/status", patch, content_type=MERGE_PATCH)[1]
+    assert (answer["spec"]["priority"], answer["status"]["status"]) == (10, "Invalid")
+    assert answer["metadata"]["generation"] == 1
+    answer = api.request("PATCH", path, patch, content_type=MERGE_PATCH)[1]
+    assert (answer["spec"]["priority"], answer["metadata"]["generation"]) == (99, 2)
+
+
+def condition(zone: str, **more: object) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "type": f"Ready-In-Zone-{zone}",
+        "status": "True",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+        "reason": "Success",
+        "message": "",
+    }
+    return fields | more
+
+
+def apply_conditions(api: KubernetesApi, path: str, zone: str, conditions: list[dict[str, Any]]) -> tuple[int, Any]:
+    document = {
+        "apiVersion": "k8s.ovn.org/v1alpha1",
+        "kind": "NetworkQoS",
+        "metadata": {"name": "qos-external"},
+        "status": {"conditions": conditions},
+    }
+    return api.request("PATCH", f"{path}/status?fieldManager=zone-{zone}", document, content_type=APPLY)
+
+
+def test_each_zone_applies_its_own_condition_and_leaves_those_of_others(api: KubernetesApi, namespace: str) -> None:
+    api.create(collection(namespace), yaml.safe_load(in_namespace(GUIDE, namespace)))
+    path = f"{collection(namespace)}/qos-external"
+    for zone in ("east", "west"):
+        status, answer = apply_conditions(api, path, zone, [condition(zone)])
+        assert status == 200, answer["message"]
+    failed = condition("east", status="False", reason="Conflict", message="as default/other: same priority")
+    conditions = apply_conditions(api, path, "east", [failed])[1]["status"]["conditions"]
+    assert sorted(conditions, key=lambda one: str(one["type"])) == [failed, condition("west")]
+    assert apply_conditions(api, path, "west", [])[1]["status"]["conditions"] == [failed]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"status": "Yes"},
+        {"reason": ""},
+        {"reason": "not one word"},
+        {"lastTransitionTime": "yesterday"},
+        {"type": "Ready In Zone"},
+        {"observedGeneration": -1},
+    ],
+    ids=case_name,
+)
+def test_a_condition_that_breaks_the_conventions_is_refused(
+    api: KubernetesApi, namespace: str, spoilt: dict[str, Any]
+) -> None:
+    api.create(collection(namespace), yaml.safe_load(in_namespace(GUIDE, namespace)))
+    status, answer = apply_conditions(
+        api, f"{collection(namespace)}/qos-external", "east", [condition("east", **spoilt)]
+    )
+    assert status == 422, answer

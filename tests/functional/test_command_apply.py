@@ -1,0 +1,212 @@
+"""`ovnqos apply`: from manifests to rows, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ovnqos import DeleteLimit, Owner
+from tests.functional.support_command import ovnqos, ovnqos_program
+from tests.functional.support_database import add_row, as_map, dump, marks, of_others, wire
+from tests.functional.support_manifests import PODS, attachment, pod, policy, rule, write
+from tests.functional.support_states import OTHERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ovnqos.sandbox import NorthboundServer
+
+
+@pytest.fixture
+def server(northbound: NorthboundServer) -> NorthboundServer:
+    """A Northbound with the pods' switches and ports, and a row of somebody else."""
+    wire(northbound, ["node1", "node2"], ["shop_a", "shop_b"])
+    add_row(northbound, ["node1"], **OTHERS[0])
+    return northbound
+
+
+class TestApply:
+    def test_makes_the_rows_says_so_and_the_second_time_writes_nothing(
+        self, server: NorthboundServer, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold", rule(46), rule(10)), *PODS)
+        first = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+        assert (first.code, first.out) == (0, "")
+        assert first.err == "applied in 1 transaction: rows: 2 new; sets: 1 new\n"
+        assert marks(server) == {"NetworkQoS/shop/gold/0/default": 46, "NetworkQoS/shop/gold/1/default": 10}
+
+        before = server.file.read_bytes()
+        second = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+        assert (second.code, second.err) == (0, "nothing to do: the Northbound is as it should be\n")
+        assert server.file.read_bytes() == before
+
+    def test_writes_nothing_when_an_object_is_invalid(self, server: NorthboundServer, tmp_path: Path) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), policy("lead", rule(64)), *PODS)
+        before = server.file.read_bytes()
+        ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+
+        assert ended.code == 1
+        assert "nothing was done; with --keep-going the valid objects are taken" in ended.err
+        assert server.file.read_bytes() == before
+
+    def test_keeps_going_past_an_invalid_object_whose_rows_and_sets_stay(
+        self, server: NorthboundServer, tmp_path: Path
+    ) -> None:
+        to_pods = rule(8, to=[{"podSelector": {"matchLabels": {"app": "web"}}}])
+        write(tmp_path / "all.yaml", policy("gold"), policy("lead", to_pods), policy("tin"), *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        before = dump(server)
+        lead = {
+            uuid: row
+            for uuid, row in before["QoS"].items()
+            if as_map(row["external_ids"]).get("ovnqos.io/object") == "NetworkQoS/shop/lead"
+        }
+        assert len(lead) == 1
+
+        broken = policy("lead", to_pods, priority=101)
+        write(tmp_path / "all.yaml", policy("gold", rule(46)), broken, *PODS)
+        ended = ovnqos("apply", "--keep-going", "-f", tmp_path, "--nb", server.remote)
+        assert ended.code == 1
+        assert len(ended.errors) == 1
+        found = dump(server)
+        assert {uuid: found["QoS"][uuid] for uuid in lead} == lead
+        assert found["Address_Set"] == before["Address_Set"]
+        assert found["Port_Group"] == before["Port_Group"]
+        assert marks(server) == {"NetworkQoS/shop/gold/0/default": 46, "NetworkQoS/shop/lead/0/default": 8}
+        assert of_others(found) == of_others(before)
+
+    def test_keeps_going_past_an_object_that_is_not_supported(self, server: NorthboundServer, tmp_path: Path) -> None:
+        udn = {
+            "networkSelectionType": "PrimaryUserDefinedNetworks",
+            "primaryUserDefinedNetworkSelector": {"namespaceSelector": {}},
+        }
+        write(tmp_path / "all.yaml", policy("gold"), policy("lead", networkSelectors=[udn]), *PODS)
+        refused = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+        assert marks(server) == {}
+        assert refused.code == 1
+        assert len(refused.errors) == 1
+        assert ovnqos("apply", "--keep-going", "-f", tmp_path, "--nb", server.remote).code == 1
+        assert marks(server) == {"NetworkQoS/shop/gold/0/default": 20}
+
+    @pytest.mark.parametrize("broken", [{"metadata": {"name": "Lead!"}}, {"kind": "networkqos"}], ids=str)
+    def test_does_not_keep_going_past_an_object_that_cannot_be_told_from_others(
+        self, server: NorthboundServer, tmp_path: Path, broken: dict[str, Any]
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), policy("lead"), *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        before = dump(server)
+        write(tmp_path / "all.yaml", policy("gold", rule(46)), {**policy("lead"), **broken}, *PODS)
+        ended = ovnqos("apply", "--keep-going", "-f", tmp_path, "--nb", server.remote)
+
+        assert ended.code == 1
+        assert "it is not known whose rows to keep" in ended.err
+        assert dump(server) == before
+
+    def test_keeps_the_rows_on_a_network_whose_definition_has_become_invalid(
+        self, server: NorthboundServer, tmp_path: Path
+    ) -> None:
+        config = {"name": "blue", "type": "ovn-k8s-cni-overlay", "topology": "layer3", "netAttachDefName": "shop/blue"}
+        pods = [pod("a", "10.0.0.1", networks={"shop/blue": ["10.9.0.1"]}), PODS[1]]
+        server.nbctl("ls-add", "blue_node1", "--", "lsp-add", "blue_node1", "shop.blue_shop_a")
+        write(tmp_path / "all.yaml", policy("gold"), attachment("blue", json.dumps(config)), *pods)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        on_blue = server.nbctl("qos-list", "blue_node1")
+        assert "dscp=20" in on_blue
+        sets = dump(server)["Port_Group"]
+
+        write(tmp_path / "all.yaml", policy("gold", rule(46)), attachment("blue", "not JSON"), *pods)
+        assert ovnqos("apply", "--keep-going", "-f", tmp_path, "--nb", server.remote).code == 1
+        assert server.nbctl("qos-list", "blue_node1") == on_blue
+        assert dump(server)["Port_Group"] == sets
+        assert "dscp=46" in server.nbctl("qos-list", "node1")
+
+    def test_only_pods_of_the_zone_are_sources(self, server: NorthboundServer, tmp_path: Path) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), *PODS)
+        ended = ovnqos("apply", "-f", tmp_path, "--zone-node", "node2", "--nb", server.remote)
+
+        assert ended.code == 0
+        assert "dscp=20" in server.nbctl("qos-list", "node2")
+        assert "dscp=20" not in server.nbctl("qos-list", "node1")
+
+    def test_warns_of_switches_and_ports_that_are_missing(self, northbound: NorthboundServer, tmp_path: Path) -> None:
+        wire(northbound, ["node1"], ["shop_a"])
+        write(tmp_path / "all.yaml", policy("gold"), *PODS)
+        ended = ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote)
+
+        assert ended.code == 0
+        assert [line.split(" is not ")[0] for line in ended.warnings] == [
+            "logical switch node2",
+            "logical switch port shop_b",
+        ]
+
+    def test_takes_the_northbound_of_the_environment(self, server: NorthboundServer, tmp_path: Path) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), *PODS)
+        ended = ovnqos_program("apply", "-f", tmp_path, environment={"OVN_NB_DB": server.remote})
+
+        assert ended.code == 0
+        assert marks(server)
+        wrong = ovnqos_program("list", environment={"OVN_NB_DB": "nonsense"})
+        assert wrong.code == 1
+        assert wrong.errors[0].startswith("OVN_NB_DB: remote 'nonsense'")
+
+
+class TestDeleteLimit:
+    COUNT = 20
+
+    @pytest.fixture
+    def full(self, server: NorthboundServer, tmp_path: Path) -> Path:
+        """A Northbound with 20 rows; returns manifests that hold only 8 of them, so 12 would go."""
+        policies = [policy(f"p{number}", priority=number) for number in range(self.COUNT)]
+        write(tmp_path / "all.yaml", *policies, *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        write(tmp_path / "all.yaml", *policies[:8], *PODS)
+        return tmp_path
+
+    @pytest.mark.parametrize("limit", [[], ["--max-deletes", "11"], ["--max-deletes", "59%"], ["--max-deletes", "0.5"]])
+    @pytest.mark.parametrize("command", ["apply", "prune"])
+    def test_a_plan_that_deletes_too_much_is_refused(
+        self, server: NorthboundServer, full: Path, command: str, limit: list[str]
+    ) -> None:
+        before = server.file.read_bytes()
+        ended = ovnqos(command, "-f", full, "--nb", server.remote, *limit)
+
+        assert ended.code == 1
+        (line,) = ended.errors
+        assert "12 of 20 rows would be deleted" in line
+        assert "nothing was written" in line
+        assert server.file.read_bytes() == before
+
+    @pytest.mark.parametrize("limit", ["12", "60%", "0.6", "100%"])
+    def test_a_higher_limit_lets_it_pass(self, server: NorthboundServer, full: Path, limit: str) -> None:
+        assert ovnqos("apply", "-f", full, "--nb", server.remote, "--max-deletes", limit).code == 0
+        assert len(marks(server)) == 8
+
+    def test_ten_rows_may_go_by_default_but_not_where_a_limit_is_given(
+        self, server: NorthboundServer, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold", *[rule()] * 10), *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        write(tmp_path / "all.yaml", *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote, "--max-deletes", "0.3").code == 1
+        assert len(marks(server)) == 10
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        assert marks(server) == {}
+
+    def test_the_help_tells_the_default(self) -> None:
+        text = " ".join(ovnqos("apply", "--help").out.split())
+        assert "[default: 30%, but up to 10 rows may always go]" in text
+        assert DeleteLimit.parse("30%").allows(3, 10)
+
+
+def test_owners_of_the_command_line_are_apart(server: NorthboundServer, tmp_path: Path) -> None:
+    write(tmp_path / "all.yaml", policy("gold"), *PODS)
+    assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote, "--owner", "one").code == 0
+    assert ovnqos("diff", "--exit-code", "-f", tmp_path, "--nb", server.remote, "--owner", "one").code == 0
+    assert ovnqos("diff", "--exit-code", "-f", tmp_path, "--nb", server.remote).code == 2
+    assert all(
+        Owner("one").owns(as_map(row["external_ids"]))
+        for row in dump(server)["QoS"].values()
+        if row["priority"] == 10200
+    )

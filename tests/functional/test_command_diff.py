@@ -1,0 +1,180 @@
+"""`ovnqos diff` in its three forms, and the audit of ovn-kubernetes' own rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from ovnqos.compile.reference import set_name
+from tests.functional.support_command import ovnqos
+from tests.functional.support_database import add_row, add_set, as_map, dump, of_others, update, wire
+from tests.functional.support_manifests import GUIDE, PODS, pod, policy, rule, write
+from tests.functional.support_states import OTHERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ovnqos.sandbox import NorthboundServer
+
+
+@pytest.fixture
+def server(northbound: NorthboundServer) -> NorthboundServer:
+    """A Northbound with the pods' switches and ports, and a row of somebody else."""
+    wire(northbound, ["node1", "node2"], ["shop_a", "shop_b"])
+    add_row(northbound, ["node1"], **OTHERS[0])
+    return northbound
+
+
+class TestDiff:
+    @pytest.fixture
+    def manifests(self, tmp_path: Path) -> Path:
+        write(tmp_path / "all.yaml", policy("gold", rule(46, bandwidth={"rate": 1000, "burst": 2000})), *PODS)
+        return tmp_path
+
+    def test_shows_lines_of_qos_list_and_writes_nothing(self, server: NorthboundServer, manifests: Path) -> None:
+        before = server.file.read_bytes()
+        ended = ovnqos("diff", "-f", manifests, "--nb", server.remote)
+        assert ended.code == 0
+        assert server.file.read_bytes() == before
+        assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
+
+        lines = ended.out.splitlines()
+        assert lines[:2] == ["--- switch node1 (is)", "+++ switch node1 (will be)"]
+        listed = server.nbctl("qos-list", "node1").splitlines()
+        assert [line[1:] for line in lines[3:5]] == listed
+        assert re.fullmatch(r"\*\*\* port group ovnqos_src_[0-9a-f]{16} \(new, \+2\) sources: pods .*", lines[9])
+        assert lines[10:] == ["+  shop_a", "+  shop_b"]
+        assert ended.err == "to do: rows: 1 new; sets: 1 new\n"
+
+    def test_says_by_exit_code_whether_there_is_drift(self, server: NorthboundServer, manifests: Path) -> None:
+        words = ["diff", "--exit-code", "-f", str(manifests), "--nb", server.remote]
+        assert ovnqos(*words).code == 2
+        assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
+        same = ovnqos(*words)
+        assert (same.code, same.out, same.err) == (0, "", "to do: no changes\n")
+
+        row = next(uuid for uuid, one in dump(server)["QoS"].items() if one["priority"] == 10200)
+        update(server, "QoS", row, bandwidth={"rate": 4_000_000})
+        drift = ovnqos(*words)
+        assert drift.code == 2
+        assert [line[0] for line in drift.out.splitlines() if "@ovnqos_src" in line and line[0] in "+-"] == list("-+-+")
+        assert ovnqos(*words[:1], *words[2:]).code == 0
+
+    def test_prints_json_with_every_change(self, server: NorthboundServer, manifests: Path) -> None:
+        ended = ovnqos("diff", "-o", "json", "-f", manifests, "--nb", server.remote)
+        plan = json.loads(ended.out)
+
+        assert plan["format"] == "ovnqos.io/plan/v1"
+        assert plan["owner"] == "ovnqos"
+        assert [one["change"] for one in plan["changes"]] == ["insert-set", "insert-row"]
+        assert plan["changes"][0]["members"] == ["shop_a", "shop_b"]
+        row = plan["changes"][1]
+        assert row["switches"] == ["node1", "node2"]
+        assert row["row"]["bandwidth"] == {"rate": 1000, "burst": 2000}
+        assert row["row"]["external_ids"]["ovnqos.io/object"] == "NetworkQoS/shop/gold"
+        assert ended.out == ovnqos("diff", "-o", "json", "-f", manifests, "--nb", server.remote).out
+
+    def test_an_empty_plan_is_still_json_and_a_script(self, server: NorthboundServer, manifests: Path) -> None:
+        assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
+        assert json.loads(ovnqos("diff", "-o", "json", "-f", manifests, "--nb", server.remote).out)["changes"] == []
+        script = ovnqos("diff", "-o", "nbctl", "-f", manifests, "--nb", server.remote).out
+        assert script.startswith("#!/bin/sh\n")
+        assert "ovn-nbctl " not in re.sub("(?m)^#.*$", "", script)
+
+    def test_an_object_that_is_invalid_keeps_diff_from_saying_all_is_well(
+        self, server: NorthboundServer, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold", rule(64)), *PODS)
+        ended = ovnqos("diff", "--keep-going", "--exit-code", "-f", tmp_path, "--nb", server.remote)
+        assert ended.code == 1
+
+
+class TestReferenceProfile:
+    """Rows as ovn-kubernetes' own controller was seen to write them."""
+
+    MATCH = (
+        "ip4.src == {$a6430668309535955215} && ip4.dst == 0.0.0.0/0 && "
+        "ip4.dst != {10.11.12.13/32,172.16.0.0/12,192.168.0.0/16}"
+    )
+    CONTROLLER = "default-network-controller"
+
+    def ids(self, identity: str, **more: str) -> dict[str, str]:
+        return {
+            "k8s.ovn.org/owner-controller": self.CONTROLLER,
+            "k8s.ovn.org/owner-type": "NetworkQoS",
+            "k8s.ovn.org/name": "nqos-ns:qos-external",
+            "k8s.ovn.org/id": f"{self.CONTROLLER}:NetworkQoS:nqos-ns:qos-external:{identity}",
+            **more,
+        }
+
+    @pytest.fixture
+    def audited(self, northbound: NorthboundServer) -> NorthboundServer:
+        wire(northbound, ["node1"], ["nqos-ns_a"])
+        add_row(
+            northbound,
+            ["node1"],
+            direction="to-lport",
+            priority=10100,
+            match=self.MATCH,
+            action={"dscp": 20},
+            bandwidth={"rate": 20000, "burst": 100},
+            external_ids=self.ids("0", **{"rule-index": "0"}),
+        )
+        add_set(
+            northbound,
+            "Address_Set",
+            name="a6430668309535955215",
+            addresses={"10.244.1.5"},
+            external_ids=self.ids("src:0:v4", **{"rule-index": "src", "ip-block-index": "0", "ip-family": "v4"}),
+        )
+        add_row(northbound, ["node1"], **OTHERS[0])
+        return northbound
+
+    @pytest.fixture
+    def manifests(self, tmp_path: Path) -> Path:
+        guide = yaml.safe_load(GUIDE.joinpath("nqos.yaml").read_text())
+        guide["metadata"]["namespace"] = "nqos-ns"
+        del guide["spec"]["networkSelectors"]
+        source = pod("a", "10.244.1.5", namespace="nqos-ns", labels={"nqos-app": "bw-limited"})
+        write(tmp_path / "all.yaml", guide, source)
+        return tmp_path
+
+    def test_rows_that_the_controller_wrote_are_no_drift(self, audited: NorthboundServer, manifests: Path) -> None:
+        words = ["diff", "--profile", "ovn-kubernetes", "--exit-code", "-f", str(manifests), "--nb", audited.remote]
+        ended = ovnqos(*words)
+        assert (ended.code, ended.out) == (0, ""), ended
+
+        row = next(uuid for uuid, one in dump(audited)["QoS"].items() if one["priority"] == 10100)
+        update(audited, "QoS", row, action={"dscp": 21})
+        ended = ovnqos(*words)
+        assert ended.code == 2
+        assert "rate=20000 burst=100 dscp=21" in ended.out
+
+    def test_apply_is_refused_unless_asked_for_twice(self, audited: NorthboundServer, manifests: Path) -> None:
+        row = next(uuid for uuid, one in dump(audited)["QoS"].items() if one["priority"] == 10100)
+        update(audited, "QoS", row, action={"dscp": 21})
+        words = ["apply", "--profile", "ovn-kubernetes", "-f", str(manifests), "--nb", audited.remote]
+        before = audited.file.read_bytes()
+        refused = ovnqos(*words)
+        assert refused.code == 1
+        assert "--write-as-ovn-kubernetes" in refused.errors[0]
+        assert audited.file.read_bytes() == before
+
+        assert ovnqos(*words, "--write-as-ovn-kubernetes").code == 0
+        assert as_map(dump(audited)["QoS"][row]["action"]) == {"dscp": 20}
+        assert sum(one["priority"] == 999 for one in dump(audited)["QoS"].values()) == 1
+
+    def test_names_of_sets_are_those_seen(self) -> None:
+        seen = set_name("default-network-controller:NetworkQoS:default:qos-external:src:0:v4")
+        assert seen == "a11630317542647663367"
+
+    def test_the_native_profile_leaves_those_rows_alone(self, audited: NorthboundServer, manifests: Path) -> None:
+        before = dump(audited)
+        assert ovnqos("apply", "-f", manifests, "--nb", audited.remote).code == 0
+        found = dump(audited)
+        assert len(found["QoS"]) == len(before["QoS"]) + 1
+        assert of_others(found) == of_others(before)

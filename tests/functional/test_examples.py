@@ -1,0 +1,97 @@
+"""The examples of the documentation, run as a reader would run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovnqos import Owner
+from tests.functional.support_database import add_row, dump, of_others, owned, wire
+from tests.functional.support_manifests import pod, policy, rule, write
+from tests.functional.support_states import OTHERS
+
+if TYPE_CHECKING:
+    from ovnqos.sandbox import NorthboundServer
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def run(name: str, *arguments: str | Path, remote: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, EXAMPLES / name, *arguments],
+        env={**os.environ, "OVN_NB_DB": remote},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_no_example_is_left_out() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"compile_policies.py", "program_rows.py"}
+
+
+class TestCompilePolicies:
+    OWNER = Owner("example-controller")
+
+    def test_rows_are_made_and_a_broken_object_stops_nobody(self, northbound: NorthboundServer, tmp_path: Path) -> None:
+        wire(northbound, ["node1"], ["shop_a"])
+        add_row(northbound, ["node1"], **OTHERS[0])
+        before = dump(northbound)
+        gold = policy("gold", rule(46, bandwidth={"rate": 1000, "burst": 2000}))
+        file = write(tmp_path / "all.yaml", gold, policy("lead", rule(64)), pod("a", "10.0.0.1"))
+
+        dry = run("compile_policies.py", file, "--dry-run", remote=northbound.remote)
+        assert dry.returncode == 0
+        assert "rate=1000 burst=2000 dscp=46" in dry.stdout
+        assert dump(northbound) == before
+
+        done = run("compile_policies.py", file, remote=northbound.remote)
+        assert done.returncode == 0
+        assert "NetworkQoS shop/lead" in done.stderr
+        assert "spec.egress[0].dscp" in done.stderr
+        found = owned(dump(northbound), self.OWNER)
+        assert list(found["rows"]) == ["NetworkQoS/shop/gold/0/default"]
+        assert of_others(dump(northbound), self.OWNER) == of_others(before, self.OWNER)
+
+        again = run("compile_policies.py", file, remote=northbound.remote)
+        assert (again.returncode, again.stdout) == (0, "no changes\n")
+
+    def test_an_error_is_a_line(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "all.yaml", policy())
+        failed = run("compile_policies.py", file, remote="nonsense")
+        assert (failed.returncode, failed.stdout) == (1, "")
+        assert len(failed.stderr.splitlines()) == 1
+        assert "nonsense" in failed.stderr
+
+
+class TestProgramRows:
+    OWNER = Owner("example-agent")
+
+    def test_rows_are_made_once(self, northbound: NorthboundServer) -> None:
+        wire(northbound, ["lan"], ["vm1", "vm2"])
+        first = run("program_rows.py", "lan", "vm1", "vm2", remote=northbound.remote)
+        assert (first.returncode, first.stderr) == (0, "")
+
+        found = owned(dump(northbound), self.OWNER)
+        assert set(found["rows"]) == {"example/backup", "example/web"}
+        assert found["sets"]["example_senders"]["members"] == {"vm1", "vm2"}
+        assert found["sets"]["example_backup_v4"]["members"] == {"203.0.113.0/24", "198.51.100.7"}
+        listed = northbound.nbctl("qos-list", "lan").splitlines()
+        assert [line.split()[:2] for line in listed] == [["from-lport", "2000"], ["from-lport", "1000"]]
+        assert listed[0].endswith("rate=50000 dscp=10")
+        assert listed[1].endswith("dscp=46")
+
+        before = northbound.file.read_bytes()
+        second = run("program_rows.py", "lan", "vm1", "vm2", remote=northbound.remote)
+        assert (second.returncode, second.stdout) == (0, "no changes\n")
+        assert northbound.file.read_bytes() == before
+
+    def test_a_port_that_is_missing_is_named(self, northbound: NorthboundServer) -> None:
+        wire(northbound, ["lan"], ["vm1"])
+        done = run("program_rows.py", "lan", "vm1", "vm2", remote=northbound.remote)
+        assert done.returncode == 0
+        assert "logical switch port vm2 is not in the Northbound" in done.stderr

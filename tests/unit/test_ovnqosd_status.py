@@ -1,0 +1,147 @@
+"""A policy's condition in a zone, and the summary of all zones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovnqosd.outcomes import PolicyOutcome, Reason
+from ovnqosd.status import (
+    APPLIED,
+    Condition,
+    condition_of,
+    condition_type,
+    field_manager,
+    read_conditions,
+    summarise,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, 900_000, tzinfo=UTC)
+LATER = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
+# the patterns of daemon/deploy/crd.yaml and of metav1.Condition
+TYPE = re.compile(
+    r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])"
+)
+REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")
+
+
+def outcome(reason: Reason = Reason.SUCCESS, *, message: str = "2 rows", generation: int = 3) -> PolicyOutcome:
+    return PolicyOutcome(key="shop/gold", uid="u1", generation=generation, reason=reason, message=message)
+
+
+def condition(zone: str, reason: str = "Success", *, status: str = "", generation: int = 3) -> Condition:
+    return Condition(
+        type=f"Ready-In-Zone-{zone}",
+        status=status or ("True" if reason == "Success" else "False"),
+        reason=reason,
+        message="",
+        last_transition_time="2026-11-21T12:00:00Z",
+        observed_generation=generation,
+    )
+
+
+def test_a_success_is_a_true_condition_of_the_zone() -> None:
+    assert condition_of(outcome(), "node1.example", previous=None, now=NOON).as_document() == {
+        "type": "Ready-In-Zone-node1.example",
+        "status": "True",
+        "reason": "Success",
+        "message": "2 rows",
+        "lastTransitionTime": "2026-11-21T12:00:00Z",
+        "observedGeneration": 3,
+    }
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SUCCESS])
+def test_anything_but_success_is_a_false_condition_with_its_reason(reason: Reason) -> None:
+    found = condition_of(outcome(reason), "a", previous=None, now=NOON)
+    assert (found.status, found.reason) == ("False", reason.value)
+    assert REASON.fullmatch(found.reason)
+
+
+def test_the_time_moves_only_when_the_status_does() -> None:
+    first = condition_of(outcome(Reason.INVALID), "a", previous=None, now=NOON)
+    second = condition_of(outcome(Reason.CONFLICT, message="other", generation=4), "a", previous=first, now=LATER)
+    third = condition_of(outcome(), "a", previous=second, now=LATER)
+    assert second.last_transition_time == first.last_transition_time
+    assert third.last_transition_time == "2026-11-21T13:00:00Z"
+
+
+def test_notes_stand_behind_the_message() -> None:
+    with_notes = replace(outcome(), notes=("network shop/blue is passed over",))
+    assert condition_of(with_notes, "a", previous=None, now=NOON).message == "2 rows; network shop/blue is passed over"
+
+
+def test_a_message_is_as_long_as_the_api_takes() -> None:
+    found = condition_of(outcome(message="é" * 40_000), "a", previous=None, now=NOON)
+    assert len(found.message) == 32_768
+    assert found.message.endswith("é…")
+
+
+@given(zone=st.text(max_size=400))
+def test_every_zone_name_gives_a_type_and_a_manager_that_the_api_takes(zone: str) -> None:
+    kind = condition_type(zone)
+    assert TYPE.fullmatch(kind)
+    assert len(kind) <= 316
+    assert len(field_manager(kind).encode()) <= 128
+    assert kind.startswith("Ready-In-Zone-")
+
+
+@pytest.mark.parametrize("zone", ["global", "node-1.rack_2.example.com", "n" * 253])
+def test_the_name_of_a_node_stands_in_the_type_as_it_is(zone: str) -> None:
+    assert condition_type(zone) == f"Ready-In-Zone-{zone}"
+
+
+def test_zones_never_share_a_type_or_a_manager() -> None:
+    zones = ["a/b", "a b", "a-b", "a-b-", "", "n" * 200, "n" * 201, "n" * 400, "n" * 401]
+    assert len({condition_type(zone) for zone in zones}) == len(zones)
+    assert len({field_manager(condition_type(zone)) for zone in zones}) == len(zones)
+
+
+def test_the_manager_names_the_zone() -> None:
+    assert field_manager(condition_type("node1")) == "ovnqosd-zone-node1"
+
+
+def test_conditions_survive_the_way_to_the_api_and_back() -> None:
+    found = condition_of(outcome(Reason.CONFLICT), "a", previous=None, now=NOON)
+    assert read_conditions([found.as_document()]) == {"Ready-In-Zone-a": found}
+
+
+@pytest.mark.parametrize("documents", [None, "x", {}, [None, 3, {"status": "True"}, {"type": 3}]])
+def test_what_is_no_condition_is_passed_over(documents: object) -> None:
+    assert read_conditions(documents) == {}
+
+
+def test_the_summary_is_the_guides_when_every_zone_is_true() -> None:
+    assert summarise([condition("a"), condition("b")], 3) == APPLIED == "NetworkQoS Destinations applied"
+
+
+def test_no_zone_says_nothing() -> None:
+    assert summarise([], 3) == ""
+    assert summarise([replace(condition("a", "Broken"), type="Accepted")], 3) == ""
+
+
+@pytest.mark.parametrize(
+    ("conditions", "summary"),
+    [
+        ([condition("a"), condition("b", "Conflict")], "Conflict in zone b"),
+        ([condition("a", "Conflict"), condition("b", "Unsupported")], "Unsupported in zone b"),
+        ([condition("a", "Unsupported"), condition("b", "Invalid")], "Invalid in zone b"),
+        ([condition("a", "NorthboundUnavailable"), condition("b", "Conflict")], "Conflict in zone b"),
+        ([condition("a", "Strange"), condition("b", "NorthboundUnavailable")], "NorthboundUnavailable in zone b"),
+        ([condition("a", "Invalid", generation=2), condition("b", "Strange")], "Strange in zone b"),
+        ([condition("a"), condition("b", generation=2)], "Pending in zone b"),
+        ([condition("b", "Conflict"), condition("a", "Conflict")], "Conflict in zone a"),
+        ([condition("a", "Success", status="Unknown")], "Success in zone a"),
+    ],
+)
+def test_the_summary_names_the_worst_zone(conditions: Sequence[Condition], summary: str) -> None:
+    assert summarise(conditions, 3) == summary

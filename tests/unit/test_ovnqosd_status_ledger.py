@@ -1,0 +1,300 @@
+"""Which status is written next, and when: times are arguments, nothing waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from ovnqosd.observed_status import ObservedStatus
+from ovnqosd.outcomes import PolicyOutcome, Reason
+from ovnqosd.status import Condition, read_conditions
+from ovnqosd.status_ledger import SUMMARY_MANAGER, PatchKind, StatusLedger, StatusPatch
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KEY = "shop/gold"
+
+
+class World:
+    """A ledger, and an API server that carries out what the ledger says."""
+
+    def __init__(self, zone: str = "a") -> None:
+        self.ledger = StatusLedger(zone)
+        self.version = 1
+        self.object = ObservedStatus(key=KEY, uid="u1", generation=1, resource_version="1", conditions={}, summary="")
+        self.owned: dict[str, dict[str, Condition]] = {}
+
+    def change(self, **changes: object) -> ObservedStatus:
+        self.version += 1
+        self.object = replace(self.object, resource_version=str(self.version), **changes)  # type: ignore[arg-type] # handed through as they are
+        return self.object
+
+    def others_say(self, **reasons: str) -> ObservedStatus:
+        """Sets conditions of other zones."""
+        for zone, reason in reasons.items():
+            found = Condition(
+                type=f"Ready-In-Zone-{zone}",
+                status="True" if reason == "Success" else "False",
+                reason=reason,
+                message="of another",
+                last_transition_time="2026-11-21T12:00:00Z",
+                observed_generation=self.object.generation,
+            )
+            self.owned[f"ovnqosd-zone-{zone}"] = {found.type: found}
+        return self.change(conditions=self.merged())
+
+    def merged(self) -> dict[str, Condition]:
+        return {kind: one for owned in self.owned.values() for kind, one in owned.items()}
+
+    def apply(self, patch: StatusPatch) -> ObservedStatus:
+        status = patch.status()
+        if patch.manager == SUMMARY_MANAGER:
+            return self.change(summary=status["status"])
+        self.owned[patch.manager] = read_conditions(status.get("conditions"))
+        return self.change(conditions=self.merged())
+
+    def settle(self, now: float) -> list[StatusPatch]:
+        """Carries out all that is due."""
+        done = []
+        while (patch := self.ledger.next(now, NOON)) is not None:
+            self.ledger.written(patch, self.apply(patch), now)
+            done.append(patch)
+            assert len(done) < 20
+        return done
+
+
+def outcome(
+    reason: Reason = Reason.SUCCESS, *, generation: int = 1, sources: bool = True, message: str = "x"
+) -> PolicyOutcome:
+    return PolicyOutcome(key=KEY, uid="u1", generation=generation, reason=reason, message=message, sources=sources)
+
+
+def test_a_condition_is_written_once() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    (patch,) = world.settle(0.0)
+    assert (patch.key, patch.uid, patch.manager, patch.kind) == (KEY, "u1", "ovnqosd-zone-a", PatchKind.CONDITION)
+    world.ledger.take([outcome()], 5.0)
+    world.ledger.observe(world.object, 5.0)
+    assert world.settle(5.0) == []
+    assert world.ledger.next_time() is None
+
+
+def test_a_condition_that_is_there_already_is_not_written_after_a_restart() -> None:
+    first = World()
+    first.ledger.take([outcome()], 0.0)
+    first.settle(0.0)
+    restarted = World()
+    restarted.ledger.observe(first.object, 0.0)
+    restarted.ledger.take([outcome()], 0.0)
+    assert restarted.settle(0.0) == []
+
+
+def test_changes_of_one_object_within_a_second_become_one_write_of_the_last() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    for number in range(5):
+        world.ledger.take([outcome(Reason.CONFLICT, message=f"rival {number}")], 0.1 * number)
+        assert world.settle(0.1 * number) == []
+    assert world.ledger.next_time() == 1.0
+    (patch,) = world.settle(1.0)
+    assert patch.condition is not None
+    assert patch.condition.message == "rival 4"
+
+
+def test_a_change_that_is_taken_back_is_not_written() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.take([outcome(Reason.CONFLICT)], 0.1)
+    assert world.settle(0.1) == []
+    world.ledger.take([outcome()], 0.2)
+    assert world.settle(2.0) == []
+
+
+def test_a_short_outage_of_the_northbound_is_not_written_and_a_long_one_is() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.take([outcome(Reason.NORTHBOUND_UNAVAILABLE)], 100.0)
+    assert world.settle(105.0) == []
+    world.ledger.take([outcome()], 106.0)
+    assert world.settle(130.0) == []
+    world.ledger.take([outcome(Reason.NORTHBOUND_UNAVAILABLE)], 200.0)
+    world.ledger.take([outcome(Reason.NORTHBOUND_UNAVAILABLE, message="again")], 208.0)
+    (patch,) = world.settle(210.0)
+    assert patch.condition is not None
+    assert patch.condition.reason == "NorthboundUnavailable"
+
+
+def test_a_zone_without_source_pods_writes_nothing_and_takes_its_condition_away() -> None:
+    world = World()
+    world.ledger.take([outcome(sources=False)], 0.0)
+    assert world.settle(0.0) == []
+    world.ledger.take([outcome()], 1.0)
+    world.settle(1.0)
+    world.ledger.take([outcome(sources=False)], 5.0)
+    (patch,) = world.settle(5.0)
+    assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {})
+    assert world.object.conditions == {}
+
+
+def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> None:
+    world = World()
+    world.ledger.aggregate(True, 0.0)
+    world.ledger.take([outcome(sources=False)], 0.0)
+    assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    assert world.object.summary == "NetworkQoS Destinations applied"
+    world.ledger.aggregate(False, 5.0)
+    assert [patch.kind for patch in world.settle(5.0)] == [PatchKind.RETRACTION]
+    assert world.object.summary == "NetworkQoS Destinations applied"
+
+
+def test_only_the_aggregator_writes_a_summary() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.ledger.observe(world.others_say(b="Conflict"), 0.0)
+    assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
+    world.ledger.aggregate(True, 0.0)
+    (patch,) = world.settle(0.0)
+    assert (patch.manager, patch.status()) == ("ovnqosd-aggregator", {"status": "Conflict in zone b"})
+
+
+def test_the_summary_follows_the_other_zones() -> None:
+    world = World()
+    world.ledger.aggregate(True, 0.0)
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.observe(world.others_say(b="Invalid"), 10.0)
+    world.settle(10.0)
+    assert world.object.summary == "Invalid in zone b"
+    world.ledger.observe(world.others_say(b="Success"), 20.0)
+    world.settle(20.0)
+    assert world.object.summary == "NetworkQoS Destinations applied"
+
+
+def test_pending_is_written_only_when_it_lasts() -> None:
+    world = World()
+    world.ledger.aggregate(True, 0.0)
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.observe(world.change(generation=2), 10.0)
+    assert world.settle(11.0) == []
+    world.settle(12.0)
+    assert world.object.summary == "Pending in zone a"
+    world.ledger.take([outcome(generation=2)], 14.0)
+    world.settle(14.0)
+    assert world.object.summary == "NetworkQoS Destinations applied"
+
+
+def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager() -> None:
+    world = World()
+    world.ledger.aggregate(True, 0.0)
+    world.ledger.take([outcome()], 0.0)
+    world.ledger.observe(world.others_say(b="Conflict", c="Success"), 0.0)
+    world.settle(0.0)
+    assert world.object.summary == "Conflict in zone b"
+    world.ledger.set_zones(frozenset({"a", "c"}), 10.0)
+    retraction, summary = world.settle(10.0)
+    assert (retraction.manager, retraction.kind) == ("ovnqosd-zone-b", PatchKind.RETRACTION)
+    assert summary.summary == "NetworkQoS Destinations applied"
+    assert set(world.object.conditions) == {"Ready-In-Zone-a", "Ready-In-Zone-c"}
+
+
+def test_no_condition_is_taken_away_while_the_zones_are_unknown_or_by_another_than_the_aggregator() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.ledger.observe(world.others_say(b="Success"), 0.0)
+    world.ledger.set_zones(frozenset({"a"}), 0.0)
+    assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
+    world.ledger.set_zones(None, 1.0)
+    world.ledger.aggregate(True, 1.0)
+    assert [patch.kind for patch in world.settle(1.0)] == [PatchKind.SUMMARY]
+
+
+def test_what_somebody_else_edits_is_written_again_ever_more_slowly() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    times = []
+    now = 0.0
+    for _ in range(12):
+        world.owned["ovnqosd-zone-a"] = {}
+        world.ledger.observe(world.change(conditions={}), now)
+        assert world.settle(now) == []
+        due = world.ledger.next_time()
+        assert due is not None
+        assert len(world.settle(due)) == 1
+        times.append(due - now)
+        now = due
+    assert times[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert times[-1] == 300.0
+
+
+def test_a_watch_event_older_than_the_answer_to_a_write_is_passed_over() -> None:
+    world = World()
+    before = world.object
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.observe(before, 5.0)
+    assert world.settle(5.0) == []
+
+
+def test_failures_are_tried_again_later_and_only_that_object_waits() -> None:
+    world = World()
+    world.ledger.take([outcome(), replace(outcome(), key="shop/silver")], 0.0)
+    patch = world.ledger.next(0.0, NOON)
+    assert patch is not None
+    for _ in range(40):
+        world.ledger.failed(patch, 0.0)
+    silver = world.ledger.next(0.0, NOON)
+    assert silver is not None
+    assert silver.key == "shop/silver"
+    assert silver.condition is not None
+    there = replace(world.object, key="shop/silver", conditions={silver.condition.type: silver.condition})
+    world.ledger.written(silver, there, 0.0)
+    again = world.ledger.next(120.0, NOON)
+    assert again is not None
+    assert again.key == KEY
+
+
+def test_an_object_that_the_api_does_not_know_is_tried_once_more_and_then_forgotten() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    patch = world.ledger.next(0.0, NOON)
+    assert patch is not None
+    world.ledger.failed(patch, 0.0, missing=True)
+    assert world.ledger.next_time() == 10.0
+    patch = world.ledger.next(10.0, NOON)
+    assert patch is not None
+    world.ledger.failed(patch, 10.0, missing=True)
+    assert world.ledger.next_time() is None
+    assert world.ledger.uid(KEY) == ""
+
+
+def test_an_outcome_of_an_earlier_object_of_the_same_name_is_not_written_on_the_new_one() -> None:
+    world = World()
+    world.ledger.observe(world.change(uid="u2"), 0.0)
+    world.ledger.take([outcome()], 0.0)
+    assert world.settle(0.0) == []
+    world.ledger.take([replace(outcome(), uid="u2")], 1.0)
+    (patch,) = world.settle(1.0)
+    assert patch.uid == "u2"
+
+
+def test_forgotten_objects_are_not_written() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.ledger.forget([KEY, "shop/unknown"])
+    assert world.settle(0.0) == []
+    assert len(world.ledger) == 0
+
+
+@pytest.mark.parametrize("aggregating", [False, True])
+def test_nothing_is_written_on_an_object_before_its_outcome_is_known(aggregating: bool) -> None:
+    world = World()
+    world.ledger.aggregate(aggregating, 0.0)
+    world.ledger.observe(world.others_say(a="Success", b="Success"), 0.0)
+    assert world.settle(100.0) == []

@@ -1,0 +1,217 @@
+"""The status writer's requests and its log, against an API on a real socket."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from ovnqosd.backoff import Clock
+from ovnqosd.kubernetes_client import connect
+from ovnqosd.observed_status import read_status, with_status
+from ovnqosd.outcomes import PolicyOutcome, Reason
+from ovnqosd.resources import NETWORK_QOSES
+from ovnqosd.status_ledger import StatusPace
+from ovnqosd.status_writer import StatusWriter
+from ovnqosd.token_bucket import TokenBucket
+from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
+from tests.unit.support_scripted_api import write_kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ovnqosd.interruption import Interruption
+    from ovnqosd.observed_status import ObservedStatus
+    from ovnqosd.status import Condition
+
+SOON = StatusPace(spacing=0.0, missing_retry=0.0, retry_first=0.001, retry_longest=0.001)
+GOLD = PolicyOutcome(key="shop/gold", uid="u1", generation=2, reason=Reason.SUCCESS, message="2 rows")
+
+
+class Objects:
+    """Answers server-side applies as the API server does."""
+
+    def __init__(self) -> None:
+        self.owned: dict[tuple[str, str], dict[str, Any]] = {}
+        self.version = 0
+
+    def __call__(self, request: Request) -> tuple[int, object]:
+        *_, namespace, _, name, _ = request.path.split("/")
+        self.version += 1
+        self.owned[(name, request.query["fieldManager"])] = request.body["status"]
+        status: dict[str, Any] = {"conditions": []}
+        for (owner, _), applied in self.owned.items():
+            if owner == name:
+                status["conditions"] += applied.get("conditions", [])
+                status |= {key: value for key, value in applied.items() if key == "status"}
+        metadata = {"namespace": namespace, "name": name, "uid": "u1", "generation": 2}
+        return 200, {"metadata": metadata | {"resourceVersion": str(self.version)}, "status": status}
+
+
+class CountingClock(Clock):
+    """Waits take no time, and are counted."""
+
+    def __init__(self) -> None:
+        self.waited = threading.Semaphore(0)
+
+    def wait(self, seconds: float, interruption: Interruption) -> None:
+        self.waited.release()
+
+
+@contextmanager
+def writing(api: AnsweringApi, folder: Path, pace: StatusPace = SOON, **options: Any) -> Iterator[StatusWriter]:
+    client = connect(write_kubeconfig(folder, api.url))
+    writer = StatusWriter(client, "a", pace=pace, **options)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        writer.stop()
+        client.close()
+    assert not writer.is_alive
+
+
+def test_a_condition_is_applied_to_the_status_subresource(tmp_path: Path) -> None:
+    with AnsweringApi(Objects()) as api, writing(api, tmp_path) as writer:
+        writer.take([GOLD])
+        (request,) = api.wait_for(1)
+        writer.stop(drain_seconds=PATIENCE)
+    assert (request.method, request.content_type) == ("PATCH", "application/apply-patch+yaml")
+    assert request.path == "/apis/k8s.ovn.org/v1alpha1/namespaces/shop/networkqoses/gold/status"
+    assert request.query == {"fieldManager": "ovnqosd-zone-a", "force": "true"}
+    assert request.body["metadata"] == {"namespace": "shop", "name": "gold", "uid": "u1"}
+    (condition,) = request.body["status"]["conditions"]
+    assert condition["lastTransitionTime"].endswith("Z")
+    assert (condition["type"], condition["status"], condition["observedGeneration"]) == ("Ready-In-Zone-a", "True", 2)
+    assert len(api.requests) == 1
+
+
+def test_stop_writes_first_what_is_due(tmp_path: Path) -> None:
+    with AnsweringApi(Objects()) as api, writing(api, tmp_path) as writer:
+        writer.aggregate(True)
+        writer.take([replace(GOLD, key=f"shop/p{number}") for number in range(30)])
+        writer.stop(drain_seconds=PATIENCE)
+        assert len(api.requests) == 60
+        assert writer.pending == 0
+
+
+def test_each_written_condition_is_told_with_the_one_it_replaced(tmp_path: Path) -> None:
+    told: list[tuple[PolicyOutcome, Condition | None]] = []
+    with (
+        AnsweringApi(Objects()) as api,
+        writing(api, tmp_path, on_condition=lambda *args: told.append(args)) as writer,
+    ):
+        writer.take([GOLD])
+        api.wait_for(1)
+        bad = replace(GOLD, reason=Reason.INVALID, message="spec.egress[0].dscp: 99")
+        writer.take([bad])
+        api.wait_for(2)
+        writer.stop(drain_seconds=PATIENCE)
+    (first, nothing), (second, success) = told
+    assert (first, nothing, second) == (GOLD, None, bad)
+    assert success is not None
+    assert success.reason == "Success"
+
+
+@pytest.mark.parametrize(("status", "lines"), [(403, 1), (500, 1), (409, 3)])
+def test_refusals_are_one_log_line_and_the_writes_come_in_the_end(tmp_path: Path, status: int, lines: int) -> None:
+    refused = threading.Semaphore(12)
+    objects = Objects()
+
+    def answer(request: Request) -> tuple[int, object]:
+        return refusal(status, "Refused") if refused.acquire(blocking=False) else objects(request)
+
+    with capture_logs() as logs, AnsweringApi(answer) as api, writing(api, tmp_path, clock=CountingClock()) as writer:
+        writer.take([replace(GOLD, key=f"shop/p{number}") for number in range(3)])
+        api.wait_for(15)
+        writer.stop(drain_seconds=PATIENCE)
+    assert len(objects.owned) == 3
+    warnings = [log for log in logs if log["log_level"] == "warning"]
+    assert len(warnings) == lines
+    assert all(f"HTTP {status}" in log["cause"] for log in warnings)
+    recovered = [log["event"] for log in logs if log["log_level"] == "info"]
+    assert recovered == ([] if status == 409 else ["statuses are written again"])
+
+
+def test_an_object_that_is_gone_is_no_warning_and_is_given_up(tmp_path: Path) -> None:
+    with (
+        capture_logs() as logs,
+        AnsweringApi(lambda _: refusal(404, "NotFound")) as api,
+        writing(api, tmp_path) as writer,
+    ):
+        writer.take([GOLD])
+        api.wait_for(2)
+        writer.stop(drain_seconds=PATIENCE)
+    assert len(api.requests) == 2
+    assert [log for log in logs if log["log_level"] == "warning"] == []
+
+
+def test_an_unreachable_api_is_told_once(tmp_path: Path) -> None:
+    with AnsweringApi(Objects()) as api:
+        url = api.url
+    client = connect(write_kubeconfig(tmp_path, url))
+    clock = CountingClock()
+    with capture_logs() as logs:
+        writer = StatusWriter(client, "a", pace=SOON, clock=clock)
+        writer.start()
+        writer.take([GOLD])
+        for _ in range(5):
+            assert clock.waited.acquire(timeout=PATIENCE)
+        writer.stop()
+    client.close()
+    (warning,) = (log for log in logs if log["log_level"] == "warning")
+    assert "Connection refused" in warning["cause"]
+
+
+def test_stop_ends_a_request_that_is_never_answered(tmp_path: Path) -> None:
+    asked, ending = threading.Event(), threading.Event()
+
+    def silence(_: Request) -> tuple[int, object]:
+        asked.set()
+        ending.wait(PATIENCE)
+        return 200, {}
+
+    with AnsweringApi(silence) as api, capture_logs() as logs:
+        with writing(api, tmp_path) as writer:
+            writer.take([GOLD])
+            assert asked.wait(PATIENCE)
+        ending.set()
+    assert logs == []
+
+
+def test_the_parser_of_a_resource_tells_each_status() -> None:
+    observed: list[ObservedStatus] = []
+    resource = with_status(NETWORK_QOSES, observed.append)
+    condition = {"type": "Ready-In-Zone-a", "status": "True", "reason": "Success", "observedGeneration": 4}
+    document = {
+        "apiVersion": "k8s.ovn.org/v1alpha1",
+        "kind": "NetworkQoS",
+        "metadata": {"namespace": "shop", "name": "gold", "uid": "u1", "generation": 4, "resourceVersion": "9"},
+        "spec": {"priority": 1, "egress": [{"dscp": 1}]},
+        "status": {"status": "fine", "conditions": [condition]},
+    }
+    assert resource.parse(document) == NETWORK_QOSES.parse(document)
+    (found,) = observed
+    assert (found.key, found.uid, found.generation, found.summary) == ("shop/gold", "u1", 4, "fine")
+    assert found.conditions["Ready-In-Zone-a"].observed_generation == 4
+
+
+@pytest.mark.parametrize("document", [None, {}, {"metadata": {"name": "x"}}, {"metadata": 3}])
+def test_a_document_without_a_name_has_no_status(document: object) -> None:
+    assert read_status(document) is None
+
+
+def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
+    bucket = TokenBucket(rate=50, burst=100)
+    assert [bucket.take(0.0) for _ in range(101)] == [True] * 100 + [False]
+    assert bucket.delay(0.0) == pytest.approx(0.02)
+    now, taken = 0.0, 0
+    while now < 10.0:
+        now += bucket.delay(now)
+        taken += bucket.take(now)
+    assert taken == pytest.approx(500, abs=2)
