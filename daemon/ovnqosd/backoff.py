@@ -39,7 +39,7 @@ class Pace:
         settled_after: a watch that was open so long has ended the failures before it.
         absent_interval: between two looks for a resource whose CRD is not installed.
         absence_confirmed_after: a resource that was there is believed gone when it has been missing so long. API
-            servers that start have answered 404 before they knew their CRDs (kubernetes/kubernetes issues 71218, 115241).
+            servers that start have answered 404 before they knew their CRDs (kubernetes/kubernetes#71218, #115241).
         watch_shortest: how long the server keeps a watch open, at least.
         watch_longest: and at most.
         silence_maximum: a server that is so much later to end a watch than it was asked to is dead.

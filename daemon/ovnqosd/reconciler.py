@@ -6,6 +6,7 @@ round trip, and a busy one batches by itself.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -80,6 +81,7 @@ class Reconciler:
         full_pass_seconds: float = 300.0,
         pace: Pace | None = None,
         may_write: Callable[[], bool] = lambda: True,
+        failed: Callable[[OvnQosError], None] = lambda _error: None,
     ) -> None:
         """For `run`.
 
@@ -93,6 +95,7 @@ class Reconciler:
             full_pass_seconds: between two passes that compare everything, give or take 10 %.
             pace: how long to wait after failures.
             may_write: whether this daemon is the one to write now; when it becomes so, ask the inbox for a full pass.
+            failed: told of each error that ended a pass.
         """
         self.connected = False
         self.in_sync = False
@@ -107,6 +110,8 @@ class Reconciler:
         self._pace = pace or Pace()
         self._backoff = Backoff(self._pace)
         self._may_write = may_write
+        self._failed = failed
+        self._paused = threading.Event()
         self._northbound: Northbound | None = None
         self._session: int | None = None
         self._full_due = True
@@ -130,6 +135,21 @@ class Reconciler:
                 _log.exception("the reconcile loop failed; everything will be compared again")
                 self._fail_whole()
         self._disconnect()
+        self._paused.set()
+
+    def pause(self, timeout: float) -> bool:
+        """Wait until the loop has seen that it may not write any more, and has let go of the Northbound and its lock.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Returns:
+            Whether that came about.
+        """
+        if not self._inbox.stopping:
+            self._paused.clear()
+            self._inbox.ask_for_full_pass()
+        return self._paused.wait(timeout)
 
     def clean_up(self) -> None:
         """Remove everything this owner has in the Northbound; for the end of `run`, on the same thread.
@@ -159,6 +179,8 @@ class Reconciler:
         if not self._ready():
             self._full_due = True  # whoever writes meanwhile, the first pass compares everything
             self._live.drain()
+            self._disconnect()
+            self._paused.set()
             return
         if started < self._retry_at and (self._full_due or not work):
             return
@@ -168,6 +190,7 @@ class Reconciler:
             self._backoff.reset()
         except OvnQosError as error:
             done.error = error
+            self._failed(error)
             self._fail(error)
         self._tell(done, removed, started, work.since)
 
@@ -286,6 +309,7 @@ class Reconciler:
             self._northbound.close()
             self._northbound = None
         self.connected = False
+        self.in_sync = False
 
     # Failures
 

@@ -14,13 +14,12 @@ from netaddr import AddrFormatError, IPNetwork
 
 from ovnqos.compile.address_blocks import AddressBlock, union
 from ovnqos.compile.match.lexis import check_name
+from ovnqos.compile.match.syntax import Match
 from ovnqos.errors import InvalidRow
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from ovnqos.compile.match.syntax import Match
 
 PRIORITY_MAXIMUM = 32_767
 _T = TypeVar("_T")
@@ -66,6 +65,10 @@ class QosRow:
         object.__setattr__(self, "switches", frozenset(self.switches))
         if not self.switches:
             raise InvalidRow("switches: name at least one logical switch; OVN drops a row that none references")
+        if not isinstance(self.match, Match):
+            raise InvalidRow(
+                f"match: {self.match!r} is not a match expression; `m.tcp.dst.isin(80)` is one, `==` makes a bool"
+            )
         _check_range("priority", self.priority, 1, PRIORITY_MAXIMUM)
         _check_range("dscp", self.dscp, 0, DSCP_MAXIMUM)
         _check_range("rate_kbps", self.rate_kbps, 1, BANDWIDTH_MAXIMUM)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqosd.event_writer import EventWriter
 from ovnqosd.outcomes import Drift, DriftKind, PolicyOutcome, Reason
-from tests.cluster.support_networkqos import client_of, create_policy, wait_for_object
+from tests.cluster.support_status import client_of, create_policy, wait_for_object
 
 if TYPE_CHECKING:
     from ovnqos.sandbox.kubernetes_api import KubernetesApi

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ovnqosd.leadership import LeaderElector, LeasePace
 from ovnqosd.lease import Lease, own_identity
-from tests.cluster.support_networkqos import client_of
+from tests.cluster.support_status import client_of
 
 if TYPE_CHECKING:
     from ovnqos.sandbox.kubernetes_api import KubernetesApi

@@ -15,7 +15,7 @@ from ovnqosd.resources import NETWORK_QOSES
 from ovnqosd.status import APPLIED
 from ovnqosd.status_ledger import StatusPace
 from ovnqosd.status_writer import StatusWriter
-from tests.cluster.support_networkqos import (
+from tests.cluster.support_status import (
     client_of,
     collection,
     conditions,

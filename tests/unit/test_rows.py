@@ -58,6 +58,12 @@ def test_columns_hold_what_is_given_and_no_more() -> None:
     assert qos_row(rate_kbps=5, burst_kbit=7).bandwidth == {"rate": 5, "burst": 7}
 
 
+def test_a_match_that_python_made_a_bool_is_refused() -> None:
+    fields = {"switches": frozenset({"lan"}), "direction": Direction.TO_LPORT, "priority": 1, "dscp": 1}
+    with pytest.raises(InvalidRow, match="isin"):
+        QosRow(**fields, match=m.tcp.dst == 80)  # type: ignore[arg-type] # the mistake
+
+
 def test_switches_may_be_any_collection() -> None:
     assert qos_row(switches=["a", "b", "a"]).switches == {"a", "b"}
 

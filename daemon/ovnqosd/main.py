@@ -1,0 +1,80 @@
+"""Entry point: settings in, a daemon that runs until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ovnqos import OvnQosError
+from ovnqosd import kubernetes_client, logs, settings_sources
+from ovnqosd.api_requests import send
+from ovnqosd.daemon import Daemon
+from ovnqosd.interruption import Interruption
+from ovnqosd.request_errors import RequestError
+from ovnqosd.settings import DEFAULT_ZONE, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ovnqosd.kubernetes_client import KubernetesClient
+    from ovnqosd.settings import Settings
+
+_log = structlog.get_logger()
+_ZONE_ANNOTATION: Final = "k8s.ovn.org/zone-name"
+_NODE_TIMEOUT_S: Final = 10.0
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the daemon; returns the exit code. Errors of settings are printed, a line each."""
+    try:
+        settings = settings_sources.parse(arguments, environment)
+        if settings.print_config:
+            sys.stdout.write(settings_sources.render(settings))
+            return 0
+        logs.configure(settings.log_format, settings.log_level)
+        client = kubernetes_client.connect(settings.kubeconfig)
+        zone = settings.zone or _find_zone(settings, client)
+        logs.configure(settings.log_format, settings.log_level, zone=zone)
+        daemon = Daemon(settings, client, zone)
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        daemon.start()
+    except OvnQosError as error:
+        sys.stderr.write("".join(f"ovnqosd: {line}\n" for line in str(error).splitlines()))
+        return 1
+    _log.info("started", mode=settings.mode.value, owner=settings.owner, node=settings.node)
+    stop.wait()
+    _log.info("stopping")
+    try:
+        daemon.stop()
+    except OvnQosError as error:
+        _log.warning("not everything could be cleaned up", error=str(error))
+    _log.info("stopped")
+    return 0
+
+
+def _find_zone(settings: Settings, client: KubernetesClient) -> str:
+    """The zone's name in statuses: of central mode always the same, else what ovn-kubernetes noted on the node."""
+    if settings.mode is Mode.CENTRAL or settings.node is None:
+        return DEFAULT_ZONE
+    try:
+        path = f"/api/v1/nodes/{settings.node}"
+        document = send(client, "GET", path, interruption=Interruption(), timeout=_NODE_TIMEOUT_S)
+    except RequestError as error:
+        _log.warning("the node cannot be read; the zone is called as it is", node=settings.node, error=str(error))
+        return settings.node
+    metadata = document.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    name = annotations.get(_ZONE_ANNOTATION) if isinstance(annotations, dict) else None
+    return name if isinstance(name, str) and name else settings.node
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:], os.environ))
