@@ -11,7 +11,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 	iperf3 tcpdump ethtool iputils-ping iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv ovn test test-unit test-functional test-lab check format bench clean
+.PHONY: help run venv ovn kubernetes test test-unit test-functional test-cluster test-lab check format bench clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,13 +34,19 @@ ovn: ## install OVN, Open vSwitch and the measuring tools from Debian, if they a
 		PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then echo "missing:$$missing"; ./scripts/install-packages $(OVN_PACKAGES); fi
 
-test: test-unit test-functional test-lab ## run all tests
+kubernetes: ## build kube-apiserver from Debian's sources, once, into the user's cache (about 5 minutes)
+	@./scripts/build-kube-apiserver
+
+test: test-unit test-functional test-cluster test-lab ## run all tests
 
 test-unit: venv ## the pure core: unit and property tests
 	$(BIN)/pytest tests/unit tests/property
 
 test-functional: ovn venv ## against real database servers
 	$(BIN)/pytest tests/functional
+
+test-cluster: ovn kubernetes venv ## the daemon against a real Kubernetes API
+	$(BIN)/pytest tests/cluster
 
 test-lab: ovn venv ## real packets between network namespaces; needs root
 	$(BIN)/pytest tests/lab
