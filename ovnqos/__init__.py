@@ -7,6 +7,7 @@ Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs
 
 from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
+from ovnqos.compile.conflicts import policy_of
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live import Delta, LiveCompilation
 from ovnqos.compile.overlap import can_overlap
@@ -40,6 +41,7 @@ from ovnqos.northbound.northbound import Applied, Northbound
 from ovnqos.northbound.tls import TlsFiles
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.content import RowContent, SetContent, SetKind
+from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, reference_rows
 from ovnqos.plan.plan import Plan, Waiting
 from ovnqos.plan.planner import plan_changes
 from ovnqos.plan.qos_list import line as qos_list_line
@@ -69,6 +71,7 @@ __all__ = [
     "DesiredState",
     "Direction",
     "Fault",
+    "ForeignConflict",
     "IPBlock",
     "InvalidObject",
     "InvalidPolicy",
@@ -129,6 +132,7 @@ __all__ = [
     "Waiting",
     "can_overlap",
     "compile_rows",
+    "find_foreign_conflicts",
     "load_manifests",
     "match",
     "parse_namespace",
@@ -138,5 +142,7 @@ __all__ = [
     "parse_pod",
     "parse_policy",
     "plan_changes",
+    "policy_of",
     "qos_list_line",
+    "reference_rows",
 ]

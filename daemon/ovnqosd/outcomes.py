@@ -95,6 +95,7 @@ class PassOutcome:
         error: empty, or why the pass failed as a whole (one line).
         rows: rows wanted in all, by kind (`row`, `port_group`, `address_set`).
         waiting: how many switches and ports are wanted that the Northbound does not have.
+        rival_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller are there; else None.
     """
 
     trigger: Trigger
@@ -108,3 +109,4 @@ class PassOutcome:
     error: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
     waiting: int = 0
+    rival_rows: int | None = None

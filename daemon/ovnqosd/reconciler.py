@@ -19,10 +19,15 @@ from ovnqos import (
     LockLost,
     OutcomeUnknown,
     OvnQosError,
+    Owner,
     StalePlan,
     TransactionRefused,
     Unsupported,
+    find_foreign_conflicts,
     plan_changes,
+    policy_of,
+    qos_list_line,
+    reference_rows,
 )
 from ovnqosd.backoff import Backoff, Pace
 from ovnqosd.drift import find_drift
@@ -31,12 +36,15 @@ from ovnqosd.outcomes import Drift, PassOutcome, PolicyOutcome, Reason, Trigger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import DatabaseChange, Delta, LiveCompilation, Northbound, Plan
+    from ovnqos import DatabaseChange, Delta, LiveCompilation, Northbound, Plan, Snapshot
     from ovnqosd.backoff import Clock
     from ovnqosd.changes import Changes, Metadata
     from ovnqosd.inbox import Inbox, Work
 
 _log = structlog.get_logger()
+_RIVALS_SETTLE_S = 2.0
+"""After a row of somebody else came in our band, everything is compared so soon: one comparison for many such rows."""
+_REFERENCE = Owner.ovn_kubernetes()
 _CHANGE_NAMES = {
     "RowInsert": "row_insert",
     "RowUpdate": "row_update",
@@ -58,6 +66,7 @@ class _Pass:
     refused: dict[str, str] = field(default_factory=dict)
     drift: list[Drift] = field(default_factory=list)
     error: OvnQosError | None = None
+    rival_rows: int | None = None
 
 
 class Reconciler:
@@ -119,6 +128,7 @@ class Reconciler:
         self._retry_at = 0.0
         self._unsettled: set[str] = set()  # policies whose outcome is still to be told
         self._objects: dict[str, Metadata] = {}
+        self._rivals: dict[str, str] = {}  # policies whose rows meet rows of others, and how
         self._waiting_ports: dict[str, set[str]] = defaultdict(set)
         self._waiting_switches: dict[str, set[str]] = defaultdict(set)
         self._waiting = 0
@@ -234,6 +244,8 @@ class Reconciler:
         self._compare(northbound, self._live.drain(), done, is_drift=False)
         for change in database:
             self._live.touch(rows=change.rows, sets=change.sets)
+            if change.rivals:
+                self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
         self._compare(northbound, self._live.drain(), done, is_drift=True)
 
     def _compare_everything(self, northbound: Northbound, done: _Pass) -> None:
@@ -241,7 +253,9 @@ class Reconciler:
         session = northbound.session
         northbound.refresh()
         done.policies |= self._live.drain().policies
-        plan = plan_changes(self._live.desired(), northbound.snapshot())
+        desired, snapshot = self._live.desired(), northbound.snapshot()
+        self._look_for_rivals(desired, snapshot, done)
+        plan = plan_changes(desired, snapshot)
         if self.in_sync and session == self._session:
             done.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
         self._waiting_ports.clear()
@@ -252,6 +266,25 @@ class Reconciler:
         self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._pace.random.uniform(0.9, 1.1)
         self.last_full_pass = self._clock.now()
         self.in_sync = True
+
+    def _look_for_rivals(self, desired: DesiredState, snapshot: Snapshot, done: _Pass) -> None:
+        """Find rows of others that meet ours, and a second controller that does our work."""
+        rivals: dict[str, str] = {}
+        for row in reference_rows(snapshot):
+            key = _REFERENCE.object_of(row.content.external_ids).removeprefix("NetworkQoS/")
+            rivals[key] = "ovn-kubernetes' own NetworkQoS controller writes rows for it too; switch one of the two off"
+        for conflict in find_foreign_conflicts(desired, snapshot):
+            found = qos_list_line(conflict.row.content).strip()
+            words = (
+                f"a row of somebody else on switch {conflict.switch} has the same priority for packets that both match"
+            )
+            rivals.setdefault(policy_of(conflict.identity), f"{words}, so which wins is undefined: {found}")
+        changed = {key for key in rivals.keys() | self._rivals.keys() if rivals.get(key) != self._rivals.get(key)}
+        for key in sorted(changed & rivals.keys()):
+            _log.warning("conflict with rows of somebody else", object=key, conflict=rivals[key])
+        self._unsettled |= changed & self._objects.keys()
+        self._rivals = rivals
+        done.rival_rows = len(reference_rows(snapshot))
 
     def _compare(self, northbound: Northbound, delta: Delta, done: _Pass, *, is_drift: bool) -> None:
         done.policies |= delta.policies
@@ -352,6 +385,7 @@ class Reconciler:
                 error="" if done.error is None else str(done.error),
                 rows=self._live.counts(),
                 waiting=len(self._waiting_ports) + len(self._waiting_switches),
+                rival_rows=done.rival_rows,
             )
         )
 
@@ -367,6 +401,8 @@ class Reconciler:
             reason, message = Reason.NORTHBOUND_UNAVAILABLE, done.refused[key]
         elif done.error is not None:
             reason, message = Reason.NORTHBOUND_UNAVAILABLE, str(done.error)
+        elif key in self._rivals:
+            reason, message = Reason.CONFLICT, self._rivals[key]
         elif rivals := self._live.rivals(key):
             reason = Reason.CONFLICT
             message = (

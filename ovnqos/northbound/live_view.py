@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ovnqos.compile.priorities import NETWORK_QOS_BASE
 from ovnqos.northbound.datum import (
     former_map,
     plain_members,
@@ -39,12 +40,14 @@ class DatabaseChange:
             more changed.
         switches: names of logical switches that came.
         ports: names of logical switch ports that came.
+        rivals: whether a row of somebody else came or changed that has a priority in the band of NetworkQoS rules.
     """
 
     rows: set[str] = field(default_factory=set)
     sets: dict[str, set[str] | None] = field(default_factory=dict)
     switches: set[str] = field(default_factory=set)
     ports: set[str] = field(default_factory=set)
+    rivals: bool = False
 
 
 class LiveView:
@@ -88,7 +91,9 @@ class LiveView:
                 change.ports.add(stored_scalar(row, "name"))
         elif table in _KINDS:
             self._set_changed(event, row, _KINDS[table], before, change)
-        if self._on_change is not None and (change.rows or change.sets or change.switches or change.ports):
+        if self._on_change is not None and (
+            change.rows or change.sets or change.switches or change.ports or change.rivals
+        ):
             self._on_change(change)
 
     def _qos_changed(self, event: str, row: Any, change: DatabaseChange) -> None:
@@ -98,10 +103,11 @@ class LiveView:
             if not self._rows_of[former]:
                 del self._rows_of[former]
             change.rows.add(former)
-        if event != "delete":
-            identity = self._index_row(row)
-            if identity is not None:
-                change.rows.add(identity)
+        identity = self._index_row(row) if event != "delete" else None
+        if identity is not None:
+            change.rows.add(identity)
+        elif former is None:
+            change.rivals = stored_scalar(row, "priority") >= NETWORK_QOS_BASE
 
     def _switch_changed(self, event: str, row: Any, change: DatabaseChange) -> None:
         after = frozenset() if event == "delete" else frozenset(stored_members(row, "qos_rules"))

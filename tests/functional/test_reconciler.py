@@ -256,6 +256,27 @@ def test_of_two_daemons_one_writes_and_the_other_takes_over(synced: Daemon, wire
         other.stop()
 
 
+def test_a_row_of_somebody_else_that_meets_ours_is_told_until_it_goes(synced: Daemon, wired: NorthboundServer) -> None:
+    wired.nbctl("qos-add", "node1", "to-lport", "10200", 'inport == "shop_web" && ip4', "dscp=9")
+    outcome = synced.wait(lambda one: "shop/gold" in one.policies)
+    assert outcome.policies["shop/gold"].reason is Reason.CONFLICT
+    assert "10200" in outcome.policies["shop/gold"].message
+    synced.forget_outcomes()
+    wired.nbctl("qos-del", "node1", "to-lport", "10200", 'inport == "shop_web" && ip4')
+    outcome = synced.wait(lambda one: "shop/gold" in one.policies)
+    assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
+
+
+def test_ovn_kubernetes_own_controller_is_noticed(synced: Daemon, wired: NorthboundServer) -> None:
+    ids = '{"k8s.ovn.org/owner-type"=NetworkQoS,"k8s.ovn.org/name"="shop:gold"}'
+    columns = ("priority=10100", "direction=to-lport", "match=ip6", "action:dscp=1", f"external_ids={ids}")
+    wired.nbctl("--id=@q", "create", "QoS", *columns, "--", "add", "Logical_Switch", "node2", "qos_rules", "@q")
+    outcome = synced.wait(lambda one: "shop/gold" in one.policies)
+    assert outcome.rival_rows == 1
+    assert outcome.policies["shop/gold"].reason is Reason.CONFLICT
+    assert "switch one of the two off" in outcome.policies["shop/gold"].message
+
+
 def test_clean_up_leaves_only_what_others_have(synced: Daemon, wired: NorthboundServer) -> None:
     wired.nbctl("qos-add", "node1", "to-lport", "77", "ip4", "dscp=9")
     synced.stop()

@@ -1,0 +1,80 @@
+"""Rows of other owners that one packet can match at the same priority as a row of ours: which wins is undefined."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ovnqos.compile.match import parse
+from ovnqos.compile.overlap import can_overlap
+from ovnqos.errors import InvalidRow
+from ovnqos.model.owner import Owner
+from ovnqos.plan.content import SetKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ovnqos.compile.rows import DesiredState, QosRow
+    from ovnqos.plan.snapshot import Snapshot, StoredRow
+
+_REFERENCE = Owner.ovn_kubernetes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignConflict:
+    """One of our rows, by identity, and the row of somebody else that it meets on a switch."""
+
+    identity: str
+    switch: str
+    row: StoredRow
+
+
+def reference_rows(snapshot: Snapshot) -> tuple[StoredRow, ...]:
+    """The rows of ovn-kubernetes' own NetworkQoS controller: where there are any, two controllers do one work."""
+    return tuple(row for row in snapshot.foreign_rows if _REFERENCE.owns(row.content.external_ids))
+
+
+def find_foreign_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[ForeignConflict, ...]:
+    """Hold everybody else's rows against what is desired; sorted by our row's identity.
+
+    A foreign match that cannot be read counts as one that matches everything.
+    """
+    ours: dict[tuple[str, str, int], list[QosRow]] = defaultdict(list)
+    places = {
+        (switch, row.content.direction, row.content.priority)
+        for row in snapshot.foreign_rows
+        for switch in row.switches
+    }
+    for row in desired.rows.values():
+        for switch in row.switches:
+            place = (switch, str(row.direction), row.priority)
+            if place in places:
+                ours[place].append(row)
+    found = _conflicts(ours, desired, snapshot) if ours else ()
+    return tuple(sorted(found, key=lambda one: (one.identity, one.switch, one.row.uuid)))
+
+
+def _conflicts(
+    ours: dict[tuple[str, str, int], list[QosRow]], desired: DesiredState, snapshot: Snapshot
+) -> Iterator[ForeignConflict]:
+    def members(name: str) -> Iterable[str]:
+        if name in desired.port_groups:
+            return desired.port_groups[name].ports
+        if name in desired.address_sets:
+            return desired.address_sets[name].addresses
+        for kind in SetKind:
+            stored = snapshot.foreign_sets.get((kind, name))
+            if stored is not None:
+                return stored.content.members
+        return ()
+
+    for stored in snapshot.foreign_rows:
+        try:
+            match = parse(stored.content.match)
+        except InvalidRow:
+            match = None
+        for switch in stored.switches:
+            for row in ours.get((switch, stored.content.direction, stored.content.priority), ()):
+                if match is None or can_overlap(row.match, match, members):
+                    yield ForeignConflict(identity=row.identity, switch=switch, row=stored)

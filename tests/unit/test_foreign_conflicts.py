@@ -1,0 +1,67 @@
+"""Everybody else's rows beside ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from ovnqos import (
+    DesiredState,
+    Direction,
+    PortGroup,
+    QosRow,
+    RowContent,
+    Snapshot,
+    StoredRow,
+    find_foreign_conflicts,
+    reference_rows,
+)
+from ovnqos import match as m
+
+GROUP = PortGroup(name="senders", ports=frozenset({"vm1"}))
+ROW = QosRow(
+    switches=frozenset({"lan", "wan"}),
+    direction=Direction.TO_LPORT,
+    priority=10_200,
+    match=m.inport.in_group("senders") & m.ip4.dst.isin("10.0.0.0/8"),
+    dscp=1,
+    identity="NetworkQoS/shop/gold/0/default",
+)
+DESIRED = DesiredState.of(rows=[ROW], port_groups=[GROUP])
+
+
+def foreign(
+    match: str,
+    *,
+    priority: int = 10_200,
+    direction: str = "to-lport",
+    switch: str = "lan",
+    owner: dict[str, str] | None = None,
+) -> StoredRow:
+    content = RowContent(
+        direction=direction, priority=priority, match=match, action={"dscp": 2}, bandwidth={}, external_ids=owner or {}
+    )
+    return StoredRow(uuid="u", content=content, switches=frozenset({switch}))
+
+
+@pytest.mark.parametrize(
+    ("row", "meets"),
+    [
+        (foreign("ip4.dst == 10.1.0.0/16"), True),
+        (foreign('inport == "vm1"'), True),
+        (foreign('inport == "vm2"'), False),
+        (foreign("ip4.dst == 192.168.0.0/16"), False),
+        (foreign("ip4.dst == 10.1.0.0/16", priority=10_201), False),
+        (foreign("ip4.dst == 10.1.0.0/16", direction="from-lport"), False),
+        (foreign("ip4.dst == 10.1.0.0/16", switch="other"), False),
+        (foreign("this does not parse &&"), True),
+    ],
+)
+def test_a_row_of_equal_priority_that_may_match_the_same_packet_is_found(row: StoredRow, meets: bool) -> None:
+    found = find_foreign_conflicts(DESIRED, Snapshot(foreign_rows=(row,)))
+    assert [(one.identity, one.switch, one.row) for one in found] == ([(ROW.identity, "lan", row)] if meets else [])
+
+
+def test_rows_of_ovn_kubernetes_own_controller_are_known() -> None:
+    theirs = foreign("ip4", owner={"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:gold"})
+    other = foreign("ip4", owner={"k8s.ovn.org/owner-type": "EgressQoS"})
+    assert reference_rows(Snapshot(foreign_rows=(theirs, other))) == (theirs,)
