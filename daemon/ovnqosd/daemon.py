@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import LiveCompilation, Northbound, Owner, TlsFiles, Topology
+from ovnqos import LiveCompilation, Node, Northbound, OvnQosError, Owner, TlsFiles, Topology
 from ovnqosd.backoff import Clock
 from ovnqosd.event_writer import EventWriter
 from ovnqosd.health import HealthServer
@@ -20,9 +20,10 @@ from ovnqosd.observed_status import with_status
 from ovnqosd.outcomes import PassOutcome, Trigger
 from ovnqosd.reconciler import Reconciler
 from ovnqosd.reflector import Reflector
-from ovnqosd.resources import NETWORK_QOSES, RESOURCES
+from ovnqosd.resources import NETWORK_QOSES, NODES, RESOURCES
 from ovnqosd.settings import Mode
 from ovnqosd.status_writer import StatusWriter
+from ovnqosd.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from ovnqosd.settings import Settings
 
 _log = structlog.get_logger()
-_FINISH_S: Final = 3.0
-"""What a transaction at hand gets to finish in, of the 5 s that the daemon takes to end."""
+_FINISH_S: Final = 1.5
+"""What a transaction at hand gets to finish in, and then a clean-up, of the 5 s that the daemon takes to end."""
 _DRAIN_S: Final = 0.5
+_NOT_CLEAN: Final = "not everything could be cleaned up"
 
 
 class Daemon:
@@ -52,9 +54,12 @@ class Daemon:
         self._settings = settings
         self._identity = own_identity()
         self._inbox = Inbox(Clock())
+        self._zones: dict[str, str] = {}  # of each node
         self._metrics = Metrics()
         self._events = EventWriter(client, settings.node or self._identity)
-        self._status = StatusWriter(client, zone, on_condition=self._events.condition_written)
+        self._status = StatusWriter(
+            client, zone, shared=settings.mode is Mode.CENTRAL, on_condition=self._events.condition_written
+        )
         self._reflectors = [
             Reflector(with_status(one, self._status.observe_object) if one is NETWORK_QOSES else one, client, self)
             for one in RESOURCES
@@ -89,8 +94,10 @@ class Daemon:
         """Start all parts.
 
         Raises:
+            InvalidRemote: the Northbound's remotes cannot be read, or the TLS files for them not be used.
             ListenError: the metrics' address cannot be bound.
         """
+        Northbound.check(self._settings.nb, tls=self._tls())
         self._health.start()
         self._events.start()
         self._status.start()
@@ -100,17 +107,33 @@ class Daemon:
         self._elector.start()
 
     def stop(self) -> None:
-        """Finish the transaction at hand, release the Lease, and end; within 5 s."""
+        """Finish the transaction at hand, release the Lease, and end; what the Northbound holds up is left."""
         self._inbox.stop()
         self._loop.join(_FINISH_S)
-        if self._settings.cleanup_on_exit and not self._loop.is_alive() and self._may_write():
-            self._reconciler.clean_up()
-        self._elector.stop()
-        self._status.stop(drain_seconds=_DRAIN_S)
+        if self._settings.cleanup_on_exit and self._may_write():
+            self._clean_up()
+        self._status.stop(drain_seconds=_DRAIN_S)  # before the Lease goes: only the elected writes what is left
         self._events.stop(drain_seconds=_DRAIN_S)
+        self._elector.stop()
         for reflector in self._reflectors:
             reflector.stop()
         self._health.stop()
+
+    def _clean_up(self) -> None:
+        if self._loop.is_alive():
+            _log.warning(_NOT_CLEAN, error="the Northbound does not answer")
+            return
+        work = threading.Thread(target=self._try_to_clean_up, name="clean-up", daemon=True)
+        work.start()
+        work.join(_FINISH_S)
+        if work.is_alive():
+            _log.warning(_NOT_CLEAN, error="the Northbound does not answer")
+
+    def _try_to_clean_up(self) -> None:
+        try:
+            self._reconciler.clean_up()
+        except OvnQosError as error:
+            _log.warning(_NOT_CLEAN, error=str(error))
 
     # What the reflectors tell
 
@@ -119,7 +142,21 @@ class Daemon:
         if changes.kind == NETWORK_QOSES.kind and changes.removed:
             self._status.forget_objects(changes.removed)
             self._events.forget_objects(changes.removed)
+        if changes.kind == NODES.kind and self._settings.mode is Mode.ZONE:
+            self._note_zones(changes)
         self._inbox.changed(changes)
+
+    def _note_zones(self, changes: Changes) -> None:
+        """Know which zones there are, so that the condition of one that is gone counts no more."""
+        before = frozenset(self._zones.values())
+        for name in changes.removed:
+            self._zones.pop(name, None)
+        for updated in changes.updated:
+            if isinstance(updated.object, Node):
+                self._zones[updated.object.name] = zone_of(updated.object.name, updated.object.annotations)
+        zones = frozenset(self._zones.values())
+        if zones != before:
+            self._status.set_zones(zones)
 
     def synced(self, kind: str) -> None:
         """Hand on that a kind is complete."""
@@ -142,18 +179,20 @@ class Daemon:
             _log.warning("the reconcile loop has not let go yet; the Northbound's lock keeps a second writer out")
 
     def _connect(self, on_change: Callable[[DatabaseChange], None]) -> Northbound:
-        settings = self._settings
-        tls = None
-        if settings.private_key and settings.certificate and settings.ca_cert:
-            tls = TlsFiles(
-                private_key=settings.private_key, certificate=settings.certificate, ca_certificate=settings.ca_cert
-            )
         return Northbound.connect(
-            settings.nb,
-            owner=Owner(settings.owner),
-            tls=tls,
-            timeout_s=settings.northbound_timeout,
+            self._settings.nb,
+            owner=Owner(self._settings.owner),
+            tls=self._tls(),
+            timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
+        )
+
+    def _tls(self) -> TlsFiles | None:
+        settings = self._settings
+        if not (settings.private_key and settings.certificate and settings.ca_cert):
+            return None
+        return TlsFiles(
+            private_key=settings.private_key, certificate=settings.certificate, ca_certificate=settings.ca_cert
         )
 
     # What is told

@@ -17,6 +17,7 @@ from ovnqosd.daemon import Daemon
 from ovnqosd.interruption import Interruption
 from ovnqosd.request_errors import RequestError
 from ovnqosd.settings import DEFAULT_ZONE, Mode
+from ovnqosd.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from ovnqosd.settings import Settings
 
 _log = structlog.get_logger()
-_ZONE_ANNOTATION: Final = "k8s.ovn.org/zone-name"
 _NODE_TIMEOUT_S: Final = 10.0
+_END_S: Final = 4.5
+"""After SIGTERM the process ends within 5 s, whatever does not answer."""
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -51,10 +53,11 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     _log.info("started", mode=settings.mode.value, owner=settings.owner, node=settings.node)
     stop.wait()
     _log.info("stopping")
-    try:
-        daemon.stop()
-    except OvnQosError as error:
-        _log.warning("not everything could be cleaned up", error=str(error))
+    ending = threading.Thread(target=daemon.stop, name="end", daemon=True)
+    ending.start()
+    ending.join(_END_S)
+    if ending.is_alive():
+        _log.warning("the time to end is over; what does not answer is left")
     _log.info("stopped")
     return 0
 
@@ -71,8 +74,7 @@ def _find_zone(settings: Settings, client: KubernetesClient) -> str:
         return settings.node
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    name = annotations.get(_ZONE_ANNOTATION) if isinstance(annotations, dict) else None
-    return name if isinstance(name, str) and name else settings.node
+    return zone_of(settings.node, annotations if isinstance(annotations, dict) else {})
 
 
 def main() -> None:

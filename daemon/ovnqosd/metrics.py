@@ -91,6 +91,10 @@ class Metrics:
         self._waiting = prometheus.Gauge(
             "ovnqosd_waiting", "Switches and ports that are wanted and not in the Northbound yet.", registry=registry
         )
+        self._rivals = prometheus.Gauge(
+            "ovnqosd_rival_rows", "Rows of ovn-kubernetes' own NetworkQoS controller, as of the last full pass.",
+            registry=registry,
+        )  # fmt: skip
         self._changes = prometheus.Counter(
             "ovnqosd_database_changes", "Changes made in the Northbound, by kind.", ["kind"], registry=registry
         )
@@ -149,6 +153,8 @@ class Metrics:
         for kind, number in outcome.rows.items():
             self._rows.labels(kind).set(number)
         self._waiting.set(outcome.waiting)
+        if outcome.rival_rows is not None:
+            self._rivals.set(outcome.rival_rows)
         if outcome.trigger is Trigger.FULL:
             self._full_pass.set(time.time())
 

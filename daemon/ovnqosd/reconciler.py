@@ -187,7 +187,8 @@ class Reconciler:
         removed = self._take_up(work.changes)
         self._full_due |= work.full_pass or started >= self._full_at
         if not self._ready():
-            self._full_due = True  # whoever writes meanwhile, the first pass compares everything
+            self._full_due = True  # whoever writes meanwhile, the first pass compares everything, and tells of it
+            self._unsettled = set(self._objects)
             self._live.drain()
             self._disconnect()
             self._paused.set()

@@ -6,13 +6,13 @@ It does no I/O and reads no clock: times are arguments, in seconds of one monoto
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ovnqosd.backoff import Backoff, Pace
 from ovnqosd.due_queue import DueQueue
 from ovnqosd.outcomes import Reason
-from ovnqosd.status import PENDING, Condition, condition_of, condition_type, field_manager, summarise
+from ovnqosd.status import PENDING, condition_of, condition_type, field_manager, summarise
+from ovnqosd.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch, retraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from ovnqosd.observed_status import ObservedStatus
     from ovnqosd.outcomes import PolicyOutcome
+    from ovnqosd.status import Condition
 
-SUMMARY_MANAGER: Final = "ovnqosd-aggregator"
-"""The field manager of `status.status`, whichever process is elected."""
 _REPEATS_FORGOTTEN: Final = 600.0
 _REPEATS_MAXIMUM: Final = 16
 
@@ -36,6 +35,8 @@ class StatusPace:
         unavailable_settles: an outage of the Northbound becomes a condition when it lasts so long; a cluster that
             elects a new leader is not worth two writes of every object.
         pending_settles: the same for a summary that says `Pending`.
+        retraction_settles: a condition that is not needed any more, but still true, is taken away after so long; pods
+            that are replaced, and processes that are, come back sooner.
         repeat_longest: what somebody else undoes is written again after a delay that doubles up to this.
         missing_retry: an object that the API server does not know is tried once more so much later; a server that
             starts answers 404 for a moment.
@@ -46,55 +47,11 @@ class StatusPace:
     spacing: float = 1.0
     unavailable_settles: float = 10.0
     pending_settles: float = 2.0
+    retraction_settles: float = 60.0
     repeat_longest: float = 300.0
     missing_retry: float = 10.0
     retry_first: float = 1.0
     retry_longest: float = 120.0
-
-
-class PatchKind(StrEnum):
-    """What a patch is for."""
-
-    CONDITION = "condition"
-    RETRACTION = "retraction"
-    SUMMARY = "summary"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusPatch:
-    """One server-side apply on an object's status.
-
-    Attributes:
-        key: `<namespace>/<name>`.
-        uid: the object's; empty if it is not known.
-        manager: the field manager.
-        kind: what it is for.
-        condition: the condition to write, if it is for one.
-        summary: the summary to write, if it is for that.
-        previous: the condition that `condition` replaces.
-        outcome: what `condition` tells.
-    """
-
-    key: str
-    uid: str
-    manager: str
-    kind: PatchKind
-    condition: Condition | None = None
-    summary: str = ""
-    previous: Condition | None = None
-    outcome: PolicyOutcome | None = None
-
-    def status(self) -> dict[str, object]:
-        """All of the status that the field manager says; what it said before and does not say now goes."""
-        if self.condition is not None:
-            return {"conditions": [self.condition.as_document()]}
-        return {"status": self.summary} if self.kind is PatchKind.SUMMARY else {}
-
-    def repeats(self, other: StatusPatch) -> bool:
-        """Whether it writes what the other one wrote."""
-        if self.condition is None or other.condition is None:
-            return (self.kind, self.condition, self.summary) == (other.kind, other.condition, other.summary)
-        return self.condition.says_the_same(other.condition)
 
 
 @dataclass(slots=True)
@@ -108,6 +65,7 @@ class _Written:
 class _Entry:
     outcome: PolicyOutcome | None = None
     unavailable_since: float = 0.0
+    unneeded_since: float | None = None
     observed: ObservedStatus | None = None
     generation_since: float = 0.0
     retry_at: float = 0.0
@@ -123,8 +81,16 @@ class StatusLedger:
     on every object, so that each object has one; zones that have nothing to do with it do not fill it with their own.
     """
 
-    def __init__(self, zone: str, pace: StatusPace | None = None) -> None:
+    def __init__(self, zone: str, pace: StatusPace | None = None, *, shared: bool = False) -> None:
+        """Makes a ledger.
+
+        Args:
+            zone: the name of the zone that outcomes are about.
+            pace: when to write.
+            shared: whether several processes serve the zone, of which the elected one writes all there is to write.
+        """
         self._zone = zone
+        self._shared = shared
         self._type = condition_type(zone)
         self._pace = pace if pace is not None else StatusPace()
         self._retry_pace = Pace(first_delay=self._pace.retry_first, longest_delay=self._pace.retry_longest)
@@ -158,6 +124,7 @@ class StatusLedger:
             if outcome.reason is unavailable and (before is None or before.reason is not unavailable):
                 entry.unavailable_since = now
             entry.outcome = outcome
+            self._note_need(entry, now)
             self._queue.add(outcome.key, now)
 
     def observe(self, observed: ObservedStatus, now: float) -> None:
@@ -169,6 +136,7 @@ class StatusLedger:
         if known is not None and known.uid != observed.uid:
             outcome = entry.outcome
             entry = self._entries[observed.key] = _Entry(outcome=outcome, unavailable_since=entry.unavailable_since)
+            self._note_need(entry, now)
             known = None
         if known is None or known.generation != observed.generation:
             entry.generation_since = now
@@ -186,6 +154,8 @@ class StatusLedger:
         """Says whether the summary is this process' to write."""
         if aggregating != self._aggregating:
             self._aggregating = aggregating
+            for entry in self._entries.values():
+                self._note_need(entry, now)
             self._look_at_all(now)
 
     def set_zones(self, zones: frozenset[str] | None, now: float) -> None:
@@ -243,6 +213,12 @@ class StatusLedger:
             entry.retry_at = now + entry.backoff.next()
         self._queue.add(patch.key, entry.retry_at)
 
+    def _note_need(self, entry: _Entry, now: float) -> None:
+        if entry.outcome is None or entry.outcome.sources or self._aggregating:
+            entry.unneeded_since = None
+        elif entry.unneeded_since is None:
+            entry.unneeded_since = now
+
     def _look_at_all(self, now: float) -> None:
         for key in self._entries:
             self._queue.add(key, now)
@@ -258,15 +234,17 @@ class StatusLedger:
     def _wanted(self, key: str, entry: _Entry, time: datetime) -> Iterator[tuple[StatusPatch, float]]:
         """What is to be written on an object, in that order, and from when on."""
         outcome, observed = entry.outcome, entry.observed
-        if outcome is None:
+        if outcome is None or (self._shared and not self._aggregating):
             return
         if observed is not None and outcome.uid and outcome.uid != observed.uid:
             return  # an outcome of an object that had the same name
         conditions: Mapping[str, Condition] = observed.conditions if observed is not None else {}
         uid = self.uid(key)
         own = conditions.get(self._type)
-        if outcome.sources or self._aggregating:
-            condition = condition_of(outcome, self._zone, previous=own, now=time)
+        condition = condition_of(outcome, self._zone, previous=own, now=time)
+        if own is not None and own.observed_generation > outcome.generation:
+            pass  # another process of this zone knows more
+        elif entry.unneeded_since is None:
             if not condition.says_the_same(own):
                 unavailable = outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
                 settled_at = entry.unavailable_since + self._pace.unavailable_settles if unavailable else 0.0
@@ -281,7 +259,9 @@ class StatusLedger:
                 )
                 yield patch, settled_at
         elif own is not None:
-            yield _retraction(key, uid, self._type), 0.0
+            still_true = condition.says_the_same(own)
+            settled_at = entry.unneeded_since + self._pace.retraction_settles if still_true else 0.0
+            yield retraction(key, uid, self._type), settled_at
         if not self._aggregating or observed is None:
             return
         counted = []
@@ -289,14 +269,10 @@ class StatusLedger:
             if self._live_types is None or kind in self._live_types:
                 counted.append(condition)
             else:
-                yield _retraction(key, uid, kind), 0.0
+                yield retraction(key, uid, kind), 0.0
         summary = summarise(counted, observed.generation)
         if summary and summary != observed.summary:
             pending = summary.startswith(PENDING)
             settled_at = entry.generation_since + self._pace.pending_settles if pending else 0.0
             kind = PatchKind.SUMMARY
             yield StatusPatch(key=key, uid=uid, manager=SUMMARY_MANAGER, kind=kind, summary=summary), settled_at
-
-
-def _retraction(key: str, uid: str, kind: str) -> StatusPatch:
-    return StatusPatch(key=key, uid=uid, manager=field_manager(kind), kind=PatchKind.RETRACTION)

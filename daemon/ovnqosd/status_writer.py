@@ -14,7 +14,8 @@ from ovnqosd.backoff import Backoff, Clock, Pace
 from ovnqosd.interruption import Interruption
 from ovnqosd.observed_status import read_status
 from ovnqosd.request_errors import ApiStatusError, RequestError, RequestInterruptedError
-from ovnqosd.status_ledger import PatchKind, StatusLedger
+from ovnqosd.status_ledger import StatusLedger
+from ovnqosd.status_patch import PatchKind
 from ovnqosd.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from ovnqosd.observed_status import ObservedStatus
     from ovnqosd.outcomes import PolicyOutcome
     from ovnqosd.status import Condition
-    from ovnqosd.status_ledger import StatusPace, StatusPatch
+    from ovnqosd.status_ledger import StatusPace
+    from ovnqosd.status_patch import StatusPatch
 
 API_VERSION: Final = "k8s.ovn.org/v1alpha1"
 _NOT_FOUND: Final = 404
@@ -46,6 +48,7 @@ class StatusWriter:
         client: KubernetesClient,
         zone: str,
         *,
+        shared: bool = False,
         on_condition: Callable[[PolicyOutcome, Condition | None], None] | None = None,
         pace: StatusPace | None = None,
         rate: float = 50.0,
@@ -57,6 +60,7 @@ class StatusWriter:
         Args:
             client: the API.
             zone: the name of the zone that outcomes are about.
+            shared: whether several processes serve the zone (central mode): then only the elected one writes anything.
             on_condition: is told, in the writer's thread, of each condition that was written: its outcome, and the
                 condition that it replaced, None if there was none.
             pace: when to write.
@@ -67,7 +71,7 @@ class StatusWriter:
         self._client = client
         self._on_condition = on_condition
         self._clock = clock if clock is not None else Clock()
-        self._ledger = StatusLedger(zone, pace)
+        self._ledger = StatusLedger(zone, pace, shared=shared)
         self._changed = threading.Condition()
         self._bucket = TokenBucket(rate=rate, burst=burst)
         self._backoff = Backoff(Pace())
@@ -124,7 +128,7 @@ class StatusWriter:
                 self._refused.pop(key, None)
 
     def aggregate(self, aggregating: bool) -> None:
-        """Says whether this process is elected to write the summaries."""
+        """Says whether this process is elected: then it writes the summaries; see also `shared`."""
         with self._changed:
             self._ledger.aggregate(aggregating, self._clock.monotonic())
             self._changed.notify_all()

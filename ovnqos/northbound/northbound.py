@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ovnqos.errors import OvnQosError
+from ovnqos.errors import InvalidRemote, OvnQosError
 from ovnqos.model.owner import Owner
 from ovnqos.northbound.commands import check_values, command_for
 from ovnqos.northbound.connection import NorthboundConnection
 from ovnqos.northbound.live_view import DatabaseChange, LiveView
+from ovnqos.northbound.remotes import default_remotes, parse_remotes
 from ovnqos.northbound.replica_snapshot import take_snapshot
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 
@@ -81,6 +82,19 @@ class Northbound:
         )
         return cls(connection, who, view)
 
+    @staticmethod
+    def check(remotes: str | None = None, *, tls: TlsFiles | None = None) -> None:
+        """See whether `connect` can use these, as far as that can be told without a connection.
+
+        Raises:
+            InvalidRemote: a remote, or a TLS file, cannot be used.
+        """
+        parsed = default_remotes() if remotes is None else parse_remotes(remotes)
+        if any(remote.method == "ssl" for remote in parsed):
+            if tls is None:
+                raise InvalidRemote("an ssl: remote needs a private key, a certificate and a CA certificate")
+            tls.check()
+
     def __enter__(self) -> Self:
         return self
 
@@ -108,7 +122,7 @@ class Northbound:
             if session != self._viewed_session:
                 self._view.rebuild(tables)
                 self._viewed_session = session
-            return self._view.part(delta, tables, self._connection.row_by_name)
+            return self._view.part(delta, tables)
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
         """Wait until `snapshot` shows all that was committed before this call. Call it after OutcomeUnknown.

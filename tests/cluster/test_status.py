@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ovnqosd.kubernetes_client import KubernetesClient
 
 PATIENCE = 30.0
-SOON = StatusPace(spacing=0.0, unavailable_settles=0.0, pending_settles=0.0, missing_retry=0.0)
+SOON = StatusPace(spacing=0.0, retraction_settles=0.0, unavailable_settles=0.0, pending_settles=0.0, missing_retry=0.0)
 
 
 class Zone:

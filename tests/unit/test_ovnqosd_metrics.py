@@ -54,6 +54,7 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
         "ovnqosd_queue_depth",
         "ovnqosd_reconcile_duration_seconds",
         "ovnqosd_reconcile_errors",
+        "ovnqosd_rival_rows",
         "ovnqosd_transactions",
         "ovnqosd_waiting",
     }

@@ -10,7 +10,8 @@ import pytest
 from ovnqosd.observed_status import ObservedStatus
 from ovnqosd.outcomes import PolicyOutcome, Reason
 from ovnqosd.status import Condition, read_conditions
-from ovnqosd.status_ledger import SUMMARY_MANAGER, PatchKind, StatusLedger, StatusPatch
+from ovnqosd.status_ledger import StatusLedger
+from ovnqosd.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = "shop/gold"
@@ -19,8 +20,8 @@ KEY = "shop/gold"
 class World:
     """A ledger, and an API server that carries out what the ledger says."""
 
-    def __init__(self, zone: str = "a") -> None:
-        self.ledger = StatusLedger(zone)
+    def __init__(self, zone: str = "a", *, shared: bool = False) -> None:
+        self.ledger = StatusLedger(zone, shared=shared)
         self.version = 1
         self.object = ObservedStatus(key=KEY, uid="u1", generation=1, resource_version="1", conditions={}, summary="")
         self.owned: dict[str, dict[str, Condition]] = {}
@@ -129,16 +130,52 @@ def test_a_short_outage_of_the_northbound_is_not_written_and_a_long_one_is() -> 
     assert patch.condition.reason == "NorthboundUnavailable"
 
 
-def test_a_zone_without_source_pods_writes_nothing_and_takes_its_condition_away() -> None:
+def test_a_zone_that_has_no_source_pods_for_a_minute_takes_its_condition_away() -> None:
     world = World()
     world.ledger.take([outcome(sources=False)], 0.0)
     assert world.settle(0.0) == []
     world.ledger.take([outcome()], 1.0)
     world.settle(1.0)
     world.ledger.take([outcome(sources=False)], 5.0)
-    (patch,) = world.settle(5.0)
+    assert world.settle(5.0) == []
+    world.ledger.take([outcome()], 30.0)
+    assert world.settle(30.0) == []
+    world.ledger.take([outcome(sources=False)], 40.0)
+    assert world.settle(99.0) == []
+    (patch,) = world.settle(100.0)
     assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {})
     assert world.object.conditions == {}
+
+
+def test_a_condition_that_is_not_needed_and_not_true_any_more_is_taken_away_at_once() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.take([outcome(generation=2, sources=False)], 5.0)
+    (patch,) = world.settle(5.0)
+    assert patch.kind is PatchKind.RETRACTION
+
+
+def test_of_several_processes_of_a_zone_only_the_elected_one_writes() -> None:
+    world = World(shared=True)
+    world.ledger.take([outcome()], 0.0)
+    assert world.settle(0.0) == []
+    world.ledger.aggregate(True, 1.0)
+    assert [patch.kind for patch in world.settle(1.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    world.ledger.aggregate(False, 2.0)
+    world.ledger.observe(world.others_say(a="Conflict"), 2.0)  # its successor
+    assert world.settle(1000.0) == []
+
+
+def test_an_outcome_of_an_earlier_generation_does_not_replace_what_another_process_of_the_zone_wrote() -> None:
+    world = World(shared=True)
+    world.ledger.take([outcome()], 0.0)
+    world.change(generation=2)
+    world.ledger.observe(world.others_say(a="Conflict"), 0.0)
+    world.ledger.aggregate(True, 0.0)
+    assert [patch.summary for patch in world.settle(0.0)] == ["Conflict in zone a"]
+    world.ledger.take([outcome(generation=2)], 5.0)
+    assert [patch.kind for patch in world.settle(5.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
 
 
 def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> None:
@@ -148,7 +185,8 @@ def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> 
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
     assert world.object.summary == "NetworkQoS Destinations applied"
     world.ledger.aggregate(False, 5.0)
-    assert [patch.kind for patch in world.settle(5.0)] == [PatchKind.RETRACTION]
+    assert world.settle(64.0) == []
+    assert [patch.kind for patch in world.settle(65.0)] == [PatchKind.RETRACTION]
     assert world.object.summary == "NetworkQoS Destinations applied"
 
 
@@ -258,6 +296,22 @@ def test_failures_are_tried_again_later_and_only_that_object_waits() -> None:
     again = world.ledger.next(120.0, NOON)
     assert again is not None
     assert again.key == KEY
+
+
+def test_an_object_that_fails_again_and_again_waits_ever_longer_up_to_two_minutes() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    now, delays = 0.0, []
+    for _ in range(60):
+        patch = world.ledger.next(now, NOON)
+        assert patch is not None
+        world.ledger.failed(patch, now)
+        due = world.ledger.next_time()
+        assert due is not None
+        delays.append(due - now)
+        now = due
+    assert delays[0] <= 1.0
+    assert 30.0 < max(delays) <= 120.0
 
 
 def test_an_object_that_the_api_does_not_know_is_tried_once_more_and_then_forgotten() -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ovnqosd.observed_status import ObservedStatus
     from ovnqosd.status import Condition
 
-SOON = StatusPace(spacing=0.0, missing_retry=0.0, retry_first=0.001, retry_longest=0.001)
+SOON = StatusPace(spacing=0.0, retraction_settles=0.0, missing_retry=0.0, retry_first=0.001, retry_longest=0.001)
 GOLD = PolicyOutcome(key="shop/gold", uid="u1", generation=2, reason=Reason.SUCCESS, message="2 rows")
 
 

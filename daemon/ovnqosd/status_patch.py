@@ -1,0 +1,66 @@
+"""One write of an object's status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from ovnqosd.status import field_manager
+
+if TYPE_CHECKING:
+    from ovnqosd.outcomes import PolicyOutcome
+    from ovnqosd.status import Condition
+
+SUMMARY_MANAGER: Final = "ovnqosd-aggregator"
+"""The field manager of `status.status`, whichever process is elected."""
+
+
+class PatchKind(StrEnum):
+    """What a patch is for."""
+
+    CONDITION = "condition"
+    RETRACTION = "retraction"
+    SUMMARY = "summary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusPatch:
+    """One server-side apply on an object's status.
+
+    Attributes:
+        key: `<namespace>/<name>`.
+        uid: the object's; empty if it is not known.
+        manager: the field manager.
+        kind: what it is for.
+        condition: the condition to write, if it is for one.
+        summary: the summary to write, if it is for that.
+        previous: the condition that `condition` replaces.
+        outcome: what `condition` tells.
+    """
+
+    key: str
+    uid: str
+    manager: str
+    kind: PatchKind
+    condition: Condition | None = None
+    summary: str = ""
+    previous: Condition | None = None
+    outcome: PolicyOutcome | None = None
+
+    def status(self) -> dict[str, object]:
+        """All of the status that the field manager says; what it said before and does not say now goes."""
+        if self.condition is not None:
+            return {"conditions": [self.condition.as_document()]}
+        return {"status": self.summary} if self.kind is PatchKind.SUMMARY else {}
+
+    def repeats(self, other: StatusPatch) -> bool:
+        """Whether it writes what the other one wrote."""
+        if self.condition is None or other.condition is None:
+            return (self.kind, self.condition, self.summary) == (other.kind, other.condition, other.summary)
+        return self.condition.says_the_same(other.condition)
+
+
+def retraction(key: str, uid: str, kind: str) -> StatusPatch:
+    """Takes the condition of this type away."""
+    return StatusPatch(key=key, uid=uid, manager=field_manager(kind), kind=PatchKind.RETRACTION)
