@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +117,20 @@ def loop_measures(size: str, cluster: Cluster, objects: Objects, times: int) -> 
             ]
         finally:
             loop.stop()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return [*results, _result("memory_mb", size, peak, None, "peak of this process, generator included")]
+    return [
+        *results,
+        _result("memory_mb", size, _memory(cluster, objects), None, "resident, of a process with the loop"),
+    ]
+
+
+def _memory(cluster: Cluster, objects: Objects) -> float:
+    with NorthboundServer() as server, tempfile.TemporaryDirectory() as folder:
+        make_switches_and_ports(server.remote, cluster)
+        file = Path(folder) / "objects.jsonl"
+        with file.open("w") as lines:
+            lines.writelines(json.dumps(one) + "\n" for listed in cluster.documents() for one in listed["items"])
+        command = [sys.executable, "-m", "bench.memory", str(file), server.remote, *(objects.zone_nodes or ())]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _pod_change(loop: Loop, objects: Objects, random: Random, number: int) -> float:

@@ -1,0 +1,50 @@
+"""Resident memory of the reconcile loop, in a process of its own: `python -m bench.memory FILE REMOTE [NODE]`.
+
+Prints the MB in use when everything in FILE (a Kubernetes List) is in the database and the loop is at rest.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+
+from bench.live import Loop
+from bench.measures import Objects
+from ovnqos import parse_namespace, parse_pod, parse_policy
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PARSERS = {"Namespace": parse_namespace, "Pod": parse_pod, "NetworkQoS": parse_policy}
+
+
+def main() -> None:
+    """Load, reconcile, measure."""
+    file, remote, *nodes = sys.argv[1:]
+    kinds: dict[str, list[object]] = {kind: [] for kind in _PARSERS}
+    with Path(file).open() as lines:  # one object a line, so that no process ever holds the documents
+        for line in lines:
+            document = json.loads(line)
+            if document["kind"] in kinds:
+                kinds[document["kind"]].append(_PARSERS[document["kind"]](document))
+    objects = Objects(
+        namespaces=kinds["Namespace"],  # type: ignore[arg-type] # each list holds what its parser makes
+        pods=kinds["Pod"],  # type: ignore[arg-type] # likewise
+        policies=kinds["NetworkQoS"],  # type: ignore[arg-type] # likewise
+        zone_nodes=nodes or None,
+    )
+    loop = Loop(remote, objects)
+    loop.start(objects)
+    gc.collect()
+    print(resident_mb())
+    loop.stop()
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MB (proc(5), statm)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6
+
+
+if __name__ == "__main__":
+    main()
