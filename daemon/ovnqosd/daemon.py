@@ -205,7 +205,7 @@ class Daemon:
             _log.warning(
                 "drift repaired", drift=drift.kind.value, what=drift.what, object=drift.policy, found=drift.found
             )
-        if outcome.transactions or outcome.trigger is Trigger.FULL:
+        if outcome.transactions or (outcome.trigger is Trigger.FULL and not outcome.error):
             _log.info(
                 "reconciled",
                 trigger=outcome.trigger.value,

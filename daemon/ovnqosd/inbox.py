@@ -6,8 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ovnqos import DatabaseChange
+
 if TYPE_CHECKING:
-    from ovnqos import DatabaseChange
     from ovnqosd.backoff import Clock
     from ovnqosd.changes import Changes
 
@@ -24,7 +25,7 @@ class Work:
     """
 
     changes: list[Changes] = field(default_factory=list)
-    database: list[DatabaseChange] = field(default_factory=list)
+    database: DatabaseChange = field(default_factory=DatabaseChange)
     full_pass: bool = False
     since: float | None = None
 
@@ -59,7 +60,7 @@ class Inbox:
     def database_changed(self, change: DatabaseChange) -> None:
         """Put down a change in the Northbound."""
         with self._condition:
-            self._work.database.append(change)
+            self._work.database.merge(change)
             self._arrived()
 
     def ask_for_full_pass(self) -> None:
@@ -89,7 +90,8 @@ class Inbox:
     def depth(self) -> int:
         """How many changes wait."""
         with self._condition:
-            return len(self._work.changes) + len(self._work.database)
+            database = self._work.database
+            return len(self._work.changes) + len(database.rows) + len(database.sets)
 
     @property
     def age(self) -> float:

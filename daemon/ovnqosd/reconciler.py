@@ -17,6 +17,7 @@ from ovnqos import (
     DesiredState,
     InvalidRow,
     LockLost,
+    NorthboundUnavailable,
     OutcomeUnknown,
     OvnQosError,
     Owner,
@@ -45,6 +46,8 @@ _log = structlog.get_logger()
 _RIVALS_SETTLE_S = 2.0
 """After a row of somebody else came in our band, everything is compared so soon: one comparison for many such rows."""
 _REFERENCE = Owner.ovn_kubernetes()
+_LOOK_AGAIN_S = 5.0
+"""A Northbound that is out of reach, or locked, is asked for at least so often: asking costs it little."""
 _CHANGE_NAMES = {
     "RowInsert": "row_insert",
     "RowUpdate": "row_update",
@@ -123,6 +126,7 @@ class Reconciler:
         self._paused = threading.Event()
         self._northbound: Northbound | None = None
         self._session: int | None = None
+        self._failing = ""  # the kind of the last pass' error
         self._full_due = True
         self._full_at = 0.0
         self._retry_at = 0.0
@@ -199,6 +203,9 @@ class Reconciler:
         try:
             self._reconcile(work.database, done)
             self._backoff.reset()
+            if self._failing:
+                self._failing = ""
+                _log.info("the Northbound is as it should be again")
         except OvnQosError as error:
             done.error = error
             self._failed(error)
@@ -235,7 +242,7 @@ class Reconciler:
 
     # Northbound
 
-    def _reconcile(self, database: list[DatabaseChange], done: _Pass) -> None:
+    def _reconcile(self, database: DatabaseChange, done: _Pass) -> None:
         northbound = self._connected()
         if self._full_due or northbound.session != self._session:
             self._compare_everything(northbound, done)
@@ -243,10 +250,9 @@ class Reconciler:
         self._compare(northbound, self._live.drain(), done, is_drift=False)
         self._touch_waiting(database)
         self._compare(northbound, self._live.drain(), done, is_drift=False)
-        for change in database:
-            self._live.touch(rows=change.rows, sets=change.sets)
-            if change.rivals:
-                self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
+        self._live.touch(rows=database.rows, sets=database.sets)
+        if database.rivals:
+            self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
         self._compare(northbound, self._live.drain(), done, is_drift=True)
 
     def _compare_everything(self, northbound: Northbound, done: _Pass) -> None:
@@ -326,12 +332,11 @@ class Reconciler:
         if done.refused:
             self._retry_at = self._clock.monotonic() + self._backoff.next()
 
-    def _touch_waiting(self, database: list[DatabaseChange]) -> None:
-        for change in database:
-            for name in change.ports & self._waiting_ports.keys():
-                self._live.touch(sets={wanted: {name} for wanted in self._waiting_ports.pop(name)})
-            for name in change.switches & self._waiting_switches.keys():
-                self._live.touch(rows=self._waiting_switches.pop(name))
+    def _touch_waiting(self, database: DatabaseChange) -> None:
+        for name in database.ports & self._waiting_ports.keys():
+            self._live.touch(sets={wanted: {name} for wanted in self._waiting_ports.pop(name)})
+        for name in database.switches & self._waiting_switches.keys():
+            self._live.touch(rows=self._waiting_switches.pop(name))
 
     def _connected(self) -> Northbound:
         if self._northbound is None:
@@ -350,9 +355,15 @@ class Reconciler:
     def _fail(self, error: OvnQosError) -> None:
         self.connected = isinstance(error, LockLost | StalePlan | TransactionRefused | InvalidRow)
         self._fail_whole()
+        now = self._clock.monotonic()
         if isinstance(error, StalePlan):
-            self._retry_at = self._clock.monotonic()
-        _log.warning("the Northbound is not as it should be; trying again", error=str(error), kind=type(error).__name__)
+            self._retry_at = now
+        elif isinstance(error, LockLost | NorthboundUnavailable):
+            self._retry_at = min(self._retry_at, now + _LOOK_AGAIN_S)
+        kind = type(error).__name__
+        if kind != self._failing:
+            _log.warning("the Northbound is not as it should be; trying again and again", error=str(error), kind=kind)
+        self._failing = kind
 
     def _fail_whole(self) -> None:
         self.in_sync = False

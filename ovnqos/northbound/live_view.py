@@ -50,19 +50,34 @@ class DatabaseChange:
     ports: set[str] = field(default_factory=set)
     rivals: bool = False
 
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.sets or self.switches or self.ports or self.rivals)
+
+    def merge(self, other: DatabaseChange) -> None:
+        """Take in what else changed, so that many changes stay one of the size of what they name."""
+        self.rows |= other.rows
+        self.switches |= other.switches
+        self.ports |= other.ports
+        self.rivals |= other.rivals
+        for name, members in other.sets.items():
+            known = self.sets.setdefault(name, set())
+            if members is None:
+                self.sets[name] = None
+            elif known is not None:
+                known |= members
+
 
 class LiveView:
-    """Indexes over a replica, kept by its row events. To be touched with the replica's lock held only."""
+    """Indexes over a replica, kept by its row events. To be touched with the replica's lock held only.
 
-    def __init__(self, owner: Owner, on_change: Callable[[DatabaseChange], None] | None) -> None:
-        """Start empty; `rebuild` reads what is there.
+    Attributes:
+        on_change: told of each change, on the replica's thread; it must not block. None: nobody is.
+    """
 
-        Args:
-            owner: whose rows are indexed.
-            on_change: told of each change, on the replica's thread; it must not block.
-        """
+    def __init__(self, owner: Owner) -> None:
+        """Start empty, for this owner's rows; events, or `rebuild`, fill it."""
+        self.on_change: Callable[[DatabaseChange], None] | None = None
         self._owner = owner
-        self._on_change = on_change
         self._rows_of: dict[str, set[uuid.UUID]] = defaultdict(set)
         self._identity_of: dict[uuid.UUID, str] = {}
         self._switches_of: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
@@ -98,10 +113,8 @@ class LiveView:
                 change.ports.add(stored_scalar(row, "name"))
         elif table in _KINDS:
             self._set_changed(event, row, _KINDS[table], before, change)
-        if self._on_change is not None and (
-            change.rows or change.sets or change.switches or change.ports or change.rivals
-        ):
-            self._on_change(change)
+        if self.on_change is not None and change:
+            self.on_change(change)
 
     def _qos_changed(self, event: str, row: Any, change: DatabaseChange) -> None:
         former = self._identity_of.pop(row.uuid, None)

@@ -76,10 +76,11 @@ class Northbound:
             SchemaMismatch: the server has no Northbound, or one with other tables or columns.
         """
         who = owner or Owner()
-        view = LiveView(who, on_change)
+        view = LiveView(who)
         connection = NorthboundConnection.open(
             remotes, tls=tls, timeout_s=timeout_s, leader_only=leader_only, listener=view.row_changed
         )
+        view.on_change = on_change  # from now on: what was there already is no change
         return cls(connection, who, view)
 
     @staticmethod
