@@ -1,7 +1,7 @@
 """Compile a NetworkQoS into exactly the rows that ovn-kubernetes' own controller writes, faults included.
 
 For audits: a difference then is a fault of that cluster, not of the comparison. Source: what the controller was seen to
-write, and its sources of 2025; the words `reference-rows` in docs/semantics.md list what is known to be wrong in it.
+write, and its sources of 2025. What is wrong in them stands in docs/semantics.md, third column.
 """
 
 from __future__ import annotations
