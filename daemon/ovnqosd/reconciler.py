@@ -126,6 +126,7 @@ class Reconciler:
         self._paused = threading.Event()
         self._northbound: Northbound | None = None
         self._session: int | None = None
+        self._problems: dict[str, str] = {}  # of pods, by subject
         self._failing = ""  # the kind of the last pass' error
         self._full_due = True
         self._full_at = 0.0
@@ -233,7 +234,15 @@ class Reconciler:
                     self._objects.pop(key, None)
                     self._unsettled.discard(key)
                     removed.add(key)
+        if any(changes.kind == "Pod" for changes in batches):
+            self._tell_problems()
         return frozenset(removed)
+
+    def _tell_problems(self) -> None:
+        found = {problem.subject: str(problem) for problem in self._live.inventory.problems}
+        for subject in found.keys() - self._problems.keys():
+            _log.warning("a pod whose networks cannot be read; it counts as having none", error=found[subject])
+        self._problems = found
 
     def _note_policy(self, metadata: Metadata, removed: set[str]) -> None:
         self._objects[metadata.key] = metadata

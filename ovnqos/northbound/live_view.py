@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ovnqos.model.owner import Owner
 
 _KINDS = {str(kind): kind for kind in SetKind}
+_GONE_PORTS_MAXIMUM = 1_000
 _NAMED = ("Logical_Switch", "Logical_Switch_Port", *_KINDS)
 
 
@@ -82,6 +83,7 @@ class LiveView:
         self._identity_of: dict[uuid.UUID, str] = {}
         self._switches_of: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
         self._rules_of: dict[uuid.UUID, frozenset[uuid.UUID]] = {}
+        self._gone_ports: dict[uuid.UUID, str] = {}
         self._named: dict[tuple[str, str], uuid.UUID] = {}  # table and name; ten times as fast as ovs' sorted index
 
     def rebuild(self, tables: Mapping[str, Any]) -> None:
@@ -111,6 +113,8 @@ class LiveView:
         elif table == "Logical_Switch_Port":
             if event != "delete":
                 change.ports.add(stored_scalar(row, "name"))
+            else:
+                self._note_gone_port(row)
         elif table in _KINDS:
             self._set_changed(event, row, _KINDS[table], before, change)
         if self.on_change is not None and change:
@@ -152,8 +156,17 @@ class LiveView:
         moved = set(plain_members(before[kind.column])) ^ set(stored_members(row, kind.column))
         if kind is SetKind.PORT_GROUP:
             ports = row._idl.tables["Logical_Switch_Port"].rows  # noqa: SLF001 - ovs' rows have no other way
-            moved = {stored_scalar(ports[one], "name") for one in moved if one in ports}
+            names = {stored_scalar(ports[one], "name") if one in ports else self._gone_ports.get(one) for one in moved}
+            # a port that went is to be known as missing, so that it is noticed when it comes again
+            change.sets[name] = None if None in names else {one for one in names if one is not None}
+            return
         change.sets[name] = moved
+
+    def _note_gone_port(self, row: Any) -> None:
+        """Remember the last ports that went: the groups that they were in tell of their uuids only."""
+        self._gone_ports[row.uuid] = stored_scalar(row, "name")
+        if len(self._gone_ports) > _GONE_PORTS_MAXIMUM:
+            del self._gone_ports[next(iter(self._gone_ports))]
 
     def _index_name(self, event: str, table: str, row: Any, before: Mapping[str, Any]) -> None:
         name = stored_scalar(row, "name")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from ovnqos.sandbox import MissingProgramError
+from ovnqos.sandbox import MissingProgramError, NorthboundServer
 from ovnqos.sandbox.kubernetes_api import KubernetesApi
+from tests.cluster.support_daemon import LEASE_NAMESPACE, PODS, SWITCHES, Daemon, apply, delete_all, guide_text, pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-NETWORK_QOS_CRD = Path(__file__).parents[2] / "daemon" / "deploy" / "crd.yaml"
+DEPLOY = Path(__file__).parents[2] / "daemon" / "deploy"
+NETWORK_QOS_CRD = DEPLOY / "crd.yaml"
 NETWORK_ATTACHMENT_DEFINITION_CRD = Path(__file__).parent / "network-attachment-definitions.yaml"
 
 
@@ -62,3 +66,53 @@ def namespace(api: KubernetesApi) -> str:
     """A namespace of the test's own, in the session's API; without a namespace controller it stays there."""
     document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-"}}
     return str(api.create("/api/v1/namespaces", document)["metadata"]["name"])
+
+
+@pytest.fixture(scope="module")
+def daemon_token(own_api: KubernetesApi) -> str:
+    """The token of the daemon's account, with the rights as shipped."""
+    own_api.kubectl("apply", "-k", str(DEPLOY / "base"))
+    return own_api.token_for_service_account(LEASE_NAMESPACE, "ovnqosd")
+
+
+@pytest.fixture
+def northbound() -> Iterator[NorthboundServer]:
+    """A Northbound with the switches and ports of the guide's pods; it listens on TCP too."""
+    with NorthboundServer(listen=["ptcp:0:127.0.0.1"]) as server:
+        for switch in SWITCHES:
+            server.nbctl("ls-add", switch)
+        for name, (node, _address, _labels) in PODS.items():
+            server.nbctl("lsp-add", f"ovn.stream_{node}", f"default.ovn.stream_default_{name}")
+        yield server
+
+
+@pytest.fixture
+def cluster(own_api: KubernetesApi) -> Iterator[KubernetesApi]:
+    """The guide's network and pods; the policy is each test's own to create."""
+    apply(own_api, yaml.safe_load(guide_text("nad.yaml")), *map(pod, PODS))
+    yield own_api
+    delete_all(own_api)
+
+
+@pytest.fixture
+def lease() -> str:
+    """The name of the Lease of the test's daemons."""
+    return f"ovnqosd-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def start(
+    cluster: KubernetesApi, daemon_token: str, northbound: NorthboundServer, tmp_path: Path, lease: str
+) -> Iterator[Callable[..., Daemon]]:
+    """Starts daemons, with flags; none of them may ever have shown a traceback."""
+    running: list[Daemon] = []
+
+    def start_one(*flags: str) -> Daemon:
+        running.append(Daemon(cluster, daemon_token, northbound.remote, tmp_path, lease, *flags))
+        return running[-1]
+
+    yield start_one
+    logs = [daemon.log() for daemon in running]
+    for daemon in running:
+        daemon.process.kill()
+    assert not [log for log in logs if "Traceback" in log]
