@@ -11,7 +11,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 	iperf3 tcpdump ethtool iputils-ping iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv ovn kubernetes test test-unit test-functional test-cluster test-lab check format bench clean
+.PHONY: help run venv ovn kubernetes test test-unit test-functional test-cluster test-resilience test-lab check format bench clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ test-functional: ovn venv ## against real database servers
 	$(BIN)/pytest tests/functional
 
 test-cluster: ovn kubernetes venv ## the daemon against a real Kubernetes API
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster --ignore-glob='*_resilience_*'
+
+test-resilience: ovn kubernetes venv ## the daemon while servers are killed, frozen and replaced; not part of make test yet
+	$(BIN)/pytest tests/cluster/test_daemon_resilience_*.py
 
 test-lab: ovn venv ## real packets between network namespaces; needs root
 	$(BIN)/pytest tests/lab
