@@ -37,7 +37,7 @@ ovn: ## install OVN, Open vSwitch and the measuring tools from Debian, if they a
 kubernetes: ## build kube-apiserver from Debian's sources, once, into the user's cache (about 5 minutes)
 	@./scripts/build-kube-apiserver
 
-test: test-unit test-functional test-cluster test-lab ## run all tests
+test: test-unit test-functional test-cluster test-lab ## run the tests, but for test-resilience
 
 test-unit: venv ## the pure core: unit and property tests
 	$(BIN)/pytest tests/unit tests/property
