@@ -8,8 +8,9 @@ Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs
 from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
 from ovnqos.compile.conflicts import policy_of
+from ovnqos.compile.delta import Delta
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.live import Delta, LiveCompilation
+from ovnqos.compile.live import LiveCompilation
 from ovnqos.compile.overlap import can_overlap
 from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
 from ovnqos.compile.topology import Network, PodInterface, Topology
@@ -34,7 +35,17 @@ from ovnqos.errors import (
 from ovnqos.model.labels import LabelSelector, Operator, Requirement
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, NetworkSelector, NetworkTopology
 from ovnqos.model.owner import Owner
-from ovnqos.model.policy import Bandwidth, Classifier, IPBlock, NetworkQoS, PodPeer, PortMatch, Protocol, Rule
+from ovnqos.model.policy import (
+    Bandwidth,
+    BandwidthScope,
+    Classifier,
+    IPBlock,
+    NetworkQoS,
+    PodPeer,
+    PortMatch,
+    Protocol,
+    Rule,
+)
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.northbound.live_view import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
@@ -62,6 +73,7 @@ __all__ = [
     "AddressSet",
     "Applied",
     "Bandwidth",
+    "BandwidthScope",
     "Change",
     "Classifier",
     "Compilation",

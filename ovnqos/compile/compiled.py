@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.match import And, inport
+from ovnqos.model.owner import PORT_KEY
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.match import Match
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Selections
     from ovnqos.compile.sets import SetDescription
+    from ovnqos.compile.topology import Network, Topology
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS
 
@@ -23,12 +30,72 @@ class CompileContext:
     owner: Owner
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRows:
+    """Rows of which each source port has its own, so that each has its own meter.
+
+    Attributes:
+        row: the one row that would hold for all of the ports together; never written, but compared with others' rows.
+        classifier: its match without the source.
+        network: the ports' network.
+        attachments: by which they came.
+    """
+
+    row: QosRow
+    classifier: Match
+    network: Network
+    attachments: frozenset[str]
+
+    def identity(self, port: str) -> str:
+        """The identity of a port's row."""
+        return f"{self.row.identity}/{port}"
+
+    def for_port(self, port: str, location: str, topology: Topology) -> QosRow:
+        """A port's row, bound to the switch that the port is on."""
+        return replace(
+            self.row,
+            switches=frozenset([topology.switch(self.network, location)]),
+            match=And.of(inport(port), self.classifier),
+            identity=self.identity(port),
+            external_ids={**self.row.external_ids, PORT_KEY: port},
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class CompiledPolicy:
-    """The rows of one policy by identity, the groups and sets they use by name, and notes for its author."""
+    """What a policy wants of the database.
+
+    Attributes:
+        policy: the policy.
+        rows: by identity.
+        port_groups: those that rows use, by name.
+        address_sets: likewise.
+        notes: remarks for its author.
+        port_rows: how rows are made where each source port has its own; they are among `rows`.
+        claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
+        unwritten_groups: by name, groups that only claims use.
+    """
 
     policy: NetworkQoS
     rows: dict[str, QosRow] = field(default_factory=dict)
     port_groups: dict[str, SetDescription] = field(default_factory=dict)
     address_sets: dict[str, SetDescription] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    port_rows: list[PortRows] = field(default_factory=list)
+    claims: list[QosRow] = field(default_factory=list)
+    unwritten_groups: dict[str, SetDescription] = field(default_factory=dict)
+
+    def add_port(self, port: str, attachment: str, location: str, topology: Topology) -> Iterable[str]:
+        """A source port came, or changed: make its rows. Returns their identities."""
+        identities = []
+        for one in self.port_rows:
+            if attachment in one.attachments:
+                row = one.for_port(port, location, topology)
+                self.rows[row.identity] = row
+                identities.append(row.identity)
+        return identities
+
+    def remove_port(self, port: str) -> Iterable[str]:
+        """A source port went: drop its rows. Returns their identities."""
+        identities = [one.identity(port) for one in self.port_rows]
+        return [identity for identity in identities if self.rows.pop(identity, None) is not None]

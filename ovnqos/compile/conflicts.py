@@ -64,7 +64,7 @@ class ConflictIndex:
         for row in rows:
             for identity, other in self._rows.get(_place(policy, row), {}).items():
                 rival = policy_of(identity)
-                if rival != policy and row.switches & other.switches and can_overlap(row.match, other.match, members):
+                if rival != policy and can_overlap(row.match, other.match, members):
                     yield rival
 
 

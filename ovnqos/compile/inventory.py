@@ -5,20 +5,22 @@ A pure data structure: `update` and `remove` keep it, queries read it. A query c
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.topology import Network, PodInterface, Topology
+from ovnqos.compile.network_selection import takes
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import Operator
-from ovnqos.model.networks import DEFAULT_NETWORK, NetworkAttachmentDefinition, NetworkTopology
+from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.workloads import Namespace, Node, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Set
 
+    from ovnqos.compile.topology import Network, PodInterface, Topology
     from ovnqos.model.labels import LabelSelector
+    from ovnqos.model.networks import NetworkSelector, NetworkTopology
 
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 """The label that the API server puts on each namespace."""
@@ -57,22 +59,29 @@ class Inventory:
         self._problems: dict[str, InvalidObject] = {}
         self._networks: dict[str, Network | None] = {}  # answers of network_of, until something behind them changes
         self._selected_namespaces: dict[LabelSelector, frozenset[str]] = {}  # likewise of _namespaces_with_pods
+        self._layouts: dict[str, Counter[NetworkTopology]] = defaultdict(Counter)  # network -> as NADs claim it
+        self._claims: dict[str, set[str]] = defaultdict(set)  # network -> keys of the NADs that claim it
+        self._not_ovn: dict[str, NetworkAttachmentDefinition] = {}  # by key
+        self._selected_not_ovn: dict[NetworkSelector, tuple[NetworkAttachmentDefinition, ...]] = {}
         for one in objects:
             self.update(one)
 
-    def update(self, one: object) -> None:
-        """Take in a new or changed object."""
+    def update(self, one: object) -> InvalidObject | None:
+        """Take in a new or changed object.
+
+        Returns why a pod's interfaces cannot be read, unless that was known; the pod then counts as having none.
+        """
         if isinstance(one, Pod):
-            self._update_pod(one)
-        elif isinstance(one, Namespace):
+            return self._update_pod(one)
+        if isinstance(one, Namespace):
             self._namespaces[one.name] = {**one.labels, NAMESPACE_NAME_LABEL: one.name}  # a manifest may lack it
-            self._selected_namespaces.clear()
+            self._forget_selected()
         elif isinstance(one, NetworkAttachmentDefinition):
-            self._attachments[one.key] = one
-            self._attachments_of[one.namespace].add(one.key)
-            self._networks.pop(one.key, None)
+            self._remove_attachment(one.key)
+            self._add_attachment(one)
         elif not isinstance(one, Node):
             raise TypeError(f"an inventory does not hold {type(one).__name__} objects")
+        return None
 
     def remove(self, one: object) -> None:
         """Forget an object; only its names are looked at. Unknown ones are passed over."""
@@ -80,29 +89,62 @@ class Inventory:
             self._remove_pod(one.namespace, one.name)
         elif isinstance(one, Namespace):
             self._namespaces.pop(one.name, None)
-            self._selected_namespaces.clear()
+            self._forget_selected()
         elif isinstance(one, NetworkAttachmentDefinition):
-            self._attachments.pop(one.key, None)
-            self._attachments_of[one.namespace].discard(one.key)
-            self._networks.pop(one.key, None)
+            self._remove_attachment(one.key)
 
-    def _update_pod(self, pod: Pod) -> None:
+    def _forget_selected(self) -> None:
+        self._selected_namespaces.clear()
+        self._selected_not_ovn.clear()
+
+    def _add_attachment(self, definition: NetworkAttachmentDefinition) -> None:
+        key = definition.key
+        self._attachments[key] = definition
+        self._attachments_of[definition.namespace].add(key)
+        if definition.ovn is None:
+            self._not_ovn[key] = definition
+            self._selected_not_ovn.clear()
+        else:
+            self._layouts[definition.ovn.network][definition.ovn.topology] += 1
+            self._claims[definition.ovn.network].add(key)
+
+    def _remove_attachment(self, key: str) -> None:
+        self._networks.pop(key, None)
+        known = self._attachments.pop(key, None)
+        if known is None:
+            return
+        self._attachments_of[known.namespace].discard(key)
+        if known.ovn is None:
+            del self._not_ovn[key]
+            self._selected_not_ovn.clear()
+            return
+        layouts = self._layouts[known.ovn.network]
+        layouts[known.ovn.topology] -= 1
+        if not layouts[known.ovn.topology]:
+            del layouts[known.ovn.topology]
+        self._claims[known.ovn.network].discard(key)
+        if not layouts:
+            del self._layouts[known.ovn.network], self._claims[known.ovn.network]
+
+    def _update_pod(self, pod: Pod) -> InvalidObject | None:
+        known = self._problems.get(pod.key)
         self._remove_pod(pod.namespace, pod.name)
         if not pod.has_own_addresses:
-            return
+            return None
         try:
             interfaces = self.topology.interfaces(pod)
         except InvalidObject as problem:
             self._problems[pod.key] = problem
-            return
+            return problem if known is None or str(known) != str(problem) else None
         if not interfaces:
-            return
+            return None
         if pod.namespace not in self._pods:
             self._selected_namespaces.clear()
         self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
         for label in _labels(pod):
             self._labelled[label].setdefault(pod.namespace, set()).add(pod.name)
         self._count_addresses(interfaces, 1)
+        return None
 
     def _remove_pod(self, namespace: str, name: str) -> None:
         self._problems.pop(f"{namespace}/{name}", None)
@@ -195,23 +237,30 @@ class Inventory:
     def network_of(self, attachment: str) -> Network | None:
         """The network behind an interface's attachment key; None while its NAD is unknown or not OVN's."""
         if attachment not in self._networks:
-            self._networks[attachment] = self._find_network(attachment)
+            self._networks[attachment] = self.topology.network(
+                attachment, self._attachments.get(attachment), self._seen_versions(attachment)
+            )
         return self._networks[attachment]
 
-    def _find_network(self, attachment: str) -> Network | None:
-        if attachment == DEFAULT_NETWORK:
-            return Network(
-                name=DEFAULT_NETWORK, topology=NetworkTopology.LAYER3, versions=self._seen_versions(attachment)
+    def attachments_of_network(self, network: str) -> tuple[str, ...]:
+        """The keys of the NADs that claim a network of this name."""
+        return tuple(self._claims.get(network, ()))
+
+    def layouts(self, network: str) -> frozenset[NetworkTopology]:
+        """The layouts that NADs claim for a network of this name; more than one is somebody's mistake."""
+        return frozenset(self._layouts.get(network, ()))
+
+    def not_ovn(self, selector: NetworkSelector) -> tuple[NetworkAttachmentDefinition, ...]:
+        """The NADs that a selector takes and that another CNI plugin wires."""
+        found = self._selected_not_ovn.get(selector)
+        if found is None:
+            found = tuple(
+                definition
+                for key, definition in sorted(self._not_ovn.items())
+                if takes(selector, definition, self.namespace_labels(definition.namespace))
             )
-        known = self._attachments.get(attachment)
-        if known is None or known.ovn is None:
-            return None
-        declared = frozenset(subnet.version for subnet in known.ovn.subnets)
-        return Network(
-            name=known.ovn.network,
-            topology=known.ovn.topology,
-            versions=declared or self._seen_versions(attachment),
-        )
+            self._selected_not_ovn[selector] = found
+        return found
 
     def _seen_versions(self, attachment: str) -> frozenset[int]:
         counts = self._versions.get(attachment, {})

@@ -6,18 +6,19 @@ A full run is "everything is dirty", by the same functions, so that the two cann
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
-from ovnqos.compile.compilation import address_set, port_group
 from ovnqos.compile.compiled import CompileContext
 from ovnqos.compile.conflicts import ConflictIndex, policy_of
+from ovnqos.compile.delta import Delta
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live_selections import LiveSelections
 from ovnqos.compile.native import compile_policy
-from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup
+from ovnqos.compile.network_selection import takes
+from ovnqos.compile.rows import DesiredState
 from ovnqos.compile.selections import PodSelection, find_peer_members, find_source_members
-from ovnqos.compile.sets import FixedMembers, SetDescription, SourcePorts
+from ovnqos.compile.sets_in_use import SetsInUse
 from ovnqos.errors import InvalidObject, Unsupported
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner
@@ -32,38 +33,9 @@ if TYPE_CHECKING:
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import PeerMembers, SourceMembers
     from ovnqos.compile.topology import Network, Topology
+    from ovnqos.model.networks import NetworkSelector
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
-    """What changed since the last one: the parts of the desired state to hold against the database.
-
-    Attributes:
-        rows: identities of rows that may have come, changed or gone.
-        sets: names of port groups and address sets likewise; with the members that may have come or gone, or None when
-            the set as a whole is to be compared.
-        desired: the rows and sets named above that are wanted; a set holds only the members named, unless None.
-        policies: keys of the policies that were compiled anew, or whose rivals changed.
-    """
-
-    rows: frozenset[str]
-    sets: Mapping[str, frozenset[str] | None]
-    desired: DesiredState
-    policies: frozenset[str]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing changed."""
-        return not self.rows and not self.sets
-
-
-@dataclass(slots=True)
-class _Use:
-    """A set in use: what it is, of which kind, and the policies that use it."""
-
-    described: SetDescription
-    is_group: bool
-    policies: set[str] = field(default_factory=set)
+_K = TypeVar("_K")
 
 
 class _Selections:
@@ -103,37 +75,38 @@ class LiveCompilation:
         self._compiled: dict[str, CompiledPolicy] = {}
         self._faults: dict[str, InvalidObject] = {}
         self._policies_of_sources: dict[PodSelection, set[str]] = defaultdict(set)
-        self._uses: dict[str, _Use] = {}
-        self._sets_of: dict[tuple[bool, PodSelection], set[str]] = defaultdict(set)
+        self._per_port: dict[PodSelection, set[str]] = defaultdict(set)  # of those, policies with a row a source port
+        self._by_selector: dict[NetworkSelector, set[str]] = defaultdict(set)
+        self._sets = SetsInUse(self._selections, self.inventory)
         self._networks: dict[str, Network | None] = {}  # as rows were compiled for them
         self._conflicts = ConflictIndex()
         self._row_count = 0
-        self._group_count = 0
         self._dirty_policies: set[str] = set()
         self._dirty_rows: set[str] = set()
-        self._dirty_sets: dict[str, set[str] | None] = {}
 
     # What happens
 
-    def update(self, one: object) -> None:
-        """Take in a new or changed object: policy, pod, namespace, node or NAD."""
+    def update(self, one: object) -> InvalidObject | None:
+        """Take in a new or changed object: policy, pod, namespace, node or NAD.
+
+        Returns why a pod's interfaces cannot be read, unless that was known; the pod then counts as having none.
+        """
         if isinstance(one, NetworkQoS):
             self._faults.pop(one.key, None)
             if self._policies.get(one.key) != one:
                 self._policies[one.key] = one
                 self._dirty_policies.add(one.key)
         elif isinstance(one, Pod):
-            self._change_pod(one, gone=False)
+            return self._change_pod(one, gone=False)
         elif isinstance(one, Namespace):
             before = dict(self.inventory.namespace_labels(one.name))
             self.inventory.update(one)
             self._change_namespace(one.name, before)
         elif isinstance(one, NetworkAttachmentDefinition):
-            if self.inventory.attachment(one.key) != one:
-                self.inventory.update(one)
-                self._change_attachment(one.key)
+            self._replace_attachment(one.key, one)
         else:
             self.inventory.update(one)
+        return None
 
     def remove(self, one: object) -> None:
         """Forget an object; only its names are looked at."""
@@ -145,10 +118,10 @@ class LiveCompilation:
             before = dict(self.inventory.namespace_labels(one.name))
             self.inventory.remove(one)
             self._change_namespace(one.name, before)
+        elif isinstance(one, NetworkAttachmentDefinition):
+            self._replace_attachment(one.key, None)
         else:
             self.inventory.remove(one)
-            if isinstance(one, NetworkAttachmentDefinition):
-                self._change_attachment(one.key)
 
     def forget(self, kind: str, key: str) -> None:
         """Forget an object by its kind and key (`<namespace>/<name>`, or `<name>`); an unknown one is passed over."""
@@ -181,11 +154,7 @@ class LiveCompilation:
         """
         self._dirty_rows.update(rows)
         for name, members in (sets or {}).items():
-            known = self._dirty_sets.setdefault(name, set())
-            if members is None:
-                self._dirty_sets[name] = None
-            elif known is not None:
-                known.update(members)
+            self._sets.touch(name, members)
 
     def whole(self, delta: Delta, names: Iterable[str]) -> Delta:
         """The delta, but with these of its sets to be compared as a whole: the database turned out to lack them."""
@@ -214,13 +183,12 @@ class LiveCompilation:
 
     def counts(self) -> dict[str, int]:
         """How many rows, port groups and address sets are wanted, as of the last `drain`."""
-        groups = self._group_count
-        return {"row": self._row_count, "port_group": groups, "address_set": len(self._uses) - groups}
+        return {"row": self._row_count, **self._sets.counts()}
 
     @property
     def is_dirty(self) -> bool:
         """Whether `drain` would have anything to say."""
-        return bool(self._dirty_policies or self._dirty_rows or self._dirty_sets)
+        return bool(self._dirty_policies or self._dirty_rows or self._sets.is_dirty)
 
     def drain(self) -> Delta:
         """Compile what is dirty and say what changed; nothing is dirty then."""
@@ -229,15 +197,14 @@ class LiveCompilation:
         for key in sorted(policies):
             self._compile(key)
         policies |= self._check_conflicts(policies)
-        rows, sets = frozenset(self._dirty_rows), self._dirty_sets
-        self._dirty_rows, self._dirty_sets = set(), {}
-        frozen = {name: None if touched is None else frozenset(touched) for name, touched in sets.items()}
-        return Delta(rows=rows, sets=frozen, desired=self._desired_part(rows, frozen), policies=policies)
+        rows, sets = frozenset(self._dirty_rows), self._sets.drain()
+        self._dirty_rows = set()
+        return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies)
 
     def desired(self) -> DesiredState:
         """The whole desired state, as of the last `drain`: what a full pass compares."""
         rows = {identity: row for compiled in self._compiled.values() for identity, row in compiled.rows.items()}
-        groups, addresses = self._resolve(dict.fromkeys(self._uses))
+        groups, addresses = self._sets.resolve()
         return DesiredState(rows=rows, port_groups=groups, address_sets=addresses, retained=self._retained())
 
     # How it follows
@@ -245,15 +212,19 @@ class LiveCompilation:
     def _retained(self) -> frozenset[str]:
         return frozenset(f"NetworkQoS/{key}" for key in self._faults if key not in self._compiled)
 
-    def _change_pod(self, pod: Pod, *, gone: bool) -> None:
+    def _change_pod(self, pod: Pod, *, gone: bool) -> InvalidObject | None:
         old = self.inventory.record(pod.namespace, pod.name)
+        problem = None
         if gone:
             self.inventory.remove(pod)
         else:
-            self.inventory.update(pod)
+            problem = self.inventory.update(pod)
         new = self.inventory.record(pod.namespace, pod.name)
-        if old == new:
-            return
+        if old != new:
+            self._replace_record(old, new)
+        return problem
+
+    def _replace_record(self, old: PodRecord | None, new: PodRecord | None) -> None:
         in_zone = self.inventory.topology.in_zone
         self._move(
             self._selections.of_sources,
@@ -294,15 +265,38 @@ class LiveCompilation:
     ) -> None:
         are_sources = selections is self._selections.of_sources
         reshaped = selections.replace(selection, old, new)
-        if are_sources and reshaped:
-            self._dirty_policies |= self._policies_of_sources.get(selection, set())
+        if are_sources:
+            if reshaped:
+                followers = self._policies_of_sources.get(selection, set())
+                anew = any(reshaped.values())
+                self._dirty_policies |= followers if anew else followers - self._without_shared_rows(selection)
+            self._replace_ports(selection, old, new)
         if old is not None and new is not None and old.interfaces == new.interfaces:
             return
         touched = {*_contributions(old, are_sources), *_contributions(new, are_sources)}
-        for name in self._sets_of.get((are_sources, selection), ()):
-            known = self._dirty_sets.setdefault(name, set())
-            if known is not None:
-                known |= touched
+        self._sets.touch_following((are_sources, selection), touched)
+
+    def _without_shared_rows(self, selection: PodSelection) -> set[str]:
+        """The policies of which each source port has its own rows: another location changes none of the others'."""
+        return {key for key in self._per_port.get(selection, ()) if not self._compiled[key].port_groups}
+
+    def _replace_ports(self, selection: PodSelection, old: PodRecord | None, new: PodRecord | None) -> None:
+        """Exchange a pod's own rows in the policies of a selection that give each source port its own."""
+        if old is not None and new is not None and old.interfaces == new.interfaces:
+            return
+        for key in self._per_port.get(selection, ()):
+            if key in self._dirty_policies:
+                continue  # all of its rows will be made anew
+            compiled = self._compiled[key]
+            before = len(compiled.rows)
+            for interface in old.interfaces if old is not None else ():
+                self._dirty_rows.update(compiled.remove_port(interface.port))
+            for interface in new.interfaces if new is not None else ():
+                added = compiled.add_port(
+                    interface.port, interface.attachment, interface.location, self.inventory.topology
+                )
+                self._dirty_rows.update(added)
+            self._row_count += len(compiled.rows) - before
 
     def _change_namespace(self, name: str, before: Mapping[str, str]) -> None:
         after = self.inventory.namespace_labels(name)
@@ -315,11 +309,38 @@ class LiveCompilation:
         for attachment in self.inventory.attachments_in(name):
             self._change_attachment(attachment)
 
+    def _replace_attachment(self, key: str, new: NetworkAttachmentDefinition | None) -> None:
+        old = self.inventory.attachment(key)
+        if old == new:
+            return
+        networks = {one.ovn.network for one in (old, new) if one is not None and one.ovn is not None}
+        layouts = {name: self.inventory.layouts(name) for name in networks}
+        self._change_not_ovn(old)
+        if new is not None:
+            self.inventory.update(new)
+        elif old is not None:
+            self.inventory.remove(old)
+        self._change_not_ovn(new)
+        self._change_attachment(key)
+        for name, before in layouts.items():
+            if len(before | self.inventory.layouts(name)) > 1:  # its NADs begin or cease to disagree
+                for sibling in self.inventory.attachments_of_network(name):
+                    self._change_versions(sibling)
+
+    def _change_not_ovn(self, definition: NetworkAttachmentDefinition | None) -> None:
+        """A NAD that another CNI plugin wires came, went or changed: the policies that select it have a note on it."""
+        if definition is None or definition.ovn is not None:
+            return
+        labels = self.inventory.namespace_labels(definition.namespace)
+        for selector, policies in self._by_selector.items():
+            if takes(selector, definition, labels):
+                self._dirty_policies |= policies
+
     def _change_attachment(self, attachment: str) -> None:
         """A NAD came, changed or went, or its namespace's labels changed: other networks, other members."""
         self._change_versions(attachment)
         for selection in self._selections.of_peers.with_attachment(attachment):
-            self._dirty_sets.update(dict.fromkeys(self._sets_of.get((False, selection), ())))
+            self._sets.touch_following((False, selection), None)
 
     def _change_versions(self, attachment: str) -> None:
         """The network behind an attachment is another, or carries other IP versions: rows of its policies change."""
@@ -349,65 +370,40 @@ class LiveCompilation:
         if new is not None:
             self._compiled[key] = new
             self._policies_of_sources[PodSelection.of_sources(new.policy)].add(key)
-            for name, described, is_group in _sets(new):
-                self._use(name, described, is_group, key)
+            if new.port_rows:
+                self._per_port[PodSelection.of_sources(new.policy)].add(key)
+            for selector in new.policy.network_selectors or ():
+                self._by_selector[selector].add(key)
+        unfollowed = self._sets.replace(key, old, new)
         old_rows = old.rows if old else {}
         new_rows = new.rows if new else {}
         self._row_count += len(new_rows) - len(old_rows)
-        self._conflicts.replace(key, old_rows.values(), new_rows.values())
+        self._conflicts.replace(key, old.claims if old else (), new.claims if new else ())
         self._dirty_rows.update(
             identity
             for identity in old_rows.keys() | new_rows.keys()
             if old_rows.get(identity) != new_rows.get(identity)
         )
         if old is not None:
-            kept = {name for name, _described, _is_group in _sets(new)} if new is not None else set()
-            for name, _described, _is_group in _sets(old):
-                if name not in kept:
-                    self._stop_using(name, key)
-            selection = PodSelection.of_sources(old.policy)
-            if new is None or PodSelection.of_sources(new.policy) != selection:
-                self._policies_of_sources[selection].discard(key)
-                self._forget_unused(True, selection)
+            self._unfile(key, old, new)
+        for are_sources, selection in unfollowed:
+            self._forget_unused(are_sources, selection)
 
-    def _use(self, name: str, described: SetDescription, is_group: bool, policy: str) -> None:
-        use = self._uses.get(name)
-        if use is None:
-            use = self._uses[name] = _Use(described, is_group)
-            self._group_count += is_group
-            self._dirty_sets[name] = None
-            self._register(use)
-        elif use.described != described:
-            self._unregister(name, use)
-            use.described = described
-            self._dirty_sets[name] = None
-            self._register(use)
-        use.policies.add(policy)
-
-    def _stop_using(self, name: str, policy: str) -> None:
-        use = self._uses[name]
-        use.policies.discard(policy)
-        if not use.policies:
-            del self._uses[name]
-            self._group_count -= use.is_group
-            self._dirty_sets[name] = None
-            self._unregister(name, use)
-
-    def _register(self, use: _Use) -> None:
-        place = _place(use.described)
-        if place is not None:
-            self._sets_of[place].add(use.described.name)
-
-    def _unregister(self, name: str, use: _Use) -> None:
-        place = _place(use.described)
-        if place is not None:
-            self._sets_of[place].discard(name)
-            self._forget_unused(*place)
+    def _unfile(self, key: str, old: CompiledPolicy, new: CompiledPolicy | None) -> None:
+        """Take a policy out of the places where its former version was filed and its new one is not."""
+        kept = (new.policy.network_selectors or ()) if new is not None else ()
+        for selector in old.policy.network_selectors or ():
+            if selector not in kept:
+                _discard(self._by_selector, selector, key)
+        selection = PodSelection.of_sources(old.policy)
+        moved = new is None or PodSelection.of_sources(new.policy) != selection
+        if moved or (new is not None and not new.port_rows):
+            _discard(self._per_port, selection, key)
+        if moved:
+            self._policies_of_sources[selection].discard(key)
+            self._forget_unused(True, selection)
 
     def _forget_unused(self, are_sources: bool, selection: PodSelection) -> None:
-        if self._sets_of.get((are_sources, selection)):
-            return
-        self._sets_of.pop((are_sources, selection), None)
         if not are_sources:
             self._selections.of_peers.forget(selection)
         elif not self._policies_of_sources.get(selection):
@@ -416,22 +412,13 @@ class LiveCompilation:
 
     def _check_conflicts(self, compiled: frozenset[str]) -> frozenset[str]:
         """Look for rivals where rows or members changed. Returns the policies whose rivals changed."""
-        concerned = set(compiled)
-        for name in self._dirty_sets:
-            use = self._uses.get(name)
-            if use is not None:
-                concerned |= use.policies
         changed: set[str] = set()
-        for key in sorted(concerned):
+        for key in sorted(compiled | self._sets.users_of_dirty()):
             known = self._compiled.get(key)
-            rows = known.rows.values() if known is not None else ()
-            if self._conflicts.is_contested(key, rows):
-                changed |= self._conflicts.check(key, rows, self._members_of)
+            claims = known.claims if known is not None else ()
+            if self._conflicts.is_contested(key, claims):
+                changed |= self._conflicts.check(key, claims, self._sets.members)
         return frozenset(changed)
-
-    def _members_of(self, name: str) -> frozenset[str]:
-        use = self._uses.get(name)
-        return use.described.members.find(self._selections, self.inventory) if use is not None else frozenset()
 
     # How it answers
 
@@ -441,37 +428,16 @@ class LiveCompilation:
             compiled = self._compiled.get(policy_of(identity))
             if compiled is not None and identity in compiled.rows:
                 wanted[identity] = compiled.rows[identity]
-        groups, addresses = self._resolve(sets)
+        groups, addresses = self._sets.resolve(sets)
         return DesiredState(rows=wanted, port_groups=groups, address_sets=addresses, retained=self._retained())
 
-    def _resolve(self, sets: Mapping[str, frozenset[str] | None]) -> tuple[dict[str, PortGroup], dict[str, AddressSet]]:
-        groups: dict[str, PortGroup] = {}
-        addresses: dict[str, AddressSet] = {}
-        for name, touched in sets.items():
-            use = self._uses.get(name)
-            if use is None:
-                continue
-            described = use.described
-            if use.is_group:
-                groups[name] = port_group(described, self._selections, self.inventory, touched)
-            else:
-                addresses[name] = address_set(described, self._selections, self.inventory, touched)
-        return groups, addresses
 
-
-def _sets(compiled: CompiledPolicy) -> Iterator[tuple[str, SetDescription, bool]]:
-    for name, described in compiled.port_groups.items():
-        yield name, described, True
-    for name, described in compiled.address_sets.items():
-        yield name, described, False
-
-
-def _place(described: SetDescription) -> tuple[bool, PodSelection] | None:
-    """Which selection's members the set follows, and as what; None for members that only the policy decides."""
-    members = described.members
-    if isinstance(members, FixedMembers):
-        return None
-    return isinstance(members, SourcePorts), members.selection
+def _discard(index: dict[_K, set[str]], place: _K, key: str) -> None:
+    keys = index.get(place)
+    if keys is not None:
+        keys.discard(key)
+        if not keys:
+            del index[place]
 
 
 def _contributions(record: PodRecord | None, are_sources: bool) -> Iterator[str]:

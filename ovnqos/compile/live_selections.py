@@ -96,8 +96,11 @@ class LiveSelections(Generic[_M]):
                 found.update(self._of_namespaces[where].matching(pod.labels))
         return found
 
-    def replace(self, selection: PodSelection, old: PodRecord | None, new: PodRecord | None) -> set[str]:
-        """Exchange a pod in a selection. Returns the attachments whose shape changed."""
+    def replace(self, selection: PodSelection, old: PodRecord | None, new: PodRecord | None) -> dict[str, bool]:
+        """Exchange a pod in a selection.
+
+        Returns the attachments whose shape changed, each with whether it has come or gone altogether.
+        """
         members = self._members[selection]
         attachments = {
             interface.attachment for record in (old, new) if record is not None for interface in record.interfaces
@@ -107,11 +110,11 @@ class LiveSelections(Generic[_M]):
             members.discard(old)
         if new is not None:
             members.add(new)
-        changed = set()
+        changed = {}
         for attachment in attachments:
             shape = members.shape(attachment)
             if shape != before[attachment]:
-                changed.add(attachment)
+                changed[attachment] = shape is None or before[attachment] is None
             if shape is None:
                 self._drop_attachment(attachment, selection)
             else:

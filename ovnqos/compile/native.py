@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import compile_classifier
-from ovnqos.compile.compiled import CompiledPolicy
+from ovnqos.compile.compiled import CompiledPolicy, PortRows
 from ovnqos.compile.match import FALSE, And, inport, references
 from ovnqos.compile.priorities import network_qos_priority
 from ovnqos.compile.rows import QosRow, name_hash
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription, SourcePorts
-from ovnqos.compile.sources_of_policy import NetworkSources, check_selectors, find_sources
-from ovnqos.errors import Fault, Unsupported
+from ovnqos.compile.sources_of_policy import NetworkSources, find_sources
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
-from ovnqos.model.policy import BandwidthScope
+from ovnqos.model.policy import BandwidthScope, PodPeer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.sets import Members
     from ovnqos.compile.topology import Network
     from ovnqos.model.owner import Owner
-    from ovnqos.model.policy import NetworkQoS, PodPeer
+    from ovnqos.model.policy import NetworkQoS
 
 _BOTH = frozenset({4, 6})
 
@@ -33,27 +33,30 @@ _BOTH = frozenset({4, 6})
 def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
     """Compile one valid policy: a row a rule and network, bound to the switches with source pods of this zone.
 
-    Raises:
-        Unsupported: the policy asks for something that cannot be compiled; nothing of it is.
+    Where the bandwidth's scope is `pod` each source port has a row of its own instead, and thereby its own meter.
     """
-    subject = f"NetworkQoS {policy.key}"
-    check_selectors(policy, subject)
-    if policy.bandwidth_scope is not BandwidthScope.POLICY:
-        path = "metadata.annotations[ovnqos.io/bandwidth-scope]"
-        raise Unsupported(subject, [Fault(path=path, message=f"{policy.bandwidth_scope} is not supported yet")])
-    sources = find_sources(
-        policy.network_selectors, context.selections.sources(PodSelection.of_sources(policy)), context.inventory
-    )
+    members = context.selections.sources(PodSelection.of_sources(policy))
+    sources = find_sources(policy.network_selectors, members, context.inventory)
     compiled = CompiledPolicy(policy=policy, notes=list(sources.notes))
     for one in sources.networks:
         _compile_network(policy, one, context, compiled)
+    if compiled.port_rows:
+        for attachment, ports in members.ports.items():
+            for port, location in ports.items():
+                compiled.add_port(port, attachment, location, context.inventory.topology)
     return compiled
 
 
 def _compile_network(
     policy: NetworkQoS, sources: NetworkSources, context: CompileContext, into: CompiledPolicy
 ) -> None:
-    group = _source_group(policy, sources, context.owner)
+    written = _source_group(policy, sources, context.owner)
+    unwritten = replace(written, name=f"{written.name}_each")
+    if not sources.network.versions and _selects_pods(policy):
+        into.notes.append(
+            f"network {sources.network.name}: OVN knows no addresses of its pods (no IPAM); "
+            "podSelector and namespaceSelector select nothing on it"
+        )
     for index, rule in enumerate(policy.rules):
         sets = _RuleSets(policy, index, sources.network, context)
         compiled = compile_classifier(rule.classifier, peer_set=sets.peer_set, block_set=sets.block_set)
@@ -62,9 +65,26 @@ def _compile_network(
         elif rule.dscp is not None or rule.bandwidth is not None:
             used = references(compiled).address_sets  # not all that were made: 0.0.0.0/0 beside a set swallows it
             into.address_sets.update({name: sets.made[name] for name in used})
-            into.port_groups[group.name] = group
+            is_per_port = policy.bandwidth_scope is BandwidthScope.POD and rule.bandwidth is not None
+            group = unwritten if is_per_port else written
+            (into.unwritten_groups if is_per_port else into.port_groups)[group.name] = group
             row = _row(policy, index, sources, context, And.of(inport.in_group(group.name), compiled))
-            into.rows[row.identity] = row
+            into.claims.append(row)
+            if is_per_port:
+                into.port_rows.append(
+                    PortRows(
+                        row=row,
+                        classifier=compiled,
+                        network=sources.network,
+                        attachments=frozenset(sources.attachments),
+                    )
+                )
+            else:
+                into.rows[row.identity] = row
+
+
+def _selects_pods(policy: NetworkQoS) -> bool:
+    return any(isinstance(peer, PodPeer) for rule in policy.rules for peer in rule.classifier.destinations or ())
 
 
 def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: CompileContext, match: Match) -> QosRow:
@@ -78,7 +98,7 @@ def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: Compi
         dscp=rule.dscp,
         rate_kbps=rule.bandwidth.rate_kbps if rule.bandwidth else None,
         burst_kbit=rule.bandwidth.burst_kbit if rule.bandwidth else None,
-        identity=f"NetworkQoS/{policy.key}/{index}/{network.name}",
+        identity=f"NetworkQoS/{policy.key}/{index}/{network.key}",
         external_ids={OBJECT_KEY: f"NetworkQoS/{policy.key}", RULE_KEY: str(index), NETWORK_KEY: network.name},
     )
 
@@ -86,7 +106,7 @@ def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: Compi
 def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> SetDescription:
     """The group of the source ports, shared by all policies that take the same ones by the same words."""
     selection = PodSelection.of_sources(policy)
-    identity = f"sources: {selection} on {sources.network.name}"
+    identity = f"sources: {selection} on {sources.network.key}"
     if policy.network_selectors is not None:
         identity += f" by {', '.join(sorted(set(map(str, policy.network_selectors))))}"
     return SetDescription(
@@ -112,10 +132,10 @@ class _RuleSets:
         if selection is None or version not in (self._network.versions or _BOTH):
             return None
         return self._make(
-            f"destinations: {selection} on {self._network.name} IPv{version}",
+            f"destinations: {selection} on {self._network.key} IPv{version}",
             "dst",
             version,
-            PeerAddresses(selection=selection, network=self._network.name, version=version),
+            PeerAddresses(selection=selection, network=self._network.key, version=version),
             {NETWORK_KEY: self._network.name},
         )
 

@@ -13,7 +13,7 @@ from ovnqos.compile.match import Verbatim
 from ovnqos.compile.rows import Direction, QosRow
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription
-from ovnqos.compile.sources_of_policy import NetworkSources, check_selectors, find_sources
+from ovnqos.compile.sources_of_policy import NetworkSources, find_sources
 from ovnqos.model.networks import DEFAULT_NETWORK, DEFAULT_NETWORK_SELECTOR
 from ovnqos.model.owner import (
     REFERENCE_CONTROLLER_KEY,
@@ -38,12 +38,7 @@ _FNV_PRIME = 0x100000001B3
 
 
 def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
-    """Compile one policy as ovn-kubernetes does. Absent networkSelectors mean the default network only.
-
-    Raises:
-        Unsupported: the policy selects networks in a way that cannot be compiled yet.
-    """
-    check_selectors(policy, f"NetworkQoS {policy.key}")
+    """Compile one policy as ovn-kubernetes does. Absent networkSelectors mean the default network only."""
     selectors = policy.network_selectors or (DEFAULT_NETWORK_SELECTOR,)
     members = context.selections.sources(PodSelection.of_sources(policy))
     sources = find_sources(selectors, members, context.inventory)
@@ -133,7 +128,7 @@ class _Network:
             self._into.address_sets[one.name] = one
 
     def _addresses(self, selection: PodSelection, version: int) -> frozenset[str]:
-        found = PeerAddresses(selection=selection, network=self._name, version=version)
+        found = PeerAddresses(selection=selection, network=self._sources.network.key, version=version)
         return found.find(self._context.selections, self._context.inventory)
 
     def _in_set(self, side: str, rule: str, block: str) -> str:

@@ -39,38 +39,43 @@ class PodSelection(NamedTuple):
 
 
 class SourceMembers:
-    """The interfaces of selected pods of this zone: by attachment their ports, and on how many each node has."""
+    """The interfaces of selected pods of this zone: by attachment their ports, each with its location.
 
-    __slots__ = ("nodes", "ports")
+    Attributes:
+        ports: by attachment and port, the location (see `PodInterface`).
+        locations: by attachment, how many ports each location has.
+    """
+
+    __slots__ = ("locations", "ports")
 
     def __init__(self) -> None:
-        self.ports: dict[str, set[str]] = {}
-        self.nodes: dict[str, Counter[str]] = {}
+        self.ports: dict[str, dict[str, str]] = {}
+        self.locations: dict[str, Counter[str]] = {}
 
     def add(self, record: PodRecord) -> None:
         """Take in a pod's interfaces."""
         for interface in record.interfaces:
-            self.ports.setdefault(interface.attachment, set()).add(interface.port)
-            self.nodes.setdefault(interface.attachment, Counter())[record.pod.node] += 1
+            self.ports.setdefault(interface.attachment, {})[interface.port] = interface.location
+            self.locations.setdefault(interface.attachment, Counter())[interface.location] += 1
 
     def discard(self, record: PodRecord) -> None:
         """Take out the interfaces of a pod that was added."""
         for interface in record.interfaces:
-            ports, nodes = self.ports[interface.attachment], self.nodes[interface.attachment]
-            ports.discard(interface.port)
-            nodes[record.pod.node] -= 1
-            if not nodes[record.pod.node]:
-                del nodes[record.pod.node]
+            ports, locations = self.ports[interface.attachment], self.locations[interface.attachment]
+            ports.pop(interface.port, None)
+            locations[interface.location] -= 1
+            if not locations[interface.location]:
+                del locations[interface.location]
             if not ports:
-                del self.ports[interface.attachment], self.nodes[interface.attachment]
+                del self.ports[interface.attachment], self.locations[interface.attachment]
 
     def attachments(self) -> Iterable[str]:
         """The attachments that it has ports of."""
-        return self.nodes.keys()
+        return self.locations.keys()
 
     def shape(self, attachment: str) -> frozenset[str] | None:
-        """The nodes that have ports of an attachment: with them, rows and their bindings come and go."""
-        return frozenset(self.nodes[attachment]) if attachment in self.nodes else None
+        """The locations that have ports of an attachment: with them, rows and their bindings come and go."""
+        return frozenset(self.locations[attachment]) if attachment in self.locations else None
 
     def ports_of(self, attachments: Iterable[str]) -> frozenset[str]:
         """The ports that came by any of these attachments."""

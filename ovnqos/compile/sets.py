@@ -48,7 +48,7 @@ class SourcePorts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerAddresses:
-    """The addresses of one IP version that a selection's pods have on a network."""
+    """The addresses of one IP version that a selection's pods have on a network, named by its key."""
 
     selection: PodSelection
     network: str
@@ -69,7 +69,7 @@ class PeerAddresses:
     def _takes(self, attachment: str, inventory: Inventory) -> bool:
         """Whether addresses of this attachment belong to the network."""
         network = inventory.network_of(attachment)
-        return network is not None and network.name == self.network
+        return network is not None and network.key == self.network
 
 
 Members = FixedMembers | SourcePorts | PeerAddresses

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import Fault, Unsupported
+from ovnqos.compile.network_selection import takes
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkSelectionType, NetworkSelector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.selections import SourceMembers
     from ovnqos.compile.topology import Network
-    from ovnqos.model.policy import NetworkQoS
-
-_SELECTABLE = {NetworkSelectionType.DEFAULT_NETWORK, NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,44 +33,51 @@ class PolicySources:
     notes: tuple[str, ...]
 
 
-def check_selectors(policy: NetworkQoS, subject: str) -> None:
-    """Raise Unsupported when the policy selects networks in a way that cannot be compiled yet."""
-    faults = [
-        Fault(
-            path=f"spec.networkSelectors[{index}].networkSelectionType",
-            message=f"{selector.type} is not supported yet; use DefaultNetwork or NetworkAttachmentDefinitions",
-        )
-        for index, selector in enumerate(policy.network_selectors or ())
-        if selector.type not in _SELECTABLE
-    ]
-    if faults:
-        raise Unsupported(subject, faults)
-
-
 def find_sources(
     selectors: Sequence[NetworkSelector] | None, members: SourceMembers, inventory: Inventory
 ) -> PolicySources:
     """Sort a selection's interfaces by network, and pass over those that `selectors` (None: any) do not take."""
     topology = inventory.topology
     by_network: dict[str, NetworkSources] = {}
-    notes: set[str] = set()
-    for attachment, nodes in members.nodes.items():
+    notes: set[str] = set(_not_ovn(selectors or (), inventory))
+    for attachment, locations in members.locations.items():
         network = inventory.network_of(attachment)
         if network is None:
             if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
-                notes.add(f"network attachment {attachment} is not known as an OVN network; its interfaces are skipped")
-        elif selectors is not None and not _selects(selectors, attachment, inventory):
+                notes.add(_unknown(attachment, inventory))
             continue
-        elif not topology.supports(network):
-            notes.add(f"network {network.name} is {network.topology}, which is not supported yet; it is skipped")
-        else:
-            sources = by_network.setdefault(network.name, NetworkSources(network=network))
-            if sources.network.versions != network.versions:  # two attachments of one network: what both carry
-                versions = sources.network.versions | network.versions
-                sources.network = replace(sources.network, versions=versions)
-            sources.switches.update(topology.switch(network, node) for node in nodes)
-            sources.attachments.add(attachment)
-    return PolicySources(networks=tuple(by_network[name] for name in sorted(by_network)), notes=tuple(sorted(notes)))
+        if selectors is not None and not _selects(selectors, attachment, inventory):
+            continue
+        layouts = inventory.layouts(network.name)
+        if len(layouts) > 1:
+            notes.add(
+                f"network {network.name}: its network attachment definitions disagree on the topology, "
+                f"{' and '.join(sorted(layouts))}; each attachment is taken by its own word"
+            )
+        sources = by_network.setdefault(network.key, NetworkSources(network=network))
+        if sources.network.versions != network.versions:  # two attachments of one network: what both carry
+            versions = sources.network.versions | network.versions
+            sources.network = replace(sources.network, versions=versions)
+        sources.switches.update(topology.switch(network, location) for location in locations)
+        sources.attachments.add(attachment)
+    return PolicySources(networks=tuple(by_network[key] for key in sorted(by_network)), notes=tuple(sorted(notes)))
+
+
+def _unknown(attachment: str, inventory: Inventory) -> str:
+    definition = inventory.attachment(attachment)
+    if definition is None:
+        return f"network attachment {attachment} is not known as an OVN network; its interfaces are skipped"
+    return f"network attachment {attachment} {_wired_by(definition.plugin)}; its interfaces are skipped"
+
+
+def _not_ovn(selectors: Sequence[NetworkSelector], inventory: Inventory) -> Iterator[str]:
+    for index, selector in enumerate(selectors):
+        for definition in inventory.not_ovn(selector):
+            yield f"spec.networkSelectors[{index}]: network attachment {definition.key} {_wired_by(definition.plugin)}"
+
+
+def _wired_by(plugin: str) -> str:
+    return f"is wired by CNI plugin {plugin or 'unknown'}, not by OVN, which cannot mark or limit it"
 
 
 def _selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: Inventory) -> bool:
@@ -81,10 +85,5 @@ def _selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: I
         return any(selector.type is NetworkSelectionType.DEFAULT_NETWORK for selector in selectors)
     definition = inventory.attachment(attachment)
     return definition is not None and any(
-        selector.type is NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS
-        and selector.namespace_selector is not None
-        and selector.network_selector is not None
-        and selector.namespace_selector.matches(inventory.namespace_labels(definition.namespace))
-        and selector.network_selector.matches(definition.labels)
-        for selector in selectors
+        takes(selector, definition, inventory.namespace_labels(definition.namespace)) for selector in selectors
     )

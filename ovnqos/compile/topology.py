@@ -5,36 +5,34 @@ One object holds all of it, so that another OVN user brings its own.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from netaddr import AddrFormatError, IPAddress
-
-from ovnqos.compile.rows import Direction
-from ovnqos.errors import Fault, InvalidObject
-from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
+from ovnqos.model.networks import NetworkTopology
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from ovnqos.compile.rows import Direction
+    from ovnqos.model.networks import NetworkAttachmentDefinition
+    from ovnqos.model.topology_map import TopologyMap
     from ovnqos.model.workloads import Pod
-
-POD_NETWORKS = "k8s.ovn.org/pod-networks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodInterface:
     """One interface of a pod.
 
-    `attachment` is `default` or the NAD's `<namespace>/<name>`; `port` the logical switch port's name; `addresses` are
-    bare IP addresses in canonical text, none on a network without IPAM.
+    `attachment` says which network: `default`, the NAD's `<namespace>/<name>`, or another word of the topology's.
+    `port` is the logical switch port's name. `addresses` are bare IP addresses in canonical text, none on a network
+    without IPAM. `location` is what, beside the network, decides the logical switch: the pod's node, or the switch.
     """
 
     attachment: str
     port: str
     addresses: tuple[str, ...]
+    location: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +42,14 @@ class Network:
     name: str
     topology: NetworkTopology
     versions: frozenset[int] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """What tells it apart: its name, and its layout too unless that is layer3.
+
+        Two NADs may claim one name with two layouts; then the switches of each have rows of their own.
+        """
+        return self.name if self.topology is NetworkTopology.LAYER3 else f"{self.name}@{self.topology}"
 
 
 class Topology(ABC):
@@ -55,7 +61,23 @@ class Topology(ABC):
     @staticmethod
     def ovn_kubernetes(*, zone_nodes: Iterable[str] | None = None) -> Topology:
         """The topology of ovn-kubernetes."""
+        from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology  # noqa: PLC0415 - a subclass
+
         return OvnKubernetesTopology(zone_nodes=zone_nodes)
+
+    @staticmethod
+    def kube_ovn(*, zone_nodes: Iterable[str] | None = None) -> Topology:
+        """The topology of Kube-OVN."""
+        from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology  # noqa: PLC0415 - a subclass
+
+        return KubeOvnTopology(zone_nodes=zone_nodes)
+
+    @staticmethod
+    def static(topology_map: TopologyMap, *, zone_nodes: Iterable[str] | None = None) -> Topology:
+        """A topology that somebody wrote down: which switch and port each pod has."""
+        from ovnqos.compile.topologies.static import StaticTopology  # noqa: PLC0415 - a subclass
+
+        return StaticTopology(topology_map, zone_nodes=zone_nodes)
 
     def in_zone(self, node: str) -> bool:
         """Whether pods of this node are wired by this Northbound. A pod that is not scheduled is on no node."""
@@ -69,76 +91,26 @@ class Topology(ABC):
         """
 
     @abstractmethod
-    def supports(self, network: Network) -> bool:
-        """Whether rows can be compiled for this network's layout."""
+    def network(
+        self, attachment: str, definition: NetworkAttachmentDefinition | None, seen_versions: frozenset[int]
+    ) -> Network | None:
+        """The network behind an attachment.
+
+        Args:
+            attachment: as the pods' interfaces have it.
+            definition: the NAD whose key that is, if there is one.
+            seen_versions: the IP versions of the addresses that pods have on it.
+
+        Returns None for one that is not known, or not OVN's.
+        """
 
     @abstractmethod
-    def switch(self, network: Network, node: str) -> str:
-        """Name of the logical switch that the network's pods on this node are attached to."""
+    def switch(self, network: Network, location: str) -> str:
+        """Name of the logical switch of the network's interfaces at this location (see `PodInterface`)."""
 
     @abstractmethod
     def direction(self, network: Network) -> Direction:
-        """The direction in which a row sees each packet exactly once, on its source chassis."""
+        """The direction in which a row sees each packet exactly once, on its source chassis.
 
-
-class OvnKubernetesTopology(Topology):
-    """ovn-kubernetes: a logical switch a node and layer3 network; addresses in the annotation `pod-networks`."""
-
-    def interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:
-        """Read `k8s.ovn.org/pod-networks`; raises InvalidObject when it is not what ovn-kubernetes writes."""
-        text = pod.annotations.get(POD_NETWORKS)
-        if not text:
-            return ()
-        try:
-            networks = json.loads(text)
-        except (ValueError, RecursionError) as error:  # whoever makes a pod can write any depth of brackets
-            raise _broken(pod, "", f"is not JSON ({error})") from None
-        if not isinstance(networks, dict):
-            raise _broken(pod, "", "is not a JSON object of networks")
-        suffix = f"{pod.namespace}_{pod.name}"
-        return tuple(
-            PodInterface(
-                attachment=attachment,
-                port=suffix if attachment == DEFAULT_NETWORK else f"{_dotted(attachment)}_{suffix}",
-                addresses=_addresses(pod, attachment, found),
-            )
-            for attachment, found in sorted(networks.items())
-        )
-
-    def supports(self, network: Network) -> bool:
-        """Layer3, which includes the default network."""
-        return network.topology is NetworkTopology.LAYER3
-
-    def switch(self, network: Network, node: str) -> str:
-        """`<node>` on the default network, else `<network>_<node>` with `-` and `/` of the network as `.`."""
-        return node if network.name == DEFAULT_NETWORK else f"{_dotted(network.name)}_{node}"
-
-    def direction(self, network: Network) -> Direction:  # noqa: ARG002 - other topologies need it
-        """to-lport: on layer3 it runs on the source chassis and after load balancing (measured)."""
-        return Direction.TO_LPORT
-
-
-def _dotted(name: str) -> str:
-    return name.replace("-", ".").replace("/", ".")
-
-
-def _addresses(pod: Pod, attachment: str, found: Mapping[str, Any] | Any) -> tuple[str, ...]:
-    if not isinstance(found, dict):
-        raise _broken(pod, attachment, "is not a JSON object")
-    given = found.get("ip_addresses")
-    if given is None:
-        given = [found["ip_address"]] if found.get("ip_address") else []
-    if not isinstance(given, list):
-        raise _broken(pod, f"{attachment}.ip_addresses", "is not a list")
-    addresses = []
-    for index, text in enumerate(given):
-        try:
-            addresses.append(str(IPAddress(str(text).partition("/")[0])))
-        except (AddrFormatError, ValueError):
-            raise _broken(pod, f"{attachment}.ip_addresses[{index}]", f"{text!r} is not an IP address") from None
-    return tuple(addresses)
-
-
-def _broken(pod: Pod, path: str, what: str) -> InvalidObject:
-    where = f"metadata.annotations[{POD_NETWORKS}]" + (f".{path}" if path else "")
-    return InvalidObject(f"Pod {pod.key}", [Fault(path=where, message=f"{what}; ovn-kubernetes writes it")])
+        Raises Unsupported where there is none, so that policies of the network cannot be compiled.
+        """

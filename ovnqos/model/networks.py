@@ -53,6 +53,13 @@ class NetworkTopology(StrEnum):
     LOCALNET = "localnet"
 
 
+class NetworkRole(StrEnum):
+    """Whether a network is its pods' default one (NAD config field `role`)."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerReference:
     """The object that made another one, e.g. the UserDefinedNetwork behind a generated NAD."""
@@ -61,18 +68,22 @@ class OwnerReference:
     name: str
 
 
+USER_DEFINED_NETWORK = "UserDefinedNetwork"
+CLUSTER_USER_DEFINED_NETWORK = "ClusterUserDefinedNetwork"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OvnNetworkConfig:
     """The CNI configuration of a NAD whose type is `ovn-k8s-cni-overlay`.
 
     `subnets` holds the CIDRs without ovn-kubernetes' host-prefix suffix (`10.245.0.0/16/24` is 10.245.0.0/16). It is
-    empty for a network without IPAM. `role` is `primary` or `secondary`.
+    empty for a network without IPAM.
     """
 
     network: str
     topology: NetworkTopology
     subnets: tuple[IPNetwork, ...] = ()
-    role: str = "secondary"
+    role: NetworkRole = NetworkRole.SECONDARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,10 @@ class NetworkAttachmentDefinition:
     def key(self) -> str:
         """`<namespace>/<name>`: the NAD's key in a pod's annotation `k8s.ovn.org/pod-networks`."""
         return f"{self.namespace}/{self.name}"
+
+    def is_owned_by(self, kind: str) -> bool:
+        """Whether an object of this kind made it, e.g. `ClusterUserDefinedNetwork`."""
+        return any(owner.kind == kind for owner in self.owners)
 
 
 DEFAULT_NETWORK_SELECTOR = NetworkSelector(type=NetworkSelectionType.DEFAULT_NETWORK)

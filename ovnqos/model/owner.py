@@ -83,6 +83,7 @@ ID_KEY = "ovnqos.io/id"
 OBJECT_KEY = "ovnqos.io/object"
 RULE_KEY = "ovnqos.io/rule"
 NETWORK_KEY = "ovnqos.io/network"
+PORT_KEY = "ovnqos.io/port"
 
 REFERENCE_TYPE = "NetworkQoS"
 REFERENCE_ID_KEY = "k8s.ovn.org/id"

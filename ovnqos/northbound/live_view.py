@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Iterable, Mapping
 
-    from ovnqos.compile.live import Delta
+    from ovnqos.compile.delta import Delta
     from ovnqos.compile.rows import DesiredState
     from ovnqos.model.owner import Owner
 

@@ -17,7 +17,7 @@ from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos.compile.live import Delta
+    from ovnqos.compile.delta import Delta
     from ovnqos.northbound.lock import WriterLock
     from ovnqos.northbound.tls import TlsFiles
     from ovnqos.plan.plan import Plan

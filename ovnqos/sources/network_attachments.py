@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkTopology, OvnNetworkConfig, OwnerReference
+from ovnqos.model.networks import (
+    NetworkAttachmentDefinition,
+    NetworkRole,
+    NetworkTopology,
+    OvnNetworkConfig,
+    OwnerReference,
+)
 from ovnqos.sources.cidrs import parse_cidr
 from ovnqos.sources.fields import describe, show
 from ovnqos.sources.objects import ObjectKind, ObjectReader
@@ -22,7 +29,9 @@ OVN_PLUGIN = "ovn-k8s-cni-overlay"
 _KIND = ObjectKind(name=KIND)
 _TOPOLOGIES = {topology.value: topology for topology in NetworkTopology}
 _TOPOLOGY_WORDS = "layer3, layer2 or localnet"
-_ROLES = ("primary", "secondary")
+_ROLES = {role.value: role for role in NetworkRole}
+NETWORK_NAME = "k8s.ovn.org/network-name"
+"""The annotation in which ovn-kubernetes keeps the network's name; without it the configuration's name holds."""
 
 
 def parse_network_attachment_definition(
@@ -44,6 +53,9 @@ def parse_network_attachment_definition(
         config = _config(spec)
         if config is not None:
             plugin, ovn = _network(config, f"{reader.namespace}/{reader.name}")
+    noted = _noted_name(reader.metadata)
+    if noted and ovn is not None:
+        ovn = replace(ovn, network=noted)
     reader.check(warn)
     return NetworkAttachmentDefinition(
         namespace=reader.namespace, name=reader.name, labels=reader.labels, plugin=plugin, ovn=ovn, owners=owners
@@ -58,6 +70,11 @@ def _owners(metadata: Fields) -> tuple[OwnerReference, ...]:
         if kind is not None and name is not None:
             owners.append(OwnerReference(kind=kind, name=name))
     return tuple(owners)
+
+
+def _noted_name(metadata: Fields) -> str | None:
+    annotations = metadata.mapping("annotations", policed=False)
+    return annotations.string(NETWORK_NAME) if annotations is not None else None
 
 
 def _config(spec: Fields) -> Fields | None:
@@ -101,9 +118,10 @@ def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig |
     name = named.string("name", required="name the network")
     if name == "":
         named.fault("name", "is empty; name the network")
-    role = plugin.string("role") or "secondary"
-    if role not in _ROLES:
-        plugin.fault("role", f"{show(role)} is not a role; use primary or secondary")
+    role_word = plugin.string("role") or NetworkRole.SECONDARY.value
+    role = _ROLES.get(role_word)
+    if role is None:
+        plugin.fault("role", f"{show(role_word)} is not a role; use primary or secondary")
     attached_as = plugin.string("netAttachDefName")
     if attached_as is not None and attached_as != key:
         plugin.fault("netAttachDefName", f"{show(attached_as)} is not this object; write {key}")
@@ -120,7 +138,7 @@ def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig |
         plugin.fault("topology", f"{show(word)} is not a topology; use {_TOPOLOGY_WORDS}")
         return None
     subnets = _subnets(plugin, topology)
-    return OvnNetworkConfig(network=name or "", topology=topology, subnets=subnets, role=role)
+    return OvnNetworkConfig(network=name or "", topology=topology, subnets=subnets, role=role or NetworkRole.SECONDARY)
 
 
 def _subnets(plugin: Fields, topology: NetworkTopology) -> tuple[IPNetwork, ...]:

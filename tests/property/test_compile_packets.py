@@ -111,6 +111,7 @@ def test_rows_of_one_object_never_have_equal_priority_on_a_switch(random: Random
     seen = set()
     for row in _desired(random).rows.values():
         for switch in row.switches:
-            place = (row.external_ids["ovnqos.io/object"], row.priority, switch)
+            port = row.external_ids.get("ovnqos.io/port")
+            place = (row.external_ids["ovnqos.io/object"], row.priority, switch, port)
             assert place not in seen
             seen.add(place)

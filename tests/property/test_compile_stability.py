@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 
-from ovnqos import Inventory, LabelSelector, Owner, PodPeer, Topology, compile_rows
+from ovnqos import BandwidthScope, Inventory, LabelSelector, Owner, PodPeer, Topology, compile_rows
 from ovnqos.model.networks import ANY_NAD_SELECTOR
 from tests.support import random_clusters as make
 from tests.support.cluster import attachment, compiled, inventory, labels, pod, policy, rule
@@ -69,7 +69,9 @@ def _unmoving(row: QosRow) -> tuple[object, ...]:
 @settings(max_examples=200)
 @given(make.RANDOMS)
 def test_rows_stay_as_they_are_while_pods_come_and_go(random: Random) -> None:
-    policies = [replace(one, pod_selector=labels()) for one in make.policies(random)]
+    policies = [
+        replace(one, pod_selector=labels(), bandwidth_scope=BandwidthScope.POLICY) for one in make.policies(random)
+    ]
     changing = Inventory(Topology.ovn_kubernetes(), _anchored(random, policies))
     before = compile_rows(policies, changing).desired
     for _ in range(random.randint(1, 8)):

@@ -10,6 +10,7 @@ from netaddr import IPNetwork
 from ovnqos import (
     AddressSet,
     Bandwidth,
+    BandwidthScope,
     Classifier,
     Compilation,
     Inventory,
@@ -28,7 +29,7 @@ from ovnqos import (
     Topology,
     compile_rows,
 )
-from ovnqos.model.networks import OvnNetworkConfig
+from ovnqos.model.networks import NetworkRole, OvnNetworkConfig, OwnerReference
 from tests.support.packets import Names
 
 if TYPE_CHECKING:
@@ -85,12 +86,24 @@ def attachment(
     network: str = "",
     topology: NetworkTopology = NetworkTopology.LAYER3,
     labels: Mapping[str, str] | None = None,
+    role: NetworkRole = NetworkRole.SECONDARY,
+    owner: str = "",
 ) -> NetworkAttachmentDefinition:
-    """A NAD `<namespace>/<name>` of an OVN network, which has the NAD's name unless said otherwise."""
+    """A NAD `<namespace>/<name>` of an OVN network, which has the NAD's name unless said otherwise.
+
+    `owner` is the kind of the object that it was generated from.
+    """
     space, name = key.split("/")
-    config = OvnNetworkConfig(network=network or name, topology=topology, subnets=tuple(map(IPNetwork, subnets)))
+    config = OvnNetworkConfig(
+        network=network or name, topology=topology, subnets=tuple(map(IPNetwork, subnets)), role=role
+    )
     return NetworkAttachmentDefinition(
-        namespace=space, name=name, labels=labels or {}, plugin="ovn-k8s-cni-overlay", ovn=config
+        namespace=space,
+        name=name,
+        labels=labels or {},
+        plugin="ovn-k8s-cni-overlay",
+        ovn=config,
+        owners=(OwnerReference(kind=owner, name=name),) if owner else (),
     )
 
 
@@ -129,6 +142,7 @@ def policy(
     priority: int = 10,
     pods: LabelSelector | None = None,
     networks: Iterable[NetworkSelector] | None = None,
+    scope: BandwidthScope = BandwidthScope.POLICY,
 ) -> NetworkQoS:
     """A NetworkQoS; one rule that marks everything when none is given."""
     return NetworkQoS(
@@ -138,6 +152,7 @@ def policy(
         rules=rules or (rule(),),
         pod_selector=pods or LabelSelector(),
         network_selectors=None if networks is None else tuple(networks),
+        bandwidth_scope=scope,
     )
 
 

@@ -6,6 +6,7 @@ It looks at pods and policies alone: no sets, no groups, no matches, no index.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,11 +27,11 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """A pod's end on a network. `network` is None when no OVN network is known behind its attachment."""
+    """A pod's end on a network: its name and layout, None when no OVN network is known behind its attachment."""
 
     pod: Pod
     attachment: str
-    network: str | None
+    network: tuple[str, str] | None
     port: str
     switch: str
     addresses: tuple[IPAddress, ...]
@@ -55,21 +56,27 @@ class Cluster:
         return tuple(self._interfaces())
 
     def _interfaces(self) -> Iterator[Interface]:
-        networks = {f"{one.namespace}/{one.name}": one.ovn.network for one in self.attachments if one.ovn is not None}
-        networks["default"] = "default"
+        known = {f"{one.namespace}/{one.name}": one.ovn for one in self.attachments if one.ovn is not None}
         for pod in self.pods:
             if pod.host_network or pod.phase in {"Succeeded", "Failed"}:
                 continue
-            for attachment, found in json.loads(pod.annotations.get("k8s.ovn.org/pod-networks", "{}")).items():
-                dotted = attachment.replace("-", ".").replace("/", ".")
-                network = networks.get(attachment)
-                own_switches = "" if network == "default" else f"{network}_".replace("-", ".").replace("/", ".")
+            for key, found in json.loads(pod.annotations.get("k8s.ovn.org/pod-networks", "{}")).items():
+                dotted = key.replace("-", ".").replace("/", ".")
+                attachment = re.sub(r"^([^/]+/[^/]+)/\d+$", r"\1", key)
+                config = known.get(attachment)
+                network, switch = None, ""
+                if attachment == "default":
+                    network, switch = ("default", "layer3"), pod.node
+                elif config is not None:
+                    network = config.network, str(config.topology)
+                    place = pod.node if config.topology == "layer3" else f"ovn_{config.topology}_switch"
+                    switch = f"{config.network}_".replace("-", ".").replace("/", ".") + place
                 yield Interface(
                     pod=pod,
                     attachment=attachment,
                     network=network,
                     port=("" if attachment == "default" else f"{dotted}_") + f"{pod.namespace}_{pod.name}",
-                    switch=own_switches + pod.node,
+                    switch=switch,
                     addresses=tuple(IPAddress(text.split("/")[0]) for text in found["ip_addresses"]),
                 )
 
@@ -118,13 +125,29 @@ def _on_selected_network(policy: NetworkQoS, interface: Interface, cluster: Clus
         for one in cluster.attachments:
             if (
                 f"{one.namespace}/{one.name}" == interface.attachment
-                and selector.namespace_selector is not None
-                and selects(selector.namespace_selector, cluster.namespace_labels(one.namespace))
-                and selector.network_selector is not None
-                and selects(selector.network_selector, one.labels)
+                and _is_of_type(one, selector.type)
+                and (
+                    selector.namespace_selector is None
+                    or selects(selector.namespace_selector, cluster.namespace_labels(one.namespace))
+                )
+                and (selector.network_selector is None or selects(selector.network_selector, one.labels))
             ):
                 return True
     return False
+
+
+def _is_of_type(definition: NetworkAttachmentDefinition, wanted: NetworkSelectionType) -> bool:
+    assert definition.ovn is not None
+    made_by = {owner.kind for owner in definition.owners}
+    match wanted:
+        case "PrimaryUserDefinedNetworks":
+            return definition.ovn.role == "primary"
+        case "SecondaryUserDefinedNetworks":
+            return definition.ovn.role == "secondary" and "UserDefinedNetwork" in made_by
+        case "ClusterUserDefinedNetworks":
+            return "ClusterUserDefinedNetwork" in made_by
+        case _:
+            return True
 
 
 def _reaches(

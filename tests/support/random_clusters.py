@@ -6,13 +6,14 @@ Plain functions of a `random.Random`, since hypothesis' own strategies take twen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
 from ovnqos import (
     Bandwidth,
+    BandwidthScope,
     Classifier,
     IPBlock,
     LabelSelector,
@@ -21,6 +22,7 @@ from ovnqos import (
     NetworkQoS,
     NetworkSelectionType,
     NetworkSelector,
+    NetworkTopology,
     Operator,
     Pod,
     PodPeer,
@@ -29,7 +31,8 @@ from ovnqos import (
     Requirement,
     Rule,
 )
-from tests.support.cluster import POD_NETWORKS, attachment, attachments_selector, pod_networks
+from ovnqos.model.networks import NetworkRole
+from tests.support.cluster import POD_NETWORKS, attachment, pod_networks
 from tests.support.packets import Packet
 from tests.support.policy_oracle import NAME_LABEL, Cluster
 
@@ -56,12 +59,26 @@ _ATTACHED = (
     ("default", "lab/blue-too", "lab/no-ipam"),
     ("shop/blue", "lab/blue-too", "bank/dual"),
     ("default", "lab/macvlan", "lab/unknown"),
-    ("default", "lab/no-ipam"),
+    ("default", "lab/no-ipam", "lab/no-ipam/1"),
+    ("default", "shop/flat", "bank/flat-too"),
+    ("default", "shop/flat", "shop/flat/1", "lab/wire"),
+    ("default", "bank/blue-flat", "shop/blue"),
     (),
 )
 _FAMILIES = ((4,), (6,), (4, 6), (4, 6))
 _FAMILIES_OF = {"default": _FAMILIES, "bank/dual": _FAMILIES, "lab/no-ipam": ((), *_FAMILIES)}
-_DECLARED = ("shop/blue", "lab/blue-too", "bank/dual", "lab/no-ipam", "lab/macvlan")
+_DECLARED = (
+    "shop/blue",
+    "lab/blue-too",
+    "bank/dual",
+    "lab/no-ipam",
+    "lab/macvlan",
+    "shop/flat",
+    "bank/flat-too",
+    "lab/wire",
+    "bank/blue-flat",
+)
+_MADE_BY = ("", "UserDefinedNetwork", "ClusterUserDefinedNetwork")
 _T = TypeVar("_T")
 
 
@@ -122,16 +139,31 @@ def namespace(random: Random) -> Namespace:
 
 
 def nad(random: Random) -> NetworkAttachmentDefinition:
-    """A NAD. Two of them are of one network, and one is not OVN's."""
+    """A NAD, generated from a UDN or CUDN or not.
+
+    Some of them are of one network, of which one disagrees about its layout; one is not OVN's.
+    """
     key = random.choice(_DECLARED)
     labels = label_map(random)
+    given: dict[str, Any] = {
+        "labels": labels,
+        "owner": random.choice(_MADE_BY),
+        "role": random.choice(list(NetworkRole)),
+    }
     match key:
         case "shop/blue" | "lab/blue-too":
-            return attachment(key, *random.choice(((), ("10.0.0.0/16",))), network="blue", labels=labels)
+            return attachment(key, *random.choice(((), ("10.0.0.0/16",))), network="blue", **given)
+        case "bank/blue-flat":
+            return attachment(key, network="blue", topology=NetworkTopology.LAYER2, **given)
+        case "shop/flat" | "bank/flat-too":
+            return attachment(key, "10.0.0.0/16", network="flat", topology=NetworkTopology.LAYER2, **given)
+        case "lab/wire":
+            topology = random.choice((NetworkTopology.LOCALNET, NetworkTopology.LAYER3))
+            return attachment(key, *random.choice(((), ("10.0.0.0/16",))), topology=topology, **given)
         case "bank/dual":
-            return attachment(key, "10.0.0.0/16", "fd00::/64", network="dual/one-two", labels=labels)
+            return attachment(key, "10.0.0.0/16", "fd00::/64", network="dual/one-two", **given)
         case "lab/no-ipam":
-            return attachment(key, labels=labels)
+            return attachment(key, **given)
     space, name = key.split("/")
     return NetworkAttachmentDefinition(namespace=space, name=name, labels=labels, plugin="macvlan", ovn=None)
 
@@ -186,10 +218,21 @@ def rule(random: Random) -> Rule:
 
 
 def network_selector(random: Random) -> NetworkSelector:
-    """The default network, or NADs."""
-    if random.random() < 0.4:
-        return NetworkSelector(type=NetworkSelectionType.DEFAULT_NETWORK)
-    return attachments_selector(namespace_selector(random), selector(random))
+    """An entry of any of the five types, NADs the most."""
+    kind = random.choice((*NetworkSelectionType, NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS))
+    by_namespace = kind not in {
+        NetworkSelectionType.DEFAULT_NETWORK,
+        NetworkSelectionType.CLUSTER_USER_DEFINED_NETWORKS,
+    }
+    by_network = kind not in {
+        NetworkSelectionType.DEFAULT_NETWORK,
+        NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS,
+    }
+    return NetworkSelector(
+        type=kind,
+        namespace_selector=namespace_selector(random) if by_namespace else None,
+        network_selector=selector(random) if by_network else None,
+    )
 
 
 def policy(random: Random) -> NetworkQoS:
@@ -201,6 +244,7 @@ def policy(random: Random) -> NetworkQoS:
         rules=_some(random, rule, 1, 4),
         pod_selector=selector(random),
         network_selectors=_some(random, network_selector, 1, 2) if random.random() < 0.4 else None,
+        bandwidth_scope=random.choice((BandwidthScope.POLICY, BandwidthScope.POLICY, BandwidthScope.POD)),
     )
 
 

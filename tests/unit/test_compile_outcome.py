@@ -6,8 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from ovnqos import Compilation, NetworkAttachmentDefinition, NetworkSelectionType, NetworkSelector, Owner, compile_rows
-from ovnqos.model.labels import EVERYTHING
+from ovnqos import (
+    Compilation,
+    Direction,
+    Inventory,
+    Network,
+    NetworkAttachmentDefinition,
+    NetworkSelector,
+    Owner,
+    Unsupported,
+    compile_rows,
+)
+from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
+from ovnqos.errors import Fault
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR
 from ovnqos.model.policy import Rule
 from tests.support.cluster import attachment, compiled, inventory, labels, only_row, pod, policy, rule
@@ -73,7 +84,8 @@ def test_an_attachment_that_is_not_known_is_of_no_concern_to_a_policy_of_the_def
 def test_a_network_of_another_plugin_is_noted() -> None:
     macvlan = NetworkAttachmentDefinition(namespace="shop", name="blue", labels={}, plugin="macvlan", ovn=None)
     assert _notes(compiled(policy(), pod("client", networks={"shop/blue": []}), macvlan)) == [
-        f"NetworkQoS shop/gold: {UNKNOWN}"
+        "NetworkQoS shop/gold: network attachment shop/blue is wired by CNI plugin macvlan, not by OVN, which cannot "
+        "mark or limit it; its interfaces are skipped"
     ]
 
 
@@ -94,14 +106,21 @@ def test_a_pod_that_cannot_be_read_is_noted_and_stops_no_other() -> None:
 
 
 def test_an_object_that_cannot_be_compiled_is_retained_and_stops_no_other() -> None:
-    selectors = [
-        NetworkSelector(type=kind, namespace_selector=EVERYTHING, network_selector=EVERYTHING)
-        for kind in (NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS, NetworkSelectionType.DEFAULT_NETWORK)
-    ]
-    bad = policy(name="bad", networks=selectors)
-    found = compiled((bad, policy()), CLIENT)
+    fault = Fault(path="spec.networkSelectors", message="this CNI has no such networks")
+
+    class Picky(OvnKubernetesTopology):
+        def direction(self, network: Network) -> Direction:
+            if network.name == "blue":
+                raise Unsupported("NetworkQoS shop/bad", [fault])
+            return super().direction(network)
+
+    one = pod("client", networks={"default": ["10.0.0.1"], "shop/blue": ["10.1.0.1"]})
+    known = Inventory(Picky(), [one, attachment("shop/blue", "10.1.0.0/16")])
+    found = compile_rows(
+        (policy(name="bad", networks=[ANY_NAD_SELECTOR]), policy(networks=[DEFAULT_NETWORK_SELECTOR])), known
+    )
     (error,) = found.unsupported
-    assert [fault.path for fault in error.faults] == ["spec.networkSelectors[0].networkSelectionType"]
+    assert error.faults == (fault,)
     assert found.desired.retained == {"NetworkQoS/shop/bad"}
     assert only_row(found).identity == "NetworkQoS/shop/gold/0/default"
 

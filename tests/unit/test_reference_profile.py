@@ -7,10 +7,7 @@ import pytest
 from ovnqos import (
     Compilation,
     Direction,
-    LabelSelector,
     NetworkQoS,
-    NetworkSelectionType,
-    NetworkSelector,
     PodPeer,
     PortMatch,
     Profile,
@@ -221,14 +218,3 @@ def test_a_rule_without_burst_has_a_rate_only_and_no_limit_has_no_bandwidth() ->
 def test_a_rule_that_does_nothing_has_no_row_and_stops_no_other() -> None:
     rows = _reference(policy(Rule(), rule(6)), pod("p", "10.0.0.1")).desired.rows.values()
     assert [row.external_ids["rule-index"] for row in rows] == ["1"]
-
-
-def test_a_network_selection_that_cannot_be_compiled_is_unsupported() -> None:
-    selector = NetworkSelector(
-        type=NetworkSelectionType.CLUSTER_USER_DEFINED_NETWORKS, network_selector=LabelSelector()
-    )
-    found = _reference(policy(networks=[selector]), pod("p", "10.0.0.1"))
-    (error,) = found.unsupported
-    assert str(error).startswith("NetworkQoS shop/gold: spec.networkSelectors[0].networkSelectionType: ")
-    assert found.desired.retained == {"NetworkQoS/shop/gold"}
-    assert not found.desired.rows

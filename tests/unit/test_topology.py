@@ -17,8 +17,10 @@ def _annotated(text: str) -> Pod:
 def test_interfaces_are_read_with_their_ports_in_order() -> None:
     one = pod("web-1", networks={"my-ns/blue-net": ["10.1.0.1"], "default": ["10.0.0.1", "FD00:0:0::1"]})
     assert TOPOLOGY.interfaces(one) == (
-        PodInterface(attachment="default", port="shop_web-1", addresses=("10.0.0.1", "fd00::1")),
-        PodInterface(attachment="my-ns/blue-net", port="my.ns.blue.net_shop_web-1", addresses=("10.1.0.1",)),
+        PodInterface(attachment="default", port="shop_web-1", addresses=("10.0.0.1", "fd00::1"), location="node1"),
+        PodInterface(
+            attachment="my-ns/blue-net", port="my.ns.blue.net_shop_web-1", addresses=("10.1.0.1",), location="node1"
+        ),
     )
 
 
@@ -68,5 +70,27 @@ def test_a_switch_is_the_nodes_on_layer3() -> None:
     other = Network(name="my-net/x", topology=NetworkTopology.LAYER3)
     assert TOPOLOGY.switch(default, "ovn-worker") == "ovn-worker"
     assert TOPOLOGY.switch(other, "ovn-worker") == "my.net.x_ovn-worker"
-    assert TOPOLOGY.supports(other)
     assert TOPOLOGY.direction(other) is Direction.TO_LPORT
+
+
+def test_a_pod_on_one_nad_twice_has_two_ports_on_it() -> None:
+    one = pod("web", networks={"ns/blue": ["10.1.0.1"], "ns/blue/1": ["10.1.0.2"]})
+    assert [(found.attachment, found.port) for found in TOPOLOGY.interfaces(one)] == [
+        ("ns/blue", "ns.blue_shop_web"),
+        ("ns/blue", "ns.blue.1_shop_web"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "switch", "direction"),
+    [
+        (NetworkTopology.LAYER2, "my.net_ovn_layer2_switch", Direction.FROM_LPORT),
+        (NetworkTopology.LOCALNET, "my.net_ovn_localnet_switch", Direction.TO_LPORT),
+    ],
+)
+def test_other_layouts_have_one_switch_for_all_nodes(
+    layout: NetworkTopology, switch: str, direction: Direction
+) -> None:
+    network = Network(name="my-net", topology=layout)
+    assert TOPOLOGY.switch(network, "node1") == TOPOLOGY.switch(network, "node2") == switch
+    assert TOPOLOGY.direction(network) is direction

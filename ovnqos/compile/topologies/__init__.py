@@ -1,0 +1,1 @@
+"""The topologies of the CNIs that wire pods by OVN, one a module."""

@@ -1,0 +1,26 @@
+"""Reading what a CNI wrote on a pod, with a fault that says where it is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netaddr import AddrFormatError, IPAddress
+
+from ovnqos.errors import Fault, InvalidObject
+
+if TYPE_CHECKING:
+    from ovnqos.model.workloads import Pod
+
+
+def broken(pod: Pod, annotation: str, path: str, what: str, *, author: str) -> InvalidObject:
+    """The error for a pod's annotation: what is wrong at a path inside it, and who writes it."""
+    where = f"metadata.annotations[{annotation}]" + (f".{path}" if path else "")
+    return InvalidObject(f"Pod {pod.key}", [Fault(path=where, message=f"{what}; {author} writes it")])
+
+
+def bare_address(text: object) -> str | None:
+    """An IP address in canonical text, without the prefix length behind it; None for text that is none."""
+    try:
+        return str(IPAddress(str(text).strip().partition("/")[0]))
+    except (AddrFormatError, ValueError):
+        return None

@@ -1,0 +1,130 @@
+"""EgressQoS, `k8s.ovn.org/v1`, of ovn-kubernetes: from the Kubernetes object to its rules.
+
+Source: the CRD of ovn-kubernetes and its controller, which reads only the object named `default` of each namespace,
+writes one row of OVN a rule, priority 1000 for the first and one less for each that follows, and takes 1000 at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ovnqos.errors import InvalidPolicy
+from ovnqos.model.labels import EVERYTHING, LabelSelector
+from ovnqos.model.policy import DSCP_MAXIMUM
+from ovnqos.sources.cidrs import parse_cidr
+from ovnqos.sources.fields import show
+from ovnqos.sources.labels import read_selector
+from ovnqos.sources.objects import ObjectKind, ObjectReader
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+    from ovnqos.sources.fields import Fields, Warn
+
+EGRESS_QOS_API_VERSION = "k8s.ovn.org/v1"
+EGRESS_QOS_KIND = "EgressQoS"
+EGRESS_QOS_NAME = "default"
+"""The one name that ovn-kubernetes reads."""
+EGRESS_QOS_RULES_MAXIMUM = 1000
+_KIND = ObjectKind(name=EGRESS_QOS_KIND, policed=True, error=InvalidPolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressQoSRule:
+    """Mark with `dscp` what the selected pods send to `destination` (None: anywhere, of either family)."""
+
+    dscp: int
+    destination: IPNetwork | None = None
+    pod_selector: LabelSelector = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressQoS:
+    """A valid EgressQoS object. Of the rules that match a packet the first holds, unlike in a NetworkQoS."""
+
+    namespace: str
+    name: str
+    rules: tuple[EgressQoSRule, ...]
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<name>`."""
+        return f"{self.namespace}/{self.name}"
+
+
+def parse_egress_qos(document: object, *, origin: str = "", warn: Warn | None = None) -> EgressQoS:
+    """Parse one EgressQoS object.
+
+    Args:
+        document: the object as JSON or YAML gives it: a mapping.
+        origin: where it was read, e.g. a file's name; the error's subject tells it.
+        warn: called with each warning: unknown fields, host bits in CIDRs, no rules. Warnings are told before faults
+            are raised.
+
+    Returns:
+        The object. An absent `metadata.namespace` is `default`.
+
+    Raises:
+        InvalidPolicy: with every fault of the object. A name other than `default` is one: ovn-kubernetes passes such an
+            object over, so its rules hold nowhere.
+    """
+    reader = ObjectReader(document, _KIND, origin=origin)
+    root = reader.root
+    _check_type(root)
+    if reader.name and reader.name != EGRESS_QOS_NAME:
+        reader.metadata.fault(
+            "name",
+            f"{show(reader.name)} is passed over by ovn-kubernetes, which reads one EgressQoS of each namespace; "
+            f"name it {EGRESS_QOS_NAME}, or leave it out",
+        )
+    spec = root.mapping("spec", required="give egress")
+    rules = _rules(spec) if spec is not None else ()
+    reader.check(warn)
+    return EgressQoS(namespace=reader.namespace, name=reader.name, rules=rules)
+
+
+def _check_type(root: Fields) -> None:
+    version = root.string("apiVersion", required=f"use {EGRESS_QOS_API_VERSION}")
+    if version is not None and version != EGRESS_QOS_API_VERSION:
+        root.fault("apiVersion", f"{show(version)} is not read here; use {EGRESS_QOS_API_VERSION}")
+    kind = root.string("kind", required=f"use {EGRESS_QOS_KIND}")
+    if kind is not None and kind != EGRESS_QOS_KIND:
+        root.fault("kind", f"{show(kind)} is not {EGRESS_QOS_KIND}")
+
+
+def _rules(spec: Fields) -> tuple[EgressQoSRule, ...]:
+    entries = spec.mappings("egress")
+    if entries is None:
+        if not spec.has("egress"):
+            spec.fault("egress", f"missing; give a list of 1 to {EGRESS_QOS_RULES_MAXIMUM} rules")
+        return ()
+    if len(entries) > EGRESS_QOS_RULES_MAXIMUM:
+        spec.fault("egress", f"{len(entries)} rules are too many; ovn-kubernetes takes {EGRESS_QOS_RULES_MAXIMUM}")
+    if not spec.get("egress"):
+        spec.warn("egress", "no rules, so the object does nothing; add a rule or delete the object")
+    return tuple(map(_rule, entries))
+
+
+def _rule(rule: Fields) -> EgressQoSRule:
+    dscp = rule.integer("dscp", "a DSCP", 0, DSCP_MAXIMUM, required=True)
+    selector = read_selector(rule, "podSelector")
+    return EgressQoSRule(
+        dscp=dscp or 0,  # a missing one is a fault, and no object comes of it
+        destination=_destination(rule),
+        pod_selector=selector if selector is not None else EVERYTHING,
+    )
+
+
+def _destination(rule: Fields) -> IPNetwork | None:
+    text = rule.string("dstCIDR")
+    if text is None:
+        return None
+    try:
+        cidr, remark = parse_cidr(text)
+    except ValueError as error:
+        rule.fault("dstCIDR", str(error))
+        return None
+    if remark:
+        rule.warn("dstCIDR", remark)
+    return cidr

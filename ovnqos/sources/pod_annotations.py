@@ -1,0 +1,163 @@
+"""QoS annotations of pods, Calico's and Kubernetes', and the same on a namespace as the defaults of its pods.
+
+Source: Calico's documentation, "Configure QoS controls", and its code for bounds and precedence; Kubernetes'
+documentation of the bandwidth plugin. What they leave open is decided here and told in `read_pod_qos`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ovnqos.errors import Fault
+from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
+from ovnqos.model.policy import Bandwidth
+from ovnqos.sources.dscp import parse_dscp
+from ovnqos.sources.fields import child_path, show, suggest
+from ovnqos.sources.quantities import parse_burst, parse_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CALICO_PREFIX: Final = "qos.projectcalico.org/"
+"""Every annotation with this prefix is read, or told to have no effect."""
+DSCP_KEY: Final = f"{CALICO_PREFIX}dscp"
+_DIRECTIONS = ("ingress", "egress")
+_BANDWIDTH_KEYS = {
+    direction: (f"{CALICO_PREFIX}{direction}Bandwidth", f"kubernetes.io/{direction}-bandwidth")
+    for direction in _DIRECTIONS
+}
+_BURST_KEYS = {direction: f"{CALICO_PREFIX}{direction}Burst" for direction in _DIRECTIONS}
+_KUBERNETES_KEYS = frozenset(key for _, key in _BANDWIDTH_KEYS.values())
+_EXPRESSIBLE_KEYS = frozenset(
+    {DSCP_KEY, *_BURST_KEYS.values(), *(key for keys in _BANDWIDTH_KEYS.values() for key in keys)}
+)
+_NO_PACKETS = "OVN limits bits, not packets"
+_REASONS = {
+    "PacketRate": _NO_PACKETS,
+    "PacketBurst": _NO_PACKETS,
+    "Packets": _NO_PACKETS,
+    "MaxConnections": "OVN limits bits, not connections",
+    "Peakrate": "OVN limits to one rate and a burst, not to a second, peak rate",
+    "Minburst": "OVN limits to one rate and a burst, not to a second, peak rate",
+}
+_INEXPRESSIBLE_KEYS = {
+    f"{CALICO_PREFIX}{direction}{noun}": f"{reason}, so this has no effect; limit bits by {direction}Bandwidth"
+    for direction in _DIRECTIONS
+    for noun, reason in _REASONS.items()
+}
+POD_QOS_KEYS: Final = _EXPRESSIBLE_KEYS | frozenset(_INEXPRESSIBLE_KEYS)
+"""The annotations that are known. `ingressPackets` and `egressPackets` are a tutorial's names, unknown to Calico."""
+_SUGGESTED = sorted(
+    key.removeprefix(CALICO_PREFIX)
+    for key in POD_QOS_KEYS - _KUBERNETES_KEYS
+    if not key.endswith("Packets")  # the tutorial's
+)
+_KNOWN_NAMES = "; use ingressBandwidth, egressBandwidth, ingressBurst, egressBurst or dscp"
+
+
+def is_pod_qos_key(key: str) -> bool:
+    """Whether `read_pod_qos` looks at an annotation: a known one, or an unknown one of Calico's prefix."""
+    return key.startswith(CALICO_PREFIX) or key in _KUBERNETES_KEYS
+
+
+def read_pod_qos(annotations: Mapping[str, str], *, path: str = "metadata.annotations") -> PodQos:
+    """Read the QoS annotations of a pod or a namespace.
+
+    Rates are bit/s, bursts bits, both Kubernetes quantities from 1k up to OVN's limit of 4294967295 kbps or kbit
+    (Calico's 1P is more than that), divided by 1000 and rounded up. An annotation that is wrong sets nothing, and the
+    others hold:
+
+    - Of Calico's and Kubernetes' bandwidth of one direction Calico's holds; if one of the two is wrong, the other one.
+      (Calico itself lifts the limit when its own key cannot be parsed, and takes the nearest bound when it is out of
+      bounds.)
+    - A burst that is wrong leaves the rate with OVN's default burst; one without any bandwidth of its direction is a
+      fault; beside a bandwidth that is wrong it is not told as well.
+
+    Without a burst, OVN's default of one second of rate holds (`burst_kbit` is None). Calico's default is 4 Gibit.
+
+    Args:
+        annotations: those of the object, at least those of `is_pod_qos_key`.
+        path: where they stand in it, for the faults.
+
+    Returns:
+        What they say; faults and inexpressible ones name the annotation in their path and its value in their message.
+    """
+    own = {key: value for key, value in annotations.items() if is_pod_qos_key(key)}
+    if not own:
+        return NO_POD_QOS
+    reader = _Reader(own, path)
+    ingress, egress = (reader.bandwidth(direction) for direction in _DIRECTIONS)
+    dscp = reader.dscp()
+    return PodQos(
+        ingress=ingress,
+        egress=egress,
+        dscp=dscp,
+        faults=tuple(reader.faults),
+        inexpressible=tuple(reader.told(key, _without_effect(key)) for key in sorted(own.keys() - _EXPRESSIBLE_KEYS)),
+    )
+
+
+class _Reader:
+    """The annotations of one object, and what is wrong with them."""
+
+    def __init__(self, annotations: Mapping[str, str], path: str) -> None:
+        self._annotations = annotations
+        self._path = path
+        self.faults: list[Fault] = []
+
+    def fault(self, key: str, message: str) -> None:
+        self.faults.append(Fault(path=child_path(self._path, key), message=message))
+
+    def told(self, key: str, reason: str) -> Fault:
+        return Fault(path=child_path(self._path, key), message=f"{show(self._annotations[key])}: {reason}")
+
+    def dscp(self) -> int | None:
+        outcome = self._outcome(DSCP_KEY, parse_dscp)
+        if isinstance(outcome, ValueError):
+            self.fault(DSCP_KEY, str(outcome))
+            return None
+        return outcome
+
+    def bandwidth(self, direction: str) -> Bandwidth | None:
+        rate = self._rate(direction)
+        key = _BURST_KEYS[direction]
+        burst = self._outcome(key, parse_burst)
+        if isinstance(burst, ValueError):
+            self.fault(key, f"{burst}{'' if rate is None else '; the rate holds, with a burst of one second of it'}")
+            burst = None
+        elif burst is not None and not any(
+            bandwidth_key in self._annotations for bandwidth_key in _BANDWIDTH_KEYS[direction]
+        ):
+            right = f"add {_BANDWIDTH_KEYS[direction][0]}, e.g. 10M, or remove this"
+            self.faults.append(self.told(key, f"a burst does nothing without a bandwidth; {right}"))
+        return None if rate is None else Bandwidth(rate_kbps=rate, burst_kbit=burst)
+
+    def _rate(self, direction: str) -> int | None:
+        outcomes = {key: self._outcome(key, parse_rate) for key in _BANDWIDTH_KEYS[direction]}
+        holding = next((key for key, outcome in outcomes.items() if isinstance(outcome, int)), None)
+        remark = "" if holding is None else f"; {holding} holds, {show(self._annotations[holding])}"
+        rate = None
+        for key, outcome in outcomes.items():
+            if isinstance(outcome, ValueError):
+                self.fault(key, f"{outcome}{remark}")
+            elif key == holding:
+                rate = outcome
+        return rate
+
+    def _outcome(self, key: str, parse: Callable[[str], int]) -> int | ValueError | None:
+        """The value of an annotation, or what is wrong with it; None when it is absent."""
+        text = self._annotations.get(key)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            return error
+
+
+def _without_effect(key: str) -> str:
+    known = _INEXPRESSIBLE_KEYS.get(key)
+    if known is not None:
+        return known
+    likely = suggest(key.removeprefix(CALICO_PREFIX), _SUGGESTED)
+    return f"unknown annotation, so it has no effect{likely or _KNOWN_NAMES}"

@@ -1,0 +1,72 @@
+"""The annotation `ovnqos.io/bandwidth-scope: pod`: a row and a meter for each pod."""
+
+from __future__ import annotations
+
+from ovnqos import BandwidthScope, LiveCompilation, Topology
+from tests.support.cluster import attachment, compiled, labels, pod, policy, rule
+
+EACH = BandwidthScope.POD
+
+
+def test_each_pod_has_its_own_row_of_a_limit_on_its_own_switch() -> None:
+    pods = [pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}") for number in (1, 2)]
+    found = compiled(policy(rule(10, rate=1000, burst=50), scope=EACH), *pods).desired
+    assert not found.port_groups
+    assert {identity: (set(row.switches), str(row.match)) for identity, row in found.rows.items()} == {
+        "NetworkQoS/shop/gold/0/default/shop_p1": ({"node1"}, 'inport == "shop_p1" && ip'),
+        "NetworkQoS/shop/gold/0/default/shop_p2": ({"node2"}, 'inport == "shop_p2" && ip'),
+    }
+    one = found.rows["NetworkQoS/shop/gold/0/default/shop_p1"]
+    assert (one.dscp, one.rate_kbps, one.burst_kbit, one.priority) == (10, 1000, 50, 10_200)
+    assert one.external_ids["ovnqos.io/port"] == "shop_p1"
+
+
+def test_rules_without_a_limit_keep_one_row_for_all() -> None:
+    found = compiled(policy(rule(1), rule(2, rate=5), scope=EACH), pod("p", "10.0.0.1")).desired
+    assert set(found.rows) == {"NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/1/default/shop_p"}
+    assert [group.ports for group in found.port_groups.values()] == [{"shop_p"}]
+
+
+def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    for number in range(5):
+        live.update(pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}"))
+    live.update(policy(rule(1, rate=5), scope=EACH))
+    assert len(live.drain().rows) == 5
+    live.update(pod("new", "10.0.0.9", node="elsewhere"))
+    joined = live.drain()
+    assert not joined.policies
+    assert not joined.sets
+    assert {name: set(row.switches) for name, row in joined.desired.rows.items()} == {
+        "NetworkQoS/shop/gold/0/default/shop_new": {"elsewhere"}
+    }
+    assert live.counts() == {"row": 6, "port_group": 0, "address_set": 0}
+    live.forget("Pod", "shop/new")
+    gone = live.drain()
+    assert (gone.rows, gone.desired.rows, gone.policies) == (joined.rows, {}, frozenset())
+    assert live.counts()["row"] == 5
+
+
+def test_a_limit_a_pod_and_one_for_all_at_equal_priority_are_rivals_while_they_share_a_pod() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    live.update(pod("a", "10.0.0.1", labels={"app": "a"}))
+    live.update(policy(rule(1, rate=5), name="each", scope=EACH, pods=labels(app="a")))
+    live.update(policy(rule(2, rate=9), name="all", pods=labels(tier="b")))
+    live.drain()
+    assert not live.rivals("shop/each")
+    live.update(pod("b", "10.0.0.2", node="node7", labels={"app": "a", "tier": "b"}))
+    live.drain()
+    assert live.rivals("shop/each") == {"shop/all"}
+
+
+def test_a_scope_that_changes_replaces_the_rows() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    live.update(pod("a", networks={"lab/x": ["10.0.0.1"]}))
+    live.update(attachment("lab/x", "10.0.0.0/16"))
+    live.update(policy(rule(1, rate=5), scope=EACH))
+    live.drain()
+    live.update(policy(rule(1, rate=5)))
+    changed = live.drain()
+    assert changed.rows == {"NetworkQoS/shop/gold/0/x/lab.x_shop_a", "NetworkQoS/shop/gold/0/x"}
+    assert set(changed.desired.rows) == {"NetworkQoS/shop/gold/0/x"}
+    assert len(changed.sets) == 1
