@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile import native, reference
 from ovnqos.compile.compiled import CompileContext
+from ovnqos.compile.pod_qos import compile_pod
 from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup
 from ovnqos.compile.selections import QueriedSelections
 from ovnqos.errors import Unsupported
 from ovnqos.model.owner import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.rows import QosRow
@@ -64,7 +65,7 @@ def compile_rows(
     profile: Profile = Profile.NATIVE,
     retained: Iterable[str] = (),
 ) -> Compilation:
-    """Compile policies to rows.
+    """Compile policies, and the limits and marks of single pods, to rows.
 
     Args:
         policies: valid policies; their names are unique.
@@ -94,6 +95,13 @@ def compile_rows(
         port_groups.update(compiled.port_groups)
         address_sets.update(compiled.address_sets)
         notes.extend(Note(subject=f"NetworkQoS {policy.key}", message=message) for message in compiled.notes)
+    if profile is Profile.NATIVE:
+        notes.extend(_namespace_notes(inventory))
+        for record in inventory.limited_pods():
+            limited = compile_pod(record, context)
+            rows.update(limited.rows)
+            address_sets.update(limited.address_sets)
+            notes.extend(Note(subject=f"Pod {record.pod.key}", message=message) for message in limited.notes)
     desired = DesiredState(
         rows=rows,
         port_groups={name: port_group(one, context.selections, inventory) for name, one in port_groups.items()},
@@ -101,6 +109,12 @@ def compile_rows(
         retained=frozenset(kept),
     )
     return Compilation(desired=desired, unsupported=tuple(unsupported), notes=tuple(notes))
+
+
+def _namespace_notes(inventory: Inventory) -> Iterator[Note]:
+    for name, qos in sorted(inventory.limiting_namespaces().items()):
+        for fault in (*qos.faults, *qos.inexpressible):
+            yield Note(subject=f"Namespace {name}", message=str(fault))
 
 
 def port_group(

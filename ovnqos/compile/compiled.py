@@ -62,28 +62,37 @@ class PortRows:
 
 
 @dataclass(slots=True, kw_only=True)
-class CompiledPolicy:
-    """What a policy wants of the database.
+class CompiledObject:
+    """What an object wants of the database.
 
     Attributes:
-        policy: the policy.
         rows: by identity.
         port_groups: those that rows use, by name.
         address_sets: likewise.
         notes: remarks for its author.
-        port_rows: how rows are made where each source port has its own; they are among `rows`.
-        claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
-        unwritten_groups: by name, groups that only claims use.
+        unwritten_groups: by name, groups that no row uses, but that tell which rows overlap.
     """
 
-    policy: NetworkQoS
     rows: dict[str, QosRow] = field(default_factory=dict)
     port_groups: dict[str, SetDescription] = field(default_factory=dict)
     address_sets: dict[str, SetDescription] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unwritten_groups: dict[str, SetDescription] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class CompiledPolicy(CompiledObject):
+    """What a policy wants of the database.
+
+    Attributes:
+        policy: the policy.
+        port_rows: how rows are made where each source port has its own; they are among `rows`.
+        claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
+    """
+
+    policy: NetworkQoS
     port_rows: list[PortRows] = field(default_factory=list)
     claims: list[QosRow] = field(default_factory=list)
-    unwritten_groups: dict[str, SetDescription] = field(default_factory=dict)
 
     def add_port(self, port: str, attachment: str, location: str, topology: Topology) -> Iterable[str]:
         """A source port came, or changed: make its rows. Returns their identities."""

@@ -21,12 +21,14 @@ class Delta:
             the set as a whole is to be compared.
         desired: the rows and sets named above that are wanted; a set holds only the members named, unless None.
         policies: keys of the policies that were compiled anew, or whose rivals changed.
+        pods: keys of the pods whose own limits and marks were compiled anew.
     """
 
     rows: frozenset[str]
     sets: Mapping[str, frozenset[str] | None]
     desired: DesiredState
     policies: frozenset[str]
+    pods: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:

@@ -13,10 +13,13 @@ from ovnqos.compile.network_selection import takes
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import Operator
 from ovnqos.model.networks import NetworkAttachmentDefinition
+from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.workloads import Namespace, Node, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Set
+
+    from netaddr import IPNetwork
 
     from ovnqos.compile.topology import Network, PodInterface, Topology
     from ovnqos.model.labels import LabelSelector
@@ -45,14 +48,20 @@ class Inventory:
 
     Attributes:
         topology: how ports, switches and addresses are found.
+        cluster_cidrs: the addresses inside the cluster; a pod's DSCP mark is for traffic to others. Empty: not known.
     """
 
-    def __init__(self, topology: Topology, objects: Iterable[object] = ()) -> None:
-        """Start with these objects; others than pods, namespaces, nodes and NADs are passed over."""
+    def __init__(
+        self, topology: Topology, objects: Iterable[object] = (), *, cluster_cidrs: Iterable[IPNetwork] = ()
+    ) -> None:
+        """Start with these pods, namespaces, nodes and NADs, in a cluster of these addresses."""
         self.topology = topology
+        self.cluster_cidrs = tuple(cluster_cidrs)
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
         self._labelled: dict[_Label, dict[str, set[str]]] = defaultdict(dict)  # label -> namespace -> pod names
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
+        self._namespace_qos: dict[str, PodQos] = {}  # by name, of those that say anything
+        self._own_qos: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods that say anything
         self._attachments: dict[str, NetworkAttachmentDefinition] = {}
         self._attachments_of: dict[str, set[str]] = defaultdict(set)  # namespace -> keys
         self._versions: dict[str, dict[int, int]] = defaultdict(lambda: {4: 0, 6: 0})  # attachment -> addresses
@@ -75,6 +84,9 @@ class Inventory:
             return self._update_pod(one)
         if isinstance(one, Namespace):
             self._namespaces[one.name] = {**one.labels, NAMESPACE_NAME_LABEL: one.name}  # a manifest may lack it
+            self._namespace_qos.pop(one.name, None)
+            if one.qos is not NO_POD_QOS:
+                self._namespace_qos[one.name] = one.qos
             self._forget_selected()
         elif isinstance(one, NetworkAttachmentDefinition):
             self._remove_attachment(one.key)
@@ -89,6 +101,7 @@ class Inventory:
             self._remove_pod(one.namespace, one.name)
         elif isinstance(one, Namespace):
             self._namespaces.pop(one.name, None)
+            self._namespace_qos.pop(one.name, None)
             self._forget_selected()
         elif isinstance(one, NetworkAttachmentDefinition):
             self._remove_attachment(one.key)
@@ -141,6 +154,8 @@ class Inventory:
         if pod.namespace not in self._pods:
             self._selected_namespaces.clear()
         self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
+        if pod.qos is not NO_POD_QOS:
+            self._own_qos[pod.namespace].add(pod.name)
         for label in _labels(pod):
             self._labelled[label].setdefault(pod.namespace, set()).add(pod.name)
         self._count_addresses(interfaces, 1)
@@ -155,6 +170,10 @@ class Inventory:
         if not pods:
             del self._pods[namespace]
             self._selected_namespaces.clear()
+        if namespace in self._own_qos:
+            self._own_qos[namespace].discard(name)
+            if not self._own_qos[namespace]:
+                del self._own_qos[namespace]
         for label in _labels(record.pod):
             names = self._labelled[label][namespace]
             names.discard(name)
@@ -181,6 +200,31 @@ class Inventory:
     def record(self, namespace: str, name: str) -> PodRecord | None:
         """A pod with interfaces of its own; None when there is none of this name."""
         return self._pods.get(namespace, {}).get(name)
+
+    def pods_in(self, namespace: str) -> Iterator[PodRecord]:
+        """All pods of a namespace, in no order."""
+        return iter(self._pods.get(namespace, {}).values())
+
+    def namespace_qos(self, name: str) -> PodQos:
+        """What a namespace says of the traffic of those of its pods that say nothing."""
+        return self._namespace_qos.get(name, NO_POD_QOS)
+
+    def limiting_namespaces(self) -> Mapping[str, PodQos]:
+        """By name, what namespaces say of the traffic of their pods, of those that say anything."""
+        return self._namespace_qos
+
+    def is_limited(self, record: PodRecord) -> bool:
+        """Whether a pod's annotations, or its namespace's, say anything of its traffic."""
+        return record.pod.qos is not NO_POD_QOS or record.pod.namespace in self._namespace_qos
+
+    def limited_pods(self) -> Iterator[PodRecord]:
+        """The pods of this zone whose annotations, or their namespaces', say anything of their traffic, sorted."""
+        for namespace in sorted(self._pods):
+            pods = self._pods[namespace]
+            names = pods if namespace in self._namespace_qos else self._own_qos.get(namespace, ())
+            for name in sorted(names):
+                if self.topology.in_zone(pods[name].pod.node):
+                    yield pods[name]
 
     def attachments_in(self, namespace: str) -> tuple[str, ...]:
         """The keys of the NADs in a namespace."""

@@ -13,6 +13,7 @@ from ovnqos.compile.compiled import CompileContext
 from ovnqos.compile.conflicts import ConflictIndex, policy_of
 from ovnqos.compile.delta import Delta
 from ovnqos.compile.inventory import Inventory
+from ovnqos.compile.live_pods import LivePods
 from ovnqos.compile.live_selections import LiveSelections
 from ovnqos.compile.native import compile_policy
 from ovnqos.compile.network_selection import takes
@@ -28,12 +29,15 @@ from ovnqos.model.workloads import Namespace, Pod
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from netaddr import IPNetwork
+
     from ovnqos.compile.compiled import CompiledPolicy
     from ovnqos.compile.inventory import PodRecord
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import PeerMembers, SourceMembers
     from ovnqos.compile.topology import Network, Topology
     from ovnqos.model.networks import NetworkSelector
+    from ovnqos.model.pod_qos import PodQos
 
 _K = TypeVar("_K")
 
@@ -60,14 +64,17 @@ class LiveCompilation:
         owner: who the rows belong to.
     """
 
-    def __init__(self, topology: Topology, owner: Owner | None = None) -> None:
+    def __init__(
+        self, topology: Topology, owner: Owner | None = None, *, cluster_cidrs: Iterable[IPNetwork] = ()
+    ) -> None:
         """Start with nothing.
 
         Args:
             topology: how ports, switches and addresses are found, and which nodes are this zone's.
             owner: who the rows will belong to; None: the default owner.
+            cluster_cidrs: the addresses inside the cluster: a pod's DSCP mark is for traffic to others.
         """
-        self.inventory = Inventory(topology)
+        self.inventory = Inventory(topology, cluster_cidrs=cluster_cidrs)
         self.owner = owner or Owner()
         self._selections = _Selections(self.inventory)
         self._context = CompileContext(inventory=self.inventory, selections=self._selections, owner=self.owner)
@@ -78,6 +85,7 @@ class LiveCompilation:
         self._per_port: dict[PodSelection, set[str]] = defaultdict(set)  # of those, policies with a row a source port
         self._by_selector: dict[NetworkSelector, set[str]] = defaultdict(set)
         self._sets = SetsInUse(self._selections, self.inventory)
+        self._pods = LivePods(self._context, self._sets)
         self._networks: dict[str, Network | None] = {}  # as rows were compiled for them
         self._conflicts = ConflictIndex()
         self._row_count = 0
@@ -99,9 +107,9 @@ class LiveCompilation:
         elif isinstance(one, Pod):
             return self._change_pod(one, gone=False)
         elif isinstance(one, Namespace):
-            before = dict(self.inventory.namespace_labels(one.name))
+            before, qos = dict(self.inventory.namespace_labels(one.name)), self.inventory.namespace_qos(one.name)
             self.inventory.update(one)
-            self._change_namespace(one.name, before)
+            self._change_namespace(one.name, before, qos)
         elif isinstance(one, NetworkAttachmentDefinition):
             self._replace_attachment(one.key, one)
         else:
@@ -115,9 +123,9 @@ class LiveCompilation:
         elif isinstance(one, Pod):
             self._change_pod(one, gone=True)
         elif isinstance(one, Namespace):
-            before = dict(self.inventory.namespace_labels(one.name))
+            before, qos = dict(self.inventory.namespace_labels(one.name)), self.inventory.namespace_qos(one.name)
             self.inventory.remove(one)
-            self._change_namespace(one.name, before)
+            self._change_namespace(one.name, before, qos)
         elif isinstance(one, NetworkAttachmentDefinition):
             self._replace_attachment(one.key, None)
         else:
@@ -181,14 +189,18 @@ class LiveCompilation:
         """What a policy compiled to, as of the last `drain`; None when it did not compile."""
         return self._compiled.get(key)
 
+    def pod_notes(self, key: str) -> tuple[str, ...]:
+        """What is to be said of a pod's own limits and mark (`<namespace>/<name>`), as of the last `drain`."""
+        return self._pods.notes(key)
+
     def counts(self) -> dict[str, int]:
         """How many rows, port groups and address sets are wanted, as of the last `drain`."""
-        return {"row": self._row_count, **self._sets.counts()}
+        return {"row": self._row_count + self._pods.row_count, **self._sets.counts()}
 
     @property
     def is_dirty(self) -> bool:
         """Whether `drain` would have anything to say."""
-        return bool(self._dirty_policies or self._dirty_rows or self._sets.is_dirty)
+        return bool(self._dirty_policies or self._dirty_rows or self._pods.is_dirty or self._sets.is_dirty)
 
     def drain(self) -> Delta:
         """Compile what is dirty and say what changed; nothing is dirty then."""
@@ -196,14 +208,16 @@ class LiveCompilation:
         self._dirty_policies.clear()
         for key in sorted(policies):
             self._compile(key)
+        pods, rows = self._pods.compile()
         policies |= self._check_conflicts(policies)
-        rows, sets = frozenset(self._dirty_rows), self._sets.drain()
+        rows, sets = rows | self._dirty_rows, self._sets.drain()
         self._dirty_rows = set()
-        return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies)
+        return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies, pods=pods)
 
     def desired(self) -> DesiredState:
         """The whole desired state, as of the last `drain`: what a full pass compares."""
         rows = {identity: row for compiled in self._compiled.values() for identity, row in compiled.rows.items()}
+        rows.update(self._pods.rows())
         groups, addresses = self._sets.resolve()
         return DesiredState(rows=rows, port_groups=groups, address_sets=addresses, retained=self._retained())
 
@@ -222,6 +236,8 @@ class LiveCompilation:
         new = self.inventory.record(pod.namespace, pod.name)
         if old != new:
             self._replace_record(old, new)
+            if any(one is not None and self.inventory.is_limited(one) for one in (old, new)):
+                self._pods.touch_pod(pod.key)
         return problem
 
     def _replace_record(self, old: PodRecord | None, new: PodRecord | None) -> None:
@@ -298,7 +314,9 @@ class LiveCompilation:
                 self._dirty_rows.update(added)
             self._row_count += len(compiled.rows) - before
 
-    def _change_namespace(self, name: str, before: Mapping[str, str]) -> None:
+    def _change_namespace(self, name: str, before: Mapping[str, str], qos: PodQos) -> None:
+        if self.inventory.namespace_qos(name) != qos:
+            self._pods.touch_namespace(name)
         after = self.inventory.namespace_labels(name)
         if before == after:
             return
@@ -344,6 +362,7 @@ class LiveCompilation:
 
     def _change_versions(self, attachment: str) -> None:
         """The network behind an attachment is another, or carries other IP versions: rows of its policies change."""
+        self._pods.touch_attachment(attachment)
         for selection in self._selections.of_sources.with_attachment(attachment):
             self._dirty_policies |= self._policies_of_sources.get(selection, set())
 
@@ -426,8 +445,9 @@ class LiveCompilation:
         wanted: dict[str, QosRow] = {}
         for identity in rows:
             compiled = self._compiled.get(policy_of(identity))
-            if compiled is not None and identity in compiled.rows:
-                wanted[identity] = compiled.rows[identity]
+            row = compiled.rows.get(identity) if compiled is not None else self._pods.row(identity)
+            if row is not None:
+                wanted[identity] = row
         groups, addresses = self._sets.resolve(sets)
         return DesiredState(rows=wanted, port_groups=groups, address_sets=addresses, retained=self._retained())
 

@@ -1,4 +1,8 @@
-"""OVN priorities of rules: a band for each object priority, so that two objects of different priority never mix."""
+"""OVN priorities: a band for each object priority, so that two objects of different priority never mix.
+
+Whose rows are where: EgressIP and EgressQoS of ovn-kubernetes up to 1000, Neutron's 2002 and 2003, limits and marks of
+single pods 5000, NetworkQoS from 10000.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ from ovnqos.model.policy import RULES_MAXIMUM
 
 NETWORK_QOS_BASE = 10_000
 """Lowest OVN priority of a NetworkQoS rule, as in ovn-kubernetes: above its EgressQoS rows (at most 1000)."""
+
+POD_QOS = 5_000
+"""OVN priority of the rows of pod annotations: below all NetworkQoS, so that a NetworkQoS wins where both match."""
 
 
 def network_qos_priority(priority: int, rule_index: int) -> int:

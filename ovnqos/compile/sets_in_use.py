@@ -1,4 +1,4 @@
-"""The port groups and address sets that a live compilation's policies use, and which of them are to be compared."""
+"""The port groups and address sets that a live compilation's objects use, and which of them are to be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ovnqos.compile.sets import FixedMembers, SourcePorts
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from ovnqos.compile.compiled import CompiledPolicy
+    from ovnqos.compile.compiled import CompiledObject
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.rows import AddressSet, PortGroup
     from ovnqos.compile.selections import PodSelection, Selections
@@ -31,15 +31,15 @@ class _Kind(Enum):
 
 @dataclass(slots=True)
 class _Use:
-    """A set in use: what it is, of which kind, and the policies that use it."""
+    """A set in use: what it is, of which kind, and the objects that use it."""
 
     described: SetDescription
     kind: _Kind
-    policies: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)
 
 
 class SetsInUse:
-    """By name, the sets that policies use. A set that no policy uses any more is forgotten."""
+    """By name, the sets that objects use. A set that none uses any more is forgotten."""
 
     def __init__(self, selections: Selections, inventory: Inventory) -> None:
         """No set is in use.
@@ -55,16 +55,16 @@ class SetsInUse:
         self._counts = dict.fromkeys(_Kind, 0)
         self._dirty: dict[str, set[str] | None] = {}
 
-    def replace(self, policy: str, old: CompiledPolicy | None, new: CompiledPolicy | None) -> list[Following]:
-        """Exchange the sets of a policy. Returns the selections that no set follows any more."""
+    def replace(self, user: str, old: CompiledObject | None, new: CompiledObject | None) -> list[Following]:
+        """Exchange the sets that an object uses. Returns the selections that no set follows any more."""
         kept = set()
         unfollowed: list[Following] = []
         for name, described, kind in _sets(new):
             kept.add(name)
-            unfollowed += self._use(name, described, kind, policy)
+            unfollowed += self._use(name, described, kind, user)
         for name, _described, _kind in _sets(old):
             if name not in kept:
-                unfollowed += self._stop_using(name, policy)
+                unfollowed += self._stop_using(name, user)
         return [followed for followed in unfollowed if not self._following.get(followed)]
 
     def touch(self, name: str, members: Iterable[str] | None) -> None:
@@ -87,9 +87,9 @@ class SetsInUse:
         return bool(self._dirty)
 
     def users_of_dirty(self) -> set[str]:
-        """The policies that use a set whose members may have changed."""
+        """The objects that use a set whose members may have changed."""
         uses = (self._uses.get(name) for name in self._dirty)
-        return {policy for use in uses if use is not None for policy in use.policies}
+        return {user for use in uses if use is not None for user in use.users}
 
     def drain(self) -> dict[str, frozenset[str] | None]:
         """By name, the sets to be compared, with the members concerned, or None for the whole; none are then."""
@@ -126,23 +126,23 @@ class SetsInUse:
         """How many port groups and address sets are wanted."""
         return {"port_group": self._counts[_Kind.PORT_GROUP], "address_set": self._counts[_Kind.ADDRESS_SET]}
 
-    def _use(self, name: str, described: SetDescription, kind: _Kind, policy: str) -> list[Following]:
+    def _use(self, name: str, described: SetDescription, kind: _Kind, user: str) -> list[Following]:
         use = self._uses.get(name)
         unfollowed: list[Following] = []
         if use is None:
             use = self._add(name, described, kind)
         elif use.described != described:
-            policies = use.policies
+            users = use.users
             unfollowed = self._drop(name, use)
             use = self._add(name, described, kind)
-            use.policies |= policies
-        use.policies.add(policy)
+            use.users |= users
+        use.users.add(user)
         return unfollowed
 
-    def _stop_using(self, name: str, policy: str) -> list[Following]:
+    def _stop_using(self, name: str, user: str) -> list[Following]:
         use = self._uses[name]
-        use.policies.discard(policy)
-        return [] if use.policies else self._drop(name, use)
+        use.users.discard(user)
+        return [] if use.users else self._drop(name, use)
 
     def _add(self, name: str, described: SetDescription, kind: _Kind) -> _Use:
         use = self._uses[name] = _Use(described, kind)
@@ -171,7 +171,7 @@ class SetsInUse:
         return [followed]
 
 
-def _sets(compiled: CompiledPolicy | None) -> Iterator[tuple[str, SetDescription, _Kind]]:
+def _sets(compiled: CompiledObject | None) -> Iterator[tuple[str, SetDescription, _Kind]]:
     if compiled is not None:
         for name, described in compiled.port_groups.items():
             yield name, described, _Kind.PORT_GROUP

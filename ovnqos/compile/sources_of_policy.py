@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.network_selection import takes
-from ovnqos.model.networks import DEFAULT_NETWORK, NetworkSelectionType, NetworkSelector
+from ovnqos.model.networks import NetworkSelectionType, NetworkSelector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ def _wired_by(plugin: str) -> str:
 
 
 def _selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: Inventory) -> bool:
-    if attachment == DEFAULT_NETWORK:
+    if inventory.topology.is_default(attachment):
         return any(selector.type is NetworkSelectionType.DEFAULT_NETWORK for selector in selectors)
     definition = inventory.attachment(attachment)
     return definition is not None and any(

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.model.networks import NetworkTopology
+from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +82,10 @@ class Topology(ABC):
     def in_zone(self, node: str) -> bool:
         """Whether pods of this node are wired by this Northbound. A pod that is not scheduled is on no node."""
         return bool(node) and (self.zone_nodes is None or node in self.zone_nodes)
+
+    def is_default(self, attachment: str) -> bool:
+        """Whether an attachment is a pod's interface on the cluster's default network."""
+        return attachment == DEFAULT_NETWORK
 
     @abstractmethod
     def interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ovnqos.model.workloads import NODE_ANNOTATIONS, POD_ANNOTATIONS, Namespace, Node, Pod
+from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
+from ovnqos.model.workloads import (
+    ALLOCATED,
+    LOGICAL_ROUTER,
+    LOGICAL_SWITCH,
+    NODE_ANNOTATIONS,
+    POD_ANNOTATION_SUFFIXES,
+    POD_ANNOTATIONS,
+    Namespace,
+    Node,
+    Pod,
+)
 from ovnqos.sources.objects import ObjectKind, ObjectReader
+from ovnqos.sources.pod_annotations import is_pod_qos_key, read_pod_qos
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ovnqos.sources.fields import Fields, Warn
 
 _NAMESPACE = ObjectKind(name="Namespace", namespaced=False, dotted_names=False)
 _NODE = ObjectKind(name="Node", namespaced=False)
 _POD = ObjectKind(name="Pod")
+_OF_FEW_VALUES = (LOGICAL_SWITCH, LOGICAL_ROUTER, ALLOCATED)
+
+
+@lru_cache(maxsize=1024)  # a cluster has few keys, and many pods with each
+def keeps_pod_annotation(key: str) -> bool:
+    """Whether a pod's annotation means something here: where it is wired, or a limit or mark of its own.
+
+    The others are dropped: of a large cluster they would be most of the memory.
+    """
+    return key in POD_ANNOTATIONS or key.endswith(POD_ANNOTATION_SUFFIXES) or is_pod_qos_key(key)
 
 
 def parse_namespace(document: object, *, origin: str = "", warn: Warn | None = None) -> Namespace:
-    """Parse a Namespace.
+    """Parse a Namespace; what its QoS annotations say wrongly is in its `qos`, and no fault of the object.
 
     Raises:
         InvalidObject: with every fault of the object.
     """
     reader = ObjectReader(document, _NAMESPACE, origin=origin)
+    annotations = _kept_annotations(reader.metadata, is_pod_qos_key)
     reader.check(warn)
-    return Namespace(name=reader.name, labels=reader.labels)
+    return Namespace(name=reader.name, labels=reader.labels, qos=_qos(annotations))
 
 
 def parse_node(document: object, *, origin: str = "", warn: Warn | None = None) -> Node:
@@ -39,16 +66,28 @@ def parse_node(document: object, *, origin: str = "", warn: Warn | None = None) 
     return Node(name=reader.name, labels=reader.labels, annotations=annotations)
 
 
-def parse_pod(document: object, *, origin: str = "", warn: Warn | None = None) -> Pod:
-    """Parse a Pod; of its annotations only `POD_ANNOTATIONS` are kept.
+def parse_pod(
+    document: object,
+    *,
+    origin: str = "",
+    warn: Warn | None = None,
+    keeps: Callable[[str], bool] = keeps_pod_annotation,
+) -> Pod:
+    """Parse a Pod; what its QoS annotations say wrongly is in its `qos`, and no fault of the object.
 
     A pod without `status.phase`, as manifests have it, is taken to run.
+
+    Args:
+        document: the object.
+        origin: where it was read, for the errors.
+        warn: called with each warning.
+        keeps: whether an annotation of this key is kept; another one of a topology map adds its keys.
 
     Raises:
         InvalidObject: with every fault of the object.
     """
     reader = ObjectReader(document, _POD, origin=origin)
-    annotations = _annotations(reader.metadata, POD_ANNOTATIONS)
+    annotations = _kept_annotations(reader.metadata, keeps)
     node = phase = None
     host_network = False
     spec = reader.root.mapping("spec", policed=False)
@@ -59,6 +98,7 @@ def parse_pod(document: object, *, origin: str = "", warn: Warn | None = None) -
     if status is not None:
         phase = status.string("phase")
     reader.check(warn)
+    qos = _qos(annotations)
     return Pod(
         namespace=reader.namespace,
         name=reader.name,
@@ -67,7 +107,14 @@ def parse_pod(document: object, *, origin: str = "", warn: Warn | None = None) -
         annotations=annotations,
         host_network=host_network,
         phase=sys.intern(phase or "Running"),
+        qos=qos,
     )
+
+
+def _qos(annotations: dict[str, str]) -> PodQos:
+    """What the QoS annotations say; they are taken out."""
+    found = {key: annotations.pop(key) for key in [*annotations] if is_pod_qos_key(key)}
+    return read_pod_qos(found) if found else NO_POD_QOS
 
 
 def _annotations(metadata: Fields, kept: frozenset[str]) -> dict[str, str]:
@@ -76,3 +123,17 @@ def _annotations(metadata: Fields, kept: frozenset[str]) -> dict[str, str]:
         return {}
     texts = {key: annotations.string(key) for key in kept}
     return {key: text for key, text in texts.items() if text is not None}
+
+
+def _kept_annotations(metadata: Fields, keeps: Callable[[str], bool]) -> dict[str, str]:
+    given = metadata.get("annotations")
+    annotations = metadata.mapping("annotations", policed=False)
+    if annotations is None or not isinstance(given, (dict, Mapping)):
+        return {}
+    kept = {}
+    for key in given:
+        if isinstance(key, str) and keeps(key):
+            text = annotations.string(key)
+            if text is not None:
+                kept[sys.intern(key)] = sys.intern(text) if key.endswith(_OF_FEW_VALUES) else text
+    return kept

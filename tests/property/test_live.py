@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
+from netaddr import IPNetwork
 
 from ovnqos import (
     DesiredState,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from ovnqos import Delta
 
+CLUSTER = [IPNetwork("10.0.0.0/8"), IPNetwork("10.96.5.0/24"), IPNetwork("fd00::/16")]
 _MAKERS: tuple[Callable[[Random], Any], ...] = (some.pod, some.pod, some.pod, some.namespace, some.nad, some.policy)
 
 
@@ -77,7 +79,7 @@ def _everything(desired: DesiredState) -> tuple[dict[str, Any], dict[str, Any]]:
 def _full(objects: dict[Any, Any], zone: Any) -> DesiredState:
     cluster = [one for one in objects.values() if not isinstance(one, NetworkQoS)]
     policies = [one for one in objects.values() if isinstance(one, NetworkQoS)]
-    inventory = Inventory(Topology.ovn_kubernetes(zone_nodes=zone), cluster)
+    inventory = Inventory(Topology.ovn_kubernetes(zone_nodes=zone), cluster, cluster_cidrs=CLUSTER)
     return compile_rows(policies, inventory).desired
 
 
@@ -85,7 +87,7 @@ def _full(objects: dict[Any, Any], zone: Any) -> DesiredState:
 @given(RANDOMS)
 def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
     zone = random.choice((None, ["node1", "node2"]))
-    live = LiveCompilation(Topology.ovn_kubernetes(zone_nodes=zone))
+    live = LiveCompilation(Topology.ovn_kubernetes(zone_nodes=zone), cluster_cidrs=CLUSTER)
     mirror = Mirror()
     objects: dict[Any, Any] = {}
     for _ in range(random.randint(1, 6)):

@@ -31,7 +31,9 @@ from ovnqos import (
     Requirement,
     Rule,
 )
+from ovnqos.errors import Fault
 from ovnqos.model.networks import NetworkRole
+from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from tests.support.cluster import POD_NETWORKS, attachment, pod_networks
 from tests.support.packets import Packet
 from tests.support.policy_oracle import NAME_LABEL, Cluster
@@ -128,14 +130,28 @@ def pod(random: Random) -> Pod:
         annotations={POD_NETWORKS: pod_networks(networks)} if networks else {},
         host_network=random.random() < 0.06,
         phase=random.choice(("Running",) * 7 + ("Pending", "Succeeded", "Failed")),
+        qos=pod_qos(random),
     )
+
+
+def pod_qos(random: Random) -> PodQos:
+    """Mostly nothing; else limits, a mark, something wrong, or several of them."""
+    if random.random() < 0.7:
+        return NO_POD_QOS
+
+    def limit() -> Bandwidth | None:
+        return Bandwidth(rate_kbps=random.randint(1, 9)) if random.random() < 0.5 else None
+
+    wrong = (Fault(path="metadata.annotations[x]", message="is wrong"),) if random.random() < 0.2 else ()
+    dscp = random.randint(0, 63) if random.random() < 0.4 else None
+    return PodQos(ingress=limit(), egress=limit(), dscp=dscp, faults=wrong)
 
 
 def namespace(random: Random) -> Namespace:
     """A namespace; half of them are as in a manifest, without the name label that the API server adds."""
     name = random.choice(NAMESPACES)
     implied = {NAME_LABEL: name} if random.random() < 0.5 else {}
-    return Namespace(name=name, labels={**label_map(random), **implied})
+    return Namespace(name=name, labels={**label_map(random), **implied}, qos=pod_qos(random))
 
 
 def nad(random: Random) -> NetworkAttachmentDefinition:

@@ -1,0 +1,177 @@
+"""Limits and marks of single pods: which rows they become, and which namespace's defaults hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from netaddr import IPNetwork
+
+from ovnqos import (
+    Bandwidth,
+    Compilation,
+    Direction,
+    Inventory,
+    LiveCompilation,
+    Namespace,
+    NetworkTopology,
+    Topology,
+    compile_rows,
+    parse_object,
+)
+from ovnqos.errors import Fault
+from ovnqos.model.networks import NetworkRole
+from ovnqos.model.pod_qos import PodQos
+from tests.support.cluster import POD_NETWORKS, attachment, pod, pod_networks, policy
+
+if TYPE_CHECKING:
+    from ovnqos import Pod
+
+FAST, SLOW = Bandwidth(rate_kbps=50_000), Bandwidth(rate_kbps=10_000, burst_kbit=400)
+ALL = PodQos(ingress=FAST, egress=SLOW, dscp=46)
+CLUSTER = (IPNetwork("10.0.0.0/8"), IPNetwork("fd00::/8"))
+
+
+def _limited(qos: PodQos, name: str = "web", **given: Any) -> Pod:
+    return replace(pod(name, "10.0.0.5", **given), qos=qos)
+
+
+def _compiled(*objects: object, cidrs: tuple[IPNetwork, ...] = CLUSTER, nodes: list[str] | None = None) -> Compilation:
+    known = Inventory(Topology.ovn_kubernetes(zone_nodes=nodes), objects, cluster_cidrs=cidrs)
+    return compile_rows([], known)
+
+
+def test_each_limit_and_the_mark_is_a_row_in_a_stage_that_hides_no_other() -> None:
+    rows = _compiled(_limited(ALL)).desired.rows
+    assert {identity: (row.direction, row.dscp, row.rate_kbps, row.burst_kbit) for identity, row in rows.items()} == {
+        "Pod/shop/web/egress": (Direction.FROM_LPORT, None, 10_000, 400),
+        "Pod/shop/web/ingress": (Direction.TO_LPORT, None, 50_000, None),
+        "Pod/shop/web/dscp": (Direction.TO_LPORT, 46, None, None),
+    }
+    assert {row.priority for row in rows.values()} == {5_000}
+    assert {tuple(row.switches) for row in rows.values()} == {("node1",)}
+    assert str(rows["Pod/shop/web/egress"].match) == 'inport == "shop_web" && ip'
+    assert str(rows["Pod/shop/web/ingress"].match) == 'outport == "shop_web" && ip'
+    assert rows["Pod/shop/web/egress"].external_ids == {
+        "ovnqos.io/object": "Pod/shop/web",
+        "ovnqos.io/rule": "egress",
+        "ovnqos.io/network": "default",
+        "ovnqos.io/port": "shop_web",
+    }
+
+
+def test_the_mark_is_for_what_leaves_the_cluster() -> None:
+    match = str(_compiled(_limited(PodQos(dscp=10))).desired.rows["Pod/shop/web/dscp"].match)
+    assert match.startswith('inport == "shop_web" && (ip4.dst == {0.0.0.0/5, 8.0.0.0/7, 11.0.0.0/8, ')
+    assert " || ip6.dst == {::/1, " in match
+
+
+def test_many_addresses_of_the_cluster_go_into_a_set_that_pods_share() -> None:
+    cidrs = tuple(IPNetwork(f"10.{number}.7.0/24") for number in range(5))
+    found = _compiled(_limited(PodQos(dscp=10)), _limited(PodQos(dscp=20), "other"), cidrs=cidrs).desired
+    (name,) = found.address_sets
+    assert all(f"ip4.dst == ${name}" in str(row.match) for row in found.rows.values())
+    assert not any(address in cidr for address in found.address_sets[name].addresses for cidr in cidrs)
+
+
+def test_without_the_clusters_addresses_a_mark_is_told_to_have_no_row() -> None:
+    found = _compiled(_limited(ALL), cidrs=())
+    assert set(found.desired.rows) == {"Pod/shop/web/egress", "Pod/shop/web/ingress"}
+    assert [str(note) for note in found.notes] == [
+        "Pod shop/web: dscp marks what leaves the cluster, and the cluster's CIDRs are not given, so it has no row"
+    ]
+
+
+def test_a_namespaces_limits_are_for_its_pods_that_have_none() -> None:
+    defaults = Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW, egress=SLOW))
+    rows = _compiled(defaults, _limited(PodQos(egress=FAST)), pod("plain", "10.0.0.6")).desired.rows
+    assert {identity: row.rate_kbps for identity, row in rows.items()} == {
+        "Pod/shop/web/egress": 50_000,
+        "Pod/shop/web/ingress": 10_000,
+        "Pod/shop/plain/egress": 10_000,
+        "Pod/shop/plain/ingress": 10_000,
+    }
+
+
+def test_what_is_wrong_is_told_of_whom_said_it_and_the_rest_holds() -> None:
+    wrong = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message="'10Q' is not a quantity")
+    odd = Fault(path="metadata.annotations[qos.projectcalico.org/ingressPacketRate]", message="has no effect")
+    defaults = Namespace(name="shop", labels={}, qos=PodQos(inexpressible=(odd,)))
+    found = _compiled(defaults, _limited(PodQos(ingress=FAST, faults=(wrong,))))
+    assert set(found.desired.rows) == {"Pod/shop/web/ingress"}
+    assert [str(note) for note in found.notes] == [f"Namespace shop: {odd}", f"Pod shop/web: {wrong}"]
+
+
+def test_a_primary_network_has_the_pods_limits() -> None:
+    nad = attachment(
+        "shop/main", "10.3.0.0/16", network="shop_main", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY
+    )
+    annotations = {POD_NETWORKS: pod_networks({"default": ["10.0.0.5"], "shop/main": ["10.3.0.5"]})}
+    rows = _compiled(replace(_limited(ALL), annotations=annotations), nad).desired.rows
+    assert {tuple(row.switches) for row in rows.values()} == {("shop_main_ovn_layer2_switch",)}
+    assert {row.external_ids["ovnqos.io/port"] for row in rows.values()} == {"shop.main_shop_web"}
+
+
+def test_pods_of_other_zones_have_no_rows() -> None:
+    assert not _compiled(_limited(ALL, node="node2"), nodes=["node1"]).desired.rows
+
+
+def test_the_labs_annotations_are_read_off_a_pod() -> None:
+    web = parse_object(
+        {
+            "kind": "Pod",
+            "metadata": {
+                "name": "web",
+                "namespace": "shop",
+                "annotations": {
+                    POD_NETWORKS: pod_networks({"default": ["10.0.0.5"]}),
+                    "qos.projectcalico.org/ingressBandwidth": "10M",
+                    "kubernetes.io/egress-bandwidth": "1Gi",
+                },
+            },
+            "spec": {"nodeName": "node1"},
+        }
+    )
+    rows = _compiled(web).desired.rows
+    assert {identity: row.rate_kbps for identity, row in rows.items()} == {
+        "Pod/shop/web/ingress": 10_000,
+        "Pod/shop/web/egress": 1_073_742,
+    }
+
+
+@pytest.fixture
+def live() -> LiveCompilation:
+    started = LiveCompilation(Topology.ovn_kubernetes(), cluster_cidrs=CLUSTER)
+    started.update(_limited(PodQos(egress=SLOW)))
+    started.update(pod("plain", "10.0.0.6"))
+    started.update(policy())
+    started.drain()
+    return started
+
+
+def test_a_change_on_a_running_pod_costs_its_rows_only(live: LiveCompilation) -> None:
+    live.update(_limited(PodQos(egress=FAST)))
+    changed = live.drain()
+    assert {identity: row.rate_kbps for identity, row in changed.desired.rows.items()} == {
+        "Pod/shop/web/egress": 50_000
+    }
+    assert (changed.pods, changed.policies, changed.sets) == ({"shop/web"}, frozenset(), {})
+    live.update(_limited(PodQos()))
+    gone = live.drain()
+    assert (gone.rows, gone.desired.rows) == ({"Pod/shop/web/egress"}, {})
+
+
+def test_a_namespaces_new_default_takes_its_pods(live: LiveCompilation) -> None:
+    live.update(Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW)))
+    assert set(live.drain().desired.rows) == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
+    assert live.counts()["row"] == 4
+    live.forget("Namespace", "shop")
+    assert live.drain().rows == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
+
+
+def test_what_is_to_be_said_of_a_pod_is_kept(live: LiveCompilation) -> None:
+    live.update(_limited(PodQos(faults=(Fault(path="metadata.annotations[x]", message="is wrong"),))))
+    assert live.drain().pods == {"shop/web"}
+    assert live.pod_notes("shop/web") == ("metadata.annotations[x]: is wrong",)
+    assert live.pod_notes("shop/plain") == ()
