@@ -9,6 +9,7 @@ from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
 from ovnqos.compile.conflicts import policy_of
 from ovnqos.compile.delta import Delta
+from ovnqos.compile.hidden import HiddenLimit, find_hidden_limits
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live import LiveCompilation
 from ovnqos.compile.overlap import can_overlap
@@ -84,6 +85,7 @@ __all__ = [
     "Direction",
     "Fault",
     "ForeignConflict",
+    "HiddenLimit",
     "IPBlock",
     "InvalidObject",
     "InvalidPolicy",
@@ -145,6 +147,7 @@ __all__ = [
     "can_overlap",
     "compile_rows",
     "find_foreign_conflicts",
+    "find_hidden_limits",
     "load_manifests",
     "match",
     "parse_namespace",

@@ -128,3 +128,20 @@ def test_another_owner_prunes_its_own_rows_only(server: NorthboundServer, tmp_pa
     words = ["prune", "-f", str(tmp_path), "--owner", "another", "--max-deletes", "100%", "--nb", server.remote]
     assert ovnqos(*words).code == 0
     assert len(objects(server)) == 3
+
+
+def test_rows_of_pods_go_only_when_pods_were_given_and_theirs_is_not_among_them(
+    server: NorthboundServer, tmp_path: Path
+) -> None:
+    limited = pod("a", "10.0.0.1", labels={"app": "web"})
+    limited["metadata"]["annotations"]["kubernetes.io/egress-bandwidth"] = "10M"
+    write(tmp_path / "all.yaml", GOLD, LEAD, limited, PODS[1])
+    assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+    write(tmp_path / "policies.yaml", GOLD, LEAD)
+    before = objects(server)
+    assert "Pod/shop/a" in before
+    assert ovnqos("prune", "-f", tmp_path / "policies.yaml", "--nb", server.remote).code == 0
+    assert objects(server) == before
+    write(tmp_path / "others.yaml", GOLD, LEAD, PODS[1])
+    assert ovnqos("prune", "-f", tmp_path / "others.yaml", "--nb", server.remote).code == 0
+    assert objects(server) == [one for one in before if one != "Pod/shop/a"]

@@ -11,9 +11,12 @@ from ovnqos import DesiredState, Owner, load_manifests, plan_changes
 from ovnqos.cli import options, output
 from ovnqos.cli.inputs import invalid_policies, refuse_unnamed
 from ovnqos.cli.plans import carry_out, show
+from ovnqos.compile.pod_qos import POD_KIND
 
 if TYPE_CHECKING:
-    from ovnqos import DeleteLimit
+    from collections.abc import Iterator
+
+    from ovnqos import DeleteLimit, Manifests, Snapshot
 
 
 @click.command
@@ -34,7 +37,8 @@ def prune(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Delete the rows of this owner whose NetworkQoS object is not among the manifests. Changes nothing else.
 
-    An object that is there but not valid keeps its rows.
+    An object that is there but not valid keeps its rows. Rows of pods' own limits and marks are looked at when there
+    are pods among the manifests.
 
     \b
     Examples:
@@ -46,13 +50,25 @@ def prune(  # noqa: PLR0913 - one parameter an option
     for error in manifests.invalid:
         output.warning(error)
     refuse_unnamed(manifests)
-    present = [f"NetworkQoS/{one.key}" for one in manifests.policies] + invalid_policies(manifests)
+    present = [*(f"NetworkQoS/{one.key}" for one in manifests.policies), *invalid_policies(manifests)]
     with database.connect(owner) as northbound:
         if not dry_run:
             northbound.lock()
-        plan = plan_changes(DesiredState.of(retained=present), northbound.snapshot())
+        snapshot = northbound.snapshot()
+        retained = [*present, *_present_pods(manifests, snapshot)]
+        plan = plan_changes(DesiredState.of(retained=retained), snapshot)
         if dry_run:
             show(plan, options.Format(form))
             output.info(f"to do: {plan.summary()}")
         else:
             carry_out(northbound, plan, limit)
+
+
+def _present_pods(manifests: Manifests, snapshot: Snapshot) -> Iterator[str]:
+    """The pods whose rows stay: those among the manifests, or all where there is no pod among them."""
+    invalid = {f"{POD_KIND}/{one.namespace}/{one.name}" for one in manifests.invalid if one.kind == POD_KIND}
+    known = {f"{POD_KIND}/{pod.key}" for pod in manifests.pods} | invalid
+    for row in snapshot.rows:
+        made_for = snapshot.owner.object_of(row.content.external_ids)
+        if made_for.startswith(f"{POD_KIND}/") and (not known or made_for in known):
+            yield made_for
