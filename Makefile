@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SIZES ?= S,M
 
+# Where the lab's OVN comes from, one after the other: what is installed, and folders made of other Debian releases
+OVN := installed,trixie
+MATRIX_REPORT := docs/traffic-matrix.md
+
 # What the demo, the functional tier and the lab run; iproute2, util-linux and coreutils are on every Debian.
 OVN_PROGRAMS := ovsdb-server ovsdb-tool ovn-northd ovn-nbctl ovn-trace ovs-vswitchd ovn-controller ovs-pki \
 	iperf3 tcpdump ethtool ping ip
@@ -11,10 +15,11 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 	iperf3 tcpdump ethtool iputils-ping iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv ovn kubernetes test test-unit test-functional test-cluster test-resilience test-lab check format bench clean
+.PHONY: help run venv ovn ovn-25.03 ovn-unstable ovn-roots kubernetes test test-unit test-functional test-cluster \
+	test-lab matrix matrix-unstable check format bench clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ovn venv ## play the guide on a private OVN: plan, rows, packets, drift, repair
 	$(BIN)/ovnqos demo
@@ -34,10 +39,20 @@ ovn: ## install OVN, Open vSwitch and the measuring tools from Debian, if they a
 		PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then echo "missing:$$missing"; ./scripts/install-packages $(OVN_PACKAGES); fi
 
+ovn-25.03: ## make a folder with Debian 13's OVN, once, in the user's cache (a minute; root)
+	@./scripts/make-ovn-root trixie
+
+ovn-unstable: ## the same with the OVN of Debian unstable
+	@./scripts/make-ovn-root unstable
+
+ovn-roots: ovn
+	@[ "$$(id -u)" -ne 0 ] || for suite in $$(echo '$(OVN)' | tr ',' ' '); do \
+		[ "$$suite" = installed ] || ./scripts/make-ovn-root "$$suite" || exit 1; done
+
 kubernetes: ## build kube-apiserver from Debian's sources, once, into the user's cache (about 5 minutes)
 	@./scripts/build-kube-apiserver
 
-test: test-unit test-functional test-cluster test-lab ## run the tests, but for test-resilience
+test: test-unit test-functional test-cluster test-lab ## run all tests
 
 test-unit: venv ## the pure core: unit and property tests
 	$(BIN)/pytest tests/unit tests/property
@@ -46,13 +61,16 @@ test-functional: ovn venv ## against real database servers
 	$(BIN)/pytest tests/functional
 
 test-cluster: ovn kubernetes venv ## the daemon against a real Kubernetes API
-	$(BIN)/pytest tests/cluster --ignore-glob='*_resilience_*'
+	$(BIN)/pytest tests/cluster
 
-test-resilience: ovn kubernetes venv ## the daemon while servers are killed, frozen and replaced; not part of make test yet
-	$(BIN)/pytest tests/cluster/test_daemon_resilience_*.py
+test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN; needs root
+	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab
 
-test-lab: ovn venv ## real packets between network namespaces; needs root
-	$(BIN)/pytest tests/lab
+matrix: ovn-roots venv ## measure the traffic matrix, write it into docs: make matrix OVN=installed,trixie,unstable
+	CI=true OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_REPORT=$(MATRIX_REPORT) $(BIN)/pytest tests/lab/test_traffic_matrix_*.py
+
+matrix-unstable: ## measure it on Debian unstable's OVN; written nowhere
+	$(MAKE) matrix OVN=unstable MATRIX_REPORT=
 
 check: venv ## types, lint, layers
 	$(BIN)/ruff check .

@@ -48,7 +48,7 @@ from ovnqos.model.policy import (
     Rule,
 )
 from ovnqos.model.workloads import Namespace, Node, Pod
-from ovnqos.northbound.live_view import DatabaseChange
+from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
 from ovnqos.northbound.tls import TlsFiles
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate

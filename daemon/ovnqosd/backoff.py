@@ -76,11 +76,6 @@ class Backoff:
         self._pace = pace
         self._failures = 0
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether nothing failed since the last `reset`."""
-        return not self._failures
-
     def count(self) -> None:
         """Counts a failure that is to have no delay of its own."""
         self._failures += 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import LiveCompilation, Node, Northbound, OvnQosError, Owner, TlsFiles, Topology
-from ovnqosd.backoff import Clock
+from ovnqosd.backoff import Clock, Pace
 from ovnqosd.event_writer import EventWriter
 from ovnqosd.health import HealthServer
 from ovnqosd.inbox import Inbox
@@ -22,6 +22,7 @@ from ovnqosd.reconciler import Reconciler
 from ovnqosd.reflector import Reflector
 from ovnqosd.resources import NETWORK_QOSES, NODES, RESOURCES
 from ovnqosd.settings import Mode
+from ovnqosd.status_pace import StatusPace
 from ovnqosd.status_writer import StatusWriter
 from ovnqosd.zones import zone_of
 
@@ -37,6 +38,8 @@ _log = structlog.get_logger()
 _FINISH_S: Final = 1.5
 """What a transaction at hand gets to finish in, and then a clean-up, of the 5 s that the daemon takes to end."""
 _DRAIN_S: Final = 0.5
+CLEAN_UP_S: Final = 15.0
+"""What the statuses get on top of that, when they are to be cleaned up; Kubernetes gives a pod 30 s by default."""
 _NOT_CLEAN: Final = "not everything could be cleaned up"
 
 
@@ -57,19 +60,24 @@ class Daemon:
         self._zones: dict[str, str] = {}  # of each node
         self._metrics = Metrics()
         self._events = EventWriter(client, settings.node or self._identity)
+        pace = Pace(longest_delay=settings.api_retry, absent_interval=settings.absent_crd_seconds)
         self._status = StatusWriter(
-            client, zone, shared=settings.mode is Mode.CENTRAL, on_condition=self._events.condition_written
+            client,
+            zone,
+            shared=settings.mode is Mode.CENTRAL,
+            on_condition=self._events.condition_written,
+            on_unsayable=self._events.condition_refused,
+            pace=StatusPace(unavailable_settles=settings.northbound_outage),
+            api_pace=pace,
         )
-        self._reflectors = [
-            Reflector(with_status(one, self._status.observe_object) if one is NETWORK_QOSES else one, client, self)
-            for one in RESOURCES
-        ]
+        observed = {NETWORK_QOSES: with_status(NETWORK_QOSES, self._status.observe_object)}
+        self._reflectors = [Reflector(observed.get(one, one), client, self, pace=pace) for one in RESOURCES]
         self._elector = LeaderElector(
             Lease(client, settings.lease_namespace or own_namespace(), settings.lease_name),
             self._identity,
             on_started=self._elected,
             on_stopped=self._voted_out,
-            pace=LeasePace(duration=settings.lease_duration, renew_deadline=settings.lease_renew),
+            pace=LeasePace.of(duration=settings.lease_duration, renew_deadline=settings.lease_renew),
         )
         nodes = None if settings.mode is Mode.CENTRAL or settings.node is None else [settings.node]
         self._reconciler = Reconciler(
@@ -120,20 +128,25 @@ class Daemon:
         self._health.stop()
 
     def _clean_up(self) -> None:
-        if self._loop.is_alive():
-            _log.warning(_NOT_CLEAN, error="the Northbound does not answer")
-            return
-        work = threading.Thread(target=self._try_to_clean_up, name="clean-up", daemon=True)
-        work.start()
-        work.join(_FINISH_S)
-        if work.is_alive():
-            _log.warning(_NOT_CLEAN, error="the Northbound does not answer")
+        """Take the rows away, and then what says that they are there."""
+        done = threading.Event()
 
-    def _try_to_clean_up(self) -> None:
-        try:
-            self._reconciler.clean_up()
-        except OvnQosError as error:
-            _log.warning(_NOT_CLEAN, error=str(error))
+        def remove_rows() -> None:
+            try:
+                self._reconciler.clean_up()
+            except OvnQosError as error:
+                _log.warning(_NOT_CLEAN, error=str(error))
+            else:
+                done.set()
+
+        thread = threading.Thread(target=remove_rows, name="clean-up", daemon=True)
+        if not self._loop.is_alive():
+            thread.start()
+            thread.join(_FINISH_S)
+        if self._loop.is_alive() or thread.is_alive():
+            _log.warning(_NOT_CLEAN, error="the Northbound does not answer")
+        elif done.is_set() and not self._status.withdraw(CLEAN_UP_S, stalled_seconds=_FINISH_S):
+            _log.warning(_NOT_CLEAN, error="some objects still say that they are in force in this zone")
 
     # What the reflectors tell
 
@@ -170,7 +183,8 @@ class Daemon:
     def _elected(self) -> None:
         self._metrics.set_leader(True)
         self._status.aggregate(True)
-        self._inbox.ask_for_full_pass()
+        if self._settings.mode is Mode.CENTRAL:
+            self._reconciler.elected(silent_predecessor=self._elector.took_over)
 
     def _voted_out(self) -> None:
         self._metrics.set_leader(False)

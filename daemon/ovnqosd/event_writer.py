@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -13,11 +12,10 @@ import structlog
 from ovnqosd.api_requests import MERGE_PATCH, send
 from ovnqosd.backoff import Clock
 from ovnqosd.event_ledger import EventLedger
-from ovnqosd.events import event_of_condition, events_of_drift
-from ovnqosd.interruption import Interruption
+from ovnqosd.events import event_of_condition, event_of_unsayable, events_of_drift
+from ovnqosd.outbox import Outbox
 from ovnqosd.request_errors import ApiStatusError, RequestError, RequestInterruptedError
 from ovnqosd.status import format_time
-from ovnqosd.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +30,6 @@ _COMPONENT: Final = "ovnqosd"
 _API_VERSION: Final = "k8s.ovn.org/v1alpha1"
 _NOT_FOUND: Final = 404
 _TIMEOUT: Final = 10.0
-_STOP_TIMEOUT: Final = 2.0
 _MESSAGE_MAXIMUM: Final = 1024
 """The limit of events.k8s.io/v1, which shows the same objects; core/v1 has none (measured with 1.20)."""
 _NAME_MAXIMUM: Final = 253
@@ -65,31 +62,30 @@ class EventWriter:
         self._host = host
         self._clock = clock if clock is not None else Clock()
         self._ledger = EventLedger(interval=interval)
-        self._bucket = TokenBucket(rate=rate, burst=burst)
-        self._changed = threading.Condition()
-        self._interruption = Interruption()
         self._problem = ""
-        self._busy = False
         self._log = structlog.get_logger()
-        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
+        self._outbox = Outbox(
+            "event-writer",
+            next_time=self._ledger.next_time,
+            take=self._ledger.next,
+            send=self._write,
+            rate=rate,
+            burst=burst,
+            clock=self._clock,
+        )
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive()
+        return self._outbox.is_alive
 
     def start(self) -> None:
         """Starts the thread."""
-        self._thread.start()
+        self._outbox.start()
 
     def stop(self, *, drain_seconds: float = 0.0) -> None:
         """Ends the thread; before that, up to so many seconds, what is due now is written."""
-        with self._changed:
-            self._changed.wait_for(self._is_drained, drain_seconds)
-            self._interruption.set()
-            self._changed.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_TIMEOUT)
+        self._outbox.stop(drain_seconds=drain_seconds)
 
     def condition_written(self, outcome: PolicyOutcome, previous: Condition | None) -> None:
         """Tells of a condition; it fits `StatusWriter`'s `on_condition`. See `events.event_of_condition`."""
@@ -97,57 +93,34 @@ class EventWriter:
         if event is not None:
             self.record([event])
 
+    def condition_refused(self, outcome: PolicyOutcome, refusal: str) -> None:
+        """Tells what a status cannot; it fits `StatusWriter`'s `on_unsayable`. See `events.event_of_unsayable`."""
+        self.record([event_of_unsayable(outcome, refusal)])
+
     def drift_repaired(self, drift: Iterable[Drift], uid_of: Callable[[str], str]) -> None:
         """Tells of what a pass put right; `uid_of` is `StatusWriter.uid_of`."""
         self.record(events_of_drift(drift, uid_of))
 
     def record(self, events: Iterable[Event]) -> None:
         """Tells of what happened."""
-        with self._changed:
+        with self._outbox.changing():
             for event in events:
                 self._ledger.record(event, self._clock.monotonic(), self._clock.now())
-            self._changed.notify_all()
 
     def forget_objects(self, keys: Iterable[str]) -> None:
         """Takes objects for gone: nothing more is told of them."""
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.forget(keys)
 
-    def _is_drained(self) -> bool:
-        if self._interruption.is_set() or not self._thread.is_alive():
-            return True
-        next_time = self._ledger.next_time()
-        return not self._busy and (next_time is None or next_time > self._clock.monotonic())
-
-    def _run(self) -> None:
-        while (write := self._next()) is not None:
-            try:
-                self._send(write)
-            except RequestInterruptedError:
-                return
-            except RequestError as error:
-                self._tell(error, write)
-            else:
-                self._problem = ""
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
-
-    def _next(self) -> EventWrite | None:
-        with self._changed:
-            while not self._interruption.is_set():
-                now = self._clock.monotonic()
-                due = self._ledger.next_time()
-                delay = None if due is None else max(due - now, self._bucket.delay(now))
-                if delay is None or delay > 0:
-                    self._changed.wait(delay)
-                    continue
-                write = self._ledger.next(now)
-                if write is not None:
-                    self._bucket.take(now)
-                    self._busy = True
-                    return write
-        return None
+    def _write(self, write: EventWrite) -> None:
+        try:
+            self._send(write)
+        except RequestInterruptedError:
+            raise
+        except RequestError as error:
+            self._tell(error, write)
+        else:
+            self._problem = ""
 
     def _send(self, write: EventWrite) -> None:
         namespace, name = write.event.key.split("/")
@@ -164,7 +137,7 @@ class EventWriter:
         suffix = f".{uuid.uuid4().hex[:16]}"
         unique = re.sub(r"[-.]+\Z", "", name[: _NAME_MAXIMUM - len(suffix)]) + suffix
         self._request("POST", collection, self._document(write, namespace, name, unique))
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.named(write.event, unique)
 
     def _request(self, method: str, path: str, document: object, content_type: str = "application/json") -> None:
@@ -174,7 +147,7 @@ class EventWriter:
             path,
             document,
             content_type=content_type,
-            interruption=self._interruption,
+            interruption=self._outbox.interruption,
             timeout=_TIMEOUT,
         )
 

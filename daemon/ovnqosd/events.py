@@ -61,6 +61,23 @@ def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Ev
     return Event(key=outcome.key, uid=outcome.uid, type=kind, reason=reason, message=outcome.message)
 
 
+def event_of_unsayable(outcome: PolicyOutcome, refusal: str) -> Event:
+    """The Event that takes the place of a condition which the API server will not have on the object.
+
+    Args:
+        outcome: what the condition would say.
+        refusal: the API server's words.
+    """
+    succeeded = outcome.reason is Reason.SUCCESS
+    return Event(
+        key=outcome.key,
+        uid=outcome.uid,
+        type=NORMAL if succeeded else WARNING,
+        reason=APPLIED if succeeded else outcome.reason.value,
+        message=f"{message_of(outcome)}. Its status does not say so: the API server refuses to write it: {refusal}",
+    )
+
+
 def events_of_drift(drift: Iterable[Drift], uid_of: Callable[[str], str]) -> list[Event]:
     """One Event for each object that something was put right of; what belongs to no single object gets none.
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _JITTER: Final = random.SystemRandom()
 _TIMEOUT_SHORTEST: Final = 0.05
 _RELEASE_TIMEOUT: Final = 2.0
+_RETRY: Final = 2.0
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,12 @@ class LeasePace:
 
     duration: float = 15.0
     renew_deadline: float = 10.0
-    retry: float = 2.0
+    retry: float = _RETRY
+
+    @classmethod
+    def of(cls, *, duration: float, renew_deadline: float) -> LeasePace:
+        """A pace that has several attempts before the deadline, however short that is."""
+        return cls(duration=duration, renew_deadline=renew_deadline, retry=min(_RETRY, renew_deadline / _ATTEMPTS))
 
 
 class LeaderElector:
@@ -52,6 +59,8 @@ class LeaderElector:
         identity: this process' name in the Lease.
         holder: who held the Lease when it was last read.
         problem: why it cannot be read or written now; empty if it can.
+        took_over: whether this process, when it was last elected, took the Lease from one that had gone silent: that
+            one may be frozen, and hold what it held.
     """
 
     def __init__(  # noqa: PLR0913 - keywords with defaults
@@ -78,6 +87,7 @@ class LeaderElector:
         self.identity = identity
         self.holder = ""
         self.problem = ""
+        self.took_over = False
         self._lease = lease
         self._on_started = on_started
         self._on_stopped = on_stopped
@@ -156,12 +166,16 @@ class LeaderElector:
         self._see(self._lease.read(self._interruption, timeout=self._timeout()))
         record = self._record
         if record is None:
-            return self._write(self._claim(LeaseRecord(holder="", duration=0, acquired="", renewed="")))
+            return self._take(LeaseRecord(holder="", duration=0, acquired="", renewed=""))
         if record.holder == self.identity:
             return self._write(self._renewal(record))
         if record.holder and self._clock.monotonic() - self._seen_at < record.duration:
             return False
-        return self._write(self._claim(replace(record, transitions=record.transitions + 1)))
+        return self._take(replace(record, transitions=record.transitions + 1))
+
+    def _take(self, record: LeaseRecord) -> bool:
+        self.took_over = bool(record.holder)  # before the request: it may succeed without an answer
+        return self._write(self._claim(record))
 
     def _see(self, record: LeaseRecord | None) -> None:
         if record != self._record:

@@ -13,7 +13,7 @@ import structlog
 from ovnqos import OvnQosError
 from ovnqosd import kubernetes_client, logs, settings_sources
 from ovnqosd.api_requests import send
-from ovnqosd.daemon import Daemon
+from ovnqosd.daemon import CLEAN_UP_S, Daemon
 from ovnqosd.interruption import Interruption
 from ovnqosd.request_errors import RequestError
 from ovnqosd.settings import DEFAULT_ZONE, Mode
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _NODE_TIMEOUT_S: Final = 10.0
 _END_S: Final = 4.5
-"""After SIGTERM the process ends within 5 s, whatever does not answer."""
+"""After SIGTERM the process ends within 5 s, whatever does not answer; later only while it still cleans up."""
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -55,7 +55,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     _log.info("stopping")
     ending = threading.Thread(target=daemon.stop, name="end", daemon=True)
     ending.start()
-    ending.join(_END_S)
+    ending.join(_END_S + (CLEAN_UP_S if settings.cleanup_on_exit else 0.0))
     if ending.is_alive():
         _log.warning("the time to end is over; what does not answer is left")
     _log.info("stopped")

@@ -27,6 +27,7 @@ class ObservedStatus:
         resource_version: of the whole object.
         conditions: `status.conditions` by type.
         summary: `status.status`; empty if there is none.
+        condition_count: how many conditions there are, whatever of them is kept here.
     """
 
     key: str
@@ -35,6 +36,7 @@ class ObservedStatus:
     resource_version: str
     conditions: Mapping[str, Condition]
     summary: str
+    condition_count: int = 0
 
     def is_older_than(self, other: ObservedStatus) -> bool:
         """Whether it is an earlier version of the same object.
@@ -73,13 +75,15 @@ def read_status(document: object) -> ObservedStatus | None:
         return None
     status = _mapping(document, "status")
     generation = metadata.get("generation")
+    conditions = read_conditions(status.get("conditions"))
     return ObservedStatus(
         key=f"{namespace}/{name}",
         uid=_string(metadata, "uid"),
         generation=generation if isinstance(generation, int) else 0,
         resource_version=_string(metadata, "resourceVersion"),
-        conditions=read_conditions(status.get("conditions")),
+        conditions=conditions,
         summary=_string(status, "status"),
+        condition_count=len(conditions),
     )
 
 

@@ -79,7 +79,9 @@ class Reflector:
         self._version = ""  # where the watch goes on; empty: list first
         self._opened: float | None = None
         self._missing_since: float | None = None
-        self._failing: Restart | None = None
+        self._failing: Restart | None = None  # what keeps it from reading, if that was logged
+        self._told: list[Restart] = []  # what was logged since a watch last settled, and what it excused
+        self._excused: set[RestartReason] = set()
         self._restarts: Counter[RestartReason] = Counter()
         self._log = structlog.get_logger().bind(kind=resource.kind, path=resource.path, server=client.server)
         self._thread = threading.Thread(target=self._run, name=f"reflector-{resource.kind}", daemon=True)
@@ -132,7 +134,7 @@ class Reflector:
             if restart.relist:
                 self._version = ""
             if self._opened is not None and self._clock.monotonic() - self._opened >= self._pace.settled_after:
-                self._backoff.reset()
+                self._settle()
             delay = self._delay(restart)
             self._tell(restart, delay)
             if delay is not None:
@@ -224,7 +226,7 @@ class Reflector:
         self._known.clear()
         self.absent = True
         self._failing, self.problem = None, ""
-        self._backoff.reset()
+        self._settle()
         self._log.info("not served; looked for again and again", seconds=self._pace.absent_interval)
         self._tell_synced()
 
@@ -243,31 +245,40 @@ class Reflector:
             self._handler.synced(self.resource.kind)
             self._told_synced = True
 
+    def _settle(self) -> None:
+        """Ends the outage: a watch that held for a while, not one that opened, shows that it is over."""
+        self._backoff.reset()
+        self._excused.clear()
+        self._told.clear()
+
     def _delay(self, restart: Restart) -> float | None:
         """Seconds to the next attempt; None: at once."""
         if restart.reason is RestartReason.ABSENT and self.absent:
             return self._pace.absent_delay()
-        if restart.is_routine and self._backoff.is_fresh:
+        if restart.is_routine and restart.reason not in self._excused:
+            self._excused.add(restart.reason)  # the same again before a watch has settled is a failure
             self._backoff.count()
             return None
         return self._backoff.next() + min(restart.retry_after, self._pace.longest_delay)
 
     def _tell(self, restart: Restart, delay: float | None) -> None:
-        """Logs a failure when it begins or becomes another one."""
+        """Logs a failure, each kind of it once an outage."""
         if delay is None or (self.absent and restart.reason is RestartReason.ABSENT):
             self._log.debug("reading again", reason=restart.reason.value, cause=restart.words)
             return
         self.problem = restart.words
-        if not restart.is_like(self._failing):
-            self._log.warning(
-                "cannot read; trying again and again",
-                reason=restart.reason.value,
-                status=restart.status,
-                cause=restart.words,
-                next_attempt_seconds=round(delay, 1),
-                exc_info=restart.error,
-            )
+        if any(restart.is_like(other) for other in self._told):
+            return
+        self._told.append(restart)
         self._failing = restart
+        self._log.warning(
+            "cannot read; trying again and again",
+            reason=restart.reason.value,
+            status=restart.status,
+            cause=restart.words,
+            next_attempt_seconds=round(delay, 1),
+            exc_info=restart.error,
+        )
 
     def _tell_recovered(self) -> None:
         if self._failing is not None:

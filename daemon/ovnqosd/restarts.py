@@ -53,16 +53,13 @@ class Restart:
 
     @property
     def is_routine(self) -> bool:
-        """Whether it is part of a watch's normal life, unless it comes again at once."""
+        """Whether it is part of a watch's normal life, unless it comes again before a watch has settled."""
         return self.reason in {RestartReason.CLOSED, RestartReason.EXPIRED}
 
-    def is_like(self, other: Restart | None) -> bool:
+    def is_like(self, other: Restart) -> bool:
         """Whether it tells a person nothing new after the other one."""
-        return (
-            other is not None
-            and (self.reason, self.status) == (other.reason, other.status)
-            and type(self.error) is type(other.error)
-        )
+        mine, theirs = (self.reason, self.status, type(self.error)), (other.reason, other.status, type(other.error))
+        return mine == theirs
 
 
 CLOSED = Restart(reason=RestartReason.CLOSED, words="the server ended the watch")

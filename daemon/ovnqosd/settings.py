@@ -133,6 +133,12 @@ class Settings:
     northbound_timeout: float = _setting(
         10.0, values.seconds(0.1), "SECONDS", "How long to wait for an answer of the Northbound."
     )
+    northbound_outage: float = _setting(
+        10.0,
+        values.seconds(0),
+        "SECONDS",
+        "How long the Northbound must be out of reach before the status of objects says so.",
+    )
     owner: str = _setting(
         "ovnqos", values.owner_name, "NAME", "Whose rows are ours. Two daemons on one Northbound need two names."
     )
@@ -142,6 +148,12 @@ class Settings:
         "FILE",
         "How to reach the Kubernetes API.",
         default_is="the pod's service account, else $KUBECONFIG, else ~/.kube/config",
+    )
+    api_retry: float = _setting(
+        30.0,
+        values.seconds(1),
+        "SECONDS",
+        "The longest pause between two attempts to reach the Kubernetes API.",
     )
     metrics_address: values.ListenAddress = _setting(
         values.ListenAddress("", 9464),
@@ -154,6 +166,12 @@ class Settings:
         values.seconds(1),
         "SECONDS",
         "How often everything is compared, give or take 10 %, whatever was told in between.",
+    )
+    absent_crd_seconds: float = _setting(
+        30.0,
+        values.seconds(1),
+        "SECONDS",
+        "How often a custom resource that is not installed is looked for, give or take 10 %.",
     )
     lease_namespace: str | None = _setting(
         None,
@@ -175,7 +193,8 @@ class Settings:
         False,
         values.boolean,
         "",
-        "Take all rows of this owner away at the end, so that no limit and no mark stays.",
+        "Take all rows of this owner away at the end, so that no limit and no mark stays, and with them the zone's "
+        "condition on each object.",
     )
 
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)

@@ -12,46 +12,18 @@ from ovnqosd.backoff import Backoff, Pace
 from ovnqosd.due_queue import DueQueue
 from ovnqosd.outcomes import Reason
 from ovnqosd.status import PENDING, condition_of, condition_type, field_manager, summarise
+from ovnqosd.status_pace import StatusPace
 from ovnqosd.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch, retraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ovnqosd.observed_status import ObservedStatus
     from ovnqosd.outcomes import PolicyOutcome
-    from ovnqosd.status import Condition
 
 _REPEATS_FORGOTTEN: Final = 600.0
 _REPEATS_MAXIMUM: Final = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusPace:
-    """How soon statuses are written, in seconds.
-
-    Attributes:
-        spacing: between two writes of the same field manager to one object.
-        unavailable_settles: an outage of the Northbound becomes a condition when it lasts so long; a cluster that
-            elects a new leader is not worth two writes of every object.
-        pending_settles: the same for a summary that says `Pending`.
-        retraction_settles: a condition that is not needed any more, but still true, is taken away after so long; pods
-            that are replaced, and processes that are, come back sooner.
-        repeat_longest: what somebody else undoes is written again after a delay that doubles up to this.
-        missing_retry: an object that the API server does not know is tried once more so much later; a server that
-            starts answers 404 for a moment.
-        retry_first: ceiling of the delay after a first failure.
-        retry_longest: the highest that ceiling becomes.
-    """
-
-    spacing: float = 1.0
-    unavailable_settles: float = 10.0
-    pending_settles: float = 2.0
-    retraction_settles: float = 60.0
-    repeat_longest: float = 300.0
-    missing_retry: float = 10.0
-    retry_first: float = 1.0
-    retry_longest: float = 120.0
 
 
 @dataclass(slots=True)
@@ -98,6 +70,7 @@ class StatusLedger:
         self._queue = DueQueue()
         self._aggregating = False
         self._live_types: frozenset[str] | None = None
+        self._withdrawing = False
 
     def __len__(self) -> int:
         """How many objects wait to be looked at, now or later."""
@@ -165,6 +138,11 @@ class StatusLedger:
             self._live_types = live
             self._look_at_all(now)
 
+    def withdraw(self, now: float) -> None:
+        """Says that nothing is in force in this zone any more, and that this process ends."""
+        self._withdrawing = True
+        self._look_at_all(now)
+
     def next(self, now: float, time: datetime) -> StatusPatch | None:
         """The next patch to send, None if there is none yet. `time` is now, in UTC.
 
@@ -174,7 +152,7 @@ class StatusLedger:
             entry = self._entries[key]
             later: list[float] = []
             for patch, settled_at in self._wanted(key, entry, time):
-                at = max(settled_at, entry.retry_at, self._spaced(entry, patch))
+                at = max(settled_at, entry.retry_at, 0.0 if self._withdrawing else self._spaced(entry, patch))
                 if at <= now:
                     return patch
                 later.append(at)
@@ -233,24 +211,32 @@ class StatusLedger:
 
     def _wanted(self, key: str, entry: _Entry, time: datetime) -> Iterator[tuple[StatusPatch, float]]:
         """What is to be written on an object, in that order, and from when on."""
-        outcome, observed = entry.outcome, entry.observed
-        if outcome is None or (self._shared and not self._aggregating):
+        if self._shared and not self._aggregating:
             return
-        if observed is not None and outcome.uid and outcome.uid != observed.uid:
-            return  # an outcome of an object that had the same name
-        conditions: Mapping[str, Condition] = observed.conditions if observed is not None else {}
-        uid = self.uid(key)
-        own = conditions.get(self._type)
+        outcome, observed = entry.outcome, entry.observed
+        if self._withdrawing:
+            yield from self._last_words(observed) if observed is not None else ()
+            return
+        if outcome is None or (observed is not None and outcome.uid and outcome.uid != observed.uid):
+            return  # nothing is known, or of an object that had the same name
+        yield from self._condition(key, entry, outcome, time)
+        if self._aggregating and observed is not None:
+            yield from self._summary(observed, entry.generation_since)
+
+    def _condition(
+        self, key: str, entry: _Entry, outcome: PolicyOutcome, time: datetime
+    ) -> Iterator[tuple[StatusPatch, float]]:
+        own = entry.observed.conditions.get(self._type) if entry.observed is not None else None
         condition = condition_of(outcome, self._zone, previous=own, now=time)
         if own is not None and own.observed_generation > outcome.generation:
-            pass  # another process of this zone knows more
-        elif entry.unneeded_since is None:
+            return  # another process of this zone knows more
+        if entry.unneeded_since is None:
             if not condition.says_the_same(own):
                 unavailable = outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
                 settled_at = entry.unavailable_since + self._pace.unavailable_settles if unavailable else 0.0
                 patch = StatusPatch(
                     key=key,
-                    uid=uid,
+                    uid=self.uid(key),
                     manager=field_manager(self._type),
                     kind=PatchKind.CONDITION,
                     condition=condition,
@@ -258,21 +244,35 @@ class StatusLedger:
                     outcome=outcome,
                 )
                 yield patch, settled_at
-        elif own is not None:
+        elif own is not None and entry.observed is not None:
             still_true = condition.says_the_same(own)
             settled_at = entry.unneeded_since + self._pace.retraction_settles if still_true else 0.0
-            yield retraction(key, uid, self._type), settled_at
-        if not self._aggregating or observed is None:
-            return
+            yield retraction(entry.observed, self._type), settled_at
+
+    def _summary(self, observed: ObservedStatus, generation_since: float) -> Iterator[tuple[StatusPatch, float]]:
         counted = []
-        for kind, condition in conditions.items():
+        for kind, condition in observed.conditions.items():
             if self._live_types is None or kind in self._live_types:
                 counted.append(condition)
             else:
-                yield retraction(key, uid, kind), 0.0
+                yield retraction(observed, kind), 0.0
         summary = summarise(counted, observed.generation)
         if summary and summary != observed.summary:
             pending = summary.startswith(PENDING)
-            settled_at = entry.generation_since + self._pace.pending_settles if pending else 0.0
-            kind = PatchKind.SUMMARY
-            yield StatusPatch(key=key, uid=uid, manager=SUMMARY_MANAGER, kind=kind, summary=summary), settled_at
+            settled_at = generation_since + self._pace.pending_settles if pending else 0.0
+            yield self._summary_patch(observed, summary), settled_at
+
+    def _last_words(self, observed: ObservedStatus) -> Iterator[tuple[StatusPatch, float]]:
+        """Takes this zone's condition away, and makes the summary say what holds without it."""
+        if self._type in observed.conditions:
+            yield retraction(observed, self._type), 0.0
+        if self._aggregating:
+            others = [condition for kind, condition in observed.conditions.items() if kind != self._type]
+            summary = summarise(others, observed.generation)
+            if summary != observed.summary:
+                yield self._summary_patch(observed, summary), 0.0
+
+    def _summary_patch(self, observed: ObservedStatus, summary: str) -> StatusPatch:
+        return StatusPatch(
+            key=observed.key, uid=observed.uid, manager=SUMMARY_MANAGER, kind=PatchKind.SUMMARY, summary=summary
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ovnqosd.status import field_manager
 
 if TYPE_CHECKING:
+    from ovnqosd.observed_status import ObservedStatus
     from ovnqosd.outcomes import PolicyOutcome
     from ovnqosd.status import Condition
 
@@ -26,7 +27,7 @@ class PatchKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusPatch:
-    """One server-side apply on an object's status.
+    """One server-side apply on an object's status, or one merge patch if `replaces`.
 
     Attributes:
         key: `<namespace>/<name>`.
@@ -34,9 +35,12 @@ class StatusPatch:
         manager: the field manager.
         kind: what it is for.
         condition: the condition to write, if it is for one.
-        summary: the summary to write, if it is for that.
+        summary: the summary to write, if it is for that; empty takes it away.
         previous: the condition that `condition` replaces.
         outcome: what `condition` tells.
+        replaces: the resourceVersion of the object whose list of conditions, this one's alone, is to become empty.
+            Kubernetes 1.20 makes null of a list whose last item is not applied any more, and its own validation then
+            refuses that (measured).
     """
 
     key: str
@@ -47,12 +51,15 @@ class StatusPatch:
     summary: str = ""
     previous: Condition | None = None
     outcome: PolicyOutcome | None = None
+    replaces: str = ""
 
     def status(self) -> dict[str, object]:
         """All of the status that the field manager says; what it said before and does not say now goes."""
+        if self.kind is PatchKind.SUMMARY:
+            return {"status": self.summary} if self.summary else {}
         if self.condition is not None:
             return {"conditions": [self.condition.as_document()]}
-        return {"status": self.summary} if self.kind is PatchKind.SUMMARY else {}
+        return {"conditions": []} if self.replaces else {}
 
     def repeats(self, other: StatusPatch) -> bool:
         """Whether it writes what the other one wrote."""
@@ -61,6 +68,12 @@ class StatusPatch:
         return self.condition.says_the_same(other.condition)
 
 
-def retraction(key: str, uid: str, kind: str) -> StatusPatch:
+def retraction(observed: ObservedStatus, kind: str) -> StatusPatch:
     """Takes the condition of this type away."""
-    return StatusPatch(key=key, uid=uid, manager=field_manager(kind), kind=PatchKind.RETRACTION)
+    return StatusPatch(
+        key=observed.key,
+        uid=observed.uid,
+        manager=field_manager(kind),
+        kind=PatchKind.RETRACTION,
+        replaces=observed.resource_version if observed.condition_count == 1 else "",
+    )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqosd.api_requests import APPLY_PATCH, send
+from ovnqosd.api_requests import APPLY_PATCH, MERGE_PATCH, send
 from ovnqosd.backoff import Backoff, Clock, Pace
-from ovnqosd.interruption import Interruption
 from ovnqosd.observed_status import read_status
+from ovnqosd.outbox import Outbox
 from ovnqosd.request_errors import ApiStatusError, RequestError, RequestInterruptedError
 from ovnqosd.status_ledger import StatusLedger
 from ovnqosd.status_patch import PatchKind
-from ovnqosd.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,15 +23,15 @@ if TYPE_CHECKING:
     from ovnqosd.observed_status import ObservedStatus
     from ovnqosd.outcomes import PolicyOutcome
     from ovnqosd.status import Condition
-    from ovnqosd.status_ledger import StatusPace
+    from ovnqosd.status_pace import StatusPace
     from ovnqosd.status_patch import StatusPatch
 
 API_VERSION: Final = "k8s.ovn.org/v1alpha1"
 _NOT_FOUND: Final = 404
+_UNPROCESSABLE: Final = 422
 _ONE_OBJECT: Final = frozenset({400, 404, 409, 413, 415, 422})
 """Refusals that are about the one object; after any other the next object would fare no better."""
 _RETRY_AFTER_MAXIMUM: Final = 30.0
-_STOP_TIMEOUT: Final = 2.0
 
 
 class StatusWriter:
@@ -50,7 +48,9 @@ class StatusWriter:
         *,
         shared: bool = False,
         on_condition: Callable[[PolicyOutcome, Condition | None], None] | None = None,
+        on_unsayable: Callable[[PolicyOutcome, str], None] | None = None,
         pace: StatusPace | None = None,
+        api_pace: Pace | None = None,
         rate: float = 50.0,
         burst: int = 100,
         clock: Clock | None = None,
@@ -63,130 +63,117 @@ class StatusWriter:
             shared: whether several processes serve the zone (central mode): then only the elected one writes anything.
             on_condition: is told, in the writer's thread, of each condition that was written: its outcome, and the
                 condition that it replaced, None if there was none.
+            on_unsayable: is told, likewise, of each condition that the API server will not have on the object, once for
+                as long as the condition stays what it is: its outcome, and the server's words. It refuses any write of
+                an object that was stored before the custom resource's schema became stricter (HTTP 422).
             pace: when to write.
+            api_pace: how long to wait when the API takes no write at all.
             rate: writes a second in the long run.
             burst: writes at once after a pause.
             clock: the time.
         """
         self._client = client
         self._on_condition = on_condition
+        self._on_unsayable = on_unsayable
         self._clock = clock if clock is not None else Clock()
         self._ledger = StatusLedger(zone, pace, shared=shared)
-        self._changed = threading.Condition()
-        self._bucket = TokenBucket(rate=rate, burst=burst)
-        self._backoff = Backoff(Pace())
+        self._backoff = Backoff(api_pace if api_pace is not None else Pace())
         self._refused: dict[str, int] = {}
+        self._unsayable: dict[str, Condition] = {}
         self._failing: tuple[type[RequestError], int] | None = None
-        self._busy = False
-        self._interruption = Interruption()
         self._log = structlog.get_logger().bind(zone=zone)
-        self._thread = threading.Thread(target=self._run, name="status-writer", daemon=True)
+        self._outbox = Outbox(
+            "status-writer",
+            next_time=self._ledger.next_time,
+            take=lambda now: self._ledger.next(now, datetime.fromtimestamp(self._clock.now(), UTC)),
+            send=self._write,
+            rate=rate,
+            burst=burst,
+            clock=self._clock,
+        )
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive()
+        return self._outbox.is_alive
 
     @property
     def pending(self) -> int:
         """How many objects are to be looked at."""
-        with self._changed:
-            return len(self._ledger) + self._busy
+        with self._outbox.changing():
+            return len(self._ledger) + self._outbox.busy
 
     def start(self) -> None:
         """Starts the thread."""
-        self._thread.start()
+        self._outbox.start()
 
     def stop(self, *, drain_seconds: float = 0.0) -> None:
         """Ends the thread; before that, up to so many seconds, what can be written now is written."""
-        with self._changed:
-            self._changed.wait_for(self._is_drained, drain_seconds)
-            self._interruption.set()
-            self._changed.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_TIMEOUT)
+        self._outbox.stop(drain_seconds=drain_seconds)
 
     def take(self, outcomes: Iterable[PolicyOutcome], removed: Iterable[str] = ()) -> None:
         """Takes how policies stand after a pass, and the keys of those that are gone."""
         self.forget_objects(removed)
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.take(outcomes, self._clock.monotonic())
-            self._changed.notify_all()
 
     def observe_object(self, observed: ObservedStatus) -> None:
         """Takes what the API server holds as an object's status; see `observed_status.with_status`."""
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.observe(observed, self._clock.monotonic())
-            self._changed.notify_all()
 
     def forget_objects(self, keys: Iterable[str]) -> None:
         """Takes objects for gone."""
         gone = tuple(keys)
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.forget(gone)
             for key in gone:
                 self._refused.pop(key, None)
+                self._unsayable.pop(key, None)
 
     def aggregate(self, aggregating: bool) -> None:
         """Says whether this process is elected: then it writes the summaries; see also `shared`."""
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.aggregate(aggregating, self._clock.monotonic())
-            self._changed.notify_all()
 
     def set_zones(self, zones: frozenset[str] | None) -> None:
         """Says which zones there are: the aggregator takes the conditions of others away. None: it is not known."""
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.set_zones(zones, self._clock.monotonic())
-            self._changed.notify_all()
+
+    def withdraw(self, seconds: float, *, stalled_seconds: float) -> bool:
+        """Nothing is in force in this zone any more, and nobody will say so: takes its conditions away.
+
+        Args:
+            seconds: how long that may take.
+            stalled_seconds: and how long it may go on without a write that ends.
+
+        Returns:
+            Whether all of them are gone.
+        """
+        with self._outbox.changing():
+            self._ledger.withdraw(self._clock.monotonic())
+        return self._outbox.drain(seconds, stalled_seconds=stalled_seconds, all_of_it=True)
 
     def uid_of(self, key: str) -> str:
         """The uid of an object; empty if it is not known."""
-        with self._changed:
+        with self._outbox.changing():
             return self._ledger.uid(key)
-
-    def _is_drained(self) -> bool:
-        if self._interruption.is_set() or not self._thread.is_alive():
-            return True
-        next_time = self._ledger.next_time()
-        return not self._busy and (next_time is None or next_time > self._clock.monotonic())
-
-    def _run(self) -> None:
-        while (patch := self._next()) is not None:
-            self._write(patch)
-            with self._changed:
-                self._busy = False
-                self._changed.notify_all()
-
-    def _next(self) -> StatusPatch | None:
-        """Waits for the next patch that may be sent; None at the end."""
-        with self._changed:
-            while not self._interruption.is_set():
-                now = self._clock.monotonic()
-                due = self._ledger.next_time()
-                delay = None if due is None else max(due - now, self._bucket.delay(now))
-                if delay is None or delay > 0:
-                    self._changed.wait(delay)
-                    continue
-                patch = self._ledger.next(now, datetime.fromtimestamp(self._clock.now(), UTC))
-                if patch is not None:
-                    self._bucket.take(now)
-                    self._busy = True
-                    return patch
-                self._changed.notify_all()
-        return None
 
     def _write(self, patch: StatusPatch) -> None:
         try:
             document = self._send(patch)
         except RequestInterruptedError:
-            return
+            raise
         except RequestError as error:
             self._fail(patch, error)
             return
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.written(patch, read_status(document), self._clock.monotonic())
         self._backoff.reset()
         self._refused.pop(patch.key, None)
+        if patch.kind is PatchKind.CONDITION:
+            self._unsayable.pop(patch.key, None)
         if self._failing is not None:
             self._failing = None
             self._log.info("statuses are written again")
@@ -196,20 +183,25 @@ class StatusWriter:
     def _send(self, patch: StatusPatch) -> dict[str, object]:
         namespace, name = patch.key.split("/")
         metadata = {"namespace": namespace, "name": name} | ({"uid": patch.uid} if patch.uid else {})
+        query = {"fieldManager": patch.manager}
+        if patch.replaces:
+            metadata["resourceVersion"] = patch.replaces
+        else:
+            query["force"] = "true"
         body = {"apiVersion": API_VERSION, "kind": "NetworkQoS", "metadata": metadata, "status": patch.status()}
         return send(
             self._client,
             "PATCH",
             f"/apis/{API_VERSION}/namespaces/{namespace}/networkqoses/{name}/status",
             body,
-            content_type=APPLY_PATCH,
-            query={"fieldManager": patch.manager, "force": "true"},
-            interruption=self._interruption,
+            content_type=MERGE_PATCH if patch.replaces else APPLY_PATCH,
+            query=query,
+            interruption=self._outbox.interruption,
         )
 
     def _fail(self, patch: StatusPatch, error: RequestError) -> None:
         status = error.status if isinstance(error, ApiStatusError) else 0
-        with self._changed:
+        with self._outbox.changing():
             self._ledger.failed(patch, self._clock.monotonic(), missing=status == _NOT_FOUND)
         if status == _NOT_FOUND:
             self._log.debug("no such object to write the status of", object=patch.key)
@@ -217,10 +209,20 @@ class StatusWriter:
             if self._refused.get(patch.key) != status:
                 self._log.warning("cannot write a status; trying again and again", object=patch.key, cause=str(error))
             self._refused[patch.key] = status
+            if status == _UNPROCESSABLE:
+                self._tell_unsayable(patch, str(error))
         else:
             failing = (type(error), status)
             if self._failing != failing:
                 self._log.warning("cannot write statuses; trying again and again", object=patch.key, cause=str(error))
             self._failing = failing
             asked = error.retry_after if isinstance(error, ApiStatusError) else 0.0
-            self._clock.wait(self._backoff.next() + min(asked, _RETRY_AFTER_MAXIMUM), self._interruption)
+            self._clock.wait(self._backoff.next() + min(asked, _RETRY_AFTER_MAXIMUM), self._outbox.interruption)
+
+    def _tell_unsayable(self, patch: StatusPatch, words: str) -> None:
+        condition, outcome = patch.condition, patch.outcome
+        if condition is None or outcome is None or condition.says_the_same(self._unsayable.get(patch.key)):
+            return
+        self._unsayable[patch.key] = condition
+        if self._on_unsayable is not None:
+            self._on_unsayable(replace(outcome, uid=patch.uid), words)

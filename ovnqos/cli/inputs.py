@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ovnqos import Compilation, Inventory, Manifests, Owner, Topology, compile_rows, load_manifests
+from ovnqos import Compilation, Inventory, Manifests, Owner, compile_rows, load_manifests
 from ovnqos.cli import output
 from ovnqos.cli.exit_codes import EXIT_INVALID
+from ovnqos.compile.topologies.choice import TopologyKind
+from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
     from ovnqos.cli.options import CompileOptions
+    from ovnqos.errors import Fault
+    from ovnqos.model.topology_map import TopologyMap
 
 
 _NO_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
@@ -34,14 +39,19 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     Raises:
         click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set.
         UnreadableInput: a file cannot be read.
+        InvalidObject: the topology map is not valid.
     """
-    manifests = load_manifests(wanted.files, stdin=sys.stdin)
+    topology_map = _read_topology_map(wanted)
+    also_keep = topology_map.annotations if topology_map is not None else frozenset()
+    manifests = load_manifests(wanted.files, stdin=sys.stdin, also_keep=also_keep)
     for warning in manifests.warnings:
         output.warning(warning)
-    inventory = Inventory(
-        Topology.ovn_kubernetes(zone_nodes=wanted.zone_nodes or None),
-        (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods),
+    topology, doubt = make_topology(
+        wanted.topology, pods=manifests.pods, topology_map=topology_map, zone_nodes=wanted.zone_nodes or None
     )
+    if doubt:
+        output.warning(doubt)
+    inventory = Inventory(topology, (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods))
     compilation = compile_rows(
         manifests.policies,
         inventory,
@@ -60,6 +70,16 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
         raise click.exceptions.Exit(EXIT_INVALID)
     refuse_unnamed(manifests)
     return Inputs(manifests=manifests, compilation=compilation, faulty=faulty)
+
+
+def _read_topology_map(wanted: CompileOptions) -> TopologyMap | None:
+    if wanted.topology.kind is not TopologyKind.STATIC:
+        return None
+
+    def warn(fault: Fault) -> None:
+        output.warning(f"topology map ({wanted.topology.file}): {fault}")
+
+    return load_topology_map(wanted.topology.file, warn=warn)
 
 
 def invalid_policies(manifests: Manifests) -> list[str]:
@@ -85,7 +105,7 @@ def _policies_on_invalid_networks(manifests: Manifests, inventory: Inventory) ->
         f"NetworkQoS/{policy.key}"
         for policy in (manifests.policies if broken else ())
         if any(
-            interface.attachment in broken
+            inventory.topology.definition_key(interface.attachment) in broken
             for record in inventory.pods(policy.pod_selector, policy.namespace)
             for interface in record.interfaces
         )

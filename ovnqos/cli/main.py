@@ -13,11 +13,14 @@ import click
 from ovnqos.cli import output
 from ovnqos.cli.commands.apply import apply
 from ovnqos.cli.commands.completion import completion
+from ovnqos.cli.commands.convert import convert
 from ovnqos.cli.commands.demo import demo
 from ovnqos.cli.commands.diff import diff
+from ovnqos.cli.commands.explain import explain
 from ovnqos.cli.commands.list_rows import list_rows
 from ovnqos.cli.commands.prune import prune
 from ovnqos.cli.commands.render import render
+from ovnqos.cli.commands.verify import verify
 from ovnqos.cli.exit_codes import EXIT_INTERRUPTED, EXIT_INVALID, exit_code_of
 from ovnqos.errors import OvnQosError
 
@@ -39,7 +42,7 @@ def ovnqos(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (render, diff, apply, list_rows, prune, demo, completion):
+for command in (render, diff, apply, explain, verify, list_rows, prune, convert, demo, completion):
     ovnqos.add_command(command)
 
 

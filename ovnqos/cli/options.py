@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ovnqos import DeleteLimit, InvalidRow, Northbound, Owner, Profile, TlsFiles
+from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.model.owner import DEFAULT_OWNER
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class CompileOptions:
     zone_nodes: tuple[str, ...]
     owner: Owner
     profile: Profile
+    topology: TopologyChoice
     keep_going: bool
 
 
@@ -112,21 +114,25 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
     """Add the options of compiling; the command gets `wanted: CompileOptions`."""
 
     @functools.wraps(command)
-    def with_compile(
+    def with_compile(  # noqa: PLR0913 - one parameter an option
         *,
         files: tuple[str, ...],
         zone_nodes: tuple[str, ...],
         owner_name: str,
         profile: str,
+        topology: TopologyChoice,
         keep_going: bool,
         **others: Any,
     ) -> _R:
         chosen = Profile(profile)
+        if chosen is Profile.OVN_KUBERNETES:
+            topology = _topology_of_reference(topology)
         wanted = CompileOptions(
             files=files,
             zone_nodes=zone_nodes,
             owner=owner_of(owner_name, chosen),
             profile=chosen,
+            topology=topology,
             keep_going=keep_going,
         )
         return command(wanted=wanted, **others)
@@ -143,6 +149,7 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
         ),
         owner_option,
         profile_option,
+        topology_option,
         click.option(
             "--keep-going",
             is_flag=True,
@@ -176,6 +183,14 @@ profile_option = click.option(
     show_default=True,
     help="Whose rows: ours, or those that ovn-kubernetes' own controller writes.",
 )
+topology_option = click.option(
+    "--topology",
+    default=str(TopologyKind.AUTO),
+    metavar="TOPOLOGY",
+    callback=lambda _context, _parameter, text: _topology_choice(text),
+    help="How switches and ports are named, and where pods' addresses are: ovn-kubernetes, kube-ovn, static:FILE (a "
+    "topology map), or auto, which tells it by the pods' annotations.  [default: auto]",
+)
 format_option = click.option(
     "-o",
     "--output",
@@ -199,6 +214,19 @@ max_deletes_option = click.option(
 def owner_of(name: str, profile: Profile) -> Owner:
     """The owner whose rows a profile compiles. Raises InvalidRow for a name that cannot be one."""
     return Owner(name) if profile is Profile.NATIVE else Owner.ovn_kubernetes()
+
+
+def _topology_choice(text: str) -> TopologyChoice:
+    try:
+        return parse_topology_choice(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _topology_of_reference(given: TopologyChoice) -> TopologyChoice:
+    if given.kind not in {TopologyKind.AUTO, TopologyKind.OVN_KUBERNETES}:
+        raise click.UsageError("--profile ovn-kubernetes is about the rows of that CNI: leave --topology out")
+    return TopologyChoice(kind=TopologyKind.OVN_KUBERNETES)
 
 
 def _delete_limit(text: str) -> DeleteLimit:

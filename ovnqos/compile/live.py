@@ -300,18 +300,21 @@ class LiveCompilation:
         """Exchange a pod's own rows in the policies of a selection that give each source port its own."""
         if old is not None and new is not None and old.interfaces == new.interfaces:
             return
+        changed = [one for record in (old, new) if record is not None for one in record.interfaces]
         for key in self._per_port.get(selection, ()):
             if key in self._dirty_policies:
                 continue  # all of its rows will be made anew
             compiled = self._compiled[key]
+            ports = self._selections.of_sources.members(selection).ports
             before = len(compiled.rows)
-            for interface in old.interfaces if old is not None else ():
+            for interface in changed:
                 self._dirty_rows.update(compiled.remove_port(interface.port))
-            for interface in new.interfaces if new is not None else ():
-                added = compiled.add_port(
-                    interface.port, interface.attachment, interface.location, self.inventory.topology
-                )
-                self._dirty_rows.update(added)
+            for interface in changed:
+                location = ports.get(interface.attachment, {}).get(interface.port)
+                if location is not None:  # of the new pod, or of another that carries the same virtual machine
+                    topology = self.inventory.topology
+                    added = compiled.add_port(interface.port, interface.attachment, location, topology)
+                    self._dirty_rows.update(added)
             self._row_count += len(compiled.rows) - before
 
     def _change_namespace(self, name: str, before: Mapping[str, str], qos: PodQos) -> None:

@@ -83,8 +83,10 @@ class LiveSelections(Generic[_M]):
                 del self._of_namespace[where]
 
     def with_attachment(self, attachment: str) -> frozenset[PodSelection]:
-        """The selections with members on this attachment."""
-        return frozenset(self._by_attachment.get(attachment, ()))
+        """The selections with members on this attachment, or on another one that this NAD declares."""
+        definition_key = self._inventory.topology.definition_key
+        others = (one for one in self._by_attachment if one != attachment and definition_key(one) == attachment)
+        return frozenset().union(*(self._by_attachment.get(one, ()) for one in (attachment, *others)))
 
     def selecting(self, record: PodRecord) -> set[PodSelection]:
         """The registered selections that a pod is in, by its labels and its namespace's."""

@@ -46,23 +46,31 @@ class SourceMembers:
         locations: by attachment, how many ports each location has.
     """
 
-    __slots__ = ("locations", "ports")
+    __slots__ = ("_further_holders", "locations", "ports")
 
     def __init__(self) -> None:
         self.ports: dict[str, dict[str, str]] = {}
         self.locations: dict[str, Counter[str]] = {}
+        self._further_holders: Counter[tuple[str, str]] = Counter()  # of a port, while a virtual machine migrates
 
     def add(self, record: PodRecord) -> None:
         """Take in a pod's interfaces."""
         for interface in record.interfaces:
-            self.ports.setdefault(interface.attachment, {})[interface.port] = interface.location
+            ports = self.ports.setdefault(interface.attachment, {})
+            if interface.port in ports:
+                self._further_holders[interface.attachment, interface.port] += 1
+            ports[interface.port] = interface.location
             self.locations.setdefault(interface.attachment, Counter())[interface.location] += 1
 
     def discard(self, record: PodRecord) -> None:
         """Take out the interfaces of a pod that was added."""
         for interface in record.interfaces:
             ports, locations = self.ports[interface.attachment], self.locations[interface.attachment]
-            ports.pop(interface.port, None)
+            holders = self._further_holders.pop((interface.attachment, interface.port), 0)
+            if holders > 1:
+                self._further_holders[interface.attachment, interface.port] = holders - 1
+            elif not holders:
+                ports.pop(interface.port, None)
             locations[interface.location] -= 1
             if not locations[interface.location]:
                 del locations[interface.location]

@@ -64,7 +64,7 @@ def find_sources(
 
 
 def _unknown(attachment: str, inventory: Inventory) -> str:
-    definition = inventory.attachment(attachment)
+    definition = inventory.attachment(inventory.topology.definition_key(attachment))
     if definition is None:
         return f"network attachment {attachment} is not known as an OVN network; its interfaces are skipped"
     return f"network attachment {attachment} {_wired_by(definition.plugin)}; its interfaces are skipped"
@@ -73,7 +73,9 @@ def _unknown(attachment: str, inventory: Inventory) -> str:
 def _not_ovn(selectors: Sequence[NetworkSelector], inventory: Inventory) -> Iterator[str]:
     for index, selector in enumerate(selectors):
         for definition in inventory.not_ovn(selector):
-            yield f"spec.networkSelectors[{index}]: network attachment {definition.key} {_wired_by(definition.plugin)}"
+            if not inventory.topology.wires(definition):
+                told = f"network attachment {definition.key} {_wired_by(definition.plugin)}"
+                yield f"spec.networkSelectors[{index}]: {told}"
 
 
 def _wired_by(plugin: str) -> str:
@@ -83,7 +85,7 @@ def _wired_by(plugin: str) -> str:
 def _selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: Inventory) -> bool:
     if inventory.topology.is_default(attachment):
         return any(selector.type is NetworkSelectionType.DEFAULT_NETWORK for selector in selectors)
-    definition = inventory.attachment(attachment)
+    definition = inventory.attachment(inventory.topology.definition_key(attachment))
     return definition is not None and any(
         takes(selector, definition, inventory.namespace_labels(definition.namespace)) for selector in selectors
     )

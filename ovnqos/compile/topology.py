@@ -83,9 +83,17 @@ class Topology(ABC):
         """Whether pods of this node are wired by this Northbound. A pod that is not scheduled is on no node."""
         return bool(node) and (self.zone_nodes is None or node in self.zone_nodes)
 
+    def definition_key(self, attachment: str) -> str:
+        """What an attachment is declared by: `default`, or a NAD's key. Several attachments may be by one NAD."""
+        return attachment
+
     def is_default(self, attachment: str) -> bool:
-        """Whether an attachment is a pod's interface on the cluster's default network."""
-        return attachment == DEFAULT_NETWORK
+        """Whether an attachment is a pod's default interface, not one by a NAD."""
+        return self.definition_key(attachment) == DEFAULT_NETWORK
+
+    def wires(self, definition: NetworkAttachmentDefinition) -> bool:
+        """Whether pods that come by this NAD get a port of OVN; of others the author of a policy is told."""
+        return definition.ovn is not None
 
     @abstractmethod
     def interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:

@@ -6,13 +6,13 @@ cannot set dscp 0 (measured on ovsdbapp 3.0).
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from ovsdbapp.backend.ovs_idl.command import BaseCommand
 
 from ovnqos.errors import InvalidRow, StalePlan
-from ovnqos.northbound.datum import assign, stored_map
+from ovnqos.northbound.datum import assign
 from ovnqos.northbound.replica_snapshot import row_content
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.content import ROW_COLUMNS, SetKind
@@ -35,19 +35,22 @@ class PlanCommand(BaseCommand):  # type: ignore[misc] # ovsdbapp ships no types
 
     def _find(self, table: str, row_uuid: str) -> Any:
         """The row, if the replica still has it; else the plan is stale."""
-        row = self.api.tables[table].rows.get(uuid.UUID(row_uuid))
+        row = self.api.tables[table].rows.get(UUID(row_uuid))
         if row is None:
             raise StalePlan(f"{table} {row_uuid} is gone since the plan was made; nothing was written, plan again")
         return row
 
-    def _find_same(self, table: str, row_uuid: str, external_ids: Mapping[str, str], txn: Any) -> Any:
+    def _find_same(self, table: str, row_uuid: str, external_ids: Mapping[str, str]) -> Any:
         """The row, if it still has these external_ids, here and (verified with the transaction) on the server."""
         row = self._find(table, row_uuid)
-        if stored_map(row, "external_ids") != external_ids:
+        if self._record(table, row_uuid).external_ids != external_ids:
             raise _changed(table, row_uuid)
         row.verify("external_ids")
-        txn._txn_rows[row.uuid] = row  # noqa: SLF001 - ovs verifies only rows that it writes (seen in ovs 4.0)
         return row
+
+    def _record(self, table: str, row_uuid: str) -> Any:
+        """What the replica has of a row that was found."""
+        return self.api.ovsdb_connection.idl.records[table].records[row_uuid]
 
     def _bind(self, row: Any, switches: Iterable[str]) -> None:
         for name in switches:
@@ -73,11 +76,11 @@ class InsertRow(PlanCommand):
 class UpdateRow(PlanCommand):
     """Assign the columns of a QoS row that differ, and change which switches reference it."""
 
-    def run_idl(self, txn: Any) -> None:
+    def run_idl(self, txn: Any) -> None:  # noqa: ARG002 - ovsdbapp's signature
         """Change the row, if it still is as it was planned for, here and (verified) on the server."""
         change: RowUpdate = self._change
-        row = self._find_same("QoS", change.uuid, change.before.external_ids, txn)
-        if row_content(row) != change.before:
+        row = self._find_same("QoS", change.uuid, change.before.external_ids)
+        if row_content(self._record("QoS", change.uuid)) != change.before:
             raise _changed("QoS", change.uuid)
         for column in change.columns:
             row.verify(column)
@@ -89,10 +92,10 @@ class UpdateRow(PlanCommand):
 class DeleteRow(PlanCommand):
     """Remove all references to a QoS row. The database collects it then; one that is referenced cannot be deleted."""
 
-    def run_idl(self, txn: Any) -> None:
+    def run_idl(self, txn: Any) -> None:  # noqa: ARG002 - ovsdbapp's signature
         """Unbind the row, if it still is the owner's, here and (verified) on the server."""
         change: RowDelete = self._change
-        row = self._find_same("QoS", change.uuid, change.content.external_ids, txn)
+        row = self._find_same("QoS", change.uuid, change.content.external_ids)
         self._unbind(row, change.switches)
 
 
@@ -121,11 +124,11 @@ class InsertSet(SetCommand):
 class UpdateSet(SetCommand):
     """Add and remove members by mutation, which leaves concurrent changes of other members alone."""
 
-    def run_idl(self, txn: Any) -> None:
+    def run_idl(self, txn: Any) -> None:  # noqa: ARG002 - ovsdbapp's signature
         """Change the set, if it still is the owner's, here and (verified) on the server."""
         change: SetUpdate = self._change
         kind = change.content.kind
-        row = self._find_same(kind, change.uuid, change.external_ids_before, txn)
+        row = self._find_same(kind, change.uuid, change.external_ids_before)
         if change.relabels:
             assign(row, "external_ids", change.content.external_ids)
         for value in self._values(change.content, change.add):
@@ -137,16 +140,16 @@ class UpdateSet(SetCommand):
         """A port that is deleted meanwhile has left its groups by itself."""
         if kind is SetKind.ADDRESS_SET:
             return True
-        return uuid.UUID(self._snapshot.ports[name]) in self.api.tables["Logical_Switch_Port"].rows
+        return UUID(self._snapshot.ports[name]) in self.api.tables["Logical_Switch_Port"].rows
 
 
 class DeleteSet(SetCommand):
     """Delete a port group or address set."""
 
-    def run_idl(self, txn: Any) -> None:
+    def run_idl(self, txn: Any) -> None:  # noqa: ARG002 - ovsdbapp's signature
         """Delete the set, if it still is the owner's, here and (verified) on the server."""
         change: SetDelete = self._change
-        self._find_same(change.content.kind, change.uuid, change.content.external_ids, txn).delete()
+        self._find_same(change.content.kind, change.uuid, change.content.external_ids).delete()
 
 
 _COMMANDS: dict[type[Change], type[PlanCommand]] = {

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import ovsdbapp.api
 from ovsdbapp.backend import ovs_idl
-from ovsdbapp.backend.ovs_idl import idlutils
 
 from ovnqos.errors import InvalidRemote, NorthboundUnavailable
 from ovnqos.northbound import transaction
 from ovnqos.northbound.handshake import Deadline, fetch_schema
-from ovnqos.northbound.idl import NAMED_TABLES, NorthboundIdl
+from ovnqos.northbound.idl import NorthboundIdl
 from ovnqos.northbound.lock import WriterLock
 from ovnqos.northbound.remotes import default_remotes, parse_remotes
 from ovnqos.northbound.replica import Replica
@@ -21,9 +20,10 @@ from ovnqos.northbound.schema import DATABASE, NEEDED_COLUMNS, NorthboundSchema
 from ovnqos.northbound.tls import TlsClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from ovnqos.northbound.idl import RowEvent
+    from ovnqos.northbound.idl import Listener
+    from ovnqos.northbound.records import RecordTable
     from ovnqos.northbound.schema import Columns
     from ovnqos.northbound.tls import TlsFiles
     from ovnqos.northbound.transaction import TransactionResult
@@ -64,8 +64,8 @@ class NorthboundConnection:
         leader_only: bool = True,
         probe_interval_s: float | None = None,
         columns: Columns = NEEDED_COLUMNS,
-        observer: Callable[[RowEvent], None] | None = None,
-        listener: Callable[[str, Any, Mapping[str, Any]], None] | None = None,
+        listener: Listener | None = None,
+        wait: bool = True,
     ) -> Self:
         """Connects and reads the replica.
 
@@ -78,8 +78,8 @@ class NorthboundConnection:
             probe_interval_s: seconds of silence after which the server is probed; 0 never probes; None: 5 s, and never
                 on unix sockets.
             columns: what to replicate, and the types this needs.
-            observer: called for every row that changes, with the replica locked, on its thread: it must not block.
-            listener: likewise; see `NorthboundIdl`.
+            listener: hears of changes, with the replica locked.
+            wait: until the replica is complete; else the first call that needs it waits.
 
         Raises:
             InvalidRemote: a remote, or a TLS file, cannot be used.
@@ -102,18 +102,14 @@ class NorthboundConnection:
                 leader_only=leader_only,
                 probe_interval_ms=None if probe_interval_s is None else round(probe_interval_s * 1000),
                 silence_limit_ms=max(200, round(timeout_s * 1000 / (len(parsed) + 1))),
-                observer=observer,
                 listener=listener,
             )
             replica = Replica(idl)
             stack.callback(replica.close)
-            with replica.changed:
-                if not replica.wait_until(lambda: idl.replicating, deadline):
-                    raise NorthboundUnavailable(
-                        f"no Northbound to follow within {timeout_s:g} s: {idl.describe_trouble()}"
-                    )
             text = ",".join(map(str, parsed))
             connection = cls(replica=replica, remotes=text, schema=schema, timeout_s=timeout_s)
+            if wait:
+                connection._await_contents(deadline)
             connection._stack.push(stack.pop_all())
         return connection
 
@@ -136,21 +132,15 @@ class NorthboundConnection:
             return self._replica.idl.replicating
 
     @contextmanager
-    def reading(self) -> Iterator[Mapping[str, Any]]:
-        """Inside, the replica stands still: table name → `ovs` table, whose `rows` maps UUID → `ovs` row."""
-        with self._replica.changed:
-            yield self._replica.idl.tables
+    def reading(self) -> Iterator[Mapping[str, RecordTable]]:
+        """Inside, the replica stands still: its contents by table.
 
-    def row_by_name(self, table: str, name: str) -> Any | None:
-        """The row of this name, found by index; of several with that name any. To be used inside `reading`.
-
-        Args:
-            table: one of `NAMED_TABLES`.
-            name: its column `name`.
+        Raises:
+            NorthboundUnavailable: it was never complete, and did not become so in time.
         """
-        assert table in NAMED_TABLES
         with self._replica.changed:
-            return next(iter(idlutils.index_lookup_all(self._replica.idl.tables[table], name=name)), None)
+            self._await_contents(self._deadline(None))
+            yield self._replica.idl.records
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
         """Waits until the replica holds everything committed before this call; call it after `OutcomeUnknown`.
@@ -182,6 +172,14 @@ class NorthboundConnection:
     def close(self) -> None:
         """Disconnects, which also gives back the lock."""
         self._stack.close()
+
+    def _await_contents(self, deadline: Deadline) -> None:
+        with self._replica.changed:
+            idl = self._replica.idl
+            if not self._replica.wait_until(lambda: idl.complete, deadline):
+                raise NorthboundUnavailable(
+                    f"no Northbound to follow within {self.timeout_s:g} s: {idl.describe_trouble()}"
+                )
 
     def _deadline(self, timeout_s: float | None) -> Deadline:
         return Deadline(self.timeout_s if timeout_s is None else timeout_s)

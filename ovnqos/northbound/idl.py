@@ -4,49 +4,45 @@ from __future__ import annotations
 
 import os
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ovs.db.idl
 import ovs.jsonrpc
 import ovs.timeval
 
-from ovnqos.northbound.datum import read_datum
 from ovnqos.northbound.json_rpc import StreamSession
 from ovnqos.northbound.json_stream import collector_paused
+from ovnqos.northbound.ovs_rows import RecordRows
+from ovnqos.northbound.records import RecordTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ovnqos.northbound.records import RecordChange
     from ovnqos.northbound.remotes import Remote
     from ovnqos.northbound.schema import NorthboundSchema
 
-NAMED_TABLES: Final = ("Logical_Switch", "Logical_Switch_Port", "Port_Group", "Address_Set")
-"""Tables with an index on `name`."""
+if not hasattr(ovs.db.idl.Idl, "_Idl__do_parse_update"):
+    raise ImportError("this version of ovs reads updates otherwise than 3.5 to 4.0 do; install one of those")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowEvent:
-    """A row came, changed or went in the replica.
+class Listener(Protocol):
+    """Hears what happens in a replica, on the thread that runs it: it must not block."""
 
-    After a reconnect there are `create` events for rows known before, and none for those that went meanwhile: an event
-    says what may have changed, never what is.
+    def replaced(self, tables: Mapping[str, RecordTable]) -> None:
+        """Everything was read, for the first time or after a reconnect: no other word tells what came or went."""
 
-    Attributes:
-        table: the row's table.
-        event: what happened.
-        uuid: the row.
-        values: copies of all its columns; references are `uuid.UUID`.
-    """
-
-    table: str
-    event: Literal["create", "update", "delete"]
-    uuid: uuid.UUID
-    values: Mapping[str, Any]
+    def changed(self, tables: Mapping[str, RecordTable], changes: Sequence[RecordChange]) -> None:
+        """A server told of these changes, all of them made already: those of one transaction, or of some together."""
 
 
 class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
-    """The replica. Only its owner's thread, or one that holds its owner's lock, may touch it."""
+    """The replica. Only its owner's thread, or one that holds its owner's lock, may touch it.
+
+    Attributes:
+        records: the contents, by table. `tables` shows the same as rows of `ovs`.
+        complete: whether the contents were read, now or before the connection was lost.
+    """
 
     def __init__(  # noqa: PLR0913  # keywords with defaults
         self,
@@ -56,8 +52,7 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
         leader_only: bool = True,
         probe_interval_ms: int | None = None,
         silence_limit_ms: int = 5000,
-        observer: Callable[[RowEvent], None] | None = None,
-        listener: Callable[[str, Any, Mapping[str, Any]], None] | None = None,
+        listener: Listener | None = None,
     ) -> None:
         """Describes the replica; its first `run` connects.
 
@@ -68,19 +63,20 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
             probe_interval_ms: see `StreamSession`.
             silence_limit_ms: a server that stays silent for so long before the replica is complete is left for the
                 next; `ovs` would wait for ever on a unix socket.
-            observer: called for every row that changes, on the thread that runs the replica; it must not block.
-            listener: likewise, but given event, `ovs` row and the former values of columns that changed: no copies.
+            listener: hears of changes.
         """
         super().__init__(",".join(map(str, remotes)), schema.helper(), leader_only=leader_only)
         self._session = StreamSession(remotes, probe_interval_ms=probe_interval_ms)
         self._silence_limit_ms = silence_limit_ms
         self._heard = (0, 0, 0)  # session's sequence number, bytes received, and when (ms)
         self._was_replicating = False
-        self.observer = observer
-        self.listener = listener
-        for table in NAMED_TABLES:
-            if table in self.tables and "name" in self.tables[table].columns:
-                self.index_create(table, "name").add_column("name")
+        self._listener = listener
+        self.complete = False
+        self.records: dict[str, RecordTable] = {}
+        for name, table in self.tables.items():
+            records = RecordTable(name, {column.name: column.type for column in table.columns.values()})
+            self.records[name] = records
+            table.rows = RecordRows(self, table, records)
 
     @property
     def replicating(self) -> bool:
@@ -130,18 +126,9 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
     def restart(self) -> None:
         """Drops connection and contents, and replicates from the beginning."""
         self.last_id = str(uuid.UUID(int=0))
+        self.state = self.IDL_S_INITIAL
+        self.complete = False
         self._session.force_reconnect()
-
-    def notify(self, event: str, row: Any, updates: Any = None) -> None:
-        """Tells listener and observer of a change."""
-        if row._table.name not in self.tables:  # noqa: SLF001  # ovs' rows have no other way
-            return
-        if self.listener is not None:
-            self.listener(event, row, updates._data if updates is not None else {})  # noqa: SLF001  # same
-        if self.observer is None:
-            return
-        values = {name: datum.to_python(_keep) for name, datum in row._data.items()}  # noqa: SLF001  # same
-        self.observer(RowEvent(table=row._table.name, event=event, uuid=row.uuid, values=values))  # type: ignore[arg-type]  # noqa: SLF001  # one of the three
 
     def describe_trouble(self) -> str:
         """Says why the replica does not follow a server at this time."""
@@ -162,35 +149,26 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
             return f"{name} closed the connection"
         return f"{name}: {os.strerror(error)}" if error > 0 else f"{name} does not answer, or does not lead its cluster"
 
-    # The two places where ovs reads values. They are private to its class: should a version of ovs rename them, these
-    # are not called, and values are read as ovs reads them, which is right and slow.
+    # The one place where ovs reads contents; it is private to its class.
 
-    def _Idl__row_update(self, table: Any, row: Any, row_json: Mapping[str, Any]) -> bool:  # noqa: N802  # mangled
-        changed = False
-        stored = row._data  # noqa: SLF001  # ovs' rows have no other way
-        for name, json in row_json.items():
-            column = table.columns.get(name)
-            if column is None:
-                continue
-            datum = read_datum(column.type, json)
-            before = stored.get(name)  # None: a new row, whose columns have their defaults
-            if datum.is_default() if before is None else datum == before:
-                continue
-            stored[name] = datum
-            changed = changed or column.alert
-        return changed
-
-    def _Idl__apply_diff(self, table: Any, row: Any, row_diff: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802  # mangled
-        old = {}
-        stored = row._data  # noqa: SLF001  # ovs' rows have no other way
-        for name, json in row_diff.items():
-            column = table.columns.get(name)
-            if column is None:
-                continue
-            before = stored[name]
-            old[name] = before.copy()
-            stored[name] = before.diff(read_datum(column.type, json))
-        return old
+    def _Idl__do_parse_update(self, updates: Mapping[str, Any], version: str, tables: Any) -> None:  # noqa: N802  # mangled
+        if tables is not self.tables:
+            super()._Idl__do_parse_update(updates, version, tables)
+            return
+        if version == ovs.db.idl.OVSDB_UPDATE:
+            raise ValueError("the server speaks OVSDB as before Open vSwitch 2.6 (2016)")
+        if self.state != self.IDL_S_MONITORING:
+            for name, rows in updates.items():
+                self.records[name].load(rows)
+            if self._listener is not None:
+                self._listener.replaced(self.records)
+            self.complete = True
+            return
+        changes = [change for name, rows in updates.items() for change in self.records[name].take_all(rows)]
+        if changes:
+            self.change_seqno += 1
+            if self._listener is not None:
+                self._listener.changed(self.records, changes)
 
     def _database_status(self) -> Any:
         if not self.server_tables:
@@ -206,7 +184,3 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
             self._heard = (*heard, now)
         elif rpc is not None and now - self._heard[2] >= self._silence_limit_ms:
             self._session.force_reconnect()
-
-
-def _keep(value: Any, base: Any) -> Any:  # noqa: ARG001  # ovs' signature
-    return value

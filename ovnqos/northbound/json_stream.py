@@ -10,10 +10,11 @@ from __future__ import annotations
 import gc
 import json
 import re
+import sys
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import ovs.json
 
@@ -32,6 +33,7 @@ _COLLAPSE_PASSES: Final = 24
 _PLAIN_INTEGER_LENGTH: Final = 18
 """An integer of so few characters fits in 64 bits; `ovs` turns those that do not into floats."""
 
+_NO_DOCUMENT: Final = "syntax error at beginning of input"
 _SPACE: Final = b" \t\r\n"
 _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
@@ -127,12 +129,21 @@ class DocumentCutter:
         self._held = b"\\" if trailing_backslashes % 2 else b""
         if self._held:
             chunk = chunk[:-1]
-        if self._depth and self._is_all_inside(chunk):
-            self._parts.append(chunk)
-        else:
-            self._walk(chunk)
+        for part in self._parts_of(chunk):
+            if self._depth and self._is_all_inside(part):
+                self._parts.append(part)
+            else:
+                self._walk(part)
+        if self._held and not self._depth:
+            self.error = _NO_DOCUMENT
         if self._depth > MAX_DEPTH:
             self.error = f"input exceeds maximum nesting depth {MAX_DEPTH}"
+
+    def _parts_of(self, chunk: bytes) -> Iterator[bytes]:
+        """A bracket at either end apart: it often begins or ends the document that all the rest is inside of."""
+        begin = int(not self._depth and chunk[:1] in (b"{", b"["))
+        end = max(begin, len(chunk) - (chunk[-1:] in (b"}", b"]")))
+        return filter(None, (chunk[:begin], chunk[begin:end], chunk[end:]))
 
     def _is_all_inside(self, chunk: bytes) -> bool:
         """Counts brackets. True, with the state moved on, when the document that has begun does not end in `chunk`."""
@@ -184,8 +195,8 @@ class DocumentCutter:
         self._depth, self._deepest = depth, deepest
         if depth:
             self._parts.append(chunk[start:])
-        elif chunk[start:].strip(_SPACE) or self._held:
-            self.error = "syntax error at beginning of input"
+        elif chunk[start:].strip(_SPACE):
+            self.error = _NO_DOCUMENT
 
     def _cut(self, deepest: int) -> None:
         self.documents.append(Document(data=b"".join(self._parts), deep=deepest > _RECURSIVE_DEPTH))
@@ -214,4 +225,20 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InvalidJsonError(f"{name} is not JSON")
 
 
-_DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_refuse_constant)
+def _share_members(value: dict[str, Any]) -> dict[str, Any]:
+    """Makes equal members of sets one object, row by row: a Northbound has the same addresses in many sets.
+
+    Later would do as well but for the memory: what is freed at once is used for the next row.
+    """
+    for column in value.values():
+        if type(column) is list and len(column) == 2 and column[0] == "set":
+            members = column[1]
+            if members and type(members[0]) is str:
+                with suppress(TypeError):  # no set of OVSDB's: texts and others mixed
+                    members[:] = map(sys.intern, members)
+    return value
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_hook=_share_members, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant
+)

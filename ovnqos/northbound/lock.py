@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import ovs.jsonrpc
 
 from ovnqos.errors import LockLost, NorthboundUnavailable
 from ovnqos.northbound.handshake import Deadline
 
 if TYPE_CHECKING:
+    from ovnqos.northbound.idl import NorthboundIdl
     from ovnqos.northbound.replica import Replica
+
+_ANSWER_S: Final = 5.0
+"""Even with no time to wait for a rival, the server gets so long to answer."""
 
 
 class WriterLock:
@@ -31,11 +37,14 @@ class WriterLock:
             # ovs forgets a lock only when it connects again; the server, when it sees the connection end.
             return bool(idl.lock_name == self.name and idl.has_lock and idl.replicating)
 
-    def acquire(self, timeout_s: float | None = 0.0) -> None:
+    def acquire(self, timeout_s: float | None = 0.0, *, steal: bool = False) -> None:
         """Asks for the lock, and waits for it while another client holds it.
 
         Args:
             timeout_s: seconds to wait for another holder to let go; None waits as long as it takes.
+            steal: then take it away from the holder: the server tells it, and refuses its transactions from then on
+                (measured with OVS 3.1: a holder that is frozen keeps its lock on a unix socket for ever, else until
+                the server's probe, 60 s by default).
 
         Raises:
             LockLost: another client holds it still. The request is withdrawn.
@@ -48,10 +57,11 @@ class WriterLock:
                 idl.forget_transactions()
                 idl.set_lock(self.name)
                 self._replica.wake()
-            # Even with no time to wait for a rival, the server gets some to answer.
-            patience = None if timeout_s is None else Deadline(max(timeout_s, 5.0))
+            patience = None if timeout_s is None else Deadline(max(timeout_s, _ANSWER_S))
             self._replica.wait_until(lambda: self.held or idl.is_lock_contended, patience)
             if self._replica.wait_until(lambda: self.held, deadline):
+                return
+            if steal and idl.is_lock_contended and self._steal(Deadline(_ANSWER_S)):
                 return
             contended = idl.is_lock_contended
             self.release()
@@ -73,3 +83,24 @@ class WriterLock:
                 idl.forget_transactions()
                 idl.set_lock(None)
                 self._replica.wake()
+
+    def _steal(self, deadline: Deadline) -> bool:
+        idl = self._replica.idl
+        self.release()  # who waits for a lock must `unlock` before it may `steal` it
+        idl.lock_name = self.name  # from now on transactions assert the lock, and a new connection asks for it
+        request: Any = ovs.jsonrpc.Message.create_request("steal", [self.name])
+        sent = idl.send(request, _Theft(idl))
+        self._replica.wake()
+        return sent and self._replica.wait_until(lambda: self.held, deadline)
+
+
+class _Theft:
+    """Takes the answer to `steal`, which `ovs`' IDL does not know."""
+
+    def __init__(self, idl: NorthboundIdl) -> None:
+        self._idl = idl
+
+    def _process_reply(self, message: Any) -> None:
+        result = message.result
+        stolen = isinstance(result, dict) and result.get("locked") is True
+        self._idl.has_lock, self._idl.is_lock_contended = stolen, not stolen

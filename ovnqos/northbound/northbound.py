@@ -9,17 +9,20 @@ from ovnqos.errors import InvalidRemote, OvnQosError
 from ovnqos.model.owner import Owner
 from ovnqos.northbound.commands import check_values, command_for
 from ovnqos.northbound.connection import NorthboundConnection
-from ovnqos.northbound.live_view import DatabaseChange, LiveView
+from ovnqos.northbound.live_view import LiveView
 from ovnqos.northbound.remotes import default_remotes, parse_remotes
 from ovnqos.northbound.replica_snapshot import take_snapshot
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ovnqos.compile.delta import Delta
+    from ovnqos.northbound.commands import PlanCommand
+    from ovnqos.northbound.database_change import DatabaseChange
     from ovnqos.northbound.lock import WriterLock
     from ovnqos.northbound.tls import TlsFiles
+    from ovnqos.plan.changes import Change
     from ovnqos.plan.plan import Plan
     from ovnqos.plan.snapshot import Snapshot
 
@@ -43,7 +46,6 @@ class Northbound:
         """For `connect`."""
         self.owner = owner
         self._view = view
-        self._viewed_session = connection.session_number
         self._connection = connection
         self._lock: WriterLock = connection.writer_lock(owner.lock)
 
@@ -57,6 +59,7 @@ class Northbound:
         timeout_s: float = 10.0,
         leader_only: bool = True,
         on_change: Callable[[DatabaseChange], None] | None = None,
+        wait: bool = True,
     ) -> Self:
         """Connect, and read what is there.
 
@@ -67,8 +70,10 @@ class Northbound:
             tls: key and certificates, which `ssl:` needs.
             timeout_s: seconds that this call and later ones wait for the server.
             leader_only: use only the leader of a cluster.
-            on_change: told of each change in the database, whoever made it, on the connection's thread; it must not
-                block. After a lost connection changes may go untold: see `session`.
+            on_change: told of each change in the database, on the connection's thread; it must not block. Not told of
+                what `apply` makes as it was planned. After a lost connection told of everything; see `session`.
+            wait: until everything is read. Otherwise that goes on in the background, while the caller compiles, say,
+                and the first call that needs it waits; it then raises what `connect` would.
 
         Raises:
             InvalidRemote: a remote cannot be read.
@@ -76,11 +81,10 @@ class Northbound:
             SchemaMismatch: the server has no Northbound, or one with other tables or columns.
         """
         who = owner or Owner()
-        view = LiveView(who)
+        view = LiveView(who, on_change)
         connection = NorthboundConnection.open(
-            remotes, tls=tls, timeout_s=timeout_s, leader_only=leader_only, listener=view.row_changed
+            remotes, tls=tls, timeout_s=timeout_s, leader_only=leader_only, listener=view, wait=wait
         )
-        view.on_change = on_change  # from now on: what was there already is no change
         return cls(connection, who, view)
 
     @staticmethod
@@ -119,10 +123,6 @@ class Northbound:
     def part(self, delta: Delta) -> Snapshot:
         """The part of the Northbound that a delta names, at the cost of what it names."""
         with self._connection.reading() as tables:
-            session = self._connection.session_number
-            if session != self._viewed_session:
-                self._view.rebuild(tables)
-                self._viewed_session = session
             return self._view.part(delta, tables)
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
@@ -133,14 +133,19 @@ class Northbound:
         """
         self._connection.refresh(timeout_s=timeout_s)
 
-    def lock(self, *, timeout_s: float = 0.0) -> None:
+    def lock(self, *, timeout_s: float = 0.0, steal: bool = False) -> None:
         """Take the OVSDB lock of this owner, which fences all its other writers.
+
+        Args:
+            timeout_s: seconds to wait for another writer to let go.
+            steal: then take it from that writer, whose transactions the server refuses from then on. Only for a caller
+                who knows by other means that the other one must not write any more.
 
         Raises:
             LockLost: another writer holds it for longer than `timeout_s` seconds.
             NorthboundUnavailable: the server does not answer.
         """
-        self._lock.acquire(timeout_s)
+        self._lock.acquire(timeout_s, steal=steal)
 
     def apply(
         self,
@@ -181,7 +186,7 @@ class Northbound:
         for number, batch in enumerate(parts):
             commands = [command_for(change, self._connection.api, plan.snapshot) for change in batch]
             try:
-                self._connection.run(commands)
+                self._commit(batch, commands)
             except OvnQosError as error:
                 if number:
                     error.add_note(f"{number} of {len(parts)} transactions were committed before")
@@ -190,3 +195,14 @@ class Northbound:
             if progress is not None:
                 progress(done, len(plan.changes))
         return Applied(changes=done, transactions=len(parts))
+
+    def _commit(self, batch: Sequence[Change], commands: Sequence[PlanCommand]) -> None:
+        committed = False
+        with self._connection.lock:
+            self._view.intend(batch)
+        try:
+            self._connection.run(commands)
+            committed = True
+        finally:
+            with self._connection.lock:
+                self._view.settle(committed=committed)

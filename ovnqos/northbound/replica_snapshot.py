@@ -5,76 +5,79 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.northbound.datum import stored_map, stored_members, stored_scalar
+from ovnqos.northbound.records import frozen
 from ovnqos.plan.content import RowContent, SetContent, SetKind
 from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Mapping
 
     from ovnqos.model.owner import Owner
+    from ovnqos.northbound.records import RecordTable
 
 
-def take_snapshot(tables: Mapping[str, Any], owner: Owner) -> Snapshot:
-    """Copy what an owner's plans need. The caller holds the replica's lock.
+def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:
+    """Copy what an owner's plans need; sets and maps are the replica's own, which change no more once they are here.
+
+    The caller holds the replica's lock.
 
     Args:
         tables: the replica's tables by name.
         owner: whose rows are told apart from everybody else's.
     """
     switches: dict[str, str] = {}
-    switches_of_row: dict[uuid.UUID, set[str]] = defaultdict(set)
-    for row in tables["Logical_Switch"].rows.values():
-        name = stored_scalar(row, "name")
-        switches[name] = str(row.uuid)
-        for rule in stored_members(row, "qos_rules"):
-            switches_of_row[rule].add(name)
+    switches_of_row: dict[str, list[str]] = defaultdict(list)
+    for switch in tables["Logical_Switch"].records.values():
+        switches[switch.name] = switch.uuid
+        for rule in switch.qos_rules:
+            switches_of_row[rule].append(switch.name)
     ours: list[StoredRow] = []
     foreign: list[StoredRow] = []
-    for row in tables["QoS"].rows.values():
-        content = row_content(row)
-        stored = StoredRow(uuid=str(row.uuid), content=content, switches=frozenset(switches_of_row.get(row.uuid, ())))
-        (ours if owner.owns(content.external_ids) else foreign).append(stored)
-    port_names = {row.uuid: stored_scalar(row, "name") for row in tables["Logical_Switch_Port"].rows.values()}
+    bound: dict[tuple[str, ...], frozenset[str]] = {}  # most rows share the switches they are on
+    for uuid, record in sorted(tables["QoS"].records.items()):
+        names = tuple(switches_of_row.get(uuid, ()))
+        on = bound.setdefault(names, frozenset(names)) if names not in bound else bound[names]
+        content = row_content(record)
+        into = ours if owner.owns(content.external_ids) else foreign
+        into.append(StoredRow(uuid=uuid, content=content, switches=on))
+    ports = tables["Logical_Switch_Port"].records
     sets: dict[tuple[SetKind, str], StoredSet] = {}
     foreign_sets: dict[tuple[SetKind, str], StoredSet] = {}
     for kind in SetKind:
-        for row in tables[kind].rows.values():
-            stored_set = _stored_set(row, kind, port_names)
-            into = sets if owner.owns(stored_set.content.external_ids) else foreign_sets
-            into[kind, stored_set.content.name] = stored_set
+        for record in tables[kind].records.values():
+            stored = StoredSet(uuid=record.uuid, content=set_content(record, kind, all_members(record, kind, ports)))
+            (sets if owner.owns(record.external_ids) else foreign_sets)[kind, record.name] = stored
     return Snapshot(
         owner=owner,
-        rows=tuple(sorted(ours, key=lambda one: one.uuid)),
-        foreign_rows=tuple(sorted(foreign, key=lambda one: one.uuid)),
+        rows=tuple(ours),
+        foreign_rows=tuple(foreign),
         sets=sets,
         foreign_sets=foreign_sets,
         switches=switches,
-        ports={name: str(port) for port, name in port_names.items()},
+        ports={port.name: uuid for uuid, port in ports.items()},
     )
 
 
-def row_content(row: Any) -> RowContent:
+def row_content(record: Any) -> RowContent:
     """A QoS row's columns as the replica has them. The caller holds the replica's lock."""
     return RowContent(
-        direction=stored_scalar(row, "direction"),
-        priority=stored_scalar(row, "priority"),
-        match=stored_scalar(row, "match"),
-        action=stored_map(row, "action"),
-        bandwidth=stored_map(row, "bandwidth"),
-        external_ids=stored_map(row, "external_ids"),
+        direction=record.direction,
+        priority=record.priority,
+        match=record.match,
+        action=record.action,
+        bandwidth=record.bandwidth,
+        external_ids=record.external_ids,
     )
 
 
-def _stored_set(row: Any, kind: SetKind, port_names: Mapping[uuid.UUID, str]) -> StoredSet:
-    found = stored_members(row, kind.column)
-    if kind is SetKind.PORT_GROUP:
-        found = (port_names[port] for port in found if port in port_names)
-    content = SetContent(
-        kind=kind,
-        name=stored_scalar(row, "name"),
-        members=frozenset(found),
-        external_ids=stored_map(row, "external_ids"),
-    )
-    return StoredSet(uuid=str(row.uuid), content=content)
+def set_content(record: Any, kind: SetKind, members: frozenset[str]) -> SetContent:
+    """A port group's or address set's columns likewise, with these members."""
+    return SetContent(kind=kind, name=record.name, members=members, external_ids=record.external_ids)
+
+
+def all_members(record: Any, kind: SetKind, ports: Mapping[str, Any]) -> frozenset[str]:
+    """A set's addresses, or names of its ports; a port of which the server has not told is left out."""
+    found = frozen(record, kind.column)
+    if kind is SetKind.ADDRESS_SET:
+        return found
+    return frozenset(ports[port].name for port in found if port in ports)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ovnqos.sandbox.central import Central
 from ovnqos.sandbox.cluster import NEEDED, Pod, Sandbox
-from ovnqos.sandbox.flat import Layer2Network, LocalnetNetwork
+from ovnqos.sandbox.flat import Layer2Network, LocalnetNetwork, PrimaryLayer2Network
 from ovnqos.sandbox.host import Host
 from ovnqos.sandbox.layer3 import Layer3Network
 from ovnqos.sandbox.marks import Marks, Probe, read_marks
@@ -19,7 +19,7 @@ from ovnqos.sandbox.pki import Certificate, Pki
 from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import MissingProgramError, MissingRootError, Programs, SandboxError, require_root
 from ovnqos.sandbox.raft import RaftCluster
-from ovnqos.sandbox.traffic import Measured, Stream, measure
+from ovnqos.sandbox.traffic import Measured, Stream, StreamError, measure
 
 __all__ = [
     "NEEDED",
@@ -39,6 +39,7 @@ __all__ = [
     "OvsdbServer",
     "Pki",
     "Pod",
+    "PrimaryLayer2Network",
     "Probe",
     "Process",
     "Programs",
@@ -47,6 +48,7 @@ __all__ = [
     "SandboxError",
     "SouthboundServer",
     "Stream",
+    "StreamError",
     "VswitchServer",
     "measure",
     "read_marks",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Final, Self
 
 import netaddr
@@ -13,7 +15,7 @@ from ovnqos.sandbox.gateway import external_gateways
 from ovnqos.sandbox.host import Host
 from ovnqos.sandbox.layer3 import Layer3Network
 from ovnqos.sandbox.namespace import Namespace
-from ovnqos.sandbox.network import mac_of
+from ovnqos.sandbox.network import DEFAULT, mac_of
 from ovnqos.sandbox.node import Node, Underlay
 from ovnqos.sandbox.programs import Programs, SandboxError, require_root
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 NEEDED: Final = (
     *("ovsdb-server", "ovsdb-tool", "ovn-northd", "ovn-nbctl", "ovn-sbctl", "ovn-trace"),
     *("ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovn-controller"),
-    *("ip", "ethtool", "ping", "iperf3", "tcpdump", "nsenter", "setpriv", "unshare"),
+    *("ip", "ss", "ethtool", "ping", "iperf3", "tcpdump", "nsenter", "setpriv", "unshare"),
 )
 """All programs that a sandbox with nodes, and the measurements on it, run."""
 
@@ -46,7 +48,14 @@ class Pod(Host):
     @property
     def annotation(self) -> str:
         """The value of the annotation `k8s.ovn.org/pod-networks` that matches how it is wired (JSON)."""
-        return json.dumps({attachment.network: attachment.annotation() for attachment in self.attachments})
+        primary = [attachment.network for attachment in self.attachments if attachment.role == "primary"]
+        locked = [DEFAULT] if len(primary) > 1 else []
+        return json.dumps(
+            {
+                one.network: (replace(one, role="infrastructure-locked") if one.network in locked else one).annotation()
+                for one in self.attachments
+            }
+        )
 
     def attachment(self, network: str) -> Attachment:
         """Its attachment to a network.
@@ -68,8 +77,15 @@ class Pod(Host):
         Raises:
             SandboxError: it has none.
         """
-        index = self.attachments.index(self.attachment(network))
-        return self.address(version=version, interface=_interface(index))
+        return self.address(version=version, interface=self.interface_on(network))
+
+    def interface_on(self, network: str) -> str:
+        """Its interface on a network, e.g. `net1`.
+
+        Raises:
+            SandboxError: it is not on that network.
+        """
+        return _interface(self.attachments.index(self.attachment(network)))
 
 
 class Sandbox:
@@ -110,6 +126,7 @@ class Sandbox:
         self._default = default_network or Layer3Network()
         self._programs = programs or Programs()
         self._stack = ExitStack()
+        self._gateway_numbers = count(_FIRST_GATEWAY)
         self.central = Central(programs=self._programs)
         self.nodes: dict[str, Node] = {}
         self.networks: dict[str, Network] = {}
@@ -124,8 +141,8 @@ class Sandbox:
                 address = str(_at(_UNDERLAY[0], _FIRST_NODE + number))
                 node = Node(name, address=address, central=self.central, underlay=underlay)
                 self.nodes[name] = stack.enter_context(node)
-            self.add_network(self._default)
             self._add_outside(stack, underlay)
+            self.add_network(self._default)
             for node in self.nodes.values():
                 node.wait_for_chassis()
             self.central.sync()
@@ -145,9 +162,34 @@ class Sandbox:
         self._stack.close()
 
     def add_network(self, network: Network) -> None:
-        """Builds a logical network on all nodes."""
+        """Builds a logical network on all nodes; a primary one reaches the outside."""
         self._northbound(network.create(self._node_names))
         self.networks[network.key] = network
+        if network.role == "primary":
+            self._join_outside(network)
+
+    def add_service(self, name: str, *, address: str, port: int, backends: Sequence[str]) -> None:
+        """Balances TCP and UDP to one address and port over backends, on the default network's node switches.
+
+        Args:
+            name: of the load balancers.
+            address: the virtual one.
+            port: of it and of the backends.
+            backends: addresses of pods on the default network.
+        """
+        bracketed = [f"[{one}]:{port}" if ":" in one else f"{one}:{port}" for one in (address, *backends)]
+        commands: Commands = []
+        for protocol in ("tcp", "udp"):
+            balancer = f"{name}_{protocol}"
+            commands.append(("lb-add", balancer, bracketed[0], ",".join(bracketed[1:]), protocol))
+            commands += [("ls-lb-add", self._default.switch(node), balancer) for node in self._node_names]
+        self._northbound(commands)
+        self.central.sync()
+
+    def remove_service(self, name: str) -> None:
+        """Takes a service's load balancers away."""
+        self._northbound([("lb-del", f"{name}_{protocol}") for protocol in ("tcp", "udp")])
+        self.central.sync()
 
     def add_pod(
         self, name: str, *, node: str, namespace: str = "default", networks: Sequence[str] = ("default",)
@@ -196,23 +238,22 @@ class Sandbox:
     def _add_outside(self, stack: ExitStack, underlay: Underlay) -> None:
         namespace = stack.enter_context(Namespace("outside", folder=self.folder))
         underlay.plug(namespace, "eth0")
-        gateways = {
-            node: [_at(subnet, _FIRST_GATEWAY + number) for subnet in _UNDERLAY]
-            for number, node in enumerate(self._node_names)
-        }
         own = [_at(subnet, _OUTSIDE) for subnet in _UNDERLAY]
-        commands = external_gateways(self._default, gateways, outside=[str(address.ip) for address in own])
-        self._northbound(commands)
-        routes = [
-            (str(subnet), str(gateway.ip))
-            for node, addresses in gateways.items()
-            for subnet in self._default.node_subnets(node)
-            for gateway in addresses
-            if gateway.version == subnet.version
-        ]
         self.outside = Host("outside", namespace=namespace, folder=self.folder, node=None)
-        addresses = [str(address) for address in own]
-        self.outside.configure("eth0", mac=mac_of(own[0]), addresses=addresses, routes=routes, mtu=1500)
+        self.outside.configure("eth0", mac=mac_of(own[0]), addresses=[str(address) for address in own], mtu=1500)
+
+    def _join_outside(self, network: Network) -> None:
+        numbers = {node: next(self._gateway_numbers) for node in self._node_names}
+        gateways = {node: [_at(subnet, number) for subnet in _UNDERLAY] for node, number in numbers.items()}
+        outside = [str(_at(subnet, _OUTSIDE).ip) for subnet in _UNDERLAY]
+        self._northbound(external_gateways(network, gateways, outside=outside))
+        back: dict[str, str] = {}  # a subnet that several nodes have is reached by the first of them
+        for node, addresses in gateways.items():
+            for subnet in network.node_subnets(node):
+                for gateway in addresses:
+                    if gateway.version == subnet.version:
+                        back.setdefault(str(subnet), str(gateway.ip))
+        self.outside.add_routes(back.items())
 
     def _northbound(self, commands: Commands) -> None:
         arguments = [word for command in commands for word in ("--", *command)]

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import netaddr
+
 from ovnqos.sandbox.network import Commands, Network, external_ids, scope
 from ovnqos.sandbox.node import PHYSICAL_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import netaddr
-
 
 class _FlatNetwork(Network):
     topology: ClassVar[str]
 
-    def __init__(self, name: str, *, subnets: Sequence[str], nad: str) -> None:
+    def __init__(self, name: str, *, subnets: Sequence[str] = (), nad: str) -> None:
         """Describes it.
 
         Args:
             name: the network's name.
-            subnets: CIDRs, at most one a family.
+            subnets: CIDRs, at most one a family; without any it has no IPAM: OVN knows its pods' MAC addresses only.
             nad: `<namespace>/<name>` of its network attachment definition.
         """
         super().__init__(name, subnets=subnets, nad=nad)
@@ -38,6 +38,10 @@ class _FlatNetwork(Network):
         """None."""
         return ()
 
+    def routes(self, node: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002  all of it is on the link
+        """None."""
+        return ()
+
     def create(self, nodes: Sequence[str]) -> Commands:
         """The commands that make the switch."""
         ids = {"k8s.ovn.org/network": self.name, "k8s.ovn.org/topology": self.topology}
@@ -49,6 +53,39 @@ class Layer2Network(_FlatNetwork):
     """A layer2 network: one switch `<network>_ovn_layer2_switch`, stretched between the nodes by geneve."""
 
     topology = "layer2"
+
+
+class PrimaryLayer2Network(Layer2Network):
+    """A layer2 network that is its pods' primary one: with a gateway router a node, by which they reach the outside.
+
+    The routers' addresses are the first of each subnet, one a node. (With a Northbound a node, as in ovn-kubernetes,
+    all of them have the same.)
+    """
+
+    def __init__(self, name: str, *, subnets: Sequence[str], nad: str) -> None:
+        """Describes it.
+
+        Args:
+            name: the network's name.
+            subnets: CIDRs, at most one a family, and at least one.
+            nad: `<namespace>/<name>` of the network attachment definition that the UserDefinedNetwork made.
+        """
+        super().__init__(name, subnets=subnets, nad=nad)
+        self.role = "primary"
+        self._nodes: tuple[str, ...] = ()
+
+    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:
+        """The addresses of the node's gateway router."""
+        return tuple(
+            netaddr.IPNetwork(f"{subnet.network + 1 + self._nodes.index(node)}/{subnet.prefixlen}")
+            for subnet in self.subnets
+        )
+
+    def create(self, nodes: Sequence[str]) -> Commands:
+        """The commands that make the switch."""
+        self._nodes = tuple(nodes)
+        self._first_pod = max(self._first_pod, 1 + len(nodes))
+        return super().create(nodes)
 
 
 class LocalnetNetwork(_FlatNetwork):

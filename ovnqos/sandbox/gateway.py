@@ -1,4 +1,4 @@
-"""The way out of a layer3 network, as ovn-kubernetes builds it: each node's gateway router, out by its own bridge."""
+"""The way out of a network, as ovn-kubernetes builds it: each node's gateway router, out by its own bridge."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from typing import TYPE_CHECKING
 
 import netaddr
 
-from ovnqos.sandbox.network import Commands, mac_of
+from ovnqos.sandbox.layer3 import Layer3Network
+from ovnqos.sandbox.network import Commands, mac_of, scope
 from ovnqos.sandbox.node import PHYSICAL_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqos.sandbox.layer3 import Layer3Network
+    from ovnqos.sandbox.network import Network
 
 _JOIN = (netaddr.IPNetwork("100.64.0.0/16"), netaddr.IPNetwork("fd98::/64"))
 
 
 def external_gateways(
-    network: Layer3Network, nodes: Mapping[str, Sequence[netaddr.IPNetwork]], *, outside: Sequence[str]
+    network: Network, nodes: Mapping[str, Sequence[netaddr.IPNetwork]], *, outside: Sequence[str]
 ) -> Commands:
     """The commands that let a network's pods out.
 
     Pod traffic leaves at its own node through `GR_<node>` and a localnet port, with its own source address: there is no
-    NAT, so that a receiver sees which pod sent.
+    NAT, so that a receiver sees which pod sent. On a layer3 network the gateway routers are behind the cluster's
+    router, on another they are on its switch.
 
     Args:
         network: has been created on these nodes.
@@ -33,37 +35,55 @@ def external_gateways(
     Returns:
         `ovn-nbctl` commands.
     """
-    versions = [subnet.version for subnet in network.subnets]
-    join = [subnet for version in versions for subnet in _JOIN if subnet.version == version]
-    commands: Commands = [("ls-add", "join"), *_join_port(network.router, [_at(subnet, 1) for subnet in join])]
+    versions = {subnet.version for subnet in network.subnets}
+    commands: Commands = _join_switch(network) if isinstance(network, Layer3Network) else []
     for number, (node, addresses) in enumerate(nodes.items(), start=2):
-        router, external = f"GR_{node}", f"ext_{node}"
-        inside = [_at(subnet, number) for subnet in join]
+        prefix = scope(network.name)
+        router, external, port = f"GR_{prefix}{node}", f"{prefix}ext_{node}", f"{prefix}br-phy_{node}"
+        commands += [("lr-add", router), ("set", "Logical_Router", router, f'options:chassis="{node}"')]
+        if isinstance(network, Layer3Network):
+            commands += _behind_cluster_router(network, node, router, number)
+        else:
+            gateways = network.gateways(node)
+            commands += _router_port(router, f"rtos-{router}", network.switch(node), f"stor-{router}", gateways)
         there = [address for address in addresses if address.version in versions]
         commands += [
-            ("lr-add", router),
-            ("set", "Logical_Router", router, f'options:chassis="{node}"'),
-            *_join_port(router, inside),
             ("ls-add", external),
             *_router_port(router, f"rtoe-{router}", external, f"etor-{router}", there),
-            ("lsp-add", external, f"br-phy_{node}"),
-            ("lsp-set-type", f"br-phy_{node}", "localnet"),
-            ("lsp-set-addresses", f"br-phy_{node}", "unknown"),
-            ("lsp-set-options", f"br-phy_{node}", f"network_name={PHYSICAL_NETWORK}"),
+            ("lsp-add", external, port),
+            ("lsp-set-type", port, "localnet"),
+            ("lsp-set-addresses", port, "unknown"),
+            ("lsp-set-options", port, f"network_name={PHYSICAL_NETWORK}"),
         ]
-        for subnet, to_cluster in zip(network.subnets, join, strict=True):
-            commands.append(("lr-route-add", router, str(subnet), str(_at(to_cluster, 1).ip)))
         for hop in outside:
             if netaddr.IPAddress(hop).version in versions:
                 everything = "::/0" if ":" in hop else "0.0.0.0/0"
                 commands.append(("lr-route-add", router, everything, hop))
-        for subnet, own in zip(network.node_subnets(node), inside, strict=True):
-            commands.append(("--policy=src-ip", "lr-route-add", network.router, str(subnet), str(own.ip)))
     return commands
 
 
-def _join_port(router: str, addresses: Sequence[netaddr.IPNetwork]) -> Commands:
-    return _router_port(router, f"rtoj-{router}", "join", f"jtor-{router}", addresses)
+def _join_switch(network: Layer3Network) -> Commands:
+    join = f"{scope(network.name)}join"
+    addresses = [_at(subnet, 1) for subnet in _join_subnets(network)]
+    return [
+        ("ls-add", join),
+        *_router_port(network.router, f"rtoj-{network.router}", join, f"jtor-{network.router}", addresses),
+    ]
+
+
+def _behind_cluster_router(network: Layer3Network, node: str, router: str, number: int) -> Commands:
+    subnets = _join_subnets(network)
+    own = [_at(subnet, number) for subnet in subnets]
+    commands = _router_port(router, f"rtoj-{router}", f"{scope(network.name)}join", f"jtor-{router}", own)
+    for subnet, to_cluster in zip(network.subnets, subnets, strict=True):
+        commands.append(("lr-route-add", router, str(subnet), str(_at(to_cluster, 1).ip)))
+    for subnet, hop in zip(network.node_subnets(node), own, strict=True):
+        commands.append(("--policy=src-ip", "lr-route-add", network.router, str(subnet), str(hop.ip)))
+    return commands
+
+
+def _join_subnets(network: Layer3Network) -> list[netaddr.IPNetwork]:
+    return [join for subnet in network.subnets for join in _JOIN if join.version == subnet.version]
 
 
 def _router_port(

@@ -74,8 +74,18 @@ class Host:
         self.namespace.ip(f"address add {address} dev {interface} nodad")
         self._interface_of[netaddr.IPNetwork(address).ip] = interface
 
+    def add_routes(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Gives it routes: pairs of destination and next hop."""
+        self.namespace.ip(*(f"route replace {destination} via {hop}" for destination, hop in routes))
+
     def configure(
-        self, interface: str, *, mac: str, addresses: Iterable[str], routes: Iterable[tuple[str, str]], mtu: int = 1400
+        self,
+        interface: str,
+        *,
+        mac: str,
+        addresses: Iterable[str],
+        routes: Iterable[tuple[str, str]] = (),
+        mtu: int = 1400,
     ) -> None:
         """Sets an interface up: offloads off, address, routes.
 
@@ -90,7 +100,7 @@ class Host:
         self.namespace.ip(f"link set {interface} address {mac} mtu {mtu} up")
         for address in addresses:
             self.add_address(address, interface=interface)
-        self.namespace.ip(*(f"route replace {destination} via {hop}" for destination, hop in routes))
+        self.add_routes(routes)
 
     def reaches(self, address: str, *, timeout: float = 5) -> bool:
         """Whether the address answers a ping within `timeout` seconds."""

@@ -30,7 +30,7 @@ class Layer3Network(Network):
             subnets: as in a NAD, `<CIDR>/<prefix length of a node's subnet>`, at most one a family.
             nad: `<namespace>/<name>` of its network attachment definition.
         """
-        super().__init__(name, subnets=subnets, nad=nad)
+        super().__init__(name, subnets=subnets, nad=nad, role="primary" if nad is None else "secondary")
         self._node_subnets: dict[str, tuple[netaddr.IPNetwork, ...]] = {}
 
     @property
@@ -56,6 +56,10 @@ class Layer3Network(Network):
     def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:
         """The router's addresses on the node's switch."""
         return tuple(first_host(subnet) for subnet in self.node_subnets(node))
+
+    def routes(self, node: str) -> tuple[tuple[str, str], ...]:
+        """The whole network, by the router."""
+        return tuple(zip(map(str, self.subnets), (str(hop.ip) for hop in self.gateways(node)), strict=True))
 
     def create(self, nodes: Sequence[str]) -> Commands:
         """The commands that make the router, and a switch a node.

@@ -90,6 +90,7 @@ class Probe:
         sender: sends echo requests, UDP datagrams or TCP connection requests.
         receiver: owns the address; it need not listen.
         address: where they go.
+        balanced_to: the receiver's own address, where a load balancer puts it in place of `address`.
         protocol: what they are.
         port: the destination port of UDP and TCP.
         count: how many have to arrive.
@@ -98,15 +99,21 @@ class Probe:
     sender: Host
     receiver: Host
     address: str
+    balanced_to: str | None = None
     protocol: Literal["icmp", "udp", "tcp"] = "icmp"
     port: int = 5000
     count: int = 3
+
+    @property
+    def arrives_at(self) -> str:
+        """The address that its packets have when they arrive."""
+        return self.balanced_to or self.address
 
     def sent(self, packet: Packet) -> bool:
         """Whether a captured packet is one of the probe's, and not an answer, which may copy its mark."""
         return (
             packet.source in self.sender.addresses
-            and packet.destination == str(netaddr.IPAddress(self.address))
+            and packet.destination == str(netaddr.IPAddress(self.arrives_at))
             and packet.protocol == self.protocol
             and packet.port == (None if self.protocol == "icmp" else self.port)
         )
@@ -141,7 +148,7 @@ def read_marks(sandbox: Sandbox, probe: Probe, *, timeout: float = 5) -> Marks:
     """
     sender, receiver = probe.sender, probe.receiver
     with ExitStack() as stack:
-        interface = receiver.receives_on(probe.address)
+        interface = receiver.receives_on(probe.arrives_at)
         arrival = stack.enter_context(Capture(receiver.namespace, interface, folder=sandbox.folder))
         uplink = None
         if sender.node is not None:

@@ -16,6 +16,9 @@ _SETTINGS: Final = {
     "ipv6/conf/all/disable_ipv6": "0",
     "ipv6/conf/default/accept_dad": "0",  # an address is usable at once
     "ipv6/conf/default/router_solicitations": "0",
+    # localnet networks share a wire: an interface does not answer for another's address
+    "ipv4/conf/all/arp_ignore": "1",
+    "ipv4/conf/all/arp_announce": "2",
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import netaddr
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 Commands: TypeAlias = "list[tuple[str, ...]]"
 """`ovn-nbctl` commands, to be run in one transaction."""
+
+Role: TypeAlias = Literal["primary", "secondary", "infrastructure-locked"]
+"""What a network is to a pod, as ovn-kubernetes annotates it; the default network is `infrastructure-locked` where
+another one is primary."""
 
 DEFAULT: Final = "default"
 _FIRST_POD: Final = 3  # .1 is the gateway, .2 ovn-kubernetes' management port
@@ -30,9 +35,10 @@ class Attachment:
         switch: the logical switch.
         port: the logical switch port.
         mac: the MAC address.
-        addresses: with prefix lengths.
+        addresses: with prefix lengths; none on a network without IPAM.
         gateways: the addresses of the router port, one a family; none where the network has no router.
-        routes: pairs of destination and next hop: the whole network's subnets.
+        routes: pairs of destination and next hop: the whole network's subnets, where a node has only a part of them.
+        role: what the network is to the pod.
     """
 
     network: str
@@ -42,6 +48,7 @@ class Attachment:
     addresses: tuple[str, ...]
     gateways: tuple[str, ...]
     routes: tuple[tuple[str, str], ...]
+    role: Role = "secondary"
 
     @property
     def default_routes(self) -> tuple[tuple[str, str], ...]:
@@ -51,7 +58,7 @@ class Attachment:
 
     def annotation(self) -> dict[str, object]:
         """This network's value in the annotation `k8s.ovn.org/pod-networks`, as ovn-kubernetes' CNI writes it."""
-        value: dict[str, object] = {"ip_addresses": list(self.addresses), "mac_address": self.mac}
+        value: dict[str, object] = {"ip_addresses": list(self.addresses) or None, "mac_address": self.mac}
         if self.gateways:
             value["gateway_ips"] = list(self.gateways)
         if self.routes:
@@ -60,8 +67,7 @@ class Attachment:
             value["ip_address"] = self.addresses[0]
             if self.gateways:
                 value["gateway_ip"] = self.gateways[0]
-        value["role"] = "primary" if self.network == DEFAULT else "secondary"
-        return value
+        return value | {"role": self.role}
 
 
 class Network(ABC):
@@ -71,17 +77,20 @@ class Network(ABC):
         name: the network's, `default` for the cluster's default network.
         nad: `<namespace>/<name>` of its NetworkAttachmentDefinition; None for the default network.
         subnets: the whole network's, at most one a family.
+        role: what it is to its pods.
     """
 
-    def __init__(self, name: str, *, subnets: Iterable[str], nad: str | None) -> None:
+    def __init__(self, name: str, *, subnets: Iterable[str], nad: str | None, role: Role = "secondary") -> None:
         """Names the network and takes its subnets, each `<CIDR>`, or `<CIDR>/<a node's prefix length>`."""
         if (name == DEFAULT) != (nad is None):
             raise SandboxError(f"network {name}: all but the default network need a network attachment definition")
         self.name = name
         self.nad = nad
+        self.role = role
         split = [subnet.split("/") for subnet in subnets]
         self.subnets = tuple(netaddr.IPNetwork("/".join(parts[:2])) for parts in split)
         self._node_prefix = tuple(int(parts[-1]) for parts in split)
+        self._first_pod = _FIRST_POD
         self._next_pod: dict[str, int] = {}
 
     @property
@@ -105,9 +114,13 @@ class Network(ABC):
     def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:
         """Where a node's pods get their addresses from, one a family."""
 
+    @abstractmethod
+    def routes(self, node: str) -> tuple[tuple[str, str], ...]:
+        """Pairs of destination and next hop that a node's pods need to reach all of the network."""
+
     def attach(self, pod: str, *, namespace: str, node: str) -> Attachment:
         """Takes the next free addresses of a node for a pod."""
-        number = self._next_pod.get(self.switch(node), _FIRST_POD)
+        number = self._next_pod.get(self.switch(node), self._first_pod)
         self._next_pod[self.switch(node)] = number + 1
         addresses = [_host(subnet, number) for subnet in self.node_subnets(node)]
         gateways = [str(gateway.ip) for gateway in self.gateways(node)]
@@ -115,10 +128,11 @@ class Network(ABC):
             network=self.key,
             switch=self.switch(node),
             port=self.port(pod, namespace=namespace),
-            mac=mac_of(addresses[0]),
+            mac=mac_of(addresses[0]) if addresses else _mac_without_address(self.name, number),
             addresses=tuple(str(address) for address in addresses),
             gateways=tuple(gateways),
-            routes=tuple(zip(map(str, self.subnets), gateways, strict=bool(gateways))),
+            routes=self.routes(node),
+            role=self.role,
         )
 
     def port(self, pod: str, *, namespace: str) -> str:
@@ -147,6 +161,12 @@ def mac_of(address: netaddr.IPNetwork) -> str:
     """The MAC address that belongs to an address: `0a:58` and IPv4's four bytes, or IPv6's last four."""
     low = int(address.ip) & 0xFFFFFFFF
     return ":".join(["0a", "58", *(f"{low >> shift & 0xFF:02x}" for shift in (24, 16, 8, 0))])
+
+
+def _mac_without_address(network: str, number: int) -> str:
+    # localnet networks share one wire: the network's name keeps their addresses apart
+    low = (zlib.crc32(network.encode()) & 0xFFFF) << 16 | number
+    return ":".join(["0e", "58", *(f"{low >> shift & 0xFF:02x}" for shift in (24, 16, 8, 0))])
 
 
 def external_ids(ids: dict[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ovnqos.sandbox.central import Central
     from ovnqos.sandbox.host import Host
 
+_DROPS: Final = re.compile(r"skmem:\([^)]*,d(\d+)\)")  # ss(8), --memory: sk_drop
 PHYSICAL_NETWORK: Final = "physnet"
 """What localnet ports call the underlay, and ovn-bridge-mappings ties to `br-phy`."""
 
@@ -139,6 +141,14 @@ class Node:
         """Runs `ovs-appctl` on `ovs-vswitchd` or `ovn-controller`, e.g. `meter-table-list`, and returns its output."""
         return run(self._programs.command("ovs-appctl", "-t", self._control(daemon), *arguments))
 
+    def overruns(self) -> int:
+        """How many packets its switch has lost because it did not get the processor in time.
+
+        They are those that the kernel dropped at the sockets by which a userspace datapath reads its interfaces.
+        """
+        said = run(self.namespace.command(self._programs.command("ss", "-0", "-a", "-m", "-n", "-H")))
+        return sum(map(int, _DROPS.findall(said)))
+
     def log_text(self, daemon: str) -> str:
         """What `ovs-vswitchd` or `ovn-controller` has logged."""
         return self._daemons[daemon].log_text()
@@ -147,7 +157,11 @@ class Node:
         command = self._programs.command(name, *options, "-vconsole:info", "-vsyslog:off", self.vswitch.remote)
         log = self._folder / f"{name}.log"
         daemon = Process(
-            self.namespace.command(command), name=f"{name} of {self.name}", log=log, run_folder=self._folder
+            self.namespace.command(command),
+            name=f"{name} of {self.name}",
+            log=log,
+            run_folder=self._folder,
+            urgent=name == "ovs-vswitchd",
         )
         self._daemons[name] = daemon
         stack.callback(daemon.kill)

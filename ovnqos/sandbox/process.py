@@ -8,17 +8,19 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from ovnqos.sandbox.programs import Programs, SandboxError, clean_environment, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 # The kernel sends a parent-death signal when the thread that started the child ends: so one lasting thread starts all
 _starter: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ovnqos-sandbox")
 _POLL_SECONDS: Final = 0.003
+_URGENT: Final = -10
 
 
 class Process:
@@ -32,8 +34,20 @@ class Process:
         log: the file that takes its standard output and error.
     """
 
-    def __init__(self, command: Sequence[str], *, name: str, log: Path, run_folder: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], *, name: str, log: Path, run_folder: Path | None = None, urgent: bool = False
+    ) -> None:
+        """Describes it; `start` starts it.
+
+        Args:
+            command: the argument vector.
+            name: as it stands in error messages.
+            log: takes its output.
+            run_folder: its OVN and Open vSwitch run folders.
+            urgent: it goes before others where processors are busy; packets are lost while their receiver waits.
+        """
         self.name = name
+        self._urgent = urgent
         self.log = log
         self._command = tuple(command)
         self._run_folder = run_folder
@@ -153,7 +167,7 @@ class Process:
         guard = Programs().command("setpriv", "--pdeathsig", "KILL", "--")
         folders = {"OVN_RUNDIR": str(self._run_folder), "OVS_RUNDIR": str(self._run_folder)} if self._run_folder else {}
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            child = subprocess.Popen(
                 [*guard, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -161,6 +175,12 @@ class Process:
                 env=clean_environment(**folders),
                 start_new_session=True,  # a terminal's Ctrl-C is for us; we then stop the servers in order
             )
+        if self._urgent:
+            with suppress(OSError):  # a container may not allow it; then it waits like all others
+                os.setpriority(os.PRIO_PROCESS, child.pid, _URGENT)
+                # sched(7): niceness counts within a session only, the autogroup's between them
+                Path(f"/proc/{child.pid}/autogroup").write_text(str(_URGENT))
+        return child
 
     def _running_child(self) -> subprocess.Popen[bytes]:
         if self._child is None:

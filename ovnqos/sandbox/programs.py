@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,8 +20,9 @@ PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "coreutils": ("chroot",),
     "ethtool": ("ethtool",),
     "iperf3": ("iperf3",),
-    "iproute2": ("ip",),
+    "iproute2": ("ip", "ss"),
     "iputils-ping": ("ping",),
+    "mount": ("mount",),
     "openvswitch-common": ("ovs-appctl", "ovs-ofctl", "ovs-pki", "ovsdb-client", "ovsdb-tool"),
     "openvswitch-switch": ("ovs-vsctl", "ovs-vswitchd", "ovsdb-server"),
     "ovn-central": ("ovn-northd",),
@@ -41,6 +44,15 @@ _SCHEMAS: Final = {
         "openvswitch-common",
     ),
 }
+_ENTER_ROOT: Final = """
+set -e
+root=$1 shared=$2
+shift 2
+mount -t tmpfs tmpfs "$root/tmp"
+mkdir -p "$root$shared"
+for folder in /proc /sys /dev "$shared"; do mount --rbind "$folder" "$root$folder"; done
+exec chroot "$root" "$@"
+"""
 _FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
 
 
@@ -77,12 +89,39 @@ class Programs:
     """The set of programs that a sandbox runs.
 
     Attributes:
-        root: a folder holding another Debian system, whose OVN and Open vSwitch programs are to run by chroot (needs
-            root). It needs /proc and /dev mounted, and the temporary folder bound at the same path. Other programs are
-            always this system's.
+        root: a folder holding another Debian system, whose OVN and Open vSwitch programs are to run (needs root). Each
+            runs by chroot in a mount namespace of its own, where the folder has this system's /proc, /sys and /dev and
+            the temporary folder at its own path: nothing else sees these mounts, and they end with the program. Other
+            programs are always this system's.
     """
 
     root: Path | None = None
+
+    @classmethod
+    def of_debian(cls, suite: str) -> Programs:
+        """OVN as a Debian release has it, from the folder that `scripts/make-ovn-root <suite>` makes.
+
+        Raises:
+            MissingProgramError: it has not been made.
+        """
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        root = cache / "ovnqos/ovn-roots" / suite
+        if not root.is_dir():
+            raise MissingProgramError(f"not found: {root}; scripts/make-ovn-root {suite} makes it")
+        return cls(root=root)
+
+    @property
+    def ovn_version(self) -> str:
+        """OVN's release, year and month, e.g. `23.03`.
+
+        Raises:
+            MissingProgramError: OVN is not installed.
+            SandboxError: it does not say.
+        """
+        said = run(self.command("ovn-northd", "--version"))
+        if not (found := re.search(r"^ovn-northd (\d+\.\d+)", said)):
+            raise SandboxError(f"`ovn-northd --version` was not understood: {last_lines(said)}")
+        return found[1]
 
     def require(self, *names: str) -> None:
         """Returns if all of these programs are installed.
@@ -110,7 +149,10 @@ class Programs:
         arguments_text = [str(argument) for argument in arguments]
         if self.root is None or _PACKAGE_OF[name] not in _OVN_PACKAGES:
             return [path, *arguments_text]
-        return [*self.command("chroot", self.root), "/" + os.path.relpath(path, self.root), *arguments_text]
+        self.require("chroot", "mount", "unshare")
+        private = self.command("unshare", "--mount", "--propagation", "private", "--")
+        enter = ["sh", "-c", _ENTER_ROOT, "sh", str(self.root), str(Path(tempfile.gettempdir()).resolve())]
+        return [*private, *enter, "/" + os.path.relpath(path, self.root), *arguments_text]
 
     def schema(self, database: str) -> Path:
         """The file of a database's schema, as the programs see it.

@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, Literal
 
 from ovnqos.sandbox.process import Process
-from ovnqos.sandbox.programs import Programs, run
+from ovnqos.sandbox.programs import Programs, SandboxError, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,10 @@ _HEADERS: Final = {4: 14 + 20 + 8, 6: 14 + 40 + 8}
 _server_numbers: Final = count(1)
 
 
+class StreamError(SandboxError):
+    """A stream did not start or end; of UDP, iperf3's first datagram or its answer may have been lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """One stream to measure.
@@ -28,7 +32,8 @@ class Stream:
     Attributes:
         sender: where iperf3's client runs.
         receiver: where its server runs.
-        address: of the receiver.
+        address: where it goes: the receiver's, or a load balancer's.
+        balanced_to: the receiver's own address, where a load balancer puts it in place of `address`.
         protocol: what it is made of.
         offered: of a UDP stream, layer-2 bit/s that the sender sends.
         seconds: how long it sends.
@@ -39,6 +44,7 @@ class Stream:
     sender: Host
     receiver: Host
     address: str
+    balanced_to: str | None = None
     protocol: Literal["udp", "tcp"] = "udp"
     offered: float = 30e6
     seconds: float = 5
@@ -57,11 +63,13 @@ class Measured:
 
     Attributes:
         bits_per_second: of UDP, layer-2 bits of the datagrams received, over the seconds sent; of TCP, the payload's.
+        offered: what the sender sent, counted in the same way; a busy machine may have sent less than was asked for.
         seconds: how long the sender sent.
         received_bytes: payload received.
     """
 
     bits_per_second: float
+    offered: float
     seconds: float
     received_bytes: int
 
@@ -73,6 +81,7 @@ def measure(streams: Sequence[Stream]) -> list[Measured]:
     A stream whose TCP control connection is metered too can take longer to end than it sends; limit `udp` only.
 
     Raises:
+        StreamError: iperf3 could not start a stream, or exchange its results; quotes what it said.
         SandboxError: iperf3 is missing, failed, or did not end in time; quotes what it said.
     """
     with ExitStack() as stack, ThreadPoolExecutor(max_workers=max(1, len(streams))) as clients:
@@ -83,10 +92,18 @@ def measure(streams: Sequence[Stream]) -> list[Measured]:
 
 def _start_server(stack: ExitStack, stream: Stream) -> None:
     host = stream.receiver
-    options = ("--server", "--one-off", "--forceflush", "--bind", stream.address, "--port", str(stream.port))
+    options = (
+        "--server",
+        "--one-off",
+        "--forceflush",
+        "--bind",
+        stream.balanced_to or stream.address,
+        "--port",
+        str(stream.port),
+    )
     command = host.namespace.command(Programs().command("iperf3", *options))
     log = host.folder / f"iperf3-{next(_server_numbers)}.log"
-    server = Process(command, name=f"iperf3 server of {host.name}", log=log)
+    server = Process(command, name=f"iperf3 server of {host.name}", log=log, urgent=True)
     stack.callback(server.kill)
     server.start(lambda: "Server listening" in server.log_text())
 
@@ -97,11 +114,15 @@ def _run_client(stream: Stream) -> Measured:
         rate = round(stream.offered * stream.payload / stream.frame)
         options += ["--udp", "--bitrate", str(rate), "--length", str(stream.payload)]
     command = stream.sender.namespace.command(Programs().command("iperf3", *options))
-    end = json.loads(run(command, timeout=stream.seconds + 30))["end"]
+    said = json.loads(run(command, timeout=stream.seconds + 40))
+    if "sum_sent" not in (end := said["end"]):
+        sender, reason = stream.sender.name, said.get("error", "it does not say why")
+        raise StreamError(f"iperf3 of {sender} could not send to {stream.address}, port {stream.port}: {reason}")
     seconds, received = float(end["sum_sent"]["seconds"]), int(end["sum_received"]["bytes"])
     if stream.protocol == "tcp":
-        return Measured(
-            bits_per_second=float(end["sum_received"]["bits_per_second"]), seconds=seconds, received_bytes=received
+        got, sent = (float(end[side]["bits_per_second"]) for side in ("sum_received", "sum_sent"))
+    else:
+        got, sent = (
+            size / stream.payload * stream.frame * 8 / seconds for size in (received, int(end["sum_sent"]["bytes"]))
         )
-    frames = received / stream.payload
-    return Measured(bits_per_second=frames * stream.frame * 8 / seconds, seconds=seconds, received_bytes=received)
+    return Measured(bits_per_second=got, offered=sent, seconds=seconds, received_bytes=received)

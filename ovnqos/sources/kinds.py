@@ -39,7 +39,11 @@ _SPELLINGS = {kind.lower(): kind for kind in _PARSERS}
 
 
 def parse_object(
-    document: Mapping[str, object], *, origin: str = "", warn: Warn | None = None
+    document: Mapping[str, object],
+    *,
+    origin: str = "",
+    warn: Warn | None = None,
+    also_keep: frozenset[str] = frozenset(),
 ) -> KubernetesObject | None:
     """Parse an object of any kind.
 
@@ -50,6 +54,7 @@ def parse_object(
         document: the object as JSON or YAML gives it.
         origin: where it was read; the error's subject tells it.
         warn: called with each warning.
+        also_keep: of pods, as in `parse_pod`.
 
     Returns:
         The object; None if it is of a kind that is not read.
@@ -72,4 +77,6 @@ def parse_object(
     version = document.get("apiVersion")
     if kind != "NetworkQoS" and isinstance(version, str) and version.rpartition("/")[0] != group:
         return None
+    if kind == "Pod":
+        return parse_pod(document, origin=origin, warn=warn, also_keep=also_keep)
     return parse(document, origin=origin, warn=warn)

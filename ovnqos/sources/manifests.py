@@ -59,7 +59,9 @@ class Manifests:
     ignored_kinds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def load_manifests(paths: Sequence[Path | str], *, stdin: TextIO | None = None) -> Manifests:
+def load_manifests(
+    paths: Sequence[Path | str], *, stdin: TextIO | None = None, also_keep: frozenset[str] = frozenset()
+) -> Manifests:
     """Load Kubernetes objects from files, folders and standard input.
 
     One bad object never stops the others. Of two documents for one object (kind, namespace and name) the first counts,
@@ -68,16 +70,17 @@ def load_manifests(paths: Sequence[Path | str], *, stdin: TextIO | None = None) 
     Args:
         paths: as in `read_documents`.
         stdin: as in `read_documents`.
+        also_keep: of pods, as in `parse_pod`.
 
     Raises:
         UnreadableInput: with one line for each file that cannot be read.
     """
-    return parse_manifests(read_documents(paths, stdin=stdin))
+    return parse_manifests(read_documents(paths, stdin=stdin), also_keep=also_keep)
 
 
-def parse_manifests(documents: Iterable[Document]) -> Manifests:
+def parse_manifests(documents: Iterable[Document], *, also_keep: frozenset[str] = frozenset()) -> Manifests:
     """Parse documents, expanding lists; as `load_manifests`."""
-    loader = _Loader()
+    loader = _Loader(also_keep)
     for document in documents:
         for found in expand_lists(document):
             if isinstance(found, InvalidObject):
@@ -90,7 +93,8 @@ def parse_manifests(documents: Iterable[Document]) -> Manifests:
 class _Loader:
     """Gathers objects and what is wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, also_keep: frozenset[str]) -> None:
+        self._also_keep = also_keep
         self.invalid: list[InvalidObject] = []
         self._objects: list[KubernetesObject] = []
         self._warnings: list[ObjectWarning] = []
@@ -101,7 +105,9 @@ class _Loader:
         warnings: list[Fault] = []
         outcome: KubernetesObject | InvalidObject | None
         try:
-            outcome = parse_object(document.value, origin=document.origin, warn=warnings.append)
+            outcome = parse_object(
+                document.value, origin=document.origin, warn=warnings.append, also_keep=self._also_keep
+            )
         except InvalidObject as error:
             outcome = error
         if outcome is None:

@@ -71,7 +71,7 @@ def parse_pod(
     *,
     origin: str = "",
     warn: Warn | None = None,
-    keeps: Callable[[str], bool] = keeps_pod_annotation,
+    also_keep: frozenset[str] = frozenset(),
 ) -> Pod:
     """Parse a Pod; what its QoS annotations say wrongly is in its `qos`, and no fault of the object.
 
@@ -81,13 +81,17 @@ def parse_pod(
         document: the object.
         origin: where it was read, for the errors.
         warn: called with each warning.
-        keeps: whether an annotation of this key is kept; another one of a topology map adds its keys.
+        also_keep: annotations to keep, of this pod, besides those of `keeps_pod_annotation`: those that a topology map
+            needs.
 
     Raises:
         InvalidObject: with every fault of the object.
     """
     reader = ObjectReader(document, _POD, origin=origin)
-    annotations = _kept_annotations(reader.metadata, keeps)
+    annotations = _kept_annotations(
+        reader.metadata,
+        (lambda key: key in also_keep or keeps_pod_annotation(key)) if also_keep else keeps_pod_annotation,
+    )
     node = phase = None
     host_network = False
     spec = reader.root.mapping("spec", policed=False)

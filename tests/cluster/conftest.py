@@ -12,7 +12,16 @@ import yaml
 
 from ovnqos.sandbox import MissingProgramError, NorthboundServer
 from ovnqos.sandbox.kubernetes_api import KubernetesApi
-from tests.cluster.support_daemon import LEASE_NAMESPACE, PODS, SWITCHES, Daemon, apply, delete_all, guide_text, pod
+from tests.cluster.support_daemon import (
+    LEASE_NAMESPACE,
+    PODS,
+    SWITCHES,
+    Daemon,
+    apply,
+    delete_all,
+    guide_text,
+    pod,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,21 +49,9 @@ def install_crds(api: KubernetesApi) -> None:
 
 @pytest.fixture(scope="session")
 def api() -> Iterator[KubernetesApi]:
-    """A Kubernetes API with the custom resources installed.
+    """A Kubernetes API with the custom resources installed; it serves the whole session.
 
-    It serves the whole session: a test's objects live in a namespace of the test's own. Tests that stop, restart or
-    compact it take `own_api`.
-    """
-    with describe_api() as started:
-        install_crds(started)
-        yield started
-
-
-@pytest.fixture(scope="module")
-def own_api() -> Iterator[KubernetesApi]:
-    """A Kubernetes API of the test module's own, with the custom resources installed.
-
-    Its tests may stop, restart, freeze and compact it, and leave it running.
+    A test's objects live in a namespace of its own. Tests that stop, restart, freeze or compact it take `own_api`.
     """
     with describe_api() as started:
         install_crds(started)
@@ -62,17 +59,29 @@ def own_api() -> Iterator[KubernetesApi]:
 
 
 @pytest.fixture
-def namespace(api: KubernetesApi) -> str:
-    """A namespace of the test's own, in the session's API; without a namespace controller it stays there."""
+def own_api(api: KubernetesApi) -> Iterator[KubernetesApi]:
+    """The same, for a test that may do anything to it, and leaves the custom resources installed."""
+    yield api
+    if api.running:
+        api.thaw_api()
+    else:
+        api.start_api()
+
+
+@pytest.fixture
+def namespace(api: KubernetesApi) -> Iterator[str]:
+    """A namespace of the test's own; what is in it is removed, so that no daemon sees it later."""
     document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-"}}
-    return str(api.create("/api/v1/namespaces", document)["metadata"]["name"])
+    name = str(api.create("/api/v1/namespaces", document)["metadata"]["name"])
+    yield name  # without a namespace controller it stays there
+    delete_all(api, name)
 
 
-@pytest.fixture(scope="module")
-def daemon_token(own_api: KubernetesApi) -> str:
+@pytest.fixture(scope="session")
+def daemon_token(api: KubernetesApi) -> str:
     """The token of the daemon's account, with the rights as shipped."""
-    own_api.kubectl("apply", "-k", str(DEPLOY / "base"))
-    return own_api.token_for_service_account(LEASE_NAMESPACE, "ovnqosd")
+    api.kubectl("apply", "-k", str(DEPLOY / "base"))
+    return api.token_for_service_account(LEASE_NAMESPACE, "ovnqosd")
 
 
 @pytest.fixture
@@ -88,7 +97,8 @@ def northbound() -> Iterator[NorthboundServer]:
 
 @pytest.fixture
 def cluster(own_api: KubernetesApi) -> Iterator[KubernetesApi]:
-    """The guide's network and pods; the policy is each test's own to create."""
+    """The guide's network and pods, and no nodes; the policy is each test's own to create."""
+    assert own_api.request("DELETE", "/api/v1/nodes")[0] == 200
     apply(own_api, yaml.safe_load(guide_text("nad.yaml")), *map(pod, PODS))
     yield own_api
     delete_all(own_api)

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-import tenacity
 import yaml
 
+from ovnqosd.resources import RESOURCES
 from tests.cluster.conftest import DEPLOY, NETWORK_ATTACHMENT_DEFINITION_CRD
 from tests.cluster.support_daemon import (
     APPLIED,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ZONE = ("--mode", "zone", "--node", "ovn-worker")
 CENTRAL: tuple[str, ...] = ()
 NAD_PATH = "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions"
+TOLD = "cannot read; trying again and again"
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/ovnqosd"
 
 
@@ -65,7 +66,8 @@ def test_while_the_api_is_away_a_nodes_daemon_keeps_its_rows_and_repairs_them(
     wait_for_rows(northbound, 1, "rate=20000")
     cluster.stop_api()
     try:
-        daemon.wait_for_line("cannot read; trying again and again", count=5)
+        for resource in RESOURCES:
+            daemon.wait_for_line(TOLD, kind=resource.kind)
         for _ in range(2):
             set_rate(northbound, 1)
             wait_for_rows(northbound, 1, "rate=20000")
@@ -75,17 +77,22 @@ def test_while_the_api_is_away_a_nodes_daemon_keeps_its_rows_and_repairs_them(
         cluster.start_api()
     apply(cluster, guide_policy(rate=30000))
     wait_for_rows(northbound, 1, "rate=30000")
-    assert len(daemon.lines("cannot read; trying again and again")) <= 10  # of 5 kinds, not of each attempt
+    for resource in RESOURCES:
+        daemon.wait_for_line("reading again", kind=resource.kind)
+    told = [tuple(map(line.get, ("kind", "reason", "status"))) for line in daemon.lines(TOLD)]
+    assert len(told) == len(set(told))  # of each resource, a kind of failure is told once an outage
 
 
-def test_a_leader_that_cannot_renew_leaves_its_rows_and_repairs_them_when_the_api_is_back(
+def test_a_leader_that_cannot_renew_repairs_its_rows_as_long_as_it_leads_and_when_the_api_is_back(
     start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
 ) -> None:
-    daemon = start()
+    daemon = start("--lease-duration", "8", "--lease-renew", "6")
     apply(cluster, guide_policy())
     wait_for_status(cluster, APPLIED)
     cluster.stop_api()
     try:
+        set_rate(northbound, 1)
+        wait_for_rows(northbound, 2, "rate=20000")
         daemon.wait_for_line("no longer elected")
         set_rate(northbound, 1)
         assert len(rows(northbound)) == 2
@@ -142,13 +149,13 @@ def test_a_resource_that_is_forbidden_is_told_once_and_everything_goes_on_when_i
     northbound.nbctl(*theirs)
     daemon = start()
     apply(cluster, guide_policy())
-    daemon.wait_for_line("cannot read; trying again and again", status=403)
+    daemon.wait_for_line(TOLD, status=403)
     daemon.wait_for_line("elected")
     assert len(rows(northbound)) == 1  # what is known in part is not written
     forbidden()
     wait_for_rows(northbound, 3)
     wait_for_status(cluster, APPLIED)
-    assert len(daemon.lines("cannot read; trying again and again")) == 1
+    assert len(daemon.lines(TOLD)) == 1
     daemon.wait_for_line("reading again", kind="NetworkAttachmentDefinition")
 
 
@@ -164,7 +171,7 @@ def test_a_resource_that_becomes_forbidden_keeps_what_was_read_and_the_rest_goes
     allow: Callable[[], None] = request.getfixturevalue("forbidden")
     cluster.stop_api()  # it cuts the watches; a new one is refused
     cluster.start_api()
-    daemon.wait_for_line("cannot read; trying again and again", status=403)
+    daemon.wait_for_line(TOLD, status=403)
     apply(cluster, guide_policy(dscp=30))
     wait_for_rows(northbound, 2, "dscp=30")
     wait_for_status(cluster, APPLIED)
@@ -205,17 +212,12 @@ def test_a_crd_of_networks_that_is_installed_later_is_noticed(
 ) -> None:
     crd = NETWORK_ATTACHMENT_DEFINITION_CRD.read_text()
     cluster.kubectl("delete", "crd", yaml.safe_load(crd)["metadata"]["name"])
-    daemon = start()
+    daemon = start("--absent-crd-seconds", "1")
     apply(cluster, guide_policy())
     daemon.wait_for_line("not served; looked for again and again")
     wait_for_status(cluster, APPLIED)
     assert rows(northbound) == []
     cluster.install_crd(crd)
     apply(cluster, yaml.safe_load(guide_text("nad.yaml")))
-    wait_for_rows_of_both_switches(northbound)
-    assert not daemon.lines("cannot read; trying again and again")
-
-
-@tenacity.retry(stop=tenacity.stop_after_delay(60), wait=tenacity.wait_fixed(0.2), reraise=True)
-def wait_for_rows_of_both_switches(northbound: NorthboundServer) -> None:  # such a CRD is looked for every 30 s
-    assert len(rows(northbound)) == 2
+    wait_for_rows(northbound, 2)
+    assert not daemon.lines(TOLD)

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -16,6 +16,7 @@ import yaml
 from ovnqos.sandbox.process import Process
 from tests.cluster.support_daemon import (
     APPLIED,
+    COLLECTIONS,
     END_S,
     PATIENCE_S,
     Daemon,
@@ -95,19 +96,64 @@ def test_an_api_frozen_for_long_does_not_delay_the_end(
         cluster.thaw_api()
 
 
-def test_clean_up_takes_our_rows_and_sets_and_nobody_elses(
+def status(api: KubernetesApi, name: str) -> dict[str, Any]:
+    code, document = api.request("GET", f"{COLLECTIONS['NetworkQoS']}/{name}")
+    assert code == 200, document
+    found: dict[str, Any] = document.get("status", {})
+    return {key: value for key, value in found.items() if value}
+
+
+def test_clean_up_takes_our_rows_sets_and_conditions_and_nobody_elses(
     start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer, lease: str
 ) -> None:
     northbound.nbctl("qos-add", "ovn.stream_ovn-worker", "to-lport", "100", "ip4.dst == 10.0.0.1", "dscp=7")
     northbound.nbctl("pg-add", "theirs", "default.ovn.stream_default_pod0")
     daemon = start("--cleanup-on-exit")
-    apply(cluster, guide_policy())
-    wait_for_rows(northbound, 3)
+    names = [f"policy{number}" for number in range(30)]
+    apply(cluster, *(guide_policy(name=name, priority=number) for number, name in enumerate(names)))
+    for name in names:
+        wait_for_status(cluster, APPLIED, name)
+    assert len(rows(northbound)) == 61
     assert daemon.terminate() == 0
     assert [row.split()[-1] for row in rows(northbound)] == ["dscp=7"]
     assert northbound.nbctl("--bare", "--columns=name", "list", "Port_Group").split() == ["theirs"]
     assert northbound.nbctl("list", "Address_Set") == ""
+    assert [status(cluster, name) for name in names] == [{}] * 30
     assert lease_holder(cluster, lease) == ""
+
+
+def test_the_clean_up_of_a_node_leaves_what_the_other_zones_say(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
+) -> None:
+    lasting = start("--mode", "zone", "--node", "ovn-worker", "--owner", "worker")
+    lasting.wait_for_line("elected")
+    leaving = start("--mode", "zone", "--node", "ovn-worker2", "--owner", "worker2", "--cleanup-on-exit")
+    apply(cluster, guide_policy())
+    wait_for_rows(northbound, 2, "dscp=20")
+    wait_for_conditions(cluster, ["ovn-worker", "ovn-worker2"])
+    assert leaving.terminate() == 0
+    wait_for_rows(northbound, 1, "dscp=20")
+    wait_for_conditions(cluster, ["ovn-worker"])
+    wait_for_status(cluster, APPLIED)
+
+
+@eventually
+def wait_for_conditions(api: KubernetesApi, zones: list[str]) -> None:
+    found = status(api, "qos-external").get("conditions", [])
+    assert sorted(one["type"] for one in found) == [f"Ready-In-Zone-{zone}" for zone in zones]
+
+
+def test_after_a_clean_up_a_daemon_says_anew_what_holds(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
+) -> None:
+    first = start("--cleanup-on-exit")
+    apply(cluster, guide_policy())
+    wait_for_status(cluster, APPLIED)
+    assert first.terminate() == 0
+    assert status(cluster, "qos-external") == {}
+    start()
+    wait_for_status(cluster, APPLIED)
+    wait_for_rows(northbound, 2, "dscp=20")
 
 
 def test_a_clean_up_that_fails_is_told_and_gives_the_lease_back_in_time(
@@ -120,7 +166,23 @@ def test_a_clean_up_that_fails_is_told_and_gives_the_lease_back_in_time(
     assert daemon.terminate() == 0
     assert lease_holder(cluster, lease) == ""
     assert daemon.lines("not everything could be cleaned up")
+    assert wait_for_status(cluster, APPLIED)["conditions"]  # as its rows are still in force
     northbound.thaw()
+
+
+def test_a_clean_up_whose_api_is_frozen_takes_the_rows_and_tells_what_it_could_not(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
+) -> None:
+    daemon = start("--cleanup-on-exit")
+    apply(cluster, guide_policy())
+    wait_for_status(cluster, APPLIED)
+    cluster.freeze_api()
+    try:
+        assert daemon.terminate() == 0
+    finally:
+        cluster.thaw_api()
+    assert rows(northbound) == []
+    assert daemon.lines("not everything could be cleaned up")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_northbound_that_is_replaced_by_an_older_copy_is_mended(
 def test_what_changes_while_the_northbound_is_frozen_says_so_and_is_applied_later(
     start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
 ) -> None:
-    start("--northbound-timeout", "1")
+    start("--northbound-timeout", "1", "--northbound-outage", "2")
     apply(cluster, guide_policy(), guide_policy(name="other", priority=20))
     wait_for_status(cluster, APPLIED)
     wait_for_status(cluster, APPLIED, "other")

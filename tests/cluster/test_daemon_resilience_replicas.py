@@ -22,21 +22,24 @@ if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
+STOLEN = "the process that was elected before is silent and keeps the lock; it is taken away from it"
+
 
 def test_a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes(
     start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer, lease: str
 ) -> None:
-    tcp = northbound.remotes[1]  # of a client on TCP the server notices that it is gone, and gives its lock on
-    first = start("--nb", tcp)
+    first = start()  # on a unix socket the server never notices that a client is frozen
     apply(cluster, guide_policy())
     wait_for_status(cluster, APPLIED)
-    second = start("--nb", tcp)
+    second = start()
+    second.wait_for_line("started")
     holder = lease_holder(cluster, lease)
     first.process.freeze()
     wait_for_another_holder(cluster, lease, holder)
     apply(cluster, guide_policy(dscp=30))
     wait_for_rows(northbound, 2, "dscp=30")
     wait_for_status(cluster, APPLIED)
+    assert len(second.lines(STOLEN)) == 1
     passes, size = len(first.lines("reconciled")), northbound.file.stat().st_size
     first.process.thaw()  # what it knows of the policy is out of date, and its watches tell it so now
     first.wait_for_line("no longer elected")
@@ -49,8 +52,25 @@ def test_a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes(
     apply(cluster, guide_policy(dscp=50))
     wait_for_rows(northbound, 2, "dscp=50")
     wait_for_full_compile(cluster, northbound.remote)
+    assert first.lines(STOLEN) == []
     assert first.terminate() == 0
     assert lease_holder(cluster, lease) == ""
+
+
+def test_a_second_installation_with_the_same_owner_does_not_take_the_rows_away(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer, lease: str
+) -> None:
+    first = start()
+    apply(cluster, guide_policy())
+    wait_for_status(cluster, APPLIED)
+    second = start("--lease-name", f"{lease}-of-another")
+    second.wait_for_line("the Northbound is not as it should be; trying again and again", kind="LockLost")
+    apply(cluster, guide_policy(dscp=30))
+    wait_for_rows(northbound, 2, "dscp=30")
+    assert [line for line in second.lines("reconciled") if line["transactions"]] == []
+    assert first.terminate() == 0
+    apply(cluster, guide_policy(dscp=40))
+    wait_for_rows(northbound, 2, "dscp=40")
 
 
 @eventually

@@ -70,9 +70,11 @@ def test_one_of_three_is_elected_and_hands_over_when_it_stops(api: KubernetesApi
     assert lease["spec"]["leaseTransitions"] == 2
 
 
-def test_a_leader_gives_up_when_the_api_freezes_and_one_is_elected_when_it_is_back(own_api: KubernetesApi) -> None:
+def test_a_leader_gives_up_when_the_api_freezes_and_one_is_elected_when_it_is_back(
+    own_api: KubernetesApi, namespace: str
+) -> None:
     with ExitStack() as stack:
-        candidates = replicas(stack, own_api, "default", 2)
+        candidates = replicas(stack, own_api, namespace, 2)
         leader = wait_for_leader(candidates)
         for candidate in candidates:
             candidate.started.clear()
@@ -85,9 +87,9 @@ def test_a_leader_gives_up_when_the_api_freezes_and_one_is_elected_when_it_is_ba
         assert again.elector.is_leader
 
 
-def test_a_leader_gives_up_when_the_api_is_gone(own_api: KubernetesApi) -> None:
+def test_a_leader_gives_up_when_the_api_is_gone(own_api: KubernetesApi, namespace: str) -> None:
     with ExitStack() as stack:
-        (leader,) = replicas(stack, own_api, "default", 1)
+        (leader,) = replicas(stack, own_api, namespace, 1)
         assert leader.started.wait(PATIENCE)
         leader.started.clear()
         own_api.stop_api()

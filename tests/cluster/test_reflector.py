@@ -62,11 +62,6 @@ def _pod(name: str, **labels: str) -> dict[str, Any]:
     }
 
 
-def _make_namespace(api: KubernetesApi) -> str:
-    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-"}}
-    return str(api.create("/api/v1/namespaces", document)["metadata"]["name"])
-
-
 def _told_of(recorder: Recorder, namespace: str) -> list[tuple[list[str], ...]]:
     """What was told of a namespace's objects: of each change the keys updated, invalid and removed."""
     told = [tuple([key for key in keys if key.startswith(f"{namespace}/")] for keys in one) for one in recorder.told]
@@ -180,9 +175,8 @@ def test_objects_made_changed_and_deleted_are_told(api: KubernetesApi, namespace
         assert reflector.last_event_time is not None
 
 
-def test_thousands_of_pods_come_in_pages(own_api: KubernetesApi) -> None:
-    count = 2000
-    namespace = _make_namespace(own_api)
+def test_more_than_a_thousand_pods_come_in_pages(own_api: KubernetesApi, namespace: str) -> None:
+    count = 1100
     names = [f"pod-{number}" for number in range(count)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: own_api.create(_pods(namespace), _pod(name, app="web")), names))
@@ -198,38 +192,34 @@ def test_thousands_of_pods_come_in_pages(own_api: KubernetesApi) -> None:
         assert reflector.objects == len(recorder.world)
 
 
-def test_a_restart_of_the_servers_loses_and_repeats_nothing(own_api: KubernetesApi) -> None:
-    namespace = _make_namespace(own_api)
+def test_a_restart_of_the_servers_loses_and_repeats_nothing_and_makes_nothing_seem_gone(
+    own_api: KubernetesApi, namespace: str
+) -> None:
     before, after = f"{namespace}/before", f"{namespace}/after"
     own_api.create(_pods(namespace), _pod("before"))
-    recorder = Recorder()
-    with _reflected(own_api, recorder, PODS) as reflector:
-        recorder.wait_until(lambda: before in recorder.world)
+    own_api.create(_attachments(namespace), _attachment(namespace))
+    pods, attachments = Recorder(), Recorder()
+    hasty = Pace(first_delay=0.02, longest_delay=0.02)  # to meet the moment in which the server does not know its CRDs
+    with (
+        _reflected(own_api, pods, PODS) as reflector,
+        _reflected(own_api, attachments, NETWORK_ATTACHMENT_DEFINITIONS, pace=hasty) as hasty_reflector,
+    ):
+        pods.wait_until(lambda: before in pods.world)
+        attachments.wait_until(lambda: f"{namespace}/blue" in attachments.world)
         own_api.restart()
         own_api.create(_pods(namespace), _pod("after"))
-        recorder.wait_until(lambda: after in recorder.world)
-        assert _told_of(recorder, namespace) == [([before], [], []), ([after], [], [])]
-        assert len(recorder.changes) == 2
+        _patch(own_api, f"{_attachments(namespace)}/blue", {"metadata": {"labels": {"seen": "again"}}})
+        pods.wait_until(lambda: after in pods.world)
+        attachments.wait_until(lambda: len(_told_of(attachments, namespace)) == 2)
+        assert _told_of(pods, namespace) == [([before], [], []), ([after], [], [])]
+        assert len(pods.changes) == 2
         assert reflector.restarts[RestartReason.UNREACHABLE] >= 1
         assert reflector.problem == ""
+        assert all(not changes.removed for changes in attachments.changes)
+        assert not hasty_reflector.absent
 
 
-def test_a_restart_does_not_make_custom_objects_seem_gone(own_api: KubernetesApi) -> None:
-    namespace = _make_namespace(own_api)
-    own_api.create(_attachments(namespace), _attachment(namespace))
-    recorder = Recorder()
-    pace = Pace(first_delay=0.02, longest_delay=0.02)  # to meet the moment in which the server does not know its CRDs
-    with _reflected(own_api, recorder, NETWORK_ATTACHMENT_DEFINITIONS, pace=pace) as reflector:
-        recorder.wait_until(lambda: f"{namespace}/blue" in recorder.world)
-        own_api.restart()
-        _patch(own_api, f"{_attachments(namespace)}/blue", {"metadata": {"labels": {"seen": "again"}}})
-        recorder.wait_until(lambda: len(_told_of(recorder, namespace)) == 2)
-        assert all(not changes.removed for changes in recorder.changes)
-        assert not reflector.absent
-
-
-def test_a_version_that_etcd_has_compacted_makes_a_new_list(own_api: KubernetesApi) -> None:
-    namespace = _make_namespace(own_api)
+def test_a_version_that_etcd_has_compacted_makes_a_new_list(own_api: KubernetesApi, namespace: str) -> None:
     before, after = f"{namespace}/before", f"{namespace}/after"
     own_api.create(_pods(namespace), _pod("before"))
     recorder = Recorder()
@@ -260,9 +250,8 @@ def test_a_watch_that_ends_goes_on_where_it_was(api: KubernetesApi, namespace: s
         assert reflector.restarts[RestartReason.EXPIRED] == 0
 
 
-def test_a_missing_crd_is_noticed_when_it_appears_and_when_it_goes(own_api: KubernetesApi) -> None:
+def test_a_missing_crd_is_noticed_when_it_appears_and_when_it_goes(own_api: KubernetesApi, namespace: str) -> None:
     _remove_crd(own_api)
-    namespace = _make_namespace(own_api)
     recorder = Recorder()
     with _reflected(own_api, recorder, NETWORK_ATTACHMENT_DEFINITIONS) as reflector:
         assert reflector.wait_synced(PATIENCE)

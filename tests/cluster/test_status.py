@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
+from ovnqosd.backoff import Pace
 from ovnqosd.observed_status import with_status
 from ovnqosd.outcomes import PolicyOutcome, Reason
 from ovnqosd.reflector import Reflector
 from ovnqosd.resources import NETWORK_QOSES
 from ovnqosd.status import APPLIED
-from ovnqosd.status_ledger import StatusPace
+from ovnqosd.status_pace import StatusPace
 from ovnqosd.status_writer import StatusWriter
 from tests.cluster.support_status import (
     client_of,
@@ -40,8 +41,9 @@ class Zone:
     """A status writer with the reflector that shows it the objects, as in the daemon."""
 
     def __init__(self, client: KubernetesClient, name: str) -> None:
-        self.writer = StatusWriter(client, name, pace=SOON)
-        self.reflector = Reflector(with_status(NETWORK_QOSES, self.writer.observe_object), client, self)
+        pace = Pace(longest_delay=1.0)
+        self.writer = StatusWriter(client, name, pace=SOON, api_pace=pace)
+        self.reflector = Reflector(with_status(NETWORK_QOSES, self.writer.observe_object), client, self, pace=pace)
         self.removed = threading.Event()
 
     def changed(self, changes: Changes) -> None:
@@ -184,10 +186,10 @@ def test_the_longest_zone_name_is_taken_by_the_api(api: KubernetesApi, namespace
     assert len(conditions(read_policy(api, namespace))) == len(names)
 
 
-def test_what_could_not_be_written_is_written_when_the_api_is_back(own_api: KubernetesApi) -> None:
-    policy = create_policy(own_api, "default")
+def test_what_could_not_be_written_is_written_when_the_api_is_back(own_api: KubernetesApi, namespace: str) -> None:
+    policy = create_policy(own_api, namespace)
     with client_of(own_api) as client, zone(client, "global", aggregating=True) as writer:
         own_api.stop_api()
         writer.take([outcome_of(policy)])
         own_api.start_api()
-        wait_for_object(own_api, collection("default"), lambda one: summary(one) == APPLIED)
+        wait_for_object(own_api, collection(namespace), lambda one: summary(one) == APPLIED)

@@ -16,6 +16,7 @@ from ovnqos import (
     Northbound,
     Pod,
     Topology,
+    TransactionRefused,
 )
 from ovnqosd.backoff import Clock, Pace
 from ovnqosd.changes import Changes, Invalid, Metadata, Updated
@@ -27,6 +28,7 @@ from tests.support.cluster import pod, policy, rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ovnqos import Plan
     from ovnqos.sandbox import NorthboundServer
 
 PATIENCE_S = 10.0
@@ -36,14 +38,14 @@ KINDS = frozenset({"NetworkQoS", "Pod"})
 class Daemon:
     """A reconciler in a thread, and what it reported."""
 
-    def __init__(self, remote: str, **options: Any) -> None:
+    def __init__(self, remote: str, *, wrap: Callable[[Northbound], Any] = lambda found: found, **options: Any) -> None:
         self.outcomes: list[PassOutcome] = []
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self.reconciler = Reconciler(
             live=LiveCompilation(Topology.ovn_kubernetes()),
             inbox=self.inbox,
-            connect=lambda on_change: Northbound.connect(remote, on_change=on_change, timeout_s=2),
+            connect=lambda on_change: wrap(Northbound.connect(remote, on_change=on_change, timeout_s=2)),
             report=self._report,
             clock=Clock(),
             kinds=KINDS,
@@ -254,6 +256,94 @@ def test_of_two_daemons_one_writes_and_the_other_takes_over(synced: Daemon, wire
         assert "11000" in rows_of(wired)[0]
     finally:
         other.stop()
+
+
+def test_a_daemon_whose_lock_is_stolen_writes_nothing_until_it_is_free(synced: Daemon, wired: NorthboundServer) -> None:
+    good = content(wired)
+    with Northbound.connect(wired.remote) as thief:
+        thief.lock(steal=True)
+        synced.tell(replace(POLICY, priority=50))
+        assert "lock" in synced.wait(lambda one: bool(one.error)).error
+        assert content(wired) == good
+    synced.wait(lambda one: not one.error and bool(one.transactions))
+    assert "11000" in rows_of(wired)[0]
+
+
+def test_an_heir_takes_the_lock_before_it_compares_so_that_the_one_before_writes_nothing_more(
+    synced: Daemon, wired: NorthboundServer
+) -> None:
+    heir = Daemon(wired.remote)
+    try:
+        heir.reconciler.elected(silent_predecessor=True)
+        heir.sync(*PODS, POLICY)  # nothing to write
+        good = content(wired)
+        synced.tell(replace(POLICY, priority=50))
+        assert "lock" in synced.wait(lambda one: bool(one.error)).error
+        assert content(wired) == good
+    finally:
+        heir.stop()
+
+
+def test_who_is_not_elected_any_more_lets_go_and_tells_nothing(wired: NorthboundServer) -> None:
+    elected = threading.Event()
+    elected.set()
+    daemon = Daemon(wired.remote, may_write=elected.is_set)
+    try:
+        daemon.sync(*PODS, POLICY)
+        daemon.forget_outcomes()
+        elected.clear()
+        assert daemon.reconciler.pause(PATIENCE_S)
+        with Northbound.connect(wired.remote) as successor:
+            successor.lock()
+        assert daemon.outcomes == []
+        elected.set()
+        daemon.reconciler.elected(silent_predecessor=False)
+        daemon.wait(lambda one: one.trigger == "full" and not one.error)
+    finally:
+        daemon.stop()
+
+
+class Picky:
+    """A Northbound that refuses every transaction with a row of one priority."""
+
+    refuses: str = "11000"
+
+    def __init__(self, northbound: Northbound) -> None:
+        self._northbound = northbound
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._northbound, name)
+
+    def apply(self, plan: Plan) -> Any:
+        if self.refuses and self.refuses in plan.as_nbctl():
+            raise TransactionRefused("constraint violation: no such priority here")
+        return self._northbound.apply(plan)
+
+
+def test_what_the_server_refuses_of_one_policy_holds_up_no_other_and_is_tried_less_and_less(
+    wired: NorthboundServer,
+) -> None:
+    made: list[Picky] = []
+
+    def picky(northbound: Northbound) -> Picky:
+        made.append(Picky(northbound))
+        return made[-1]
+
+    daemon = Daemon(wired.remote, wrap=picky)
+    try:
+        daemon.sync(*PODS, POLICY, replace(POLICY, name="odd", priority=50))
+        outcome = daemon.wait(lambda one: "shop/odd" in one.policies)
+        assert outcome.policies["shop/odd"].reason is Reason.NORTHBOUND_UNAVAILABLE
+        assert "no such priority" in outcome.policies["shop/odd"].message
+        assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
+        assert [line.split()[1] for line in rows_of(wired)] == ["10200"]
+        daemon.wait(lambda one: len([each for each in daemon.outcomes if each.trigger == "full"]) > 3)
+        assert not any(one.drift for one in daemon.outcomes)  # a row that was never written is not one that went
+        made[-1].refuses = ""
+        daemon.wait(lambda one: "shop/odd" in one.policies and one.policies["shop/odd"].reason is Reason.SUCCESS)
+        assert sorted(line.split()[1] for line in rows_of(wired)) == ["10200", "11000"]
+    finally:
+        daemon.stop()
 
 
 def test_a_row_of_somebody_else_that_meets_ours_is_told_until_it_goes(synced: Daemon, wired: NorthboundServer) -> None:

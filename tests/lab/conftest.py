@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -12,37 +13,68 @@ from ovnqos.sandbox import NEEDED, Programs, Sandbox, SandboxError, require_root
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
+from tests.lab.support_report import document, remarks, tables
 from tests.lab.support_results import RESULTS, Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+INSTALLED: Final = "installed"
+OVN: Final = tuple(os.environ.get("OVNQOS_LAB_OVN", f"{INSTALLED},trixie").split(","))
+"""Where the OVN comes from that carries the packets: what is installed, or the folder made of a Debian release."""
+REPORT: Final = os.environ.get("OVNQOS_LAB_REPORT", "")
+"""The file that takes the report of a session without failures; `make matrix` sets it."""
 
-def require_lab() -> None:
-    """Returns if this machine can run the tier; under CI=true the tier fails otherwise, else it is skipped."""
-    try:
-        Programs().require(*NEEDED)
-        require_root()
-    except SandboxError as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"tests/lab cannot run: {missing}", pytrace=False)
-        pytest.skip(f"tests/lab cannot run: {missing}")
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "one_ovn: runs on the first OVN only; what it shows does not depend on OVN")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that sends packets runs on each OVN, one after the other: two would share two cores."""
+    if "programs" in metafunc.fixturenames:
+        chosen = OVN[:1] if metafunc.definition.get_closest_marker("one_ovn") else OVN
+        metafunc.parametrize("programs", chosen, indirect=True, scope="session")
+
+
+def cannot_run(missing: SandboxError) -> None:
+    """Under CI=true the tier fails where it cannot run, else it is skipped."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"tests/lab cannot run: {missing}", pytrace=False)
+    pytest.skip(f"tests/lab cannot run: {missing}")
 
 
 @pytest.fixture(scope="session")
 def lab() -> None:
     """That this machine can run the tier."""
-    require_lab()
+    try:
+        require_root()
+        Programs().require(*NEEDED)
+    except SandboxError as missing:
+        cannot_run(missing)
 
 
 @pytest.fixture(scope="session")
-def programs() -> Programs:
+def programs(lab: None, request: pytest.FixtureRequest) -> Programs:
     """The OVN programs that carry the packets."""
-    return Programs()
+    if request.param == INSTALLED:
+        return Programs()
+    try:
+        found = Programs.of_debian(request.param)
+        found.require(*NEEDED)
+    except SandboxError as missing:
+        cannot_run(missing)
+    return found
 
 
 @pytest.fixture(scope="session")
-def sandbox(lab: None, programs: Programs) -> Iterator[Sandbox]:
+def ovn_version(programs: Programs) -> str:
+    """Their release, e.g. `23.03`."""
+    return programs.ovn_version
+
+
+@pytest.fixture(scope="session")
+def sandbox(programs: Programs) -> Iterator[Sandbox]:
     """Two nodes, `ovn-worker` and `ovn-worker2`, the dual-stack default network and a host outside; no pods yet.
 
     It serves the whole session: a test's pods live in a Kubernetes namespace of the test's own, and its QoS rows are
@@ -67,7 +99,7 @@ def matrix(session_matrix: Matrix) -> Iterator[Matrix]:
 
 
 @pytest.fixture(scope="session")
-def session_guide(lab: None, programs: Programs) -> Iterator[Guide]:
+def session_guide(programs: Programs) -> Iterator[Guide]:
     """The guide's network and pods, in a sandbox of their own."""
     with (
         Sandbox(nodes=("ovn-worker", "ovn-worker2"), programs=programs) as sandbox,
@@ -84,15 +116,26 @@ def guide(session_guide: Guide) -> Iterator[Guide]:
 
 
 @pytest.fixture(scope="session")
-def results(pytestconfig: pytest.Config) -> Results:
-    """Takes what the traffic matrix measures, for the table at the end."""
-    return pytestconfig.stash.setdefault(RESULTS, Results())
+def results(pytestconfig: pytest.Config, ovn_version: str) -> Results:
+    """Takes what the traffic matrix measures on this OVN, for the report at the end."""
+    return pytestconfig.stash.setdefault(RESULTS, {}).setdefault(ovn_version, Results())
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints the traffic matrix."""
-    lines = list(config.stash.get(RESULTS, Results()).table())
-    if lines:
-        terminalreporter.section("traffic matrix")
-        for line in lines:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Prints the traffic matrix, and writes it where it is asked for and nothing failed."""
+    measured = config.stash.get(RESULTS, {})
+    if not measured:
+        return
+    terminalreporter.section("traffic matrix")
+    for table in tables(measured):
+        for line in (*table.aligned(), ""):
             terminalreporter.write_line(line)
+    for remark in remarks(measured):
+        terminalreporter.write_line(remark)
+    if not REPORT:
+        return
+    if exitstatus == pytest.ExitCode.OK:
+        Path(REPORT).write_text(document(measured))
+        terminalreporter.write_line(f"written: {REPORT}")
+    else:
+        terminalreporter.write_line(f"not written: {REPORT}, as tests failed")

@@ -16,7 +16,7 @@ from ovnqos import (
     parse_policy,
     plan_changes,
 )
-from ovnqos.sandbox import Layer2Network, Layer3Network, LocalnetNetwork
+from ovnqos.sandbox import Layer2Network, Layer3Network, LocalnetNetwork, PrimaryLayer2Network
 from tests.lab.support_matches import unparsed_matches
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-_NETWORKS: Final = {"layer3": Layer3Network, "layer2": Layer2Network, "localnet": LocalnetNetwork}
+_NETWORKS: Final = {
+    ("layer3", "secondary"): Layer3Network,
+    ("layer2", "secondary"): Layer2Network,
+    ("layer2", "primary"): PrimaryLayer2Network,
+    ("localnet", "secondary"): LocalnetNetwork,
+}
 
 
 class LabCluster:
@@ -53,9 +58,9 @@ class LabCluster:
     def add_network(self, definition: Document) -> None:
         """Creates a NetworkAttachmentDefinition, and the network that its configuration describes."""
         config = json.loads(definition["spec"]["config"])
-        network = _NETWORKS[config["topology"]](
-            config["name"], subnets=config["subnets"].split(","), nad=config["netAttachDefName"]
-        )
+        kind = _NETWORKS[config["topology"], config.get("role", "secondary")]
+        subnets = [subnet for subnet in config.get("subnets", "").split(",") if subnet]
+        network = kind(config["name"], subnets=subnets, nad=config["netAttachDefName"])
         self.sandbox.add_network(network)
         self._create(definition)
 
@@ -92,12 +97,17 @@ class LabCluster:
         self.inventory.remove(parse_object({"kind": "Pod", "metadata": {"name": name, "namespace": namespace}}))
         self.sandbox.remove_pod(self.pods.pop(pod.name))
 
-    def apply(self, *documents: Document) -> Applied:
+    def apply(self, *documents: Document, remark: str | None = None) -> Applied:
         """Makes these NetworkQoS documents the cluster's only ones and returns when their rows are in force.
 
         The test fails if one cannot be compiled, if something that it needs is missing, or if OVN refuses a match.
+        What the library remarks must contain `remark`; None: it must not remark anything.
         """
-        applied = self.write(*documents)
+        return self.apply_desired(self.compile(*documents, remark=remark))
+
+    def apply_desired(self, desired: DesiredState) -> Applied:
+        """As `apply`, of rows in OVN's own terms."""
+        applied = self._write(desired)
         self.sandbox.central.sync()
         switch, port = next((pod.attachments[0].switch, pod.attachments[0].port) for pod in self.pods.values())
         unparsed = unparsed_matches(self.sandbox.central.southbound, switch=switch, port=port)
@@ -107,20 +117,24 @@ class LabCluster:
 
     def write(self, *documents: Document) -> Applied:
         """As `apply`, but returns when the Northbound has taken the changes, without a question to anybody else."""
-        desired = self.compile(*documents)
+        return self._write(self.compile(*documents))
+
+    def compile(self, *documents: Document, remark: str | None = None) -> DesiredState:
+        """What these documents mean in this cluster; for `remark` see `apply`."""
+        compilation = compile_rows(map(parse_policy, documents), self.inventory)
+        remarks = [str(one) for one in (*compilation.unsupported, *compilation.notes)]
+        if any(remark is None or remark not in one for one in remarks):
+            pytest.fail("; ".join(remarks), pytrace=False)
+        if remark is not None and not remarks:
+            pytest.fail(f"the library did not say {remark!r}", pytrace=False)
+        return compilation.desired
+
+    def _write(self, desired: DesiredState) -> Applied:
         self.northbound.refresh()
         plan = plan_changes(desired, self.northbound.snapshot())
         if plan.waiting:
             pytest.fail("; ".join(map(str, plan.waiting)), pytrace=False)
         return self.northbound.apply(plan)
-
-    def compile(self, *documents: Document) -> DesiredState:
-        """What these documents mean in this cluster; the test fails if the library has anything to remark."""
-        compilation = compile_rows(map(parse_policy, documents), self.inventory)
-        remarks = [*compilation.unsupported, *compilation.notes]
-        if remarks:
-            pytest.fail("; ".join(map(str, remarks)), pytrace=False)
-        return compilation.desired
 
     def withdraw(self) -> None:
         """Removes all policies."""
@@ -139,12 +153,13 @@ def network_qos(
     priority: int = 10,
     pods: Mapping[str, str] | None = None,
     networks: Sequence[Document] | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> Document:
     """A NetworkQoS document; `pods` are the labels that its podSelector wants, `networks` its networkSelectors."""
     spec: Document = {"priority": priority, "podSelector": {"matchLabels": dict(pods or {})}, "egress": list(rules)}
     if networks is not None:
         spec["networkSelectors"] = list(networks)
-    metadata = {"name": name, "namespace": namespace}
+    metadata = {"name": name, "namespace": namespace, "annotations": dict(annotations or {})}
     return {"apiVersion": "k8s.ovn.org/v1alpha1", "kind": "NetworkQoS", "metadata": metadata, "spec": spec}
 
 

@@ -1,33 +1,31 @@
-"""The cluster that the traffic matrix is measured in: its networks, its pods, and where packets can go.
-
-A further topology is one more entry of `NETWORKS`.
-"""
+"""The cluster that the traffic matrix is measured in: its networks, its pods, and where packets can go."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from ovnqos.sandbox import Marks, Probe
+from tests.lab.support_networks import (
+    DEFAULT_NETWORK,
+    FRIENDS,
+    NETWORKS,
+    OTHER_NODE,
+    OUTSIDE,
+    OWN,
+    SAME_NODE,
+    VERSIONS,
+    MatrixNetwork,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ovnqos.sandbox import Host, Pod
-    from tests.lab.support_cluster import Document, LabCluster
+    from tests.lab.support_cluster import LabCluster
 
-OWN: Final = "matrix"
-"""The namespace of the policies and of the pods that they select."""
-FRIENDS: Final = "matrix-friends"
-"""Another namespace, with the label `team: friends`."""
 LIMITED: Final = {"app": "limited"}
 """The labels of the pods that the policies select."""
-
-SAME_NODE: Final = "same node"
-OTHER_NODE: Final = "other node"
-OUTSIDE: Final = "outside"
-VERSIONS: Final = (4, 6)
 
 _NODE_OF: Final = {SAME_NODE: "ovn-worker", OTHER_NODE: "ovn-worker2"}
 _SUFFIX_OF: Final = {SAME_NODE: "near", OTHER_NODE: "far"}
@@ -46,66 +44,6 @@ _RECEIVERS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatrixNetwork:
-    """One network of the matrix.
-
-    Attributes:
-        title: its name in the table.
-        key: in the annotation `k8s.ovn.org/pod-networks`.
-        selector: what selects exactly it, an entry of `networkSelectors`.
-        definition: its NetworkAttachmentDefinition; None for the default network.
-        outside: the outside host's addresses `target` and `other`, of each IP version; empty if it has no way out.
-    """
-
-    title: str
-    key: str
-    selector: Document
-    definition: Document | None = None
-    outside: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """Where its packets can go."""
-        return (SAME_NODE, OTHER_NODE, OUTSIDE) if self.outside else (SAME_NODE, OTHER_NODE)
-
-
-def _attachment(title: str, name: str, **config: object) -> MatrixNetwork:
-    key = f"{OWN}/{name}"
-    whole = {"cniVersion": "1.0.0", "name": name, "type": "ovn-k8s-cni-overlay", "netAttachDefName": key} | config
-    labels = {"network": name}
-    selected = {"namespaceSelector": {}, "networkSelector": {"matchLabels": labels}}
-    return MatrixNetwork(
-        title=title,
-        key=key,
-        selector={
-            "networkSelectionType": "NetworkAttachmentDefinitions",
-            "networkAttachmentDefinitionSelector": selected,
-        },
-        definition={
-            "apiVersion": "k8s.cni.cncf.io/v1",
-            "kind": "NetworkAttachmentDefinition",
-            "metadata": {"name": name, "namespace": OWN, "labels": labels},
-            "spec": {"config": json.dumps(whole)},
-        },
-    )
-
-
-DEFAULT_NETWORK: Final = MatrixNetwork(
-    title="default network",
-    key="default",
-    selector={"networkSelectionType": "DefaultNetwork"},
-    outside={
-        "target": {4: "198.51.100.10", 6: "2001:db8:51::10"},
-        "other": {4: "198.51.100.20", 6: "2001:db8:51::20"},
-    },
-)
-LAYER3_ATTACHMENT: Final = _attachment(
-    "layer3 attachment", "overlay", topology="layer3", subnets="10.145.0.0/16/24,fd10:145::/48/64"
-)
-NETWORKS: Final = (DEFAULT_NETWORK, LAYER3_ATTACHMENT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """Somebody who receives, at one of its addresses."""
 
@@ -114,7 +52,7 @@ class Destination:
 
 
 class Matrix:
-    """The pods of the matrix, wired to all its networks.
+    """The pods of the matrix, wired to all networks of their namespace.
 
     Senders, all in namespace `OWN`: `sender` and `second` on the first node, `distant` on the other, which policies
     select; `bystander`, which none does. Receivers, one of each on both nodes: `target` and `other` in `OWN`, `friend`
@@ -127,14 +65,15 @@ class Matrix:
     def __init__(self, cluster: LabCluster) -> None:
         """Builds the networks and pods."""
         self.cluster = cluster
+        self._pods = 0
         cluster.add_namespace(OWN, {"team": "own"})
         cluster.add_namespace(FRIENDS, {"team": "friends"})
         for network in NETWORKS:
             if network.definition is not None:
                 cluster.add_network(network.definition)
             for addresses in network.outside.values():
-                for version, address in addresses.items():
-                    cluster.sandbox.outside.add_address(f"{address}/{32 if version == 4 else 128}")
+                for address in addresses.values():
+                    cluster.sandbox.outside.add_address(address)
         for name, (node, labels) in _SENDERS.items():
             self.add_pod(name, OWN, node, labels)
         for kind, (namespace, role) in _RECEIVERS.items():
@@ -142,9 +81,37 @@ class Matrix:
                 self.add_pod(f"{kind}-{suffix}", namespace, _NODE_OF[place], {"role": role})
 
     def add_pod(self, name: str, namespace: str, node: str, labels: Mapping[str, str]) -> Pod:
-        """One more pod on all networks of the matrix."""
-        keys = [network.key for network in NETWORKS]
-        return self.cluster.add_pod(name, node=node, namespace=namespace, labels=labels, networks=keys)
+        """One more pod."""
+        pod = self.wire_pod(name, namespace, node)
+        self.cluster.show_pod(pod, labels)
+        return pod
+
+    def wire_pod(self, name: str, namespace: str, node: str) -> Pod:
+        """One more pod, which the library does not see yet."""
+        networks = [network for network in NETWORKS if namespace in network.namespaces]
+        keys = [network.key for network in networks]
+        pod = self.cluster.wire_pod(name, node=node, namespace=namespace, networks=keys)
+        for network in networks:
+            if not network.has_ipam:
+                for version in VERSIONS:
+                    address = network.address_by_hand(self._pods, version)
+                    pod.add_address(address, interface=pod.interface_on(network.key))
+            if network.key != DEFAULT_NETWORK.key:
+                self._lead_outside(pod, network)
+        self._pods += 1
+        return pod
+
+    @staticmethod
+    def _lead_outside(pod: Pod, network: MatrixNetwork) -> None:
+        """Routes to the network's own addresses outside; all others go by the default network."""
+        hops = {6 if ":" in gateway else 4: gateway for gateway in pod.attachment(network.key).gateways}
+        routes = (
+            (address, hops[version])
+            for addresses in network.outside.values()
+            for version, address in addresses.items()
+            if version in hops
+        )
+        pod.add_routes(routes)
 
     def sender(self, name: str) -> Pod:
         """A pod of namespace `OWN`."""
@@ -153,9 +120,12 @@ class Matrix:
     def destination(self, network: MatrixNetwork, place: str, kind: str, version: int) -> Destination | None:
         """The receiver of a kind (`target`, `other`, `friend`, `stranger`) at a place; None if there is none."""
         if place == OUTSIDE:
-            address = network.outside.get(kind, {}).get(version)
+            address = network.outside_address(kind, version)
             return Destination(receiver=self.cluster.sandbox.outside, address=address) if address else None
-        pod = self.cluster.pods[f"{_RECEIVERS[kind][0]}/{kind}-{_SUFFIX_OF[place]}"]
+        namespace = _RECEIVERS[kind][0]
+        if namespace not in network.namespaces:
+            return None
+        pod = self.cluster.pods[f"{namespace}/{kind}-{_SUFFIX_OF[place]}"]
         return Destination(receiver=pod, address=pod.address_on(network.key, version=version))
 
     def target(self, network: MatrixNetwork, place: str, version: int) -> Destination:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.sandbox import Stream
+from tenacity import retry, retry_any, retry_if_exception_type, retry_if_result, stop_after_attempt, wait_fixed
+
+from ovnqos.sandbox import Stream, StreamError, measure
 from tests.lab.support_cluster import rule, udp_ports
 
 if TYPE_CHECKING:
-    from ovnqos.sandbox import Pod
+    from collections.abc import Iterable, Sequence
+
+    from ovnqos.sandbox import Host, Measured, Sandbox
     from tests.lab.support_cluster import Document
     from tests.lab.support_matrix import Destination
 
@@ -17,6 +22,11 @@ SECONDS: Final = 5.0
 OFFERED: Final = 1.5
 """How many times its limit a stream sends."""
 BURST_KBIT: Final = 1000
+_REFILL_SECONDS: Final = 1.5
+"""Longer than the fullest bucket of these tests takes to fill again: OVN's default burst is one second of the rate."""
+_OFFERED_AT_LEAST: Final = 0.98
+_OVERRUNS_AT_MOST: Final = 0.002
+"""As a share of all packets sent; they can all be of one stream."""
 
 _EVERYTHING: Final = {4: {"ipBlock": {"cidr": "0.0.0.0/0"}}, 6: {"ipBlock": {"cidr": "::/0"}}}
 
@@ -35,7 +45,7 @@ def limit(rate_kbps: int, burst_kbit: int | None = BURST_KBIT, *, bursts: int = 
     return (rate_kbps + bursts * bucket / SECONDS) * 1000
 
 
-def udp_stream(sender: Pod, to: Destination, *, port: int, offered_kbps: float) -> Stream:
+def udp_stream(sender: Host, to: Destination, *, port: int, offered_kbps: float) -> Stream:
     """A UDP stream from a pod."""
     return Stream(
         sender=sender,
@@ -46,3 +56,46 @@ def udp_stream(sender: Pod, to: Destination, *, port: int, offered_kbps: float) 
         seconds=SECONDS,
         payload=1200,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    streams: Sequence[Stream]
+    measured: Sequence[Measured]
+    overruns: int
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine was too busy to measure anything: a sender sent too little, or a switch lost packets."""
+        sent = sum(one.offered * one.seconds / 8 / stream.frame for one, stream in self._pairs)
+        too_little = any(one.offered < _OFFERED_AT_LEAST * stream.offered for one, stream in self._pairs)
+        return too_little or self.overruns > _OVERRUNS_AT_MOST * sent
+
+    @property
+    def _pairs(self) -> Iterable[tuple[Measured, Stream]]:
+        return zip(self.measured, self.streams, strict=True)
+
+
+def measure_rates(sandbox: Sandbox, streams: Sequence[Stream]) -> Sequence[Measured]:
+    """Measures UDP streams at once.
+
+    It does so again, twice at most, if the machine was too busy for a measurement (see `_Run.disturbed`), or if iperf3
+    lost the datagram by which a stream starts; never for what the receivers got.
+    """
+    return _run(sandbox, streams).measured
+
+
+@retry(
+    retry=retry_any(retry_if_exception_type(StreamError), retry_if_result(lambda run: run.disturbed)),
+    stop=stop_after_attempt(3),
+    wait=wait_fixed(_REFILL_SECONDS),
+    retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+)
+def _run(sandbox: Sandbox, streams: Sequence[Stream]) -> _Run:
+    before = _overruns(sandbox)
+    measured = measure(streams)
+    return _Run(streams=streams, measured=measured, overruns=_overruns(sandbox) - before)
+
+
+def _overruns(sandbox: Sandbox) -> int:
+    return sum(node.overruns() for node in sandbox.nodes.values())

@@ -42,6 +42,9 @@ VERSIONS = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 RECEIVERS = pytest.mark.parametrize("where", ["same node", "other node", "outside"])
 
 
+pytestmark = pytest.mark.one_ovn
+
+
 @pytest.fixture(scope="module")
 def pods(sandbox: Sandbox) -> Iterator[dict[str, Pod]]:
     sandbox.add_network(Layer3Network("ovn-stream", subnets=["10.245.0.0/16/24", "fd10:245::/48/64"], nad=STREAM))

@@ -9,7 +9,8 @@ from tenacity import retry, retry_if_result, stop_after_attempt
 
 from ovnqos.sandbox import Stream, measure, read_marks
 from ovnqos.sandbox.marks import Capture
-from tests.lab.support_matrix import OTHER_NODE, SAME_NODE, Destination, expected_marks, probe
+from tests.lab.support_matrix import Destination, expected_marks, probe
+from tests.lab.support_networks import OTHER_NODE, SAME_NODE
 from tests.lab.support_rates import OFFERED, limit, udp_stream
 from tests.lab.support_results import TOLERANCE, Cell, MarkResult, RateResult, Results
 

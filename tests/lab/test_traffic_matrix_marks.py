@@ -11,21 +11,9 @@ import pytest
 
 from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos, rule, udp_ports
-from tests.lab.support_matrix import (
-    LIMITED,
-    NETWORKS,
-    OTHER_NODE,
-    OUTSIDE,
-    OWN,
-    SAME_NODE,
-    VERSIONS,
-    Matrix,
-    MatrixNetwork,
-    expected_marks,
-    probe,
-    whole,
-)
-from tests.lab.support_results import Cell, MarkResult, Results
+from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe, whole
+from tests.lab.support_networks import NETWORKS, OTHER_NODE, OUTSIDE, OWN, SAME_NODE, VERSIONS, MatrixNetwork
+from tests.lab.support_results import UNTOUCHED, Cell, MarkResult, Results
 
 if TYPE_CHECKING:
     from tests.lab.support_cluster import Document
@@ -34,6 +22,7 @@ DSCP = 20
 EVERYWHERE: Final = (SAME_NODE, OTHER_NODE, OUTSIDE)
 PODS: Final = (SAME_NODE, OTHER_NODE)
 NOWHERE: Final = ()
+WITHOUT_IPAM = "OVN knows no addresses of its pods (no IPAM); podSelector and namespaceSelector select nothing on it"
 PARALLEL = 4
 """Probes at a time: each has its own addresses, protocol and port."""
 
@@ -42,7 +31,10 @@ EACH_NETWORK = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packets:
-    """What is sent to one kind of receiver at every place; at which places and of which families a rule matches it."""
+    """What is sent to one kind of receiver at every place; at which places and of which families a rule matches it.
+
+    `by_selector`: it matches because pods are selected as destinations, which takes addresses that OVN knows.
+    """
 
     to: str = "target"
     protocol: Literal["icmp", "udp", "tcp"] = "udp"
@@ -50,6 +42,12 @@ class Packets:
     sender: str = "sender"
     matched: tuple[str, ...]
     families: tuple[int, ...] = VERSIONS
+    by_selector: bool = False
+
+    def matches(self, network: MatrixNetwork, place: str, version: int) -> bool:
+        """Whether the rule matches them there."""
+        known = network.has_ipam or not self.by_selector
+        return place in self.matched and version in self.families and known
 
     def __str__(self) -> str:
         port = "" if self.protocol == "icmp" else f" {self.port}"
@@ -116,14 +114,14 @@ CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
         _union_of_unlike_families,
         (
             Packets(to="target", matched=EVERYWHERE, families=(4,)),
-            Packets(to="other", matched=PODS),
+            Packets(to="other", matched=PODS, by_selector=True),
             Packets(to="friend", matched=NOWHERE),
         ),
     ),
     "podSelector": (
         _written({"to": [{"podSelector": _ROLE_TARGET}]}),
         (
-            Packets(matched=PODS),
+            Packets(matched=PODS, by_selector=True),
             Packets(to="other", matched=NOWHERE),
             Packets(to="friend", matched=NOWHERE),
         ),
@@ -131,15 +129,15 @@ CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
     "namespaceSelector": (
         _written({"to": [{"namespaceSelector": _FRIENDS}]}),
         (
-            Packets(to="friend", matched=PODS),
-            Packets(to="stranger", matched=PODS),
+            Packets(to="friend", matched=PODS, by_selector=True),
+            Packets(to="stranger", matched=PODS, by_selector=True),
             Packets(to="target", matched=NOWHERE),
         ),
     ),
     "namespaceSelector and podSelector": (
         _written({"to": [{"namespaceSelector": _FRIENDS, "podSelector": _ROLE_TARGET}]}),
         (
-            Packets(to="friend", matched=PODS),
+            Packets(to="friend", matched=PODS, by_selector=True),
             Packets(to="stranger", matched=NOWHERE),
             Packets(to="target", matched=NOWHERE),
         ),
@@ -186,7 +184,7 @@ CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
         _union,
         (
             Packets(to="target", matched=EVERYWHERE),
-            Packets(to="other", matched=PODS),
+            Packets(to="other", matched=PODS, by_selector=True),
             Packets(to="friend", matched=NOWHERE),
         ),
     ),
@@ -203,7 +201,7 @@ CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
 
 
 def _names(networks: tuple[MatrixNetwork, ...] | None) -> str:
-    return "absent" if networks is None else ", ".join(network.title for network in networks)
+    return "absent" if networks is None else "all" if networks == NETWORKS else networks[0].title
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
@@ -212,8 +210,10 @@ def test_exactly_the_matched_packets_are_marked(
     matrix: Matrix, results: Results, network: MatrixNetwork, classifier: str
 ) -> None:
     classifier_of, sent = CLASSIFIERS[classifier]
-    rules = [rule(DSCP, classifier_of(matrix, network))]
-    matrix.cluster.apply(network_qos("marks", rules, namespace=OWN, pods=LIMITED, networks=[network.selector]))
+    written = classifier_of(matrix, network)
+    selects_pods = any("ipBlock" not in peer for peer in (written or {}).get("to", ()))
+    policy = network_qos("marks", [rule(DSCP, written)], namespace=OWN, pods=LIMITED, networks=[network.selector])
+    matrix.cluster.apply(policy, remark=WITHOUT_IPAM if selects_pods and not network.has_ipam else None)
     cells = [(place, version, packets) for place in network.places for version in VERSIONS for packets in sent]
     results.check_marks(_measure(matrix, network, classifier, cells))
 
@@ -225,8 +225,8 @@ def _measure(
         destination = matrix.destination(network, place, packets.to, version)
         if destination is None:
             return None
-        matched = place in packets.matched and version in packets.families
-        outcome = "marked" if matched else "not matched"
+        matched = packets.matches(network, place, version)
+        outcome = "marked" if matched else UNTOUCHED
         seen = read_marks(
             matrix.cluster.sandbox,
             probe(matrix.sender(packets.sender), destination, packets.protocol, packets.port),

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.sandbox import measure, read_marks
+from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos, rule, udp_ports
-from tests.lab.support_matrix import (
-    LIMITED,
-    NETWORKS,
-    OTHER_NODE,
-    OWN,
-    VERSIONS,
-    Matrix,
-    expected_marks,
-    probe,
-)
-from tests.lab.support_rates import OFFERED, limit, limited_rule, udp_stream
+from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe
+from tests.lab.support_networks import NETWORKS, OTHER_NODE, OWN, VERSIONS
+from tests.lab.support_rates import OFFERED, limit, limited_rule, measure_rates, udp_stream
 from tests.lab.support_results import Cell, MarkResult, RateResult, Results
 
 if TYPE_CHECKING:
@@ -65,8 +57,9 @@ def _check_winner(matrix: Matrix, results: Results, scene: str, documents: list[
     )
     # both families of a network go through one meter: one of them is enough
     four = [index for index, (_, version) in enumerate(cells) if version == 4]
-    measured = measure(
-        [udp_stream(sender, targets[index], port=PORT, offered_kbps=OFFERED * FAST_KBPS) for index in four]
+    measured = measure_rates(
+        matrix.cluster.sandbox,
+        [udp_stream(sender, targets[index], port=PORT, offered_kbps=OFFERED * FAST_KBPS) for index in four],
     )
     results.check_rates(
         RateResult(cell=where[index], expected=limit(FAST_KBPS), seen=one.bits_per_second)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos.sandbox import measure
 from tests.lab.support_cluster import network_qos
-from tests.lab.support_matrix import LIMITED, NETWORKS, OTHER_NODE, OWN, SAME_NODE, VERSIONS, Matrix, MatrixNetwork
-from tests.lab.support_rates import BURST_KBIT, OFFERED, limit, limited_rule, udp_stream
-from tests.lab.support_results import Cell, RateResult, Results
+from tests.lab.support_matrix import LIMITED, Matrix
+from tests.lab.support_networks import NETWORKS, OTHER_NODE, OWN, SAME_NODE, VERSIONS, MatrixNetwork
+from tests.lab.support_rates import BURST_KBIT, OFFERED, limit, limited_rule, measure_rates, udp_stream
+from tests.lab.support_results import UNTOUCHED, Cell, RateResult, Results
 
 DSCP = 20
 LIMITED_PORT = 6000
@@ -21,14 +21,15 @@ def test_each_limited_stream_gets_its_rate_and_the_others_their_own(
 ) -> None:
     # a rule, and so a meter, for every cell: they all run at once, each with a rate of its own
     cells = [(place, version) for place in network.places for version in VERSIONS]
-    rates = [4000 + 700 * index for index in range(len(cells))]
+    rates = [2000 + 300 * index for index in range(len(cells))]
     bursts = [None if index % 2 else BURST_KBIT for index in range(len(cells))]
     rules = [
         limited_rule(DSCP, LIMITED_PORT + index, rates[index], bursts[index], version=version)
         for index, (_, version) in enumerate(cells)
     ]
     matrix.cluster.apply(network_qos("rates", rules, namespace=OWN, pods=LIMITED, networks=[network.selector]))
-    measured = measure(
+    measured = measure_rates(
+        matrix.cluster.sandbox,
         [
             udp_stream(
                 matrix.sender("sender"),
@@ -38,14 +39,14 @@ def test_each_limited_stream_gets_its_rate_and_the_others_their_own(
             )
             for first in (LIMITED_PORT, FREE_PORT)
             for index, (place, version) in enumerate(cells)
-        ]
+        ],
     )
     found = []
     for index, (place, version) in enumerate(cells):
         scene = f"rate {rates[index]}, burst {bursts[index] or 'default'}"
         for outcome, expected, one in (
             ("limited", limit(rates[index], bursts[index]), measured[index]),
-            ("not matched", OFFERED * rates[index] * 1000, measured[len(cells) + index]),
+            (UNTOUCHED, OFFERED * rates[index] * 1000, measured[len(cells) + index]),
         ):
             cell = Cell(network=network.title, place=place, version=version, scene=scene, sent="UDP", outcome=outcome)
             found.append(RateResult(cell=cell, expected=expected, seen=one.bits_per_second))
@@ -53,12 +54,13 @@ def test_each_limited_stream_gets_its_rate_and_the_others_their_own(
 
 
 def test_two_pods_on_two_nodes_that_talk_to_each_other_both_get_the_full_rate(matrix: Matrix, results: Results) -> None:
-    rate_kbps, port_of = 6000, {4: LIMITED_PORT + 4, 6: LIMITED_PORT + 6}
+    rate_kbps, port_of = 2000, {4: LIMITED_PORT + 4, 6: LIMITED_PORT + 6}
     rules = [limited_rule(DSCP, port_of[version], rate_kbps, version=version) for version in VERSIONS]
     matrix.cluster.apply(network_qos("once", rules, namespace=OWN, pods=LIMITED))
     pair = ("sender", "distant")
     runs = [(network, version, *ends) for network in NETWORKS for version in VERSIONS for ends in (pair, pair[::-1])]
-    measured = measure(
+    measured = measure_rates(
+        matrix.cluster.sandbox,
         [
             udp_stream(
                 matrix.sender(sender),
@@ -67,7 +69,7 @@ def test_two_pods_on_two_nodes_that_talk_to_each_other_both_get_the_full_rate(ma
                 offered_kbps=OFFERED * rate_kbps,
             )
             for network, version, sender, receiver in runs
-        ]
+        ],
     )
     results.check_rates(
         RateResult(
@@ -87,11 +89,12 @@ def test_two_pods_on_two_nodes_that_talk_to_each_other_both_get_the_full_rate(ma
 
 
 def test_two_pods_on_one_node_share_the_rate(matrix: Matrix, results: Results) -> None:
-    rate_kbps = 8000
+    rate_kbps = 2000
     rules = [limited_rule(DSCP, LIMITED_PORT + version, rate_kbps, version=version) for version in VERSIONS]
     matrix.cluster.apply(network_qos("share", rules, namespace=OWN, pods=LIMITED))
     runs = [(network, version) for network in NETWORKS for version in VERSIONS]
-    measured = measure(
+    measured = measure_rates(
+        matrix.cluster.sandbox,
         [
             udp_stream(
                 matrix.sender(name),
@@ -101,7 +104,7 @@ def test_two_pods_on_one_node_share_the_rate(matrix: Matrix, results: Results) -
             )
             for network, version in runs
             for name, place in (("sender", OTHER_NODE), ("second", SAME_NODE))
-        ]
+        ],
     )
     results.check_rates(
         RateResult(

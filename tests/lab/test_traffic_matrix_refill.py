@@ -12,7 +12,8 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 from ovnqos import Applied
 from ovnqos.sandbox import measure, read_marks
 from tests.lab.support_cluster import network_qos
-from tests.lab.support_matrix import DEFAULT_NETWORK, LIMITED, NETWORKS, OTHER_NODE, OWN, Matrix, expected_marks, probe
+from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe
+from tests.lab.support_networks import DEFAULT_NETWORK, OTHER_NODE, OWN
 from tests.lab.support_rates import limit, limited_rule, udp_stream
 from tests.lab.support_results import Cell, MarkResult, RateResult, Results
 
@@ -31,8 +32,7 @@ JOINED_PORT, CHANGED_PORT = 6201, 6202
 @pytest.fixture
 def newcomer(matrix: Matrix) -> Iterator[Pod]:
     """A pod that is wired, but that the library has not heard of yet."""
-    keys = [network.key for network in NETWORKS]
-    pod = matrix.cluster.wire_pod("newcomer", node="ovn-worker", namespace=OWN, networks=keys)
+    pod = matrix.wire_pod("newcomer", OWN, "ovn-worker")
     yield pod
     matrix.cluster.remove_pod(pod)
 

@@ -26,9 +26,10 @@ def test_a_packet_that_two_rows_match_makes_them_overlap(random: Random) -> None
     compilation = compiled(policies, *cluster.objects, nodes=cluster.zone_nodes)
     names = names_of(compilation)
     members = {**names.address_sets, **names.port_groups}.__getitem__
+    entering = [row for row in compilation.desired.rows.values() if "outport" not in str(row.match)]
     for _ in range(20):
         packet = make.packet(random, cluster)
-        taken = [row for row in compilation.desired.rows.values() if matches(row.match, packet, names)]
+        taken = [row for row in entering if matches(row.match, packet, names)]
         for one, other in combinations(taken, 2):
             assert can_overlap(one.match, other.match, members)
 

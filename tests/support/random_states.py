@@ -104,11 +104,12 @@ def database(random: Random, earlier: DesiredState, *, mischief: bool = True) ->
     rows = {**one.rows, **{uuid: foreign_row(random, uuid) for uuid in ("f1", "f2")}}
     found = replace(one, rows=rows, sets={**one.sets, "fs": foreign_set("fs")})
     for number in range(random.randint(1, 5) if mischief else 0):
-        found = _meddle(random, found, number)
+        found = meddle(random, found, number)
     return found
 
 
-def _meddle(random: Random, found: Database, number: int) -> Database:
+def meddle(random: Random, found: Database, number: int) -> Database:
+    """The same after somebody did something by hand to a row or set of ours; `number` tells new rows apart."""
     rows, sets = dict(found.rows), dict(found.sets)
     ours = sorted(uuid for uuid, row in rows.items() if row.content.external_ids.get(OWNER_KEY) == OWNER.name)
     our_sets = sorted(uuid for uuid, one in sets.items() if one.content.external_ids.get(OWNER_KEY) == OWNER.name)

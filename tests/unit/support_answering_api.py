@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
@@ -42,7 +43,8 @@ class _Exchange(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(answer)
+        with suppress(ConnectionError):  # the client may have ended the request
+            self.wfile.write(answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = _serve  # noqa: N815 # the base class names them so
 

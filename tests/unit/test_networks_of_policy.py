@@ -140,7 +140,8 @@ def test_rows_are_where_the_layout_has_its_switches(
     (row,) = compiled(
         policy(), *pods, attachment("shop/x", "10.1.0.0/16", network="a-b", topology=layout)
     ).desired.rows.values()
-    assert (row.switches, row.direction) == (switches, direction)
+    assert row.switches == switches
+    assert row.direction is direction
 
 
 def test_a_pod_without_addresses_is_a_source_all_the_same_and_a_note_says_it_is_no_destination() -> None:

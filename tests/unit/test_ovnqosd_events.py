@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from ovnqosd.event_ledger import EventLedger
 from ovnqosd.event_writer import EventWriter
-from ovnqosd.events import Event, event_of_condition, events_of_drift
+from ovnqosd.events import Event, event_of_condition, event_of_unsayable, events_of_drift
 from ovnqosd.kubernetes_client import connect
 from ovnqosd.outcomes import Drift, DriftKind, PolicyOutcome, Reason
 from ovnqosd.status import condition_of
@@ -55,6 +55,21 @@ def test_success_is_told_when_it_comes() -> None:
 
 def test_an_outage_of_the_northbound_is_no_event_of_an_object() -> None:
     assert told(outcome(Reason.SUCCESS), outcome(Reason.NORTHBOUND_UNAVAILABLE)) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "word"),
+    [
+        (Reason.SUCCESS, "Normal", "Applied"),
+        (Reason.INVALID, "Warning", "Invalid"),
+        (Reason.NORTHBOUND_UNAVAILABLE, "Warning", "NorthboundUnavailable"),
+    ],
+)
+def test_what_a_status_cannot_say_an_event_says_with_the_servers_words(reason: Reason, kind: str, word: str) -> None:
+    event = event_of_unsayable(outcome(reason, "in words"), "HTTP 422 Invalid: spec.priority: 101")
+    assert (event.key, event.uid, event.type, event.reason) == ("shop/gold", "u1", kind, word)
+    assert event.message.startswith("in words. ")
+    assert event.message.endswith("HTTP 422 Invalid: spec.priority: 101")
 
 
 def test_drift_is_told_once_an_object_with_its_number() -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from ovnqosd.backoff import Clock
 from ovnqosd.kubernetes_client import connect
-from ovnqosd.leadership import LeaderElector
+from ovnqosd.leadership import LeaderElector, LeasePace
 from ovnqosd.lease import Lease, own_identity, own_namespace
 from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
 from tests.unit.support_scripted_api import write_kubeconfig
@@ -331,3 +331,31 @@ def test_no_two_processes_have_one_identity(monkeypatch: pytest.MonkeyPatch) -> 
     first, second = own_identity(), own_identity()
     assert first != second
     assert first.startswith("ovnqosd-abc_")
+
+
+def test_a_short_deadline_leaves_time_for_several_attempts() -> None:
+    assert LeasePace.of(duration=15.0, renew_deadline=10.0) == LeasePace()
+    assert LeasePace.of(duration=3.0, renew_deadline=2.0).retry == pytest.approx(0.4)
+    assert LeasePace.of(duration=60.0, renew_deadline=40.0).retry == LeasePace().retry
+
+
+def test_a_lease_taken_from_a_silent_holder_is_told_from_one_that_was_free(tmp_path: Path) -> None:
+    released = {key: value for key, value in held_by("").items() if key != "holderIdentity"}
+    for spec, silent in ((None, False), (released, False), (held_by("frozen"), True)):
+        candidate = Candidate(LeaseServer(spec), tmp_path)
+        with candidate.after(*[nothing] * 9):
+            assert candidate.told == ["started"]
+            assert candidate.elector.took_over == silent
+
+
+def test_a_lease_taken_without_an_answer_is_known_to_be_taken_over(tmp_path: Path) -> None:
+    class Mute(LeaseServer):
+        def __call__(self, request: Request) -> tuple[int, object]:
+            mute = request.method == "PUT" and self.spec is not None and self.spec["holderIdentity"] == "frozen"
+            status, document = super().__call__(request)
+            return refusal(504, "Timeout") if mute else (status, document)
+
+    candidate = Candidate(Mute(held_by("frozen")), tmp_path)
+    with candidate.after(*[nothing] * 10):
+        assert candidate.told == ["started"]
+        assert candidate.elector.took_over

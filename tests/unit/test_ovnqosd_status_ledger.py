@@ -9,7 +9,7 @@ import pytest
 
 from ovnqosd.observed_status import ObservedStatus
 from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.status import Condition, read_conditions
+from ovnqosd.status import APPLIED, Condition, read_conditions
 from ovnqosd.status_ledger import StatusLedger
 from ovnqosd.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch
 
@@ -43,7 +43,11 @@ class World:
                 observed_generation=self.object.generation,
             )
             self.owned[f"ovnqosd-zone-{zone}"] = {found.type: found}
-        return self.change(conditions=self.merged())
+        return self.change_conditions()
+
+    def change_conditions(self) -> ObservedStatus:
+        merged = self.merged()
+        return self.change(conditions=merged, condition_count=len(merged))
 
     def merged(self) -> dict[str, Condition]:
         return {kind: one for owned in self.owned.values() for kind, one in owned.items()}
@@ -51,9 +55,9 @@ class World:
     def apply(self, patch: StatusPatch) -> ObservedStatus:
         status = patch.status()
         if patch.manager == SUMMARY_MANAGER:
-            return self.change(summary=status["status"])
+            return self.change(summary=status.get("status", ""))
         self.owned[patch.manager] = read_conditions(status.get("conditions"))
-        return self.change(conditions=self.merged())
+        return self.change_conditions()
 
     def settle(self, now: float) -> list[StatusPatch]:
         """Carries out all that is due."""
@@ -143,7 +147,7 @@ def test_a_zone_that_has_no_source_pods_for_a_minute_takes_its_condition_away() 
     world.ledger.take([outcome(sources=False)], 40.0)
     assert world.settle(99.0) == []
     (patch,) = world.settle(100.0)
-    assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {})
+    assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {"conditions": []})
     assert world.object.conditions == {}
 
 
@@ -352,3 +356,70 @@ def test_nothing_is_written_on_an_object_before_its_outcome_is_known(aggregating
     world.ledger.aggregate(aggregating, 0.0)
     world.ledger.observe(world.others_say(a="Success", b="Success"), 0.0)
     assert world.settle(100.0) == []
+
+
+def test_the_last_condition_of_an_object_is_taken_away_from_the_very_version_that_was_seen() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    seen = world.object.resource_version
+    world.ledger.withdraw(1.0)
+    (patch,) = world.settle(1.0)
+    assert (patch.kind, patch.replaces, patch.status()) == (PatchKind.RETRACTION, seen, {"conditions": []})
+    assert world.object.conditions == {}
+
+
+def test_one_condition_of_several_is_no_longer_applied() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.observe(world.others_say(b="Success"), 0.5)
+    world.ledger.withdraw(1.0)
+    (patch,) = world.settle(1.0)
+    assert (patch.manager, patch.replaces, patch.status()) == ("ovnqosd-zone-a", "", {})
+    assert world.object.conditions.keys() == {"Ready-In-Zone-b"}
+
+
+def test_who_withdraws_waits_for_nothing_and_says_nothing_more() -> None:
+    world = World()
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    world.ledger.withdraw(0.1)
+    assert [patch.kind for patch in world.settle(0.1)] == [PatchKind.RETRACTION]
+    world.ledger.take([outcome(Reason.INVALID, generation=2)], 0.2)
+    world.ledger.observe(world.change(generation=2), 0.2)
+    assert world.settle(500.0) == []
+    assert world.ledger.next_time() is None
+
+
+def test_the_summary_goes_with_the_last_zone_and_else_says_what_the_others_say() -> None:
+    alone = World()
+    alone.ledger.aggregate(True, 0.0)
+    alone.ledger.observe(alone.object, 0.0)
+    alone.ledger.take([outcome()], 0.0)
+    alone.settle(0.0)
+    assert alone.object.summary == APPLIED
+    alone.ledger.withdraw(1.0)
+    alone.settle(1.0)
+    assert (alone.object.conditions, alone.object.summary) == ({}, "")
+
+    one_of_two = World()
+    one_of_two.ledger.aggregate(True, 0.0)
+    one_of_two.ledger.observe(one_of_two.others_say(b="Conflict"), 0.0)
+    one_of_two.ledger.take([outcome(Reason.INVALID)], 0.0)
+    one_of_two.settle(0.0)
+    assert one_of_two.object.summary == "Invalid in zone a"
+    one_of_two.ledger.withdraw(1.0)
+    one_of_two.settle(1.0)
+    assert one_of_two.object.summary == "Conflict in zone b"
+
+
+def test_of_a_shared_zone_only_the_elected_withdraws() -> None:
+    world = World(shared=True)
+    world.ledger.aggregate(True, 0.0)
+    world.ledger.take([outcome()], 0.0)
+    world.settle(0.0)
+    standby = World(shared=True)
+    standby.ledger.observe(world.object, 0.0)
+    standby.ledger.withdraw(1.0)
+    assert standby.settle(1.0) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from ovnqosd.kubernetes_client import connect
 from ovnqosd.observed_status import read_status, with_status
 from ovnqosd.outcomes import PolicyOutcome, Reason
 from ovnqosd.resources import NETWORK_QOSES
-from ovnqosd.status_ledger import StatusPace
+from ovnqosd.status_pace import StatusPace
 from ovnqosd.status_writer import StatusWriter
 from ovnqosd.token_bucket import TokenBucket
 from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
@@ -136,6 +137,77 @@ def test_refusals_are_one_log_line_and_the_writes_come_in_the_end(tmp_path: Path
     assert all(f"HTTP {status}" in log["cause"] for log in warnings)
     recovered = [log["event"] for log in logs if log["log_level"] == "info"]
     assert recovered == ([] if status == 409 else ["statuses are written again"])
+
+
+def test_what_the_api_will_not_have_is_told_once_until_it_changes_or_is_written(tmp_path: Path) -> None:
+    told: list[tuple[PolicyOutcome, str]] = []
+    objects = Objects()
+    refusing = True
+
+    def answer(request: Request) -> tuple[int, object]:
+        return refusal(422, "Invalid") if refusing else objects(request)
+
+    with (
+        AnsweringApi(answer) as api,
+        writing(api, tmp_path, clock=CountingClock(), on_unsayable=lambda *args: told.append(args)) as writer,
+    ):
+        writer.take([GOLD])
+        api.wait_for(5)
+        bad = replace(GOLD, reason=Reason.INVALID, message="spec.egress[0].dscp: 99")
+        writer.take([bad])
+        api.wait_for(len(api.requests) + 5)
+        refusing = False
+        api.wait_for(len(api.requests) + 1)
+        writer.stop(drain_seconds=PATIENCE)
+    assert [one for one, _ in told] == [GOLD, bad]
+    assert all(words.startswith("HTTP 422 Invalid") for _, words in told)
+    assert len(objects.owned) == 1
+
+
+def test_another_refusal_is_no_event(tmp_path: Path) -> None:
+    told: list[object] = []
+    with (
+        AnsweringApi(lambda _: refusal(409, "Conflict")) as api,
+        writing(api, tmp_path, on_unsayable=lambda *args: told.append(args)) as writer,
+    ):
+        writer.take([GOLD])
+        api.wait_for(3)
+    assert told == []
+
+
+def test_withdrawing_takes_every_condition_away_and_says_whether_it_could(tmp_path: Path) -> None:
+    objects = Objects()
+    with AnsweringApi(objects) as api, writing(api, tmp_path) as writer:
+        writer.aggregate(True)
+        writer.take([replace(GOLD, key=f"shop/p{number}") for number in range(20)])
+        api.wait_for(40)
+        assert writer.withdraw(PATIENCE, stalled_seconds=PATIENCE)
+        assert len(api.requests) == 80
+    last = api.requests[40:]
+    assert {request.content_type for request in last if "zone" in request.query["fieldManager"]} == {
+        "application/merge-patch+json"
+    }
+    assert all("force" not in request.query for request in last if "merge" in request.content_type)
+    assert all(request.body["metadata"].get("resourceVersion") for request in last if "merge" in request.content_type)
+    assert {json.dumps(status) for status in objects.owned.values()} == {'{"conditions": []}', "{}"}
+
+
+def test_withdrawing_from_an_api_that_is_silent_is_given_up_when_it_stalls(tmp_path: Path) -> None:
+    silent, ending = threading.Event(), threading.Event()
+    objects = Objects()
+
+    def answer(request: Request) -> tuple[int, object]:
+        if silent.is_set():
+            ending.wait(PATIENCE)
+        return objects(request)
+
+    with AnsweringApi(answer) as api:
+        with writing(api, tmp_path) as writer:
+            writer.take([GOLD])
+            api.wait_for(1)
+            silent.set()
+            assert not writer.withdraw(PATIENCE, stalled_seconds=0.1)
+        ending.set()
 
 
 def test_an_object_that_is_gone_is_no_warning_and_is_given_up(tmp_path: Path) -> None:

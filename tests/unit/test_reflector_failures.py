@@ -148,14 +148,60 @@ def test_a_refusal_is_logged_once_with_what_and_where_and_so_is_its_end(tmp_path
     assert told[0]["next_attempt_seconds"] <= 0.5
 
 
-def test_another_failure_is_another_line(tmp_path: Path) -> None:
+def test_each_kind_of_failure_is_one_line_an_outage(tmp_path: Path) -> None:
     with (
         capture_logs() as logs,
-        ScriptedApi(_FORBIDDEN, _FORBIDDEN, _REFUSED, _REFUSED, _FORBIDDEN) as api,
+        ScriptedApi(*[_FORBIDDEN, _FORBIDDEN, _REFUSED, _REFUSED] * 3) as api,
         reflected(api.url, tmp_path, Recorder(), clock=FakeClock()),
     ):
+        api.wait_for_requests(13)
+    assert [line["status"] for line in logs if line["log_level"] == "warning"] == [403, 500]
+
+
+def test_a_watch_that_opens_and_breaks_again_and_again_is_one_outage(tmp_path: Path) -> None:
+    with capture_logs() as logs, ScriptedApi(page([], 5), *[watch(resets=True)] * 9) as api:
+        recorder = Recorder()
+        with reflected(api.url, tmp_path, recorder, clock=FakeClock()) as reflector:
+            api.wait_for_requests(11)
+            assert reflector.restarts[RestartReason.UNREACHABLE] == 9
+    told = [line["event"] for line in logs if line["log_level"] != "debug"]
+    assert told == ["cannot read; trying again and again", "reading again"]
+
+
+def test_an_outage_after_a_watch_that_settled_is_told_anew(tmp_path: Path) -> None:
+    clock = FakeClock()
+    recorder = Recorder()
+
+    def watch_for_a_minute(exchange: Exchange) -> None:
+        name = f"pod{len(api.requests)}"
+        exchange.start_stream()
+        exchange.send_chunk(event("ADDED", pod(name, len(api.requests) + 5)))
+        recorder.wait_until(lambda: f"shop/{name}" in recorder.world)
+        clock.time += 60
+        exchange.reset()
+
+    with (
+        capture_logs() as logs,
+        ScriptedApi(page([], 5), *[_REFUSED, watch_for_a_minute] * 3) as api,
+        reflected(api.url, tmp_path, recorder, clock=clock),
+    ):
+        api.wait_for_requests(8)
+    told = [line["status"] for line in logs if line["log_level"] == "warning"]
+    assert told == [500, 0, 500, 0, 500, 0]
+
+
+def test_a_version_that_expired_in_an_outage_is_no_further_failure(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with (
+        capture_logs() as logs,
+        ScriptedApi(page([], 5), watch(resets=True), _REFUSED, watch(expired_event()), page([], 9)) as api,
+        reflected(api.url, tmp_path, Recorder(), clock=clock) as reflector,
+    ):
         api.wait_for_requests(6)
-    assert [line["status"] for line in logs if line["log_level"] == "warning"] == [403, 500, 403]
+        assert len(clock.waits) == 2
+        assert [query["resourceVersion"] for query in api.watches] == ["5", "5", "5", "9"]
+        assert reflector.restarts[RestartReason.EXPIRED] == 1
+    assert [line["status"] for line in logs if line["log_level"] == "warning"] == [0, 500]
 
 
 def test_a_server_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ UNLIMITED: Final = 1.2 * RATE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One line of the table: the guide's figure, what is expected here, what was measured."""
+    """One line of the table: what is expected here, what was measured, and the guide's figure if it has one."""
 
     what: str
-    guide: str
     expected: str
     measured: str
     good: bool
+    guide: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +70,16 @@ def bandwidth(stage: Stage, seconds: float) -> Iterator[Check]:
         rate = measure([stream])[0].bits_per_second
         if one.protocol == "udp":
             wanted = RATE + BURST / seconds if one.limited else OFFERED
-            expected, good = f"{_mega(wanted)} ± 5 %", abs(rate - wanted) <= TOLERANCE * wanted
+            expected, good = f"{mega(wanted)} ± 5 %", abs(rate - wanted) <= TOLERANCE * wanted
         elif one.limited:
-            expected, good = f"at most {_mega(RATE)}", rate <= RATE * (1 + TOLERANCE)
+            expected, good = f"at most {mega(RATE)}", rate <= RATE * (1 + TOLERANCE)
         else:
-            expected, good = f"over {_mega(UNLIMITED)}", rate > UNLIMITED
+            expected, good = f"over {mega(UNLIMITED)}", rate > UNLIMITED
         yield Check(
             what=f"{one.sender} to {one.receiver}, {one.protocol.upper()}",
             guide=one.guide,
             expected=expected,
-            measured=_mega(rate),
+            measured=mega(rate),
             good=good,
         )
 
@@ -100,7 +100,8 @@ def marks(stage: Stage) -> Iterator[Check]:
         )
 
 
-def _mega(bits_per_second: float) -> str:
+def mega(bits_per_second: float) -> str:
+    """A rate, as the tables have it."""
     if bits_per_second >= 1e9:
         return f"{bits_per_second / 1e9:.2f} Gbit/s"
     return f"{bits_per_second / 1e6:.2f} Mbit/s"

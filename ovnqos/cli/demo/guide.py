@@ -6,12 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich import box
-from rich.table import Table
-
 from ovnqos.cli.demo.checks import OFFERED, bandwidth, marks
+from ovnqos.cli.demo.shell import Shell
 from ovnqos.cli.demo.stage import Stage
-from ovnqos.cli.exit_codes import EXIT_DRIFT, EXIT_INTERRUPTED
+from ovnqos.cli.demo.table import show_checks
+from ovnqos.cli.exit_codes import EXIT_DRIFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,14 +37,14 @@ def play(run: Callable[[Sequence[str]], int], console: Console, *, packets: bool
     with Stage(packets=packets) as stage, tempfile.TemporaryDirectory(prefix="ovnqos-demo-") as folder:
         manifests = Path(folder)
         stage.write_manifests(manifests)
-        show = _Shell(run, console, stage, manifests)
+        show = Shell(run, console, central=stage.central, input_options=["-f", folder])
         console.rule("Sections 2 and 3: the network and the policy, as the guide has them")
         good = show.ovnqos("diff", exit_code=0)
         good &= show.ovnqos("apply", exit_code=0)
         console.rule("The rows, as OVN shows them")
         for switch in _ROWS_OF_GUIDE:
             show.nbctl("qos-list", switch)
-        good &= show.ovnqos("list", exit_code=0, manifests=False)
+        good &= show.ovnqos("list", exit_code=0, with_input=False)
         if packets:
             console.rule("Section 4: bandwidth and marks, measured")
             stage.central.sync()
@@ -62,49 +61,10 @@ def play(run: Callable[[Sequence[str]], int], console: Console, *, packets: bool
     return good
 
 
-class _Shell:
-    """Runs commands and shows them as a terminal would."""
-
-    def __init__(self, run: Callable[[Sequence[str]], int], console: Console, stage: Stage, manifests: Path) -> None:
-        self._run = run
-        self._console = console
-        self._stage = stage
-        self._manifests = manifests
-
-    def ovnqos(self, *words: str, exit_code: int, manifests: bool = True) -> bool:
-        """Run a command of ours; returns whether it ended with this exit code. Ctrl-C in it is Ctrl-C here."""
-        command, *options = words
-        files = ["-f", str(self._manifests)] if manifests else []
-        self._prompt("ovnqos", command, *files, *options)
-        ended = self._run([command, *files, *options, "--nb", self._stage.remote])
-        if ended == EXIT_INTERRUPTED:
-            raise KeyboardInterrupt
-        if ended != exit_code:
-            self._console.print(f"it ended with {ended} instead of {exit_code}", style="bold red")
-        return ended == exit_code
-
-    def nbctl(self, *words: str) -> None:
-        self._prompt("ovn-nbctl", *words)
-        self._write(self._stage.central.nbctl(*words))
-
-    def _prompt(self, *words: str) -> None:
-        self._console.print(f"$ {' '.join(words)}", style="bold", markup=False, highlight=False, soft_wrap=True)
-        self._console.file.flush()
-
-    def _write(self, text: str) -> None:
-        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
-
-
 def _measure(stage: Stage, console: Console, seconds: float) -> bool:
     with console.status("measuring"):
         checks = [*bandwidth(stage, seconds), *marks(stage)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)  # as wide as a terminal of 80 columns
-    for title in ("What", "The guide", "Expected here", "Measured", ""):
-        table.add_column(title, overflow="fold")
-    for check in checks:
-        verdict = "[green]ok[/]" if check.good else "[bold red]WRONG[/]"
-        table.add_row(check.what, check.guide, check.expected, check.measured, verdict)
-    console.print(table)
+    good = show_checks(console, checks)
     console.print(
         "TCP stays far below the limit because the guide's burst of 100 kbit is too small for it: with rate 20000 it\n"
         "needs a burst of some 4000 kbit, or none given (OVN then takes one second of rate). UDP shows the limit:\n"
@@ -114,4 +74,4 @@ def _measure(stage: Stage, console: Console, seconds: float) -> bool:
         highlight=False,
         soft_wrap=True,
     )
-    return all(check.good for check in checks)
+    return good

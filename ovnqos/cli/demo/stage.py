@@ -60,11 +60,6 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @property
-    def remote(self) -> str:
-        """Where the Northbound listens."""
-        return self.central.northbound.remote
-
     def write_manifests(self, folder: Path) -> None:
         """Write the guide's manifests, as they are, and the pods as the API server would show them."""
         for name in ("nad.yaml", "nqos.yaml"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.topologies.choice import TopologyKind
 from ovnqos.compile.topologies.ovn_kubernetes import POD_NETWORKS
 from ovnqos.compile.topology import Topology
-from ovnqos.model.workloads import LOGICAL_SWITCH
+from ovnqos.model.workloads import ALLOCATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,12 +36,11 @@ def detect_topology(pods: Iterable[Pod]) -> DetectedTopology:
     """
     ovn_kubernetes = kube_ovn = others = False
     for pod in pods:
-        if POD_NETWORKS in pod.annotations:
-            ovn_kubernetes = True
-        elif any(key.endswith(LOGICAL_SWITCH) for key in pod.annotations):
-            kube_ovn = True
-        else:
-            others = others or pod.has_own_addresses
+        of_ovn_kubernetes = POD_NETWORKS in pod.annotations
+        of_kube_ovn = any(key.endswith(ALLOCATED) for key in pod.annotations)
+        ovn_kubernetes = ovn_kubernetes or of_ovn_kubernetes
+        kube_ovn = kube_ovn or of_kube_ovn
+        others = others or (not (of_ovn_kubernetes or of_kube_ovn) and pod.has_own_addresses)
         if ovn_kubernetes and kube_ovn:
             doubt = f"there are pods of ovn-kubernetes and of Kube-OVN; taken for ovn-kubernetes: {_HOW_TO_CHOOSE}"
             return DetectedTopology(kind=TopologyKind.OVN_KUBERNETES, doubt=doubt)

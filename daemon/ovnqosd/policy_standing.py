@@ -1,0 +1,94 @@
+"""How each policy stands in this zone, as far as it is still to be told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ovnqos import OutcomeUnknown, Unsupported
+from ovnqosd.outcomes import PolicyOutcome, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ovnqos import LiveCompilation
+    from ovnqosd.changes import Metadata
+    from ovnqosd.pass_record import PassRecord
+
+_log = structlog.get_logger()
+
+
+class PolicyStanding:
+    """The NetworkQoS objects that are there, and which of them a pass has to tell something of."""
+
+    def __init__(self, live: LiveCompilation) -> None:
+        self._live = live
+        self._objects: dict[str, Metadata] = {}
+        self._unsettled: set[str] = set()
+        self._rivals: Mapping[str, str] = {}
+
+    def note(self, metadata: Metadata) -> None:
+        """There is a new version of an object."""
+        self._objects[metadata.key] = metadata
+        self._unsettled.add(metadata.key)
+
+    def forget(self, key: str) -> None:
+        """An object is gone."""
+        self._objects.pop(key, None)
+        self._unsettled.discard(key)
+
+    def unsettle(self) -> None:
+        """All is to be told again."""
+        self._unsettled = set(self._objects)
+
+    def meet_rivals(self, rivals: Mapping[str, str]) -> None:
+        """Takes which policies collide with rows of others now, and how."""
+        changed = {key for key in rivals.keys() | self._rivals.keys() if rivals.get(key) != self._rivals.get(key)}
+        for key in sorted(changed & rivals.keys()):
+            _log.warning("conflict with rows of somebody else", object=key, conflict=rivals[key])
+        self._unsettled |= changed & self._objects.keys()
+        self._rivals = rivals
+
+    def settle(self, record: PassRecord) -> dict[str, PolicyOutcome]:
+        """What a pass has to tell: the outcomes by key. A failure is told again after the next pass."""
+        self._unsettled |= record.policies & self._objects.keys()
+        if isinstance(record.error, OutcomeUnknown):
+            return {}  # the next pass knows
+        outcomes = {key: self._outcome(key, record) for key in self._unsettled}
+        if record.error is None:
+            self._unsettled = record.refused.keys() & self._objects.keys()
+        return outcomes
+
+    def _outcome(self, key: str, record: PassRecord) -> PolicyOutcome:
+        metadata, compiled = self._objects[key], self._live.compiled(key)
+        reason, message = self._reason(key, record)
+        return PolicyOutcome(
+            key=key,
+            uid=metadata.uid,
+            generation=metadata.generation,
+            reason=reason,
+            message=message,
+            sources=compiled is not None and bool(compiled.rows),
+            notes=tuple(compiled.notes) if compiled is not None else (),
+        )
+
+    def _reason(self, key: str, record: PassRecord) -> tuple[Reason, str]:
+        fault = self._live.faults.get(key)
+        if fault is not None:
+            message = "; ".join(map(str, fault.faults))
+            if self._live.compiled(key) is not None:
+                message += " (the last valid version stays in force)"
+            return Reason.UNSUPPORTED if isinstance(fault, Unsupported) else Reason.INVALID, message
+        if key in record.refused:
+            return Reason.NORTHBOUND_UNAVAILABLE, record.refused[key]
+        if record.error is not None:
+            return Reason.NORTHBOUND_UNAVAILABLE, str(record.error)
+        if key in self._rivals:
+            return Reason.CONFLICT, self._rivals[key]
+        if rivals := ", ".join(sorted(self._live.rivals(key))):
+            return (
+                Reason.CONFLICT,
+                f"the same priority as {rivals} for packets that both match; which wins is undefined",
+            )
+        return Reason.SUCCESS, "NetworkQoS Destinations applied"

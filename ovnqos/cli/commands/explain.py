@@ -1,0 +1,214 @@
+"""`ovnqos explain`: which row applies to a packet, and why the others do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from netaddr import INET_PTON, AddrFormatError, IPAddress
+
+from ovnqos import InvalidRow, Inventory, plan_changes
+from ovnqos.cli import options, output
+from ovnqos.cli.exit_codes import EXIT_DRIFT, EXIT_INVALID
+from ovnqos.cli.explaining import report
+from ovnqos.cli.explaining.candidates import compiled_rows, differences_on, stored_rows
+from ovnqos.cli.explaining.question import ask
+from ovnqos.cli.inputs import read_inputs
+from ovnqos.compile.explain import explain as explain_rows
+from ovnqos.compile.generation import Generation
+from ovnqos.compile.match.packet import Protocol
+from ovnqos.compile.topologies.choice import TopologyKind
+from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.southbound.agreement import disagreements
+from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed, generation_of_stage
+from ovnqos.southbound.southbound import Southbound
+from ovnqos.southbound.way import find_way
+from ovnqos.sources.topology_map import load_topology_map
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ovnqos import DesiredState, Manifests
+    from ovnqos.cli.explaining.candidates import Rows
+    from ovnqos.cli.explaining.question import Question
+    from ovnqos.southbound.contents import SouthboundContents
+    from ovnqos.southbound.ovn_trace import Trace
+    from ovnqos.southbound.way import Way
+
+_TRACE_S: Final = 30.0
+"""Seconds that ovn-trace gets at least, to read the Southbound of a large cluster."""
+
+
+class _Address(click.ParamType[IPAddress]):
+    name = "ADDRESS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IPAddress:
+        try:
+            return value if isinstance(value, IPAddress) else IPAddress(str(value), flags=INET_PTON)
+        except (AddrFormatError, ValueError):
+            self.fail(f"{value!r} is not an IP address.", param, ctx)
+
+
+class _Release(click.ParamType[Generation]):
+    name = "RELEASE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Generation:
+        try:
+            return value if isinstance(value, Generation) else Generation.of_release(str(value))
+        except InvalidRow as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+@click.command
+@options.compile_options
+@options.database_options
+@click.option("--pod", required=True, metavar="NAMESPACE/NAME", help="The pod that sends the packet.")
+@click.option("--to", "destination", required=True, type=_Address(), help="Where the packet goes.")
+@click.option("--protocol", type=click.Choice([str(one) for one in Protocol]), help="Of the packet; ICMP: a ping.")
+@click.option("--port", type=click.IntRange(0, 65_535), metavar="NUMBER", help="The packet's destination port.")
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="The network on which it is sent: its name, or the attachment's NAMESPACE/NAME.  "
+    "[default: the default network, else the pod's only one]",
+)
+@click.option("--from", "source", type=_Address(), help="Its source, where the pod has several addresses.")
+@click.option("--ovn", "release", type=_Release(), help="Release of OVN, e.g. 23.03.  [default: what --sb says]")
+@click.option("--sb", "southbound_remote", metavar="REMOTE", help="OVN Southbound, as --nb.  [default: none is asked]")
+@click.option("--trace", is_flag=True, help="Run the same packet through ovn-trace on --sb, and compare.")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print the answer.",
+)
+def explain(  # noqa: PLR0913 - one parameter an option
+    *,
+    wanted: options.CompileOptions,
+    database: options.DatabaseOptions,
+    pod: str,
+    destination: IPAddress,
+    protocol: str | None,
+    port: int | None,
+    network: str | None,
+    source: IPAddress | None,
+    release: Generation | None,
+    southbound_remote: str | None,
+    trace: bool,
+    form: str,
+) -> None:
+    """Explain which QoS row applies to a packet that a pod sends, and why every other row of its switch does not.
+
+    The rows are those that the manifests compile to; with --nb, those that are in that Northbound, everybody's. They
+    are held against the packet as it enters the pod's switch (from-lport) and as it leaves it (to-lport). Of a packet
+    to a Service, ask for the backend's address.
+
+    Up to OVN 24.03 the highest row with a mark marks, and the highest with a rate limits; from 24.09 the highest row
+    decides both. Where that makes a difference both answers are given, unless --ovn or --sb says which it is.
+
+    Exits with 2 when --trace shows that OVN does something else.
+
+    \b
+    Examples:
+      ovnqos explain -f cluster.yaml --pod shop/web --to 203.0.113.9 --protocol tcp --port 443
+      ovnqos explain -f cluster.yaml --pod shop/web --to fd00::7 --network blue --ovn 25.03
+      ovnqos explain -f - --pod shop/web --to 10.0.0.9 --nb unix:/run/ovn/ovnnb_db.sock \\
+          --sb unix:/run/ovn/ovnsb_db.sock --trace
+    """  # noqa: D301 - \b keeps click from filling the lines
+    if trace and southbound_remote is None:
+        raise click.UsageError("--trace needs --sb: ovn-trace reads the Southbound")
+    inputs = read_inputs(wanted)
+    question = ask(
+        _inventory(wanted, inputs.manifests),
+        pod=pod,
+        destination=destination,
+        network=network,
+        source=source,
+        protocol=None if protocol is None else Protocol(protocol),
+        port=port,
+    )
+    southbound, remotes = (None, "") if southbound_remote is None else _read_southbound(southbound_remote, database)
+    way = None if southbound is None else _way(southbound, question, must=trace)
+    rows = _rows(question.switch, inputs.compilation.desired, wanted, database, southbound)
+    packet = question.packet if way is None else way.packet
+    explanation = explain_rows(packet, rows.candidates, rows.names, generations=_generations(release, southbound))
+    traced: Trace | None = None
+    differences: Sequence[str] = ()
+    if trace and way is not None:
+        tracer = OvnTrace(remotes, tls=database.tls, timeout_s=max(_TRACE_S, database.timeout_s))
+        traced = tracer.run(question.switch, way.microflow)
+        differences = disagreements(explanation, traced)
+    origin = "files" if database.remote is None else "northbound"
+    if form == "json":
+        output.result(report.as_json(question, explanation, origin=origin, trace=traced, differences=differences))
+    else:
+        output.result(report.as_text(question, explanation, trace=traced, differences=differences))
+    if differences:
+        raise click.exceptions.Exit(EXIT_DRIFT)
+    if inputs.faulty:
+        raise click.exceptions.Exit(EXIT_INVALID)
+
+
+_of_database = next(option for option in explain.params if option.name == "remote")
+assert isinstance(_of_database, click.Option)
+_of_database.help = "OVN Northbound whose rows are explained, as for other commands.  [default: the files' rows are]"
+
+
+def _inventory(wanted: options.CompileOptions, manifests: Manifests) -> Inventory:
+    """What the files hold; what is wrong with a topology map has been said when they were read."""
+    choice = wanted.topology
+    topology_map = load_topology_map(choice.file, warn=lambda _: None) if choice.kind is TopologyKind.STATIC else None
+    topology, _ = make_topology(
+        choice, pods=manifests.pods, topology_map=topology_map, zone_nodes=wanted.zone_nodes or None
+    )
+    return Inventory(topology, (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods))
+
+
+def _read_southbound(remote: str, database: options.DatabaseOptions) -> tuple[SouthboundContents, str]:
+    """What it holds, and where it is as ovn-trace takes it."""
+    with Southbound(remote, tls=database.tls, timeout_s=database.timeout_s) as southbound:
+        return southbound.read(), southbound.remotes
+
+
+def _way(southbound: SouthboundContents, question: Question, *, must: bool) -> Way | None:
+    """The packet with what the Southbound knows of its way; raises TraceFailed where there must be one."""
+    way = find_way(southbound, question.packet)
+    if way is None:
+        missing = f"port {question.packet.inport} is not in the Southbound: is that of another zone, or northd behind?"
+        if must:
+            raise TraceFailed(missing)
+        output.warning(missing)
+    return way
+
+
+def _rows(
+    switch: str,
+    desired: DesiredState,
+    wanted: options.CompileOptions,
+    database: options.DatabaseOptions,
+    southbound: SouthboundContents | None,
+) -> Rows:
+    """The rows of the files, or where a Northbound is named those in it, with a warning where the two differ."""
+    if database.remote is None:
+        return compiled_rows(desired, switch, wanted.owner)
+    with database.connect(wanted.owner) as northbound:
+        snapshot = northbound.snapshot()
+    if switch not in snapshot.switches:
+        output.warning(f"the Northbound has no switch {switch}, so no rows for this packet")
+    rows = stored_rows(snapshot, switch, southbound)
+    if differing := differences_on(plan_changes(desired, snapshot), switch):
+        output.warning(f"the Northbound is not as the files say: {differing}; `ovnqos diff` shows it")
+    return rows
+
+
+def _generations(release: Generation | None, southbound: SouthboundContents | None) -> Sequence[Generation]:
+    """What was said, else what the Southbound's stages tell, else all."""
+    found = sorted({one for stage in (southbound.stages if southbound else ()) if (one := generation_of_stage(stage))})
+    if release is None:
+        return found or tuple(Generation)
+    if found and release not in found:
+        output.warning(f"--ovn says {release.releases}, and the Southbound is of {found[0].releases}")
+    return (release,)

@@ -1,0 +1,106 @@
+"""The label selector that takes exactly some of the pods that are known.
+
+A selector is a conjunction of one condition a key, so the tightest one allows of each key just what the wanted pods
+have. If that takes another pod as well, no selector tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from ovnqos.model.labels import LabelSelector, Operator, Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+TRANSIENT_LABELS: Final = frozenset(
+    {
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-completion-index",
+        "controller-revision-hash",
+        "controller-uid",
+        "pod-template-generation",
+        "pod-template-hash",
+    }
+)
+"""Labels that controllers give a pod, and its successor another value of: taken only where no other ones do."""
+
+_ABSENT = None
+_RANKS = {Operator.IN: 0, Operator.DOES_NOT_EXIST: 1, Operator.NOT_IN: 2}
+
+
+class LabelIndex:
+    """Pods by their labels.
+
+    Args:
+        labels: those of each pod, by its name.
+    """
+
+    def __init__(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """Index them."""
+        self._labels = labels
+        self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._values: dict[str, set[str]] = defaultdict(set)
+        for name, own in labels.items():
+            for key, value in own.items():
+                self._names[key, value].add(name)
+                self._values[key].add(value)
+
+    def selector(self, wanted: Collection[str]) -> LabelSelector | None:
+        """The selector of exactly the named pods; None when there is none, or only one that takes everything.
+
+        All labels that the pods have in common are in it where that is enough: pods that are not known are then the
+        least likely to be taken by chance. Otherwise nothing is in it that is not needed.
+        """
+        chosen = frozenset(wanted)
+        common = frozenset.intersection(*(frozenset(self._labels[name].items()) for name in chosen))
+        stable = {key: value for key, value in common if key not in TRANSIENT_LABELS}
+        if stable and self._taken(stable.items()) == chosen:
+            return LabelSelector.from_labels(stable)
+        return self._least(self._tightest(chosen), chosen)
+
+    def _taken(self, labels: Iterable[tuple[str, str]]) -> set[str]:
+        """The pods that have all of these labels, of which there is at least one."""
+        found = sorted((self._names[label] for label in labels), key=len)
+        return found[0].intersection(*found[1:])
+
+    def _tightest(self, chosen: frozenset[str]) -> list[Requirement]:
+        requirements = []
+        for key, known in self._values.items():
+            values = {self._labels[name].get(key, _ABSENT) for name in chosen}
+            own = frozenset(value for value in values if value is not None)
+            others = frozenset(known - own)
+            if _ABSENT not in values:
+                requirements.append(Requirement(key=key, operator=Operator.IN, values=own))
+            elif not own:
+                requirements.append(Requirement(key=key, operator=Operator.DOES_NOT_EXIST))
+            elif others:
+                requirements.append(Requirement(key=key, operator=Operator.NOT_IN, values=others))
+        return requirements
+
+    def _least(self, requirements: list[Requirement], chosen: frozenset[str]) -> LabelSelector | None:
+        """Drop what is not needed, the least telling first, down to one; None if even all of them take other pods."""
+        taken_by = {one: {name for name, labels in self._labels.items() if one.matches(labels)} for one in requirements}
+        if not requirements or set.intersection(*taken_by.values()) != chosen:
+            return None
+        for one in sorted(requirements, key=_rank, reverse=True):
+            rest = [taken for kept, taken in taken_by.items() if kept is not one]
+            if rest and set.intersection(*rest) == chosen:
+                del taken_by[one]
+        return LabelSelector.of(taken_by)
+
+
+def uses_transient_labels(selector: LabelSelector) -> bool:
+    """Whether a selector holds only until the pods' controller makes new ones."""
+    return any(one.key in TRANSIENT_LABELS for one in selector.requirements)
+
+
+def _rank(requirement: Requirement) -> tuple[bool, int, int, str]:
+    """How readily it is dropped: transient labels first, then what is not there, then the longest lists."""
+    return (
+        requirement.key in TRANSIENT_LABELS,
+        _RANKS[requirement.operator],
+        len(requirement.values),
+        requirement.key,
+    )

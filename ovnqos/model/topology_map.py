@@ -1,0 +1,80 @@
+"""A topology that somebody wrote down: which switch and port each pod has, network by network."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ovnqos.model.networks import NetworkTopology
+
+PLACEHOLDERS: Final = frozenset({"namespace", "name", "node"})
+"""What a template may name of a pod."""
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTemplate:
+    """A name with placeholders for what tells a pod, e.g. `{namespace}-{name}`."""
+
+    text: str
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The words between braces, in order."""
+        return tuple(_PLACEHOLDER.findall(self.text))
+
+    def fill(self, *, namespace: str, name: str, node: str) -> str:
+        """The name that it makes for one pod."""
+        known = {"namespace": namespace, "name": name, "node": node}
+        return _PLACEHOLDER.sub(lambda found: known[found[1]], self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedNetwork:
+    """One network of a topology map.
+
+    Attributes:
+        name: `default`, or the key (`<namespace>/<name>`) of the NAD that pods come by, or a word of its own.
+        topology: how it is laid out: with layer3 a switch a node, with the others one for all nodes.
+        direction: `from-lport` or `to-lport`, the direction of its rows; empty: what the layout calls for.
+        switch: the logical switch of each pod; None: each pod's own entry says it.
+        port: the logical switch port of each pod; None: only pods with an entry of their own are on the network.
+        address_annotation: the annotation that holds a pod's addresses. Pods with neither it nor an entry are not on
+            the network. Empty: OVN knows no addresses but those of entries.
+    """
+
+    name: str
+    topology: NetworkTopology
+    direction: str = ""
+    switch: NameTemplate | None = None
+    port: NameTemplate | None = None
+    address_annotation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedInterface:
+    """A pod's own entry for one network. None: as the network's templates say.
+
+    `addresses` are bare IP addresses in canonical text.
+    """
+
+    switch: str | None = None
+    port: str | None = None
+    addresses: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyMap:
+    """The networks by name; the pods (`<namespace>/<name>`) that have entries, by network."""
+
+    networks: Mapping[str, MappedNetwork]
+    pods: Mapping[str, Mapping[str, MappedInterface]] = field(default_factory=dict)
+
+    @property
+    def annotations(self) -> frozenset[str]:
+        """The pods' annotations that it needs."""
+        return frozenset(one.address_annotation for one in self.networks.values() if one.address_annotation)

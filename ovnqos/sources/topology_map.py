@@ -1,0 +1,248 @@
+"""Topology maps: a YAML file that says which logical switch and port each pod has, and where its addresses are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from netaddr import AddrFormatError, IPAddress
+
+from ovnqos.errors import InvalidObject, UnreadableInput
+from ovnqos.model.networks import NetworkTopology
+from ovnqos.model.topology_map import PLACEHOLDERS, MappedInterface, MappedNetwork, NameTemplate, TopologyMap
+from ovnqos.sources.fields import Fields, Report, describe, show, suggest
+from ovnqos.sources.names import dns_label_fault, dns_subdomain_fault, label_key_fault
+from ovnqos.sources.parsed import UnreadableTextError
+from ovnqos.sources.yaml_documents import parse_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ovnqos.errors import Fault
+    from ovnqos.sources.fields import Warn
+
+_TOPOLOGIES = {topology.value: topology for topology in NetworkTopology}
+_TOPOLOGY_WORDS = "layer3 (a switch a node), layer2 or localnet (one switch for all nodes)"
+_DIRECTIONS = ("from-lport", "to-lport")
+_BRACES = re.compile(r"[{}]")
+_NAME_LENGTH = 255
+
+
+def load_topology_map(path: Path | str, *, warn: Warn | None = None) -> TopologyMap:
+    """Load a topology map.
+
+    Args:
+        path: a file of one YAML document (or JSON, which is YAML).
+        warn: called with each warning.
+
+    Raises:
+        UnreadableInput: in one line, why the file cannot be read.
+        InvalidObject: with every fault of the map.
+    """
+    origin = str(path)
+    try:
+        documents = list(parse_yaml(Path(path).read_bytes().decode("utf-8-sig")))
+    except UnreadableTextError as error:
+        place = ":".join(str(number) for number in (error.line, error.column) if number)
+        raise UnreadableInput(f"{origin}:{place}: {error}" if place else f"{origin}: {error}") from None
+    except UnicodeError:
+        raise UnreadableInput(f"{origin}: not text in UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a path that cannot be one, with a null byte
+        reason = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else str(error)
+        raise UnreadableInput(f"{origin}: {reason}") from None
+    if len(documents) != 1:
+        raise UnreadableInput(f"{origin}: {len(documents)} YAML documents in it; a topology map is one")
+    return parse_topology_map(documents[0].value, origin=origin, warn=warn, faults=documents[0].faults)
+
+
+def parse_topology_map(
+    document: object, *, origin: str = "", warn: Warn | None = None, faults: Iterable[Fault] = ()
+) -> TopologyMap:
+    """Parse a topology map.
+
+    Args:
+        document: what YAML made of it.
+        origin: where it was read, for the error.
+        warn: called with each warning.
+        faults: what is known to be wrong with it already, such as repeated keys.
+
+    Raises:
+        InvalidObject: with every fault.
+    """
+    report = Report()
+    report.faults.extend(faults)
+    networks: dict[str, MappedNetwork] = {}
+    pods: dict[str, Mapping[str, MappedInterface]] = {}
+    if isinstance(document, dict):
+        root = Fields(document, report)
+        networks = _networks(root)
+        if not report.faults:  # what pods lack depends on their networks
+            pods = _pods(root, networks)
+        else:
+            root.get("pods")
+    else:
+        report.fault("", f"must be a mapping, not {describe(document)}; it begins with `networks:`")
+    report.warn_of_unknown_fields()
+    if warn is not None:
+        for warning in report.warnings:
+            warn(warning)
+    if report.faults:
+        raise InvalidObject(f"topology map ({origin})" if origin else "topology map", report.faults)
+    return TopologyMap(networks=MappingProxyType(networks), pods=MappingProxyType(pods))
+
+
+def _networks(root: Fields) -> dict[str, MappedNetwork]:
+    fields = root.mapping("networks", required="name the networks, e.g. default")
+    if fields is None:
+        return {}
+    networks = {}
+    for name in fields.keys_with_prefix(""):
+        wrong = _network_name_fault(name)
+        if wrong:
+            fields.get(name)
+            fields.fault("", wrong)
+            continue
+        entry = fields.mapping(name, required=f"give its topology: {_TOPOLOGY_WORDS}")
+        if entry is not None:
+            network = _network(name, entry)
+            if network is not None:
+                networks[name] = network
+    if not fields.keys_with_prefix(""):
+        fields.fault("", "is empty; name the networks, e.g. default")
+    return networks
+
+
+def _network_name_fault(name: str) -> str:
+    namespace, slash, rest = name.partition("/")
+    fault = dns_label_fault(namespace) or dns_subdomain_fault(rest) if slash else dns_subdomain_fault(name)
+    if not fault:
+        return ""
+    return f"{show(name)} cannot name a network; use default, the <namespace>/<name> of a NAD, or a DNS name"
+
+
+def _network(name: str, fields: Fields) -> MappedNetwork | None:
+    word = fields.string("topology", required=f"use {_TOPOLOGY_WORDS}")
+    topology = _TOPOLOGIES.get(word or "")
+    if word is not None and topology is None:
+        fields.fault("topology", f"{show(word)} is not a topology; use {_TOPOLOGY_WORDS}")
+    direction = fields.string("direction") or ""
+    if direction and direction not in _DIRECTIONS:
+        fields.fault("direction", f"{show(direction)} is not a direction; use {' or '.join(_DIRECTIONS)}")
+    switch, port = _template(fields, "switch"), _template(fields, "port")
+    if port is not None and "name" not in port.placeholders:
+        fields.fault("port", f"{show(port.text)} is the same port for all pods; write e.g. {{namespace}}-{{name}}")
+    if port is not None and not fields.has("switch"):
+        fields.fault("switch", "missing; say which switch the ports are on, e.g. {node}")
+    if topology is NetworkTopology.LAYER3 and switch is not None and "node" not in switch.placeholders:
+        fields.fault(
+            "switch",
+            f"{show(switch.text)} is not a switch a node, as layer3 is; write {{node}} in it, or topology: layer2",
+        )
+    annotation = _address_annotation(fields)
+    if topology is None:
+        return None
+    return MappedNetwork(
+        name=name, topology=topology, direction=direction, switch=switch, port=port, address_annotation=annotation
+    )
+
+
+def _address_annotation(fields: Fields) -> str:
+    addresses = fields.mapping("addresses")
+    if addresses is None:
+        return ""
+    key = addresses.string("annotation", required="name the annotation that holds a pod's addresses")
+    wrong = label_key_fault(key) if key is not None else ""
+    if wrong:
+        addresses.fault("annotation", wrong.replace("a label key", "the key of an annotation"))
+    return key or ""
+
+
+def _template(fields: Fields, key: str) -> NameTemplate | None:
+    text = fields.string(key)
+    if text is None:
+        return None
+    template = NameTemplate(text=text)
+    unknown = [word for word in template.placeholders if word not in PLACEHOLDERS]
+    stray = _BRACES.search(re.sub(r"\{[^{}]*\}", "", text)) is not None
+    known = ", ".join(f"{{{word}}}" for word in sorted(PLACEHOLDERS))
+    if unknown or stray:
+        likely = suggest(unknown[0], sorted(PLACEHOLDERS)) if unknown else ""
+        fields.fault(key, f"{show(text)}: the placeholders are {known}{likely}")
+        return None
+    wrong = _ovn_name_fault(text)
+    if wrong:
+        fields.fault(key, wrong)
+        return None
+    return template
+
+
+def _ovn_name_fault(text: str) -> str:
+    """What is wrong with the name of a switch or port (ovn-nb(5): any string), for a person to see and to type."""
+    if text and text.isprintable() and text == text.strip() and len(text) <= _NAME_LENGTH:
+        return ""
+    return f"{show(text)} cannot name a switch or port; use 1 to {_NAME_LENGTH} printable characters"
+
+
+def _pods(root: Fields, networks: Mapping[str, MappedNetwork]) -> dict[str, Mapping[str, MappedInterface]]:
+    fields = root.mapping("pods")
+    if fields is None:
+        return {}
+    pods: dict[str, Mapping[str, MappedInterface]] = {}
+    owners: dict[str, str] = {}
+    for key in fields.keys_with_prefix(""):
+        namespace, _, name = key.partition("/")
+        if dns_label_fault(namespace) or dns_subdomain_fault(name):
+            fields.get(key)
+            fields.fault("", f"{show(key)} cannot name a pod; write <namespace>/<name>")
+            continue
+        entries = fields.mapping(key, required="name its networks")
+        if entries is not None:
+            pods[key] = MappingProxyType(_interfaces(key, entries, networks, owners))
+    return pods
+
+
+def _interfaces(
+    pod: str, fields: Fields, networks: Mapping[str, MappedNetwork], owners: dict[str, str]
+) -> dict[str, MappedInterface]:
+    interfaces = {}
+    for name in fields.keys_with_prefix(""):
+        network = networks.get(name)
+        if network is None:
+            fields.get(name)
+            fields.fault("", f"{show(name)} is not one of the networks above{suggest(name, networks)}")
+            continue
+        entry = fields.mapping(name, required="give its port")
+        if entry is None:
+            continue
+        interface = _interface(entry, network)
+        interfaces[name] = interface
+        if interface.port is not None and owners.setdefault(interface.port, pod) != pod:
+            entry.fault("port", f"{show(interface.port)} is a port of pod {owners[interface.port]} already")
+    return interfaces
+
+
+def _interface(fields: Fields, network: MappedNetwork) -> MappedInterface:
+    names = {}
+    for key, template in (("switch", network.switch), ("port", network.port)):
+        names[key] = fields.string(key, required="" if template else f"network {network.name} has no template for it")
+        wrong = _ovn_name_fault(names[key] or "") if names[key] is not None else ""
+        if wrong:
+            fields.fault(key, wrong)
+    addresses = None
+    if fields.has("addresses"):
+        addresses = tuple(
+            address
+            for index, text in fields.strings("addresses").items()
+            if (address := _address(fields, f"addresses[{index}]", text))
+        )
+    return MappedInterface(switch=names["switch"], port=names["port"], addresses=addresses)
+
+
+def _address(fields: Fields, place: str, text: str) -> str:
+    try:
+        return str(IPAddress(text))
+    except (AddrFormatError, ValueError):
+        fields.fault(place, f"{show(text)} is not an IP address; give it without a prefix length")
+        return ""

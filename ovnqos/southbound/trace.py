@@ -1,0 +1,181 @@
+"""What the QoS stages of one logical switch did to a packet, read off `ovn-trace --detailed`.
+
+Only that form names the stages, and shows meters at all (ovn-trace of OVN 23.03 and 25.03, seen).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from ovnqos.compile.generation import Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Generation", "Hit", "Meter", "Trace", "generation_of_stage", "read_faults", "read_trace"]
+
+_UNDERLINE: Final = re.compile(r"\s*-{5,}")
+_PIPELINE: Final = re.compile(r'\s*(?P<pipeline>ingress|egress)\(dp=(?P<datapath>"(?:[^"\\]|\\.)*")')
+_FLOW: Final = re.compile(
+    r"\s*[0-9]+\. (?P<stage>\w+)(?: \([^)]*\))?: (?P<match>.*), priority (?P<priority>[0-9]+), uuid [0-9a-f]+",
+    re.DOTALL,
+)
+_TABLE: Final = re.compile(r"\s*[0-9]+\. \w+")
+_DSCP: Final = re.compile(r"\s*ip\.dscp = ([0-9]+);")
+_METER: Final = re.compile(r"\s*set_meter\(([0-9]+)(?:, ([0-9]+))?\);")
+_FAULT: Final = re.compile(
+    # a match can be of several lines, but none of them starts another message
+    r"^ovntrace\|WARN\|(?P<match>(?:(?!\n\w+\|[A-Z]+\|).)*?): parsing expression failed \((?P<reason>[^\n]*)\)$",
+    re.MULTILINE | re.DOTALL,
+)
+
+_STAGES: Final[Mapping[str, Generation]] = {
+    f"ls_{way}_qos{part}": generation
+    for way in ("in", "out")
+    for part, generation in (
+        ("_mark", Generation.SPLIT),
+        ("_meter", Generation.SPLIT),
+        ("", Generation.JOINED),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """A limit that a packet is counted against: kbps (1000 bit/s), and kbit (1000 bit) unless OVN's default."""
+
+    rate_kbps: int
+    burst_kbit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A logical flow of a QoS stage that took the packet, and what it did.
+
+    Attributes:
+        stage: its name, e.g. `ls_out_qos_mark`; `ls_in_…` stands for from-lport, `ls_out_…` for to-lport.
+        match: the flow's match, which is the row's.
+        priority: the flow's priority, which is the row's.
+        dscp: the mark it set; None if it left the mark alone.
+        meter: the limit it counted the packet against; None for no limit.
+    """
+
+    stage: str
+    match: str
+    priority: int
+    dscp: int | None
+    meter: Meter | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What a packet met in the QoS stages of the switch that it entered, as it passed that switch for the first time.
+
+    Attributes:
+        dscp: the mark that the packet left with, 0 to 63; None if no row set one.
+        meter: the last limit that it was counted against; None if there was none.
+        faults: matches of any flow in the Southbound that OVN cannot parse, sorted; such a flow is in force nowhere.
+        reasons: what ovn-trace says of each of them.
+        hits: what each stage that did something did, in the order of the pipeline. A packet that rows of both
+            directions take is counted against two limits.
+        leaves: whether the packet came as far as the switch's egress pipeline.
+        text: all that ovn-trace printed.
+    """
+
+    dscp: int | None
+    meter: Meter | None
+    faults: tuple[str, ...]
+    text: str
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    hits: tuple[Hit, ...] = ()
+    leaves: bool = False
+
+
+def generation_of_stage(stage: str) -> Generation | None:
+    """How OVN lays out rows, told by the name of a stage of the Southbound; None for a stage that has no QoS."""
+    return _STAGES.get(stage)
+
+
+def read_faults(log: str) -> dict[str, str]:
+    """The matches that OVN cannot parse, sorted, and what ovn-trace says of each, in a log of pattern `%c|%p|%m`."""
+    return dict(sorted((found["match"], found["reason"]) for found in _FAULT.finditer(log)))
+
+
+def read_trace(text: str, faults: Mapping[str, str]) -> Trace | None:
+    """Read what `ovn-trace --detailed` printed; None where it refused to trace.
+
+    Args:
+        text: its output.
+        faults: the matches that OVN cannot parse, and why.
+    """
+    lines, leaves = _first_pass(text)
+    if not lines:
+        return None
+    hits = tuple(_hits(lines))
+    return Trace(
+        dscp=next((hit.dscp for hit in reversed(hits) if hit.dscp is not None), None),
+        meter=next((hit.meter for hit in reversed(hits) if hit.meter is not None), None),
+        faults=tuple(faults),
+        text=text,
+        reasons=faults,
+        hits=hits,
+        leaves=leaves,
+    )
+
+
+def _first_pass(text: str) -> tuple[list[str], bool]:
+    """The lines of the first ingress pipeline and of the egress pipeline that follows it on the same datapath.
+
+    A multicast packet has an egress pipeline for each port: the first counts. Headers of other kinds, such as
+    `ct_next(…)`, stand within a pipeline.
+    """
+    kept: list[str] = []
+    datapath, leaves = None, False
+    for line, below in pairwise([*text.split("\n"), ""]):
+        header = _PIPELINE.match(line) if _UNDERLINE.fullmatch(below) else None
+        if header is not None:
+            starts_again = header["pipeline"] == "ingress" or leaves or header["datapath"] != datapath
+            if datapath is not None and starts_again:
+                break
+            datapath = header["datapath"]
+            leaves = header["pipeline"] == "egress"
+        elif datapath is not None:
+            kept.append(line)
+    return kept, leaves
+
+
+def _hits(lines: list[str]) -> Iterator[Hit]:
+    for flow in _flows(lines):
+        head = _FLOW.match("\n".join(flow))
+        if head is None or head["stage"] not in _STAGES:
+            continue
+        # what comes before the actions is a match, which cannot hold a statement
+        dscps = [found for line in flow if (found := _DSCP.fullmatch(line))]
+        meters = [found for line in flow if (found := _METER.fullmatch(line))]
+        if dscps or meters:
+            yield Hit(
+                stage=head["stage"],
+                match=head["match"],
+                priority=int(head["priority"]),
+                dscp=int(dscps[-1][1]) if dscps else None,
+                meter=Meter(rate_kbps=int(meters[-1][1]), burst_kbit=int(meters[-1][2]) if meters[-1][2] else None)
+                if meters
+                else None,
+            )
+
+
+def _flows(lines: list[str]) -> Iterator[list[str]]:
+    """The lines of each flow: its stage, match, priority, and its actions below."""
+    flow: list[str] = []
+    for line in lines:
+        if _TABLE.match(line):
+            if flow:
+                yield flow
+            flow = [line]
+        elif flow:
+            flow.append(line)
+    if flow:
+        yield flow

@@ -1,0 +1,207 @@
+"""The packets that a row is tried with: their ports, addresses and numbers.
+
+The values tried for a field are those about which some match changes. Between two of them nothing does, so where any
+packet reaches a row past the rows above it, one of these does, as long as the limits below hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import TYPE_CHECKING, Final
+
+from netaddr import IPAddress
+
+from ovnqos.compile.address_blocks import WIDTH
+from ovnqos.compile.match.packet import TRANSPORTS, Packet, Protocol
+from ovnqos.southbound.microflow import microflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ovnqos.southbound.contents import SwitchPort
+    from ovnqos.verify.ranges import Ranges
+    from ovnqos.verify.terms import Term
+
+_PORTS_MAXIMUM: Final = 16
+_RANGES_MAXIMUM: Final = 8
+_VALUES_MAXIMUM: Final = 128
+
+# RFC 5737 and RFC 3849: addresses that belong to nobody
+_OUTSIDE: Final = {4: ("203.0.113.1", "198.51.100.1"), 6: ("2001:db8:ffff::1", "2001:db8::1")}
+_UNKNOWN_SOURCE: Final = {4: "192.0.2.10", 6: "2001:db8:1::10"}
+_UNKNOWN_MAC: Final = "02:00:00:00:00:01"
+_ELSEWHERE_MAC: Final = "02:00:00:00:00:02"
+_SOURCE_PORT: Final = 40_000
+_DISCARD: Final = 9  # RFC 863
+_ROUTER_KINDS: Final = frozenset({"patch", "l3gateway", "router"})
+_PROTOCOLS: Final = (Protocol.UDP, Protocol.TCP, Protocol.ICMP, Protocol.SCTP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A packet with its Ethernet addresses, which lead it through a switch.
+
+    Attributes:
+        packet: what it is.
+        eth_src: Ethernet source.
+        eth_dst: Ethernet destination.
+    """
+
+    packet: Packet
+    eth_src: str
+    eth_dst: str
+
+    @property
+    def microflow(self) -> str:
+        """It in the words of ovn-trace(8)."""
+        return microflow(self.packet, eth_src=self.eth_src, eth_dst=self.eth_dst)
+
+    def __str__(self) -> str:
+        """For people: `shop_a to 203.0.113.1, udp port 9`."""
+        port = "" if self.packet.destination_port is None else f" port {self.packet.destination_port}"
+        return f"{self.packet.inport} to {self.packet.destination}, {self.packet.protocol}{port}"
+
+
+class SwitchView:
+    """A logical switch as packets pass it.
+
+    Attributes:
+        ports: by name.
+        names: of the ports.
+    """
+
+    def __init__(self, ports: Mapping[str, SwitchPort]) -> None:
+        """Take the switch's ports."""
+        self.ports = ports
+        self.names = frozenset(ports)
+        self._owners = {(address.version, int(address)): port for port in ports.values() for address in port.addresses}
+        # to whom nobody's packets go: to a router first, then to any port whose Ethernet address is known
+        self._others = sorted(
+            ports.values(), key=lambda port: (port.kind not in _ROUTER_KINDS or not port.mac, not port.mac, port.name)
+        )
+
+    def next_port(self, inport: str, destination: IPAddress, wanted: frozenset[str] | None) -> SwitchPort | None:
+        """The port by which a packet is to leave, one of the wanted, but not the one that it came by; None for none."""
+        owner = self._owners.get((destination.version, int(destination)))
+        if owner is not None and owner.name != inport and (wanted is None or owner.name in wanted):
+            return owner
+        able = (port for port in self._others if port.name != inport and (wanted is None or port.name in wanted))
+        return next(able, None)
+
+
+def candidates(term: Term, switch: SwitchView, edges: Sequence[Term], *, leaving: bool) -> Iterator[Sample]:
+    """Packets that fulfil one alternative of a match as far as the alternative tells, the most natural first.
+
+    Args:
+        term: the alternative.
+        switch: the logical switch.
+        edges: where this match and others change.
+        leaving: whether they are looked at as they leave the switch; else as they enter.
+    """
+    for version in sorted(term.versions):
+        destinations = _destinations(term, version, switch.ports, edges)
+        numbers = list(_transport_ports(term, edges))
+        for inport, source in _sources(term, version, switch.ports, edges):
+            for destination, (protocol, source_port, destination_port) in product(destinations, numbers):
+                outport = switch.next_port(inport.name, destination, term.outports)
+                if leaving and outport is None:
+                    continue
+                packet = Packet(
+                    inport=inport.name,
+                    outport=outport.name if leaving and outport is not None else "",
+                    source=source,
+                    destination=destination,
+                    protocol=protocol,
+                    source_port=source_port,
+                    destination_port=destination_port,
+                    switch_ports=switch.names,
+                )
+                eth_dst = outport.mac if outport is not None else ""
+                yield Sample(packet=packet, eth_src=inport.mac or _UNKNOWN_MAC, eth_dst=eth_dst or _ELSEWHERE_MAC)
+
+
+def _sources(
+    term: Term, version: int, ports: Mapping[str, SwitchPort], edges: Sequence[Term]
+) -> Iterator[tuple[SwitchPort, IPAddress]]:
+    """Ports to enter by, with an address to send from: its own where the row takes that."""
+    if term.inports is None:
+        able = [port for port in ports.values() if not term.outports or port.name not in term.outports]
+    else:
+        able = [ports[name] for name in sorted(term.inports & ports.keys())]
+    # ports of pods before those of routers; those that rows above do not name before those that they do
+    named = frozenset(name for one in edges for name in one.inports or ())
+    able.sort(key=lambda port: (port.kind != "", port.name in named, port.name))
+    own = [
+        (port, address)
+        for port in able
+        for address in port.addresses
+        if address.version == version and (term.source is None or int(address) in term.source)
+    ]
+    yield from own[:_PORTS_MAXIMUM]
+    others = [port for port in able if not any(address.version == version for address in port.addresses)]
+    if term.source is not None and not own:
+        others = able
+    unknown = (int(IPAddress(_UNKNOWN_SOURCE[version])),)
+    foreign = _addresses(term.source, unknown, _bounds(edges, "source", version), version)
+    yield from product(others[:_PORTS_MAXIMUM], foreign[:_PORTS_MAXIMUM])
+
+
+def _destinations(term: Term, version: int, ports: Mapping[str, SwitchPort], edges: Sequence[Term]) -> list[IPAddress]:
+    receivers = [ports[name] for name in sorted(ports) if term.outports is None or name in term.outports]
+    near = [int(one) for port in receivers for one in port.addresses if one.version == version and port.kind == ""]
+    outside = [int(IPAddress(text)) for text in _OUTSIDE[version]]
+    # to a port that must be the receiver go its own addresses; else the way out of the switch is tried first
+    liked = [*near[:4], *outside] if term.outports else [*outside, *near[:4]]
+    return _addresses(term.destination, liked, _bounds(edges, "destination", version), version)
+
+
+def _transport_ports(term: Term, edges: Sequence[Term]) -> Iterator[tuple[Protocol, int | None, int | None]]:
+    for protocol in _PROTOCOLS:
+        if protocol not in term.protocols:
+            continue
+        if protocol not in TRANSPORTS:
+            yield protocol, None, None
+            continue
+        sources = _values(term.source_ports, (_SOURCE_PORT,), _bounds(edges, "source_ports"), 65_535)
+        destinations = _values(term.destination_ports, (_DISCARD,), _bounds(edges, "destination_ports"), 65_535)
+        for source, destination in product(sources[:4], destinations):
+            yield protocol, source, destination
+
+
+def _bounds(edges: Iterable[Term], name: str, version: int | None = None) -> list[int]:
+    """The numbers about which a match may change."""
+    found: dict[int, None] = {}
+    for one in edges:
+        ranges: Ranges | None = getattr(one, name)
+        if ranges is None or (version is not None and one.versions != {version}):
+            continue
+        for first, last in ranges.bounds:
+            found |= {first: None, last + 1: None, first - 1: None}
+    return list(found)
+
+
+def _values(
+    allowed: Ranges | None, liked: Iterable[int], bounds: Iterable[int], maximum: int, *, inner: int = 0
+) -> list[int]:
+    """What to try for a number: the liked ones, then one of each allowed range, then the bounds, as far as allowed.
+
+    Args:
+        allowed: what the row demands; None for nothing.
+        liked: the most natural.
+        bounds: where a match may change.
+        maximum: the largest such number.
+        inner: which of an allowed range, counted from its first.
+    """
+    ranges = allowed.bounds if allowed is not None else ()
+    each = [min(first + inner, last) for first, last in ranges[:_VALUES_MAXIMUM]]
+    tried = dict.fromkeys((*liked, *each[:_RANGES_MAXIMUM], *bounds, *each))
+    return list(
+        islice((one for one in tried if 0 <= one <= maximum and (allowed is None or one in allowed)), _VALUES_MAXIMUM)
+    )
+
+
+def _addresses(allowed: Ranges | None, liked: Iterable[int], bounds: Iterable[int], version: int) -> list[IPAddress]:
+    # the first address of a CIDR names the network, and may be 0.0.0.0: take the second
+    values = _values(allowed, liked, bounds, (1 << WIDTH[version]) - 1, inner=1)
+    return [IPAddress(value, 6 if version == 6 else 4) for value in values]

@@ -1,0 +1,210 @@
+"""Whether OVN does to a sample packet what a row says, as `ovn-trace` tells."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ovnqos.compile.match import Verbatim
+from ovnqos.southbound.contents import direction_of
+from ovnqos.southbound.ovn_trace import TraceFailed
+from ovnqos.verify.candidates import SwitchView
+from ovnqos.verify.findings import Finding, Verdict
+from ovnqos.verify.samples import choose_samples
+from ovnqos.verify.terms import Reading, read_match
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ovnqos.southbound.contents import QosFlow, SwitchDatapath
+    from ovnqos.southbound.trace import Trace
+    from ovnqos.verify.flows import FlowTable
+    from ovnqos.verify.ranges import SetValues
+    from ovnqos.verify.samples import Samples
+
+_PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
+_STAGE: Final = re.compile(r"\s*(?P<table>[0-9]+)\. (?P<stage>\w+)")
+_NO_GROUP: Final = "expecting port group name"
+_NAMED_MAXIMUM: Final = 2
+
+
+class Tracer(Protocol):
+    """What `OvnTrace` is to this module."""
+
+    def run(self, switch: str, microflow: str) -> Trace:
+        """Send a packet through the logical flows of a switch."""
+
+
+class Prover:
+    """Traces sample packets of rows, and remembers what was traced: the flows of a row share packets."""
+
+    def __init__(
+        self, flows: FlowTable, names: SetValues, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
+    ) -> None:
+        """Take what a proof needs.
+
+        Args:
+            flows: those of the Southbound.
+            names: what sets and groups stand for.
+            tracer: runs the packets.
+            name_row: says which row has this switch, by name, direction, priority and match.
+        """
+        self._flows = flows
+        self._names = names
+        self._tracer = tracer
+        self._name_row = name_row
+        self._traces: dict[tuple[str, str], Trace] = {}
+        self._readings: dict[str, Reading] = {}
+        self._views: dict[str, SwitchView] = {}
+
+    def judge(self, finding: Finding, flows: Sequence[QosFlow], switch: SwitchDatapath) -> Finding:
+        """What sample packets show of a row, all of whose flows are there.
+
+        Raises:
+            SouthboundUnavailable: no server answers.
+        """
+        remarks: dict[str, None] = {}
+        shown: list[str] = []
+        proof = finding
+        if switch.uuid not in self._views:
+            self._views[switch.uuid] = SwitchView(switch.ports)
+        view = self._views[switch.uuid]
+        for flow in flows:
+            rivals = self._flows.before(flow, switch.uuid)
+            samples = choose_samples(
+                self._read(flow.match),
+                view,
+                self._names,
+                [self._read(one.match) for one in rivals],
+                leaving=flow.direction == "to-lport",
+            )
+            above = tuple(dict.fromkeys(self._name(finding.switch, rivals[place]) for place in samples.rivals))
+            proof = self._judge_flow(proof, flow, switch.ports, samples, above)
+            if proof.verdict is not Verdict.REALISED:
+                return proof
+            shown.append(_effect(flow))
+            if above:
+                remarks[f"rows above take a part of its packets: {_some(above)}"] = None
+        return proof.but(Verdict.REALISED, f"{proof.reason}: {', '.join(shown)}", remarks=tuple(remarks))
+
+    def _judge_flow(
+        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, above: Sequence[str]
+    ) -> Finding:
+        """What the samples show of one flow; of a realised one the reason is the packet."""
+        if not samples.packets:
+            return self._without_sample(finding, flow, ports)
+        winners: dict[str, None] = {}
+        lost: list[str] = []
+        for packet in samples.packets:
+            try:
+                trace = self._trace(finding.switch, packet.microflow)
+            except TraceFailed as error:
+                return finding.but(Verdict.UNPROVEN, f"not traced: {error}")
+            if fault := _fault(trace, flow):
+                return _broken(finding, fault)
+            hit = next((one for one in trace.hits if one.stage == flow.stage), None)
+            if hit is None:
+                lost.append(_where_ended(trace, flow))
+            elif (hit.priority, hit.match, hit.dscp, hit.meter) == (flow.priority, flow.match, flow.dscp, flow.meter):
+                return replace(finding.but(Verdict.REALISED, str(packet)), sample=packet.microflow)
+            else:
+                winners[self._name_row(finding.switch, direction_of(hit.stage), hit.priority, hit.match)] = None
+        finding = replace(finding, sample=samples.packets[0].microflow)
+        if winners or not samples.free:
+            return finding.but(
+                Verdict.HIDDEN,
+                f"hidden by {_some(tuple(winners | dict.fromkeys(above)))}: no sample packet reaches it",
+                "give it a higher priority, or the row above it a narrower match",
+            )
+        if any(lost) or not samples.sure:
+            why = next((one for one in lost if one), "no packet is certain to match")
+            return finding.but(Verdict.UNPROVEN, f"{why} (tried {samples.packets[0]})")
+        return finding.but(
+            Verdict.INEFFECTIVE,
+            f"OVN does not do it to a packet that it should take: {samples.packets[0]}",
+            f"see what OVN does: ovn-trace {finding.switch} '{finding.sample}'",
+        )
+
+    def _without_sample(self, finding: Finding, flow: QosFlow, ports: Iterable[str]) -> Finding:
+        # a match that OVN cannot read may well be one that no packet fulfils: any packet makes ovn-trace say so
+        for port in sorted(ports)[:1]:
+            try:
+                trace = self._trace(finding.switch, f"inport == {json.dumps(port)}")
+            except TraceFailed as error:
+                return finding.but(Verdict.UNPROVEN, f"not traced: {error}")
+            if fault := _fault(trace, flow):
+                return _broken(finding, fault)
+        if isinstance(read_match(finding.match), Verbatim):
+            return finding.but(Verdict.UNPROVEN, "no sample packet: its match is beyond what can be read here")
+        if self._read(finding.match).terms:
+            reason = "no port of this switch can have a packet that it matches"
+        else:
+            reason = "its match excludes every packet"
+        return finding.but(Verdict.IDLE, reason, "if there should be packets, see what `ovnqos diff` says")
+
+    def _trace(self, switch: str, microflow: str) -> Trace:
+        key = switch, microflow
+        if key not in self._traces:
+            self._traces[key] = self._tracer.run(switch, microflow)
+        return self._traces[key]
+
+    def _read(self, text: str) -> Reading:
+        if text not in self._readings:
+            self._readings[text] = Reading.of(read_match(text), self._names)
+        return self._readings[text]
+
+    def _name(self, switch: str, flow: QosFlow) -> str:
+        return self._name_row(switch, flow.direction, flow.priority, flow.match)
+
+
+def _fault(trace: Trace, flow: QosFlow) -> str:
+    """What OVN says of a flow's match; empty if it can read it."""
+    reason = trace.reasons.get(flow.match, "")
+    # of a group whose ports are all on other switches: rows that are alike on several are judged apart before this
+    return "" if _NO_GROUP in reason else reason
+
+
+def _broken(finding: Finding, reason: str) -> Finding:
+    return finding.but(
+        Verdict.BROKEN,
+        f"OVN cannot read its match, and ignores it: {reason.rstrip('.')}",
+        "correct the match; where it was changed by hand, `ovnqos apply` puts it right",
+    )
+
+
+def _effect(flow: QosFlow) -> str:
+    """What a flow does, in the words of `ovn-nbctl qos-list`."""
+    meter = flow.meter
+    parts = [
+        *([f"rate={meter.rate_kbps}"] if meter is not None else []),
+        *([f"burst={meter.burst_kbit}"] if meter is not None and meter.burst_kbit is not None else []),
+        *([f"dscp={flow.dscp}"] if flow.dscp is not None else []),
+    ]
+    return " ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED_MAXIMUM
+    return " and ".join(names[:_NAMED_MAXIMUM]) + (f" and {more} more" if more > 0 else "")
+
+
+def _where_ended(trace: Trace, flow: QosFlow) -> str:
+    """Where a packet's way ended before it came to a flow's stage; empty if it came there.
+
+    A packet that is not dropped shows a later stage, if only the one that outputs it; from OVN 24.09 the trace of a
+    drop by an ACL does not have the word (ovn-trace of OVN 23.03 and 25.03, seen).
+    """
+    pipelines: list[str] = []
+    last, passed = "", False
+    for line in trace.text.splitlines():
+        if begin := _PIPELINE.match(line):
+            if begin[1] in pipelines:
+                break  # the next switch or router, or the next receiver of a multicast
+            pipelines.append(begin[1])
+        elif found := _STAGE.match(line):
+            last = found["stage"]
+            own = pipelines[-1:] == ["egress" if flow.direction == "to-lport" else "ingress"]
+            passed = passed or (own and int(found["table"]) >= flow.table)
+    return "" if passed else f"OVN ends the packet's way before it comes to the row, in {last or 'no stage'}"

@@ -1,0 +1,128 @@
+"""Sample packets for a row: those that its match takes, and if possible no row above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from ovnqos.compile.match import Verbatim, references
+from ovnqos.compile.match.evaluate import evaluate
+from ovnqos.compile.match.named_sets import NamedSets
+from ovnqos.compile.match.verdict import Truth
+from ovnqos.verify.candidates import Sample, candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ovnqos.compile.match import Match
+    from ovnqos.compile.match.packet import Packet
+    from ovnqos.verify.candidates import SwitchView
+    from ovnqos.verify.ranges import SetValues
+    from ovnqos.verify.terms import Reading
+
+CANDIDATES_MAXIMUM: Final = 10_000
+"""Packets held against a row and the rows above it."""
+_ENOUGH: Final = 32
+"""Where the row is reached soon, so many are held against the rows above all the same, to see which take a part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """The packets to trace for a row.
+
+    Attributes:
+        packets: at most three that no rival takes; if there is none, one that a rival takes.
+        free: whether no rival takes them, as far as can be told.
+        sure: whether it is certain that the row's match takes them, and no rival does.
+        rivals: places of the rivals that take packets of the row's.
+    """
+
+    packets: tuple[Sample, ...] = ()
+    free: bool = False
+    sure: bool = False
+    rivals: tuple[int, ...] = ()
+
+
+def choose_samples(
+    row: Reading, switch: SwitchView, values: SetValues, rivals: Sequence[Reading], *, leaving: bool
+) -> Samples:
+    """Build packets that a match takes, if possible past its rivals.
+
+    Args:
+        row: the row's match.
+        switch: the logical switch.
+        values: what sets and groups stand for.
+        rivals: the matches that are looked up before, or at the same priority, in their order.
+        leaving: whether the row sees packets as they leave the switch (to-lport).
+    """
+    near = [
+        (place, rival)
+        for place, rival in enumerate(rivals)
+        if isinstance(rival.match, Verbatim) or any(term.meets(other) for term in row.terms for other in rival.terms)
+    ]
+    edges = [edge for _, rival in near for edge in rival.edges] + list(row.edges)
+    # of a group OVN knows on a switch only the ports that are there
+    named = frozenset().union(*(references(one.match).port_groups for one in (row, *(rival for _, rival in near))))
+    groups = {name: values.port_groups.get(name, frozenset()) & switch.names for name in named}
+    free: dict[Sample, bool] = {}
+    taken: dict[int, Sample] = {}
+    every = (sample for term in row.terms for sample in candidates(term, switch, edges, leaving=leaving))
+    for number, sample in enumerate(islice(every, CANDIDATES_MAXIMUM)):
+        names = NamedSets(address_sets=_SetsAt(values, sample.packet), port_groups=groups)
+        found = _takes(row.match, sample, names)
+        if found is not False:
+            winner, certain = _winner(near, sample, names)
+            if winner is not None:
+                taken.setdefault(winner, sample)
+            else:
+                free.setdefault(sample, bool(found) and certain)
+        if number >= _ENOUGH and free:
+            break
+    if not free:
+        return Samples(packets=tuple(islice(taken.values(), 1)), rivals=tuple(taken))
+    sure = any(free.values())
+    equal = [sample for sample, certain in free.items() if certain is sure]
+    # the first is the most natural; should OVN drop it on its way, one much like it fares no better
+    packets = dict.fromkeys((equal[0], equal[len(equal) // 2], equal[-1]))
+    return Samples(packets=tuple(packets), free=True, sure=sure, rivals=tuple(taken))
+
+
+def _winner(rivals: Sequence[tuple[int, Reading]], sample: Sample, names: NamedSets) -> tuple[int | None, bool]:
+    """The place of the first rival that takes a packet; and whether that, or that there is none, is certain."""
+    certain = True
+    for place, rival in rivals:
+        found = _takes(rival.match, sample, names)
+        if found:
+            return place, certain
+        certain = certain and found is False
+    return None, certain
+
+
+def _takes(match: Match, sample: Sample, names: NamedSets) -> bool | None:
+    truth = evaluate(match, sample.packet, names).truth
+    return None if truth is Truth.UNKNOWN else truth is Truth.YES
+
+
+class _SetsAt(Mapping[str, "Collection[str]"]):
+    """Address sets as one packet sees them: of each, what decides whether its addresses are members.
+
+    Holding a packet against all members of a set of 5,000 takes milliseconds, and there are many packets.
+    """
+
+    def __init__(self, values: SetValues, packet: Packet) -> None:
+        self._values = values
+        self._packet = packet
+
+    def __getitem__(self, name: str) -> Collection[str]:
+        members = self._values.address_sets[name]
+        ranges = self._values.members(name, self._packet.version)
+        ends = (self._packet.source, self._packet.destination)
+        return {str(one) for one in ends if int(one) in ranges} or tuple(islice(members, 1))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values.address_sets)
+
+    def __len__(self) -> int:
+        return len(self._values.address_sets)

@@ -1,0 +1,28 @@
+"""What is said of matches and packets is what OVN does with them, in both ways of looking rows up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ovnqos.compile.explanation import Standing
+from ovnqos.compile.generation import Generation
+from ovnqos.compile.match.verdict import Truth
+from tests.support.explanation_agreement import compare_explanations
+from tests.support.match_agreement import compare_verdicts
+
+if TYPE_CHECKING:
+    from ovnqos.sandbox import Programs
+
+
+def test_the_verdict_on_random_matches_is_what_ovn_does(programs: Programs) -> None:
+    compared = compare_verdicts(programs, seed=2)
+    assert not compared.wrong, compared.wrong[:5]
+    assert min(compared.seen[Truth.YES, True], compared.seen[Truth.NO, False]) > 100
+
+
+def test_explanations_of_random_packets_are_what_ovn_does(programs: Programs, ovn_version: str) -> None:
+    compared = compare_explanations(programs, generation=Generation.of_release(ovn_version), seed=2)
+    assert not compared.wrong, compared.wrong[:5]
+    assert len(compared.packets) >= 500
+    assert len(compared.affected) >= 100
+    assert all(compared.standings[one] for one in Standing if one is not Standing.MAY_WIN)

@@ -1,0 +1,159 @@
+"""Verification on real chassis: the guide, every kind of network, a chassis that stands still."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from ovnqos import Northbound
+from ovnqos.cli.main import run
+from ovnqos.southbound.ovn_trace import OvnTrace
+from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
+from ovnqos.verify.findings import Report, Verdict
+from ovnqos.verify.verification import verify
+from tests.lab.support_cluster import LabCluster, network_qos, rule, udp_ports
+from tests.lab.support_matrix import LIMITED
+from tests.lab.support_networks import OWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ovnqos.sandbox import Process, Programs, Sandbox
+    from tests.lab.support_guide import Guide
+    from tests.lab.support_matrix import Matrix
+
+
+def look(cluster: LabCluster, programs: Programs, **options: Any) -> Report:
+    """A verification of the cluster's rows with the ovn-trace that belongs to its OVN."""
+    central = cluster.sandbox.central
+    cluster.northbound.refresh()
+    with (
+        Southbound(central.southbound.remote) as southbound,
+        NorthboundGeneration(central.northbound.remote) as generation,
+    ):
+        return verify(
+            cluster.northbound,
+            southbound,
+            generation,
+            tracer=lambda: OvnTrace(central.southbound.remote, program=programs.command("ovn-trace")),
+            **options,
+        )
+
+
+def verdicts(report: Report) -> dict[str, Verdict]:
+    """The verdict of the one row of each switch."""
+    return {finding.switch: finding.verdict for finding in report.findings}
+
+
+@pytest.fixture
+def controller(guide: Guide) -> Iterator[Process]:
+    """ovn-controller of `ovn-worker2`, which goes on when the test ends."""
+    process = guide.cluster.sandbox.nodes["ovn-worker2"]._daemons["ovn-controller"]
+    yield process
+    process.thaw()
+    guide.cluster.sandbox.central.sync()
+
+
+def test_the_guide_is_realised_right_after_it_was_written(guide: Guide, programs: Programs) -> None:
+    guide.cluster.write(guide.policy)
+    report = look(guide.cluster, programs, ask=True)
+    assert report.realised, report
+    assert verdicts(report) == dict.fromkeys(("ovn.stream_ovn-worker", "ovn.stream_ovn-worker2"), Verdict.REALISED)
+    assert [one.name for one in report.chassis] == ["ovn-worker", "ovn-worker2"]
+    assert report.chassis_behind == ()
+    assert all("dscp=20" in one.reason and "rate=20000 burst=100" in one.reason for one in report.findings)
+    assert all(one.remarks == () for one in report.findings)
+
+
+def test_rows_on_every_kind_of_network_are_realised(matrix: Matrix, programs: Programs) -> None:
+    rules = [
+        rule(10, rate_kbps=5_000),
+        rule(11, {"to": [{"podSelector": {"matchLabels": {"role": "target"}}}]}),
+        rule(12, {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}], "ports": udp_ports(80)}),
+        rule(13, {"to": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"protocol": "TCP", "port": 80}]}),
+    ]
+    matrix.cluster.write(network_qos("all", rules, namespace=OWN, pods=LIMITED))
+    report = look(matrix.cluster, programs, ask=True, patience_s=60)
+    assert report.realised, [one for one in report.findings if not one.verdict.good]
+    assert {one.verdict for one in report.findings} == {Verdict.REALISED}
+    assert len({one.switch for one in report.findings}) > len(matrix.cluster.sandbox.nodes)
+
+
+def test_a_chassis_that_stands_still_is_named_and_fails_its_own_rows(
+    guide: Guide, programs: Programs, controller: Process
+) -> None:
+    guide.cluster.apply(guide.policy)
+    controller.freeze()
+    report = look(guide.cluster, programs, ask=True, patience_s=2)
+    assert verdicts(report) == {
+        "ovn.stream_ovn-worker": Verdict.REALISED,
+        "ovn.stream_ovn-worker2": Verdict.BEHIND,
+    }
+    assert [one.name for one in report.chassis_behind] == ["ovn-worker2"]
+    again = look(guide.cluster, programs, patience_s=0.5)
+    assert verdicts(again) == verdicts(report)
+    controller.thaw()
+    assert look(guide.cluster, programs, patience_s=30).realised
+
+
+def test_northd_that_stands_still_is_told(guide: Guide, programs: Programs) -> None:
+    northd = guide.cluster.sandbox.central.northd
+    northd.freeze()
+    try:
+        guide.cluster.write(guide.policy)
+        report = look(guide.cluster, programs, ask=True, patience_s=1)
+    finally:
+        northd.thaw()
+    assert set(verdicts(report).values()) == {Verdict.ABSENT}
+    assert look(guide.cluster, programs, patience_s=30).realised
+
+
+def test_a_row_above_hides_the_guides_on_one_node_only(guide: Guide, programs: Programs) -> None:
+    guide.cluster.apply(guide.policy)
+    central = guide.cluster.sandbox.central
+    central.nbctl("qos-add", "ovn.stream_ovn-worker", "to-lport", "30000", "ip4", "rate=1000", "dscp=1")
+    central.nbctl("qos-add", "ovn.stream_ovn-worker2", "to-lport", "30000", "ip4.dst == 8.8.8.8", "rate=1000", "dscp=1")
+    central.sync()
+    report = look(guide.cluster, programs)
+    central.nbctl("qos-del", "ovn.stream_ovn-worker", "to-lport", "30000", "ip4")
+    central.nbctl("qos-del", "ovn.stream_ovn-worker2", "to-lport", "30000", "ip4.dst == 8.8.8.8")
+    hidden, partly = report.findings
+    assert (hidden.verdict, partly.verdict) == (Verdict.HIDDEN, Verdict.REALISED)
+    assert "of another owner (priority 30000)" in hidden.reason
+    assert "of another owner (priority 30000)" in partly.remarks[0]
+
+
+@pytest.mark.one_ovn
+def test_the_commands_apply_and_verify_end_with_0_on_the_guide(
+    guide: Guide, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox: Sandbox = guide.cluster.sandbox
+    pods = [document(guide, name) for name in ("pod0", "pod1", "pod2")]
+    (tmp_path / "nad.yaml").write_text((files("ovnqos.cli") / "demo" / "nad.yaml").read_text())
+    (tmp_path / "guide.yaml").write_text(yaml.safe_dump_all([guide.policy, *pods]))
+    places = ["--nb", sandbox.central.northbound.remote]
+    southbound = ["--sb", sandbox.central.southbound.remote]
+
+    assert run(["apply", "-f", str(tmp_path), *places]) == 0
+    assert run(["verify", *places, *southbound]) == 0
+    assert run(["verify", *places, *southbound, "--wait", "-o", "json"]) == 0
+    shown = capsys.readouterr().out
+    report = json.loads(shown[shown.index("{") :])
+    assert [one["verdict"] for one in report["rows"]] == ["realised", "realised"]
+    assert all(one["caught_up"] for one in report["chassis"])
+    with Northbound.connect(sandbox.central.northbound.remote) as northbound:
+        assert len(northbound.snapshot().rows) == 1
+
+
+def document(guide: Guide, name: str) -> dict[str, Any]:
+    """A pod of the guide as the API server shows it."""
+    pod = guide.pod(name)
+    labels = {"nqos-app": "bw-limited"} if name != "pod0" else {}
+    annotations = {"k8s.ovn.org/pod-networks": pod.annotation}
+    metadata = {"name": name, "namespace": "default", "labels": labels, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}}

@@ -1,0 +1,139 @@
+"""Sample packets of a row: each is the row's, and where any packet reaches the row one of them does."""
+
+from __future__ import annotations
+
+from functools import reduce
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from netaddr import IPAddress, IPNetwork, cidr_exclude
+
+from ovnqos import match as m
+from ovnqos.southbound.contents import SwitchPort
+from ovnqos.verify.candidates import SwitchView
+from ovnqos.verify.ranges import SetValues
+from ovnqos.verify.samples import choose_samples
+from ovnqos.verify.terms import Reading
+from tests.support.packets import Names, Packet, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORTS: Final = ("a", "b", "c")
+ROUTER: Final = "router"
+SOURCES: Final = {port: f"10.0.0.{number}" for number, port in enumerate(PORTS, start=1)}
+NEAR: Final = [str(address) for address in IPNetwork("203.0.113.0/28")]
+OUTSIDE: Final = ["198.51.100.1", "203.0.113.16", "203.0.112.255", *SOURCES.values()]
+PROTOCOLS: Final = ("tcp", "udp", "sctp", "icmp")
+NUMBERS: Final = range(7, 14)
+SETS: Final = {"one": frozenset({"203.0.113.1", "203.0.113.8/30"}), "none": frozenset[str]()}
+GROUPS: Final = {"ab": frozenset({"a", "b"}), "c": frozenset({"c"})}
+
+SWITCH: Final = SwitchView(
+    {
+        **{
+            name: SwitchPort(name=name, mac=f"02:00:00:00:00:0{index}", addresses=(IPAddress(SOURCES[name]),))
+            for index, name in enumerate(PORTS)
+        },
+        ROUTER: SwitchPort(name=ROUTER, kind="patch", mac="02:00:00:00:00:ff"),
+    }
+)
+VALUES: Final = SetValues(address_sets=SETS, port_groups=GROUPS)
+
+_blocks = st.builds(
+    lambda address, length: str(IPNetwork(f"{address}/{length}").cidr), st.sampled_from(NEAR), st.integers(27, 32)
+)
+_ports = st.one_of(
+    st.builds(m.inport.in_group, st.sampled_from(sorted(GROUPS))),
+    st.builds(lambda names: m.inport(*names), st.lists(st.sampled_from(PORTS), min_size=1, max_size=2)),
+)
+_destinations = st.one_of(
+    st.builds(lambda blocks: m.ip4.dst.isin(*blocks), st.lists(_blocks, min_size=1, max_size=3)),
+    st.builds(m.ip4.dst.in_set, st.sampled_from(sorted(SETS))),
+)
+_transports = st.one_of(
+    st.sampled_from([m.tcp, m.udp, m.sctp, m.ip4]),
+    st.builds(
+        lambda transport, numbers: transport.dst.isin(*numbers),
+        st.sampled_from([m.tcp, m.udp, m.sctp]),
+        st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=3),
+    ),
+)
+_literals = st.one_of(_ports, _destinations, _transports)
+_matches = st.recursive(
+    _literals,
+    lambda inner: st.one_of(
+        st.builds(lambda parts: reduce(lambda one, other: one & other, parts), st.lists(inner, min_size=2, max_size=3)),
+        st.builds(lambda parts: reduce(lambda one, other: one | other, parts), st.lists(inner, min_size=2, max_size=3)),
+    ),
+    max_leaves=6,
+)
+
+
+def every_packet() -> Iterator[Packet]:
+    """One packet of each kind that some match here can tell from others."""
+    for port, destination, protocol in product(PORTS, [*NEAR, *OUTSIDE], PROTOCOLS):
+        for number in (1, *NUMBERS) if protocol != "icmp" else (None,):
+            yield packet(port, SOURCES[port], destination, protocol, number)
+
+
+def packet(port: str, source: str, destination: str, protocol: str, number: int | None) -> Packet:
+    return Packet(
+        switch="lan",
+        inport=port,
+        source=IPAddress(source),
+        destination=IPAddress(destination),
+        protocol=protocol,
+        destination_port=number,
+    )
+
+
+EVERY: Final = tuple(every_packet())
+NAMES: Final = Names(address_sets=SETS, port_groups=GROUPS)
+
+
+@given(_matches, st.lists(_matches, max_size=4), st.booleans())
+def test_samples_are_the_rows_own_and_complete(row: m.Match, rivals: list[m.Match], leaving: bool) -> None:
+    samples = choose_samples(
+        Reading.of(row, VALUES),
+        SWITCH,
+        VALUES,
+        [Reading.of(rival, VALUES) for rival in rivals],
+        leaving=leaving,
+    )
+    for sample in samples.packets:
+        one = sample.packet
+        seen = packet(one.inport, str(one.source), str(one.destination), str(one.protocol), one.destination_port)
+        assert matches(row, seen, NAMES), sample
+        assert any(matches(rival, seen, NAMES) for rival in rivals) is not samples.free, sample
+    assert all(
+        any(matches(row, one, NAMES) and matches(rivals[place], one, NAMES) for one in EVERY)
+        for place in samples.rivals
+    )
+    if not samples.free:
+        reached = [
+            one for one in EVERY if matches(row, one, NAMES) and not any(matches(rival, one, NAMES) for rival in rivals)
+        ]
+        assert not reached, reached[0]
+    if not samples.packets:
+        assert not any(matches(row, one, NAMES) for one in EVERY)
+    assert samples.sure is samples.free
+
+
+@given(_blocks, st.data())
+def test_the_one_packet_that_rows_above_leave_is_found(block: str, data: st.DataObject) -> None:
+    """Between them they take all other addresses, and at this one all other ports."""
+    hole = data.draw(st.sampled_from([str(address) for address in IPNetwork(block)]))
+    number = data.draw(st.sampled_from(NUMBERS))
+    others = [m.ip4.dst.isin(rest) for rest in cidr_exclude(block, hole)]
+    others += [m.ip4.dst.isin(hole) & m.tcp.dst.isin(other) for other in NUMBERS if other != number]
+    rivals = data.draw(st.permutations(others))
+    row = m.inport("a", "b") & m.ip4.dst.isin(block) & m.tcp.dst.isin(*NUMBERS)
+
+    samples = choose_samples(
+        Reading.of(row, VALUES), SWITCH, VALUES, [Reading.of(rival, VALUES) for rival in rivals], leaving=False
+    )
+    assert samples.free
+    assert {(str(one.packet.destination), one.packet.destination_port) for one in samples.packets} == {(hole, number)}
