@@ -14,6 +14,8 @@ from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live import LiveCompilation
 from ovnqos.compile.overlap import can_overlap
 from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
+from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
+from ovnqos.compile.topologies.detect import detect_topology, make_topology
 from ovnqos.compile.topology import Network, PodInterface, Topology
 from ovnqos.errors import (
     Fault,
@@ -36,6 +38,7 @@ from ovnqos.errors import (
 from ovnqos.model.labels import LabelSelector, Operator, Requirement
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, NetworkSelector, NetworkTopology
 from ovnqos.model.owner import Owner
+from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.policy import (
     Bandwidth,
     BandwidthScope,
@@ -47,6 +50,7 @@ from ovnqos.model.policy import (
     Protocol,
     Rule,
 )
+from ovnqos.model.topology_map import TopologyMap
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
@@ -69,8 +73,10 @@ from ovnqos.sources import (
     parse_pod,
     parse_policy,
 )
+from ovnqos.sources.topology_map import load_topology_map
 
 __all__ = [
+    "NO_POD_QOS",
     "AddressSet",
     "Applied",
     "Bandwidth",
@@ -116,6 +122,7 @@ __all__ = [
     "Pod",
     "PodInterface",
     "PodPeer",
+    "PodQos",
     "PortGroup",
     "PortMatch",
     "Profile",
@@ -139,6 +146,9 @@ __all__ = [
     "StoredSet",
     "TlsFiles",
     "Topology",
+    "TopologyChoice",
+    "TopologyKind",
+    "TopologyMap",
     "TransactionRefused",
     "UnreadableInput",
     "UnsafePlan",
@@ -146,9 +156,12 @@ __all__ = [
     "Waiting",
     "can_overlap",
     "compile_rows",
+    "detect_topology",
     "find_foreign_conflicts",
     "find_hidden_limits",
     "load_manifests",
+    "load_topology_map",
+    "make_topology",
     "match",
     "parse_namespace",
     "parse_network_attachment_definition",
@@ -156,6 +169,7 @@ __all__ = [
     "parse_object",
     "parse_pod",
     "parse_policy",
+    "parse_topology_choice",
     "plan_changes",
     "policy_of",
     "qos_list_line",

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import LiveCompilation, Node, Northbound, OvnQosError, Owner, TlsFiles, Topology
+from ovnqos import (
+    LiveCompilation,
+    Node,
+    Northbound,
+    OvnQosError,
+    Owner,
+    TlsFiles,
+    TopologyKind,
+    TopologyMap,
+    load_topology_map,
+    make_topology,
+    parse_pod,
+)
 from ovnqosd.backoff import Clock, Pace
 from ovnqosd.event_writer import EventWriter
 from ovnqosd.health import HealthServer
@@ -20,7 +34,7 @@ from ovnqosd.observed_status import with_status
 from ovnqosd.outcomes import PassOutcome, Trigger
 from ovnqosd.reconciler import Reconciler
 from ovnqosd.reflector import Reflector
-from ovnqosd.resources import NETWORK_QOSES, NODES, RESOURCES
+from ovnqosd.resources import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES
 from ovnqosd.settings import Mode
 from ovnqosd.status_pace import StatusPace
 from ovnqosd.status_writer import StatusWriter
@@ -53,6 +67,10 @@ class Daemon:
             settings: how.
             client: the Kubernetes API.
             zone: the zone's name in statuses.
+
+        Raises:
+            UnreadableInput: the topology map cannot be read.
+            InvalidObject: the topology map is not valid.
         """
         self._settings = settings
         self._identity = own_identity()
@@ -70,7 +88,10 @@ class Daemon:
             pace=StatusPace(unavailable_settles=settings.northbound_outage),
             api_pace=pace,
         )
+        topology_map = _topology_map(settings)
         observed = {NETWORK_QOSES: with_status(NETWORK_QOSES, self._status.observe_object)}
+        if topology_map is not None and topology_map.annotations:
+            observed[PODS] = replace(PODS, parse=partial(parse_pod, also_keep=topology_map.annotations))
         self._reflectors = [Reflector(observed.get(one, one), client, self, pace=pace) for one in RESOURCES]
         self._elector = LeaderElector(
             Lease(client, settings.lease_namespace or own_namespace(), settings.lease_name),
@@ -81,7 +102,11 @@ class Daemon:
         )
         nodes = None if settings.mode is Mode.CENTRAL or settings.node is None else [settings.node]
         self._reconciler = Reconciler(
-            live=LiveCompilation(Topology.ovn_kubernetes(zone_nodes=nodes), Owner(settings.owner)),
+            live=LiveCompilation(
+                make_topology(settings.topology, topology_map=topology_map, zone_nodes=nodes)[0],
+                Owner(settings.owner),
+                cluster_cidrs=settings.cluster_cidrs,
+            ),
             inbox=self._inbox,
             connect=self._connect,
             report=self._report,
@@ -90,6 +115,7 @@ class Daemon:
             full_pass_seconds=settings.full_pass_seconds,
             may_write=self._may_write,
             failed=self._metrics.count_failed_transaction,
+            tells_of_namespaces=lambda: self._elector.is_leader,
         )
         self._loop = threading.Thread(target=self._reconciler.run, name="reconcile", daemon=True)
         self._health = HealthServer(
@@ -152,9 +178,10 @@ class Daemon:
 
     def changed(self, changes: Changes) -> None:
         """Hand changes of Kubernetes objects on."""
-        if changes.kind == NETWORK_QOSES.kind and changes.removed:
-            self._status.forget_objects(changes.removed)
-            self._events.forget_objects(changes.removed)
+        if changes.removed and changes.kind in {NETWORK_QOSES.kind, PODS.kind, NAMESPACES.kind}:
+            self._events.forget_objects(changes.kind, changes.removed)
+            if changes.kind == NETWORK_QOSES.kind:
+                self._status.forget_objects(changes.removed)
         if changes.kind == NODES.kind and self._settings.mode is Mode.ZONE:
             self._note_zones(changes)
         self._inbox.changed(changes)
@@ -215,6 +242,9 @@ class Daemon:
         self._metrics.observe(outcome)
         self._status.take(outcome.policies.values(), outcome.removed)
         self._events.drift_repaired(outcome.drift, self._status.uid_of)
+        self._events.remarked(outcome.remarks)
+        for remark in outcome.remarks:
+            _log.warning("QoS annotations", kind=remark.kind, object=remark.key, remarks="; ".join(remark.notes))
         for drift in outcome.drift:
             _log.warning(
                 "drift repaired", drift=drift.kind.value, what=drift.what, object=drift.policy, found=drift.found
@@ -252,3 +282,12 @@ class Daemon:
         if not missing and self._may_write() and not (self._reconciler.connected and self._reconciler.in_sync):
             missing.append("the Northbound is not in sync")
         return missing
+
+
+def _topology_map(settings: Settings) -> TopologyMap | None:
+    if settings.topology.kind is not TopologyKind.STATIC:
+        return None
+    return load_topology_map(
+        settings.topology.file,
+        warn=lambda fault: _log.warning("topology map", file=settings.topology.file, fault=str(fault)),
+    )

@@ -25,11 +25,11 @@ def _drift(plan: Plan) -> Iterator[Drift]:
     for change in plan.changes:
         if isinstance(change, RowInsert | RowUpdate | RowDelete):
             content = change.before if isinstance(change, RowUpdate) else change.content
-            policy = owner.object_of(content.external_ids).removeprefix("NetworkQoS/")
+            kind, _, key = owner.object_of(content.external_ids).partition("/")
             yield Drift(
                 kind=_ROW_KINDS[type(change)],
                 what=change.identity,
-                policy=policy,
+                policy=key if kind == "NetworkQoS" else "",
                 found="no row" if isinstance(change, RowInsert) else qos_list_line(content).strip(),
             )
         else:

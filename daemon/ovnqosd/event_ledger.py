@@ -63,6 +63,7 @@ class EventLedger:
         self._interval = interval
         self._remembered = remembered
         self._series: OrderedDict[str, _Series] = OrderedDict()
+        self._of_object: dict[str, set[str]] = {}
         self._queue = DueQueue()
 
     def __len__(self) -> int:
@@ -75,10 +76,11 @@ class EventLedger:
 
     def record(self, event: Event, now: float, time: float) -> None:
         """Takes what happened; `time` is when, in seconds since 1970."""
-        identity = f"{event.key}\n{event.reason}"
+        identity = _identity(event)
         series = self._series.get(identity)
         if series is None or series.event.uid != event.uid:
             series = self._series[identity] = _Series(event)
+            self._of_object.setdefault(_object(identity), set()).add(identity)
         self._series.move_to_end(identity)
         if not series.waiting and series.written != event:
             series.first_time = time
@@ -87,8 +89,7 @@ class EventLedger:
         series.last_time = time
         self._queue.add(identity, max(now, series.next_at))
         while len(self._series) > self._remembered:
-            oldest, _ = self._series.popitem(last=False)
-            self._queue.discard(oldest)
+            self._drop(next(iter(self._series)))
 
     def next(self, now: float) -> EventWrite | None:
         """The next write, None if none is due yet; it counts as done, whatever becomes of it."""
@@ -112,15 +113,28 @@ class EventLedger:
 
     def named(self, event: Event, name: str) -> None:
         """The Event object of this name says this now; empty: there is none."""
-        series = self._series.get(f"{event.key}\n{event.reason}")
+        series = self._series.get(_identity(event))
         if series is not None and series.written == event:
             series.name = name
 
-    def forget(self, keys: Iterable[str]) -> None:
+    def forget(self, kind: str, keys: Iterable[str]) -> None:
         """Takes objects for gone."""
-        gone = {f"{key}\n" for key in keys}
-        if not gone:
-            return
-        for identity in [one for one in self._series if one[: one.index("\n") + 1] in gone]:
-            del self._series[identity]
-            self._queue.discard(identity)
+        for key in keys:
+            for identity in [*self._of_object.get(f"{kind} {key}", ())]:
+                self._drop(identity)
+
+    def _drop(self, identity: str) -> None:
+        del self._series[identity]
+        self._queue.discard(identity)
+        identities = self._of_object[_object(identity)]
+        identities.discard(identity)
+        if not identities:
+            del self._of_object[_object(identity)]
+
+
+def _object(identity: str) -> str:
+    return identity.partition("\n")[0]
+
+
+def _identity(event: Event) -> str:
+    return f"{event.kind} {event.key}\n{event.reason}"

@@ -1,4 +1,4 @@
-"""Writes Kubernetes Events of NetworkQoS objects, in a thread of its own, as well as it can."""
+"""Writes Kubernetes Events, in a thread of its own, as well as it can."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from ovnqosd.api_requests import MERGE_PATCH, send
 from ovnqosd.backoff import Clock
 from ovnqosd.event_ledger import EventLedger
-from ovnqosd.events import event_of_condition, event_of_unsayable, events_of_drift
+from ovnqosd.events import NETWORK_QOS, event_of_condition, event_of_remark, event_of_unsayable, events_of_drift
 from ovnqosd.outbox import Outbox
 from ovnqosd.request_errors import ApiStatusError, RequestError, RequestInterruptedError
 from ovnqosd.status import format_time
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from ovnqosd.event_ledger import EventWrite
     from ovnqosd.events import Event
     from ovnqosd.kubernetes_client import KubernetesClient
-    from ovnqosd.outcomes import Drift, PolicyOutcome
+    from ovnqosd.outcomes import Drift, ObjectRemark, PolicyOutcome
     from ovnqosd.status import Condition
 
 _COMPONENT: Final = "ovnqosd"
-_API_VERSION: Final = "k8s.ovn.org/v1alpha1"
+_API_VERSIONS: Final = {NETWORK_QOS: "k8s.ovn.org/v1alpha1"}  # of the others: v1
 _NOT_FOUND: Final = 404
 _TIMEOUT: Final = 10.0
 _MESSAGE_MAXIMUM: Final = 1024
@@ -101,16 +101,20 @@ class EventWriter:
         """Tells of what a pass put right; `uid_of` is `StatusWriter.uid_of`."""
         self.record(events_of_drift(drift, uid_of))
 
+    def remarked(self, remarks: Iterable[ObjectRemark]) -> None:
+        """Tells of what is to be said of pods and namespaces."""
+        self.record(map(event_of_remark, remarks))
+
     def record(self, events: Iterable[Event]) -> None:
         """Tells of what happened."""
         with self._outbox.changing():
             for event in events:
                 self._ledger.record(event, self._clock.monotonic(), self._clock.now())
 
-    def forget_objects(self, keys: Iterable[str]) -> None:
+    def forget_objects(self, kind: str, keys: Iterable[str]) -> None:
         """Takes objects for gone: nothing more is told of them."""
         with self._outbox.changing():
-            self._ledger.forget(keys)
+            self._ledger.forget(kind, keys)
 
     def _write(self, write: EventWrite) -> None:
         try:
@@ -123,7 +127,8 @@ class EventWriter:
             self._problem = ""
 
     def _send(self, write: EventWrite) -> None:
-        namespace, name = write.event.key.split("/")
+        own_namespace, _, name = write.event.key.rpartition("/")
+        namespace = own_namespace or "default"  # where the Events of cluster-wide objects are
         collection = f"/api/v1/namespaces/{namespace}/events"
         if write.name:
             change = {"count": write.count, "lastTimestamp": _format(write.last_time)}
@@ -153,7 +158,9 @@ class EventWriter:
 
     def _document(self, write: EventWrite, namespace: str, name: str, unique: str) -> dict[str, object]:
         event = write.event
-        regarding = {"apiVersion": _API_VERSION, "kind": "NetworkQoS", "namespace": namespace, "name": name}
+        regarding = {"apiVersion": _API_VERSIONS.get(event.kind, "v1"), "kind": event.kind, "name": name}
+        if "/" in event.key:
+            regarding["namespace"] = namespace
         message = event.message
         return {
             "apiVersion": "v1",

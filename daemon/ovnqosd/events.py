@@ -1,4 +1,4 @@
-"""What is told of a NetworkQoS object as a Kubernetes Event."""
+"""What is told of an object as a Kubernetes Event."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from ovnqosd.status import ConditionStatus, message_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ovnqosd.outcomes import Drift, PolicyOutcome
+    from ovnqosd.outcomes import Drift, ObjectRemark, PolicyOutcome
     from ovnqosd.status import Condition
 
 NORMAL: Final = "Normal"
 WARNING: Final = "Warning"
 APPLIED: Final = "Applied"
 DRIFT_REPAIRED: Final = "DriftRepaired"
+QOS_ANNOTATIONS: Final = "QosAnnotations"
+NETWORK_QOS: Final = "NetworkQoS"
 _WARNED_OF: Final = frozenset({Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT})
 
 
@@ -26,7 +28,8 @@ class Event:
     """What happened to an object.
 
     Attributes:
-        key: `<namespace>/<name>`.
+        kind: `NetworkQoS`, `Pod` or `Namespace`.
+        key: `<namespace>/<name>`, or `<name>` of a namespace.
         uid: the object's: `kubectl describe` finds an object's Events by it. Empty if it is not known.
         type: `Normal` or `Warning`.
         reason: one word.
@@ -38,6 +41,19 @@ class Event:
     type: str
     reason: str
     message: str
+    kind: str = NETWORK_QOS
+
+
+def event_of_remark(remark: ObjectRemark) -> Event:
+    """The Event of what is to be said of a pod's or namespace's QoS annotations."""
+    return Event(
+        kind=remark.kind,
+        key=remark.key,
+        uid=remark.uid,
+        type=WARNING,
+        reason=QOS_ANNOTATIONS,
+        message="; ".join(remark.notes),
+    )
 
 
 def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Event | None:
@@ -83,15 +99,24 @@ def events_of_drift(drift: Iterable[Drift], uid_of: Callable[[str], str]) -> lis
 
     Args:
         drift: what was put right.
-        uid_of: gives the uid of an object by its key.
+        uid_of: gives the uid of a NetworkQoS by its key.
     """
-    by_policy: dict[str, list[Drift]] = {}
+    by_object: dict[tuple[str, str], list[Drift]] = {}
     for one in drift:
         if one.policy:
-            by_policy.setdefault(one.policy, []).append(one)
+            by_object.setdefault((NETWORK_QOS, one.policy), []).append(one)
+        elif one.what.startswith("Pod/"):
+            by_object.setdefault(("Pod", one.what.removeprefix("Pod/").rpartition("/")[0]), []).append(one)
     return [
-        Event(key=key, uid=uid_of(key), type=WARNING, reason=DRIFT_REPAIRED, message=_drift_message(found))
-        for key, found in by_policy.items()
+        Event(
+            kind=kind,
+            key=key,
+            uid=uid_of(key) if kind == NETWORK_QOS else "",
+            type=WARNING,
+            reason=DRIFT_REPAIRED,
+            message=_drift_message(found),
+        )
+        for (kind, key), found in by_object.items()
     ]
 
 

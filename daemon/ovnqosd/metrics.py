@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, StalePlan, TransactionRefused
-from ovnqosd.outcomes import DriftKind, Reason, Trigger
+from ovnqosd.outcomes import AnnotationProblem, DriftKind, Reason, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -115,6 +115,12 @@ class Metrics:
         self._by_reason = prometheus.Gauge(
             "ovnqosd_policies", "NetworkQoS objects by how they stand in this zone.", ["reason"], registry=registry
         )
+        self._annotations = prometheus.Gauge(
+            "ovnqosd_annotations_not_in_force",
+            "QoS annotations of this zone's pods, and of namespaces, without effect: invalid, or inexpressible in OVN.",
+            ["problem"],
+            registry=registry,
+        )
         build = prometheus.Gauge("ovnqosd_build_info", "Always 1.", ["version", "python"], registry=registry)
         build.labels(importlib.metadata.version("ovnqos"), platform.python_version()).set(1)
         self._show_from_the_start()
@@ -134,6 +140,8 @@ class Metrics:
             self._drift.labels(drift.value)
         for reason in Reason:
             self._by_reason.labels(reason.value)
+        for problem in AnnotationProblem:
+            self._annotations.labels(problem.value)
 
     def observe(self, outcome: PassOutcome) -> None:
         """Counts a pass."""
@@ -147,6 +155,8 @@ class Metrics:
         for drift in outcome.drift:
             self._drift.labels(drift.kind.value).inc()
         self._count_policies(outcome)
+        for problem, number in outcome.annotation_problems.items():
+            self._annotations.labels(problem.value).set(number)
         if outcome.error:
             self._errors.labels(outcome.trigger.value).inc()
             return

@@ -78,6 +78,30 @@ class Drift:
     found: str
 
 
+class AnnotationProblem(StrEnum):
+    """Why a QoS annotation of a pod or namespace is not in force."""
+
+    INVALID = "invalid"
+    INEXPRESSIBLE = "inexpressible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRemark:
+    """What is to be said of a pod's or a namespace's QoS annotations.
+
+    Attributes:
+        kind: `Pod` or `Namespace`.
+        key: `<namespace>/<name>`, or `<name>`.
+        uid: the object's uid; empty when it is not known.
+        notes: a line each, which names the annotation, its value and what would be right.
+    """
+
+    kind: str
+    key: str
+    uid: str
+    notes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassOutcome:
     """One pass: what it did, how long it took, and how the policies it looked at stand.
@@ -95,6 +119,8 @@ class PassOutcome:
         error: empty, or why the pass failed as a whole (one line).
         rows: rows wanted in all, by kind (`row`, `port_group`, `address_set`).
         waiting: how many switches and ports are wanted that the Northbound does not have.
+        remarks: what is newly to be said of pods and namespaces.
+        annotation_problems: how many of their annotations are not in force, by why.
         rival_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller are there; else None.
     """
 
@@ -109,4 +135,6 @@ class PassOutcome:
     error: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
     waiting: int = 0
+    remarks: tuple[ObjectRemark, ...] = ()
+    annotation_problems: Mapping[AnnotationProblem, int] = field(default_factory=dict)
     rival_rows: int | None = None

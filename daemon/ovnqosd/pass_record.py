@@ -30,6 +30,7 @@ class PassRecord:
         changes: database changes that were committed, by name.
         transactions: how many they took.
         policies: keys of the policies that were compiled anew.
+        pods: keys of the pods whose own limits were compiled anew.
         refused: policies whose own transaction was refused, and the server's words.
         incomplete: whether a part of the plan was refused.
         drift: what was found to be other than it was written.
@@ -41,6 +42,7 @@ class PassRecord:
     changes: Counter[str] = field(default_factory=Counter)
     transactions: int = 0
     policies: set[str] = field(default_factory=set)
+    pods: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     incomplete: bool = False
     drift: list[Drift] = field(default_factory=list)

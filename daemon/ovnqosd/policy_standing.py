@@ -27,6 +27,7 @@ class PolicyStanding:
         self._objects: dict[str, Metadata] = {}
         self._unsettled: set[str] = set()
         self._rivals: Mapping[str, str] = {}
+        self._hidden: Mapping[str, tuple[str, ...]] = {}
 
     def note(self, metadata: Metadata) -> None:
         """There is a new version of an object."""
@@ -50,6 +51,12 @@ class PolicyStanding:
         self._unsettled |= changed & self._objects.keys()
         self._rivals = rivals
 
+    def meet_hidden(self, hidden: Mapping[str, tuple[str, ...]]) -> None:
+        """Takes which policies' limits are hidden now, in words."""
+        changed = {key for key in hidden.keys() | self._hidden.keys() if hidden.get(key) != self._hidden.get(key)}
+        self._unsettled |= changed & self._objects.keys()
+        self._hidden = hidden
+
     def settle(self, record: PassRecord) -> dict[str, PolicyOutcome]:
         """What a pass has to tell: the outcomes by key. A failure is told again after the next pass."""
         self._unsettled |= record.policies & self._objects.keys()
@@ -70,7 +77,7 @@ class PolicyStanding:
             reason=reason,
             message=message,
             sources=compiled is not None and bool(compiled.rows),
-            notes=tuple(compiled.notes) if compiled is not None else (),
+            notes=(*compiled.notes, *self._hidden.get(key, ())) if compiled is not None else (),
         )
 
     def _reason(self, key: str, record: PassRecord) -> tuple[Reason, str]:

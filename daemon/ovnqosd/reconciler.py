@@ -26,11 +26,13 @@ from ovnqosd.backoff import Pace
 from ovnqosd.drift import find_drift
 from ovnqosd.failures import Failures
 from ovnqosd.foreign_rows import find_rivals
+from ovnqosd.hidden_limits import hidden_by_object
 from ovnqosd.intake import Intake
 from ovnqosd.northbound_writer import NorthboundWriter
 from ovnqosd.outcomes import PassOutcome, Trigger
 from ovnqosd.pass_record import PassRecord
 from ovnqosd.policy_standing import PolicyStanding
+from ovnqosd.remarks import Remarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +68,7 @@ class Reconciler:
         pace: Pace | None = None,
         may_write: Callable[[], bool] = lambda: True,
         failed: Callable[[OvnQosError], None] = lambda _error: None,
+        tells_of_namespaces: Callable[[], bool] = lambda: True,
     ) -> None:
         """For `run`.
 
@@ -80,6 +83,7 @@ class Reconciler:
             pace: how long to wait after failures.
             may_write: whether this daemon is the one to write now; when it becomes so, call `elected`.
             failed: told of each error that ended a pass.
+            tells_of_namespaces: whether this daemon is the one of the cluster's to tell of namespaces.
         """
         self.connected = False
         self.in_sync = False
@@ -94,7 +98,8 @@ class Reconciler:
         self._may_write = may_write
         self._failed = failed
         self._standing = PolicyStanding(live)
-        self._intake = Intake(live, self._standing)
+        self._remarks = Remarks(live, tells_of_namespaces=tells_of_namespaces)
+        self._intake = Intake(live, self._standing, self._remarks)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
         self._failures = Failures(self._pace, clock)
         self._awaited = Awaited()
@@ -220,9 +225,14 @@ class Reconciler:
         self._writer.take_lock()  # even if there is nothing to write: nobody else may from now on
         session = northbound.session
         northbound.refresh()
-        record.policies |= self._live.drain().policies
+        delta = self._live.drain()
+        record.policies |= delta.policies
+        record.pods |= delta.pods
         desired, snapshot = self._live.desired(), northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
+        hidden = hidden_by_object(desired, self._live.inventory)
+        self._standing.meet_hidden(hidden.get("NetworkQoS", {}))
+        self._remarks.meet_hidden(hidden.get("Pod", {}))
         record.rival_rows = len(reference_rows(snapshot))
         plan = plan_changes(desired, snapshot)
         if session == self._session:
@@ -238,6 +248,7 @@ class Reconciler:
 
     def _compare(self, northbound: Northbound, delta: Delta, record: PassRecord, *, is_drift: bool) -> None:
         record.policies |= delta.policies
+        record.pods |= delta.pods
         if delta.is_empty:
             return
         snapshot = northbound.part(delta)
@@ -273,7 +284,9 @@ class Reconciler:
 
     def _tell(self, record: PassRecord, removed: frozenset[str], started: float, since: float | None) -> None:
         outcomes = self._standing.settle(record)
-        nothing = not (outcomes or removed or record.changes or record.drift or record.error)
+        self._remarks.compiled(record.pods)
+        remarks = self._remarks.settle()
+        nothing = not (outcomes or removed or remarks or record.changes or record.drift or record.error)
         if nothing and record.trigger is Trigger.CHANGE:
             return
         self._report(
@@ -289,6 +302,8 @@ class Reconciler:
                 error="" if record.error is None else str(record.error),
                 rows=self._live.counts(),
                 waiting=len(self._awaited),
+                remarks=remarks,
+                annotation_problems=self._remarks.problems(),
                 rival_rows=record.rival_rows,
             )
         )

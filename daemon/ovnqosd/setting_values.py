@@ -13,7 +13,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ovnqos import InvalidRow, Owner
+from netaddr import AddrFormatError, IPNetwork
+
+from ovnqos import InvalidRow, Owner, TopologyChoice, TopologyKind, parse_topology_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,3 +134,32 @@ def listen_address(value: object) -> ListenAddress:
     except ValueError:
         raise ValueError("give :PORT, IPV4:PORT or [IPV6]:PORT") from None
     return ListenAddress(host, number)
+
+
+def topology(value: object) -> TopologyChoice:
+    """A topology, but `auto`: a daemon that starts before the pods do would find nothing to tell it by."""
+    words = "give ovn-kubernetes, kube-ovn or static:FILE, where FILE is a topology map"
+    try:
+        choice = parse_topology_choice(text(value))
+    except ValueError:
+        raise ValueError(words) from None
+    if choice.kind is TopologyKind.AUTO:
+        raise ValueError(words)
+    return choice
+
+
+def cidrs(value: object) -> tuple[IPNetwork, ...]:
+    """CIDRs, as a list or in one text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        if not isinstance(parts, list):
+            raise TypeError
+        return tuple(_cidr(part) for part in parts)
+    except (AddrFormatError, TypeError, ValueError):
+        raise ValueError("give CIDRs with commas, e.g. 10.244.0.0/16,fd00:10:244::/48") from None
+
+
+def _cidr(value: object) -> IPNetwork:
+    if not isinstance(value, str) or "/" not in value:
+        raise TypeError
+    return IPNetwork(value.strip()).cidr

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ovnqos import OvnQosError
+from ovnqos import OvnQosError, TopologyChoice, TopologyKind
 from ovnqosd import setting_values as values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from netaddr import IPNetwork
 
 ENVIRONMENT_PREFIX: Final = "OVNQOSD_"
 DEFAULT_ZONE: Final = "global"
@@ -141,6 +143,19 @@ class Settings:
     )
     owner: str = _setting(
         "ovnqos", values.owner_name, "NAME", "Whose rows are ours. Two daemons on one Northbound need two names."
+    )
+    topology: TopologyChoice = _setting(
+        TopologyChoice(kind=TopologyKind.OVN_KUBERNETES),
+        values.topology,
+        "TOPOLOGY",
+        "Who named the switches and ports: ovn-kubernetes, kube-ovn, or static:FILE, a topology map.",
+    )
+    cluster_cidrs: tuple[IPNetwork, ...] = _setting(
+        (),
+        values.cidrs,
+        "CIDRS",
+        "The addresses inside the cluster, with commas. A pod's DSCP annotation marks what goes to others.",
+        default_is="not known, so that no pod's DSCP annotation has a row",
     )
     kubeconfig: Path | None = _setting(
         None,

@@ -181,7 +181,11 @@ def _written(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else _words(value)
+
+
+def _words(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def render(settings: Settings) -> str:
@@ -190,9 +194,9 @@ def render(settings: Settings) -> str:
     for setting in _SETTINGS:
         value = getattr(settings, setting.name)
         origin = settings.origins.get(setting.name, _DEFAULT)
-        if value is None:
+        if value is None or value == ():
             origin = f"{origin}: {setting.default_words or 'none'}"
-        plain = value if value is None or isinstance(value, (bool, float)) else str(value)
+        plain = value if value is None or isinstance(value, (bool, float)) else _words(value)
         if isinstance(plain, float) and plain.is_integer():
             plain = int(plain)
         entry = yaml.safe_dump({setting.name: plain}, width=2**31, allow_unicode=True).rstrip("\n")

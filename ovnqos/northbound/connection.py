@@ -109,7 +109,7 @@ class NorthboundConnection:
             text = ",".join(map(str, parsed))
             connection = cls(replica=replica, remotes=text, schema=schema, timeout_s=timeout_s)
             if wait:
-                connection._await_contents(deadline)
+                connection.await_contents(deadline.left)
             connection._stack.push(stack.pop_all())
         return connection
 
@@ -131,15 +131,29 @@ class NorthboundConnection:
         with self._replica.changed:
             return self._replica.idl.replicating
 
+    def await_contents(self, timeout_s: float | None = None) -> None:
+        """Waits until everything was read once.
+
+        Raises:
+            NorthboundUnavailable: that did not come about in time.
+        """
+        deadline = self._deadline(timeout_s)
+        with self._replica.changed:
+            idl = self._replica.idl
+            if not self._replica.wait_until(lambda: idl.complete, deadline):
+                raise NorthboundUnavailable(
+                    f"no Northbound to follow within {self.timeout_s:g} s: {idl.describe_trouble()}"
+                )
+
     @contextmanager
     def reading(self) -> Iterator[Mapping[str, RecordTable]]:
         """Inside, the replica stands still: its contents by table.
 
         Raises:
-            NorthboundUnavailable: it was never complete, and did not become so in time.
+            NorthboundUnavailable: see `await_contents`.
         """
         with self._replica.changed:
-            self._await_contents(self._deadline(None))
+            self.await_contents()
             yield self._replica.idl.records
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
@@ -172,14 +186,6 @@ class NorthboundConnection:
     def close(self) -> None:
         """Disconnects, which also gives back the lock."""
         self._stack.close()
-
-    def _await_contents(self, deadline: Deadline) -> None:
-        with self._replica.changed:
-            idl = self._replica.idl
-            if not self._replica.wait_until(lambda: idl.complete, deadline):
-                raise NorthboundUnavailable(
-                    f"no Northbound to follow within {self.timeout_s:g} s: {idl.describe_trouble()}"
-                )
 
     def _deadline(self, timeout_s: float | None) -> Deadline:
         return Deadline(self.timeout_s if timeout_s is None else timeout_s)

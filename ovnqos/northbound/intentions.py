@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.content import SetKind
+from ovnqos.plan.snapshot import StoredRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
@@ -24,21 +25,21 @@ if TYPE_CHECKING:
 class Intentions:
     """The state that changes of a plan are meant to lead to."""
 
-    def __init__(self, changes: Iterable[Change]) -> None:
-        """Of these changes, which one transaction makes."""
-        self._rows: dict[str, RowInsert | RowUpdate | None] = {}
+    def __init__(self, changes: Iterable[Change], reader: PartReader) -> None:
+        """Of these changes, which one transaction is about to make in what the reader finds now."""
+        self._rows: dict[str, dict[str, StoredRow]] = {}  # identity -> uuid, or none yet -> row
         self._sets: dict[str, SetInsert | SetUpdate | SetDelete] = {}
         names: Counter[str] = Counter()
         for change in changes:
-            if isinstance(change, RowDelete):
-                self._rows.setdefault(change.identity, None)
-            elif isinstance(change, RowInsert | RowUpdate):
-                self._rows[change.identity] = change
+            if isinstance(change, RowInsert | RowUpdate | RowDelete):
+                if change.identity not in self._rows:
+                    self._rows[change.identity] = {row.uuid: row for row in reader.rows(change.identity)}
+                _carry_out(change, self._rows[change.identity])
             else:
                 self._sets[change.content.name] = change
                 names[change.content.name] += 1
         for name, count in names.items():
-            if count > 1:  # a group and an address set of one name: which of them was told of, nobody knows
+            if count > 1:  # a group and an address set of one name: which of them is told of, nobody knows
                 del self._sets[name]
         self._unheard_rows, self._unheard_sets = set(self._rows), set(names)
 
@@ -56,28 +57,38 @@ class Intentions:
         return DatabaseChange(rows=self._unheard_rows, sets=dict.fromkeys(self._unheard_sets))
 
     def _is_row_as_intended(self, identity: str, reader: PartReader) -> bool:
-        change, found = self._rows[identity], reader.rows(identity)
-        if change is None:
-            return not found
-        if len(found) != 1:
-            return False
-        if isinstance(change, RowInsert):
-            content, switches = change.content, frozenset(change.switches)
-        else:
-            content, switches = change.after, (change.switches | set(change.bind)) - set(change.unbind)
-        return found[0].content == content and found[0].switches == switches
+        left = [(row.content, row.switches) for row in reader.rows(identity)]
+        meant = [(row.content, row.switches) for row in self._rows[identity].values()]
+        return len(left) == len(meant) and all(one in left for one in meant) and all(one in meant for one in left)
+
+
+def _carry_out(change: RowInsert | RowUpdate | RowDelete, rows: dict[str, StoredRow]) -> None:
+    if isinstance(change, RowInsert):
+        rows[""] = StoredRow(uuid="", content=change.content, switches=frozenset(change.switches))
+    elif isinstance(change, RowUpdate):
+        switches = (change.switches | set(change.bind)) - set(change.unbind)
+        rows[change.uuid] = StoredRow(uuid=change.uuid, content=change.after, switches=switches)
+    else:
+        rows.pop(change.uuid, None)
 
 
 def _is_set_as_intended(change: SetInsert | SetUpdate | SetDelete, moved: Set[str] | None, reader: PartReader) -> bool:
     """Whether a set, of which the `moved` members came or went, or more changed, is as the change is to leave it."""
     kind, name = change.content.kind, change.content.name
+    if any(reader.set(one, name, frozenset()) is not None for one in SetKind if one is not kind):
+        return False  # again: which of the two is told of, nobody knows
     if isinstance(change, SetUpdate):
-        if moved is None or not moved <= {*change.add, *change.remove}:
+        changing = frozenset((*change.add, *change.remove))
+        if moved is None or not moved <= changing:
             return False
-        stored = reader.set(kind, name, frozenset(moved))
-        return stored is not None and stored.content.members == moved & set(change.add)
+        stored = reader.set(kind, name, changing)
+        return (
+            stored is not None
+            and stored.content.members == set(change.add)
+            and stored.content.external_ids == change.content.external_ids
+        )
     if isinstance(change, SetDelete):
-        return all(reader.set(one, name, frozenset()) is None for one in SetKind)
+        return reader.set(kind, name, frozenset()) is None
     stored = reader.set(kind, name, None)
     if stored is None or stored.content != change.content:
         return False

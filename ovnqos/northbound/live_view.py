@@ -165,9 +165,9 @@ class LiveView:
 
     # Writing
 
-    def intend(self, changes: Iterable[Change]) -> None:
-        """Note what a transaction that is about to be sent is to change: as long as it is under way, that is no news."""
-        self._intentions = Intentions(changes)
+    def intend(self, changes: Iterable[Change], tables: Mapping[str, RecordTable]) -> None:
+        """Note what a transaction is to change, before it is sent: as long as it is under way, that is no news."""
+        self._intentions = Intentions(changes, self._reader(tables))
 
     def settle(self, *, committed: bool) -> None:
         """Note that the transaction is over. If it was committed, all of it was told of already."""

@@ -145,6 +145,7 @@ class Northbound:
             LockLost: another writer holds it for longer than `timeout_s` seconds.
             NorthboundUnavailable: the server does not answer.
         """
+        self._connection.await_contents()
         self._lock.acquire(timeout_s, steal=steal)
 
     def apply(
@@ -198,8 +199,8 @@ class Northbound:
 
     def _commit(self, batch: Sequence[Change], commands: Sequence[PlanCommand]) -> None:
         committed = False
-        with self._connection.lock:
-            self._view.intend(batch)
+        with self._connection.reading() as tables:
+            self._view.intend(batch, tables)
         try:
             self._connection.run(commands)
             committed = True

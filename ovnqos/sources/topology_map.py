@@ -49,9 +49,12 @@ def load_topology_map(path: Path | str, *, warn: Warn | None = None) -> Topology
         raise UnreadableInput(f"{origin}:{place}: {error}" if place else f"{origin}: {error}") from None
     except UnicodeError:
         raise UnreadableInput(f"{origin}: not text in UTF-8") from None
-    except (OSError, ValueError) as error:  # ValueError: a path that cannot be one, with a null byte
-        reason = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else str(error)
-        raise UnreadableInput(f"{origin}: {reason}") from None
+    except FileNotFoundError:
+        raise UnreadableInput(f"{origin}: no such file") from None
+    except OSError as error:
+        raise UnreadableInput(f"{origin}: {(error.strerror or 'cannot be read').lower()}") from None
+    except ValueError:
+        raise UnreadableInput(f"{origin!r}: not a path") from None  # it holds a null byte
     if len(documents) != 1:
         raise UnreadableInput(f"{origin}: {len(documents)} YAML documents in it; a topology map is one")
     return parse_topology_map(documents[0].value, origin=origin, warn=warn, faults=documents[0].faults)

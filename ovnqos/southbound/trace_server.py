@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FOLDER_PREFIX: Final = "ovnqos-trace-"
+_END_S: Final = 3.0
+"""Seconds that it gets to end when it is asked to."""
 
 
 class TraceServerEnded(Exception):  # noqa: N818 - says what happened; never leaves this package
@@ -91,10 +94,15 @@ class TraceServer:
         raise TraceServerEnded(self.log)
 
     def close(self) -> None:
-        """End it and remove its folder."""
+        """End it, and remove its folder."""
         if self._pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+            ended = select.poll()
+            ended.register(self._pidfd, select.POLLIN)
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, number)
+                if ended.poll(_END_S * 1000):
+                    break
             os.close(self._pidfd)
             self._pidfd = -1
         shutil.rmtree(self._folder, ignore_errors=True)

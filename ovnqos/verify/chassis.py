@@ -5,24 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.verify.findings import Finding, Verdict
-from ovnqos.verify.terms import read_match, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.southbound.contents import Chassis, SouthboundContents, SwitchDatapath, SwitchPort
-    from ovnqos.verify.ranges import SetValues
+    from ovnqos.verify.terms import Readings
 
 _NAMED_MAXIMUM: Final = 3
 
 
 def judge_chassis(
-    finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, generation: int, names: SetValues
+    finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, generation: int, readings: Readings
 ) -> Finding | None:
     """Whether each chassis that looks a row up has caught up; None if each has."""
     # to-lport runs on the chassis where the packet leaves the switch, which only outport tells
     leaving = finding.direction == "to-lport"
-    demanded = (term.outports if leaving else term.inports for term in terms_of(read_match(finding.match), names))
+    demanded = (term.outports if leaving else term.inports for term in readings.of(finding.match).terms)
     bound = {port.chassis for port in _ports(demanded, datapath)}
     behind = [one for one in southbound.chassis if one.name in bound and one.generation < generation]
     if not behind:
@@ -30,10 +29,9 @@ def judge_chassis(
     return finding.but(Verdict.BEHIND, f"{name_chassis(behind)} not caught up", advise_on_chassis(behind))
 
 
-def remark_on_ports(finding: Finding, datapath: SwitchDatapath, names: SetValues) -> Finding:
+def remark_on_ports(finding: Finding, datapath: SwitchDatapath, readings: Readings) -> Finding:
     """The finding with a remark where no chassis has a port whose packets the row could take."""
-    match = read_match(finding.match)
-    demanded = (term.outports if term.inports is None else term.inports for term in terms_of(match, names))
+    demanded = (term.outports if term.inports is None else term.inports for term in readings.of(finding.match).terms)
     pods = [port for port in _ports(demanded, datapath) if not port.kind]
     if not pods or any(port.chassis for port in pods):
         return finding

@@ -53,6 +53,8 @@ class Finding:
         match: the row's.
         object: the Kubernetes object it was made for, `NetworkQoS/<namespace>/<name>`; empty for none.
         rule: which of the object's rules; empty for none.
+        port: the logical port, where each port has a row of its own; empty for none.
+        name: object, rule and port in words; of another row the beginning of its uuid.
         verdict: what became of it.
         reason: why, in a few words; of a realised row what was seen.
         advice: what to do; empty where there is nothing to do.
@@ -67,6 +69,8 @@ class Finding:
     match: str
     object: str
     rule: str
+    port: str
+    name: str
     verdict: Verdict
     reason: str = ""
     advice: str = ""

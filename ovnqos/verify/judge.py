@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from ovnqos.model.owner import RULE_KEY
 from ovnqos.verify.chassis import judge_chassis, remark_on_ports
 from ovnqos.verify.findings import Finding, Report, Verdict
 from ovnqos.verify.flows import ASK_NORTHD, FlowTable
+from ovnqos.verify.names import name_row
 from ovnqos.verify.proof import Prover
 from ovnqos.verify.sets import RowSets
+from ovnqos.verify.terms import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ovnqos.plan.snapshot import Snapshot, StoredRow
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.verify.proof import Tracer
-
-_REFERENCE_RULE_KEY: Final = "rule-index"
 
 
 def judge(  # noqa: PLR0913  # what is judged, and keywords
@@ -72,20 +71,23 @@ class _Judgement:
         self._generation = generation
         self._sets = RowSets(snapshot, southbound)
         self._flows = FlowTable(southbound)
+        self._readings = Readings(self._sets.values)
         self._names = _row_names(snapshot)
-        self._prover = None if tracer is None else Prover(self._flows, self._sets.values, tracer, self._name_row)
+        self._prover = None if tracer is None else Prover(self._flows, self._readings, tracer, self._name_row)
 
     def of(self, row: StoredRow, switch: str) -> Finding:
         """What is to be said of a row on a switch: the first that is wrong, in the order of the packet's way."""
-        content = row.content
+        content, name = row.content, name_row(row, self._snapshot.owner)
         finding = Finding(
             uuid=row.uuid,
             switch=switch,
             direction=content.direction,
             priority=content.priority,
             match=content.match,
-            object=self._snapshot.owner.object_of(content.external_ids),
-            rule=_rule(content.external_ids),
+            object=name.object,
+            rule=name.rule,
+            port=name.port,
+            name=name.text,
             verdict=Verdict.REALISED,
         )
         if not switch:
@@ -107,8 +109,8 @@ class _Judgement:
                 Verdict.ABSENT, "northd has not caught up with the Northbound; its logical flows may be old", ASK_NORTHD
             )
         else:
-            finding = judge_chassis(finding, datapath, self._southbound, self._generation, self._sets.values) or finding
-        finding = remark_on_ports(finding, datapath, self._sets.values)
+            finding = judge_chassis(finding, datapath, self._southbound, self._generation, self._readings) or finding
+        finding = remark_on_ports(finding, datapath, self._readings)
         if self._prover is None:
             return finding
         proof = self._prover.judge(finding, flows, datapath)
@@ -120,20 +122,9 @@ class _Judgement:
 
 
 def _row_names(snapshot: Snapshot) -> Mapping[tuple[str, str, int, str], str]:
-    return dict(_named_rows(snapshot))
-
-
-def _named_rows(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str, int, str], str]]:
-    for row in (*snapshot.foreign_rows, *snapshot.rows):
-        known = row.content.external_ids
-        made_for = snapshot.owner.object_of(known) if snapshot.owner.owns(known) else ""
-        if made_for:
-            name = f"{made_for} rule {_rule(known)}"
-        else:
-            name = f"row {row.uuid[:8]}" + ("" if snapshot.owner.owns(known) else " of another owner")
-        for switch in row.switches:
-            yield (switch, row.content.direction, row.content.priority, row.content.match), name
-
-
-def _rule(external_ids: Mapping[str, str]) -> str:
-    return external_ids.get(RULE_KEY, external_ids.get(_REFERENCE_RULE_KEY, ""))
+    """Names by switch, direction, priority and match; of rows that share all these, one of ours counts."""
+    return {
+        (switch, row.content.direction, row.content.priority, row.content.match): name_row(row, snapshot.owner).text
+        for row in (*snapshot.foreign_rows, *snapshot.rows)
+        for switch in row.switches
+    }

@@ -13,7 +13,6 @@ from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.verify.candidates import SwitchView
 from ovnqos.verify.findings import Finding, Verdict
 from ovnqos.verify.samples import choose_samples
-from ovnqos.verify.terms import Reading, read_match
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
     from ovnqos.southbound.trace import Trace
     from ovnqos.verify.flows import FlowTable
-    from ovnqos.verify.ranges import SetValues
     from ovnqos.verify.samples import Samples
+    from ovnqos.verify.terms import Readings
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
 _STAGE: Final = re.compile(r"\s*(?P<table>[0-9]+)\. (?P<stage>\w+)")
@@ -41,22 +40,21 @@ class Prover:
     """Traces sample packets of rows, and remembers what was traced: the flows of a row share packets."""
 
     def __init__(
-        self, flows: FlowTable, names: SetValues, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
+        self, flows: FlowTable, readings: Readings, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
     ) -> None:
         """Take what a proof needs.
 
         Args:
             flows: those of the Southbound.
-            names: what sets and groups stand for.
+            readings: of their matches.
             tracer: runs the packets.
             name_row: says which row has this switch, by name, direction, priority and match.
         """
         self._flows = flows
-        self._names = names
+        self._readings = readings
         self._tracer = tracer
         self._name_row = name_row
         self._traces: dict[tuple[str, str], Trace] = {}
-        self._readings: dict[str, Reading] = {}
         self._views: dict[str, SwitchView] = {}
 
     def judge(self, finding: Finding, flows: Sequence[QosFlow], switch: SwitchDatapath) -> Finding:
@@ -74,10 +72,10 @@ class Prover:
         for flow in flows:
             rivals = self._flows.before(flow, switch.uuid)
             samples = choose_samples(
-                self._read(flow.match),
+                self._readings.of(flow.match),
                 view,
-                self._names,
-                [self._read(one.match) for one in rivals],
+                self._readings.values,
+                [self._readings.of(one.match) for one in rivals],
                 leaving=flow.direction == "to-lport",
             )
             above = tuple(dict.fromkeys(self._name(finding.switch, rivals[place]) for place in samples.rivals))
@@ -136,9 +134,9 @@ class Prover:
                 return finding.but(Verdict.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
-        if isinstance(read_match(finding.match), Verbatim):
+        if isinstance(self._readings.of(finding.match).match, Verbatim):
             return finding.but(Verdict.UNPROVEN, "no sample packet: its match is beyond what can be read here")
-        if self._read(finding.match).terms:
+        if self._readings.of(finding.match).terms:
             reason = "no port of this switch can have a packet that it matches"
         else:
             reason = "its match excludes every packet"
@@ -149,11 +147,6 @@ class Prover:
         if key not in self._traces:
             self._traces[key] = self._tracer.run(switch, microflow)
         return self._traces[key]
-
-    def _read(self, text: str) -> Reading:
-        if text not in self._readings:
-            self._readings[text] = Reading.of(read_match(text), self._names)
-        return self._readings[text]
 
     def _name(self, switch: str, flow: QosFlow) -> str:
         return self._name_row(switch, flow.direction, flow.priority, flow.match)

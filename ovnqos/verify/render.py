@@ -27,6 +27,7 @@ def as_json(report: Report) -> str:
             "priority": finding.priority,
             "object": finding.object,
             "rule": finding.rule,
+            "port": finding.port,
             "uuid": finding.uuid,
             "match": finding.match,
             "verdict": finding.verdict.value,
@@ -68,7 +69,7 @@ def failures(report: Report) -> Iterator[str]:
         if finding.verdict.good:
             continue
         behind = finding.verdict is Verdict.BEHIND
-        row = () if behind else (finding.object or finding.uuid, finding.rule, finding.direction, finding.priority)
+        row = () if behind else (finding.name, finding.direction, finding.priority)
         # the advice may hold a sample of one switch: the first switch's stands for all
         alike[*row, finding.verdict, finding.reason if behind else _same_everywhere(finding)].append(finding)
     for found in alike.values():
@@ -84,13 +85,6 @@ def chassis_warning(report: Report) -> str:
     return f"{name_chassis(idle)} not caught up, but no row of this owner is looked up there; {advise_on_chassis(idle)}"
 
 
-def row_name(finding: Finding) -> str:
-    """The object and rule that a row was made for; a row of the lower level by its uuid's beginning."""
-    if not finding.object:
-        return f"row {finding.uuid[:8]}"
-    return f"{finding.object} rule {finding.rule}" if finding.rule else finding.object
-
-
 def _same_everywhere(finding: Finding) -> str:
     return finding.reason.replace(finding.switch, "") if finding.verdict is not Verdict.INEFFECTIVE else ""
 
@@ -104,5 +98,5 @@ def _line(found: list[Finding]) -> str:
         rows = len({finding.uuid for finding in found})
         who = f"{rows} row{'s' * (rows != 1)} on {where}"
     else:
-        who = f"{row_name(first)}, {first.direction} {first.priority}" + (f" on {where}" if where else "")
+        who = f"{first.name}, {first.direction} {first.priority}" + (f" on {where}" if where else "")
     return f"{who}: {first.reason}" + (f"; {first.advice}" if first.advice else "")

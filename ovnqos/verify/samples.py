@@ -27,6 +27,9 @@ CANDIDATES_MAXIMUM: Final = 10_000
 _ENOUGH: Final = 32
 """Where the row is reached soon, so many are held against the rows above all the same, to see which take a part."""
 
+_ENOUGH_ALONE: Final = 8
+"""The same where no row above meets it: enough for samples that differ."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
@@ -69,6 +72,7 @@ def choose_samples(
     free: dict[Sample, bool] = {}
     taken: dict[int, Sample] = {}
     every = (sample for term in row.terms for sample in candidates(term, switch, edges, leaving=leaving))
+    enough = _ENOUGH if near else _ENOUGH_ALONE
     for number, sample in enumerate(islice(every, CANDIDATES_MAXIMUM)):
         names = NamedSets(address_sets=_SetsAt(values, sample.packet), port_groups=groups)
         found = _takes(row.match, sample, names)
@@ -78,7 +82,7 @@ def choose_samples(
                 taken.setdefault(winner, sample)
             else:
                 free.setdefault(sample, bool(found) and certain)
-        if number >= _ENOUGH and free:
+        if free and number >= enough:
             break
     if not free:
         return Samples(packets=tuple(islice(taken.values(), 1)), rivals=tuple(taken))

@@ -90,6 +90,25 @@ class Reading:
         return cls(match=match, terms=tuple(terms_of(match, names)), edges=tuple(edges))
 
 
+class Readings:
+    """Matches, each read once.
+
+    Attributes:
+        values: what sets and groups stand for.
+    """
+
+    def __init__(self, values: SetValues) -> None:
+        """Nothing is read yet."""
+        self.values = values
+        self._read: dict[str, Reading] = {}
+
+    def of(self, text: str) -> Reading:
+        """What can be told from a match."""
+        if text not in self._read:
+            self._read[text] = Reading.of(read_match(text), self.values)
+        return self._read[text]
+
+
 @lru_cache(maxsize=10_000)
 def read_match(text: str) -> Match:
     """The tree of a match; what cannot be read stays as it is."""

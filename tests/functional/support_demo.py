@@ -24,11 +24,11 @@ class Demo:
         said: what it has written, as far as it has been read.
     """
 
-    def __init__(self, *, unprivileged: bool, folder: Path, seconds: int) -> None:
+    def __init__(self, *words: str, unprivileged: bool, folder: Path, seconds: int) -> None:
         self.folder = folder
         self.said = ""
         self._process = subprocess.Popen(
-            [*(without_privileges() if unprivileged else []), PROGRAM, "demo", "--seconds", str(seconds)],
+            [*(without_privileges() if unprivileged else []), PROGRAM, "demo", *words, "--seconds", str(seconds)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -82,12 +82,12 @@ class Demo:
 
 
 @contextmanager
-def demo(*, unprivileged: bool, seconds: int = 1) -> Iterator[Demo]:
-    """A demo in a folder of its own that every user may write to."""
+def demo(*words: str, unprivileged: bool, seconds: int = 1) -> Iterator[Demo]:
+    """A demo, of the guide or of the scene that is named, in a folder of its own that every user may write to."""
     with tempfile.TemporaryDirectory(prefix="demo-") as name:
         folder = Path(name)
         folder.chmod(0o1777)
-        running = Demo(unprivileged=unprivileged, folder=folder, seconds=seconds)
+        running = Demo(*words, unprivileged=unprivileged, folder=folder, seconds=seconds)
         try:
             yield running
         finally:

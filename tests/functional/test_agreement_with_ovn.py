@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest
-
 from ovnqos.compile.explanation import Standing
 from ovnqos.compile.generation import Generation
 from ovnqos.compile.match.verdict import Truth
 from ovnqos.sandbox import Programs
 from tests.support import explanation_agreement, match_agreement
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def test_the_verdict_on_random_matches_is_what_ovn_does() -> None:
@@ -28,9 +21,10 @@ def test_the_verdict_on_random_matches_is_what_ovn_does() -> None:
 def test_explanations_of_random_packets_are_what_ovn_does() -> None:
     generation = Generation.of_release(Programs().ovn_version)
     compared = explanation_agreement.compare_explanations(generation=generation)
-    print(len(compared.packets), len(compared.affected), len(compared.uncertain), compared.standings)
-    assert not compared.wrong, "\n".join(compared.wrong[:5])
+    assert not compared.wrong, compared.wrong[:5]
     assert len(compared.packets) >= 500
     assert len(compared.affected) >= 100
     assert len(compared.uncertain) < len(compared.packets) / 10
-    assert all(compared.standings[one] for one in (Standing.WINS, Standing.LOSES, Standing.UNDEFINED, Standing.NO_MATCH))
+    assert all(
+        compared.standings[one] for one in (Standing.WINS, Standing.LOSES, Standing.UNDEFINED, Standing.NO_MATCH)
+    )

@@ -11,10 +11,13 @@ from ovnqos import AddressSet, Direction, PortGroup
 from ovnqos import match as m
 from ovnqos.compile.match import Verbatim
 from ovnqos.sandbox import Central
+from tests.functional.support_command import ovnqos
+from tests.functional.support_manifests import pod, policy, rule, write
 from tests.functional.support_verify import apply, bind, findings, register_chassis, row, verdicts, verify, wire_lan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TO_OUTSIDE = m.inport("a") & m.ip4.dst.isin("203.0.113.0/24")
 
@@ -77,6 +80,7 @@ class TestRealised:
         "match",
         [
             m.inport("a"),
+            m.inport("a") & m.ip,
             m.inport("a") & m.ip6.dst.isin("2001:db8:7::/48"),
             m.inport("a") & m.ip4.dst.isin("10.0.0.2") & m.tcp.dst.isin(80, 443),
             m.inport("a") & m.ip4.src.isin("192.0.2.0/24"),
@@ -120,6 +124,29 @@ class TestRealised:
         match = m.inport("a") & m.ip4.dst.isin_any(blocks=["203.0.113.9"], address_sets=["nobody"])
         apply(central, row(match=match), address_sets=[AddressSet.of("nobody", [])])
         assert verdicts(central) == ["realised"]
+
+    def test_rows_of_manifests_go_by_object_rule_and_port(self, central: Central, tmp_path: Path) -> None:
+        words = ["ls-add", "node1"]
+        for number, name in enumerate(("a", "b", "other"), start=1):
+            words += ["--", "lsp-add", "node1", f"shop_{name}"]
+            words += ["--", "lsp-set-addresses", f"shop_{name}", f"02:00:00:00:01:0{number} 10.0.1.{number}"]
+        central.nbctl(*words)
+        limited = pod("a", "10.0.1.1")
+        limited["metadata"]["annotations"]["kubernetes.io/ingress-bandwidth"] = "10M"
+        gold = policy("gold", rule(10, bandwidth={"rate": 1000}))
+        gold["metadata"]["annotations"] = {"ovnqos.io/bandwidth-scope": "pod"}
+        write(tmp_path / "all.yaml", gold, limited, pod("b", "10.0.1.2"))
+        assert ovnqos("apply", "-f", tmp_path, "--nb", central.northbound.remote).code == 0
+        central.nbctl("--wait=sb", "sync")
+        ended = verify(central)
+        central.nbctl("ls-del", "node1")
+        assert ended.code == 0, ended
+        found = sorted(" ".join(line.split()[3:8]) for line in ended.out.splitlines()[1:])
+        assert found == [
+            "NetworkQoS/shop/gold rule 0 port shop_a",
+            "NetworkQoS/shop/gold rule 0 port shop_b",
+            "Pod/shop/a rule ingress realised shop_other",
+        ]
 
     def test_without_trace_a_row_needs_its_flows_only(self, central: Central) -> None:
         apply(central, row())

@@ -39,13 +39,13 @@ def limited_rule(
     return rule(dscp, to | {"ports": udp_ports(port)}, rate_kbps=rate_kbps, burst_kbit=burst_kbit)
 
 
-def limit(rate_kbps: int, burst_kbit: int | None = BURST_KBIT, *, bursts: int = 1) -> float:
-    """What gets through a meter in `SECONDS`, bit/s of layer 2: its rate, and its bucket as often as it is full."""
+def limit(rate_kbps: int, burst_kbit: int | None = BURST_KBIT, *, bursts: int = 1, seconds: float = SECONDS) -> float:
+    """What gets through a meter in some seconds, bit/s of layer 2: its rate, and its bucket as often as it is full."""
     bucket = rate_kbps if burst_kbit is None else burst_kbit  # OVN's default: one second of the rate
-    return (rate_kbps + bursts * bucket / SECONDS) * 1000
+    return (rate_kbps + bursts * bucket / seconds) * 1000
 
 
-def udp_stream(sender: Host, to: Destination, *, port: int, offered_kbps: float) -> Stream:
+def udp_stream(sender: Host, to: Destination, *, port: int, offered_kbps: float, seconds: float = SECONDS) -> Stream:
     """A UDP stream from a pod."""
     return Stream(
         sender=sender,
@@ -53,7 +53,7 @@ def udp_stream(sender: Host, to: Destination, *, port: int, offered_kbps: float)
         address=to.address,
         port=port,
         offered=offered_kbps * 1000,
-        seconds=SECONDS,
+        seconds=seconds,
         payload=1200,
     )
 

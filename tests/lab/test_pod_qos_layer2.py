@@ -90,7 +90,7 @@ def _pod(pods: LimitedPods, name: str) -> Pod:
 
 
 def _cell(scene: str, place: str, outcome: str, version: int = 4) -> Cell:
-    return cell(scene, place, outcome, network=PRIMARY_LAYER2.title, version=version)
+    return cell(f"layer2: {scene}", place, outcome, network=PRIMARY_LAYER2.title, version=version)
 
 
 def _policy(rate_kbps: int | None) -> Document:
@@ -201,6 +201,18 @@ def test_of_a_policy_and_an_ingress_limit_the_lower_holds_on_both_nodes_and_the_
     scene = f"ingress limit {own_kbps}, NetworkQoS {policy_kbps}"
     _check_streams(pods, results, scene, place, ((TAKEN_PORT, OFFERED * HIGH_KBPS, limit(LOW_KBPS), "the lower"),))
     assert pods.hidden(policy) == set()
+
+
+def test_a_pods_own_mark_is_set_after_a_policys_and_so_is_what_leaves_the_cluster(
+    pods: LimitedPods, results: Results
+) -> None:
+    own = 46
+    client, outside = _pod(pods, "client"), to_outside(pods)
+    pods.annotate(client, {f"{PREFIX}dscp": str(own)})
+    pods.apply(_policy(None))
+    seen = read_marks(pods.cluster.sandbox, probe(client, outside, "udp", TAKEN_PORT))
+    where = _cell("dscp, NetworkQoS", OUTSIDE_PLACE, f"mark {own}")
+    results.check_marks([MarkResult(cell=where, expected=expected_marks(own, OUTSIDE_PLACE), seen=seen)])
 
 
 def _check_streams(

@@ -11,7 +11,6 @@ from ovnqos import Direction, Northbound, plan_changes
 from ovnqos import match as m
 from ovnqos.compile.explain import explain
 from ovnqos.compile.explanation import Candidate, Effect, Standing
-from ovnqos.compile.generation import Generation
 from ovnqos.compile.match.named_sets import NamedSets
 from ovnqos.compile.match.packet import Packet, Protocol
 from ovnqos.southbound.agreement import disagreements
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from ovnqos import DesiredState
     from ovnqos.compile.explanation import Explanation
+    from ovnqos.compile.generation import Generation
     from ovnqos.sandbox import Programs
     from tests.support.policy_oracle import Cluster
 
@@ -55,7 +55,9 @@ class Compared:
     wrong: list[str] = field(default_factory=list)
 
 
-def compare_explanations(programs: Programs | None = None, *, generation: Generation, seed: int = 20_230_315) -> Compared:
+def compare_explanations(
+    programs: Programs | None = None, *, generation: Generation, seed: int = 20_230_315
+) -> Compared:
     """Explain and trace packets of random clusters.
 
     Args:
@@ -159,18 +161,14 @@ def _rows_of_others(random: Random, port: str, ours: list[Candidate]) -> Iterato
         )
 
 
-def _packet(
-    random: Random, cluster: Cluster, switches: Mapping[str, Mapping[str, str]]
-) -> tuple[str, Packet, str]:
+def _packet(random: Random, cluster: Cluster, switches: Mapping[str, Mapping[str, str]]) -> tuple[str, Packet, str]:
     """A packet on a switch, and the Ethernet address that it is sent to."""
     while True:
         drawn = make.packet(random, cluster)
         if drawn.inport in switches.get(drawn.switch, ()):
             break
     ports = switches[drawn.switch]
-    receivers = [
-        one.port for one in cluster.interfaces if one.port in ports and drawn.destination in one.addresses
-    ]
+    receivers = [one.port for one in cluster.interfaces if one.port in ports and drawn.destination in one.addresses]
     outport = random.choice(receivers) if receivers else f"away_{drawn.switch}"
     packet = Packet(
         inport=drawn.inport,

@@ -21,7 +21,7 @@ GROUPS: Final = ("here", "beside", "elsewhere", "empty")
 _RELATIONS: Final = tuple(m.Relation)
 _EQUALITIES: Final = (m.Relation.EQUAL, m.Relation.EQUAL, m.Relation.EQUAL, m.Relation.NOT_EQUAL)
 _ADDRESSES: Final = {
-    4: ("10.0.0.1", "10.0.0.2", "10.0.0.0/8", "10.0.0.2/31", "0.0.0.0/0", "0.0.0.2/0.0.0.255", "203.0.113.9", "10.0.0.3/30"),
+    4: ("10.0.0.1", "10.0.0.2", "10.0.0.0/8", "10.0.0.2/31", "0.0.0.0/0", "0.0.0.2/0.0.0.255", "10.0.0.3/30"),
     6: ("fd00::1", "fd00::2", "fd00::/64", "::/0", "2001:db8::9", "::2/::ffff", "fd00::3/127"),
 }
 _PORTS: Final = ("80", "443", "0x50", "81", "0x50/0xf0", "80/15", "0", "70000", "10.0.0.80")
@@ -49,7 +49,8 @@ def _address(random: Random, _port: str) -> m.Match:
     if random.random() < 0.1:
         low = random.randint(0, 8)
         high = random.randint(low, low + 8)
-        return m.Comparison(f"{field}[{low}..{high}]", random.choice(_RELATIONS), (Constant(str(random.randint(0, 3))),))
+        part = f"{field}[{low}..{high}]"
+        return m.Comparison(part, random.choice(_RELATIONS), (Constant(str(random.randint(0, 3))),))
     if random.random() < 0.15:
         return m.Comparison(field, random.choice(_RELATIONS), (_one_address(random, version),))
     constants = tuple(_one_address(random, version) for _ in range(random.randint(1, 3)))
@@ -59,7 +60,8 @@ def _address(random: Random, _port: str) -> m.Match:
 def _one_address(random: Random, version: int) -> Constant:
     kind = random.random()
     if kind < 0.3:
-        return Constant(random.choice((f"v{version}", f"v{version}", "one_v4", "none", "host_bits")), ConstantKind.ADDRESS_SET)
+        known = random.choice((f"v{version}", f"v{version}", "one_v4", "none", "host_bits"))
+        return Constant(known, ConstantKind.ADDRESS_SET)
     if kind < 0.33:
         return Constant("missing", ConstantKind.ADDRESS_SET)
     return Constant(random.choice(_ADDRESSES[version if kind < 0.97 else 10 - version]))

@@ -1,4 +1,4 @@
-"""A real OVN whose logical flows packets are traced through: logical switches, rows, and what ovn-trace says of them."""
+"""A real OVN through whose logical flows packets are traced: switches, rows, and what ovn-trace says of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class TracedOvn:
     def add_row(self, switch: str, direction: str, priority: int, match: str, *settings: str) -> None:
         """Add a row as `ovn-nbctl qos-add` does; more than one may have one priority and match."""
         columns = (f"direction={direction}", f"priority={priority}", f"match={json.dumps(match)}", *settings)
-        self.central.nbctl("--id=@row", "create", "QoS", *columns, "--", "add", "Logical_Switch", switch, "qos_rules", "@row")
+        bind = ("add", "Logical_Switch", switch, "qos_rules", "@row")
+        self.central.nbctl("--id=@row", "create", "QoS", *columns, "--", *bind)
 
     def add_sets(self, address_sets: Mapping[str, Iterable[str]], port_groups: Mapping[str, Iterable[str]]) -> None:
         """Add address sets and port groups by name."""

@@ -141,7 +141,7 @@ def test_nothing_is_told_of_objects_that_are_gone() -> None:
     ledger = EventLedger()
     ledger.record(INVALID, 0.0, 1000.0)
     ledger.record(replace(INVALID, key="shop/gold-2"), 0.0, 1000.0)
-    ledger.forget(["shop/gold"])
+    ledger.forget("NetworkQoS", ["shop/gold"])
     found = ledger.next(0.0)
     assert found is not None
     assert found.event.key == "shop/gold-2"

@@ -42,6 +42,7 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
     metrics = Metrics()
     families = {family.name: family for family in metrics.registry.collect()}
     assert {name for name in families if name.startswith("ovnqosd_")} == {
+        "ovnqosd_annotations_not_in_force",
         "ovnqosd_build_info",
         "ovnqosd_change_age_seconds",
         "ovnqosd_database_changes",

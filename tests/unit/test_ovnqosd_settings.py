@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from netaddr import IPNetwork
 
+from ovnqos import TopologyChoice, TopologyKind
 from ovnqosd.setting_values import ListenAddress
 from ovnqosd.settings import LogFormat, LogLevel, Mode, Settings, SettingsError, all_settings
 from ovnqosd.settings_sources import parse, render
@@ -62,6 +64,8 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "northbound_timeout": "3.5",
         "northbound_outage": "0",
         "owner": "me",
+        "topology": "kube-ovn",
+        "cluster_cidrs": "10.244.0.0/16,fd00::/48",
         "kubeconfig": "/kube",
         "api_retry": "4",
         "metrics_address": "[::1]:9000",
@@ -91,6 +95,8 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         northbound_timeout=3.5,
         northbound_outage=0.0,
         owner="me",
+        topology=TopologyChoice(kind=TopologyKind.KUBE_OVN),
+        cluster_cidrs=(IPNetwork("10.244.0.0/16"), IPNetwork("fd00::/48")),
         kubeconfig=Path("/kube"),
         api_retry=4.0,
         metrics_address=ListenAddress("::1", 9000),
@@ -128,6 +134,7 @@ def test_variables_of_kubernetes_for_a_service_of_our_name_and_empty_ones_are_no
 
 
 _LISTEN = "give :PORT, IPV4:PORT or [IPV6]:PORT"
+_CIDRS = "give CIDRs with commas, e.g. 10.244.0.0/16,fd00:10:244::/48"
 _GIVE_UP = "an elected process must give up (lease_renew, {} s) before the others take over (lease_duration, {} s)"
 
 
@@ -145,6 +152,9 @@ _GIVE_UP = "an elected process must give up (lease_renew, {} s) before the other
         ("--owner=a b", "'a b': use 1 to 63 letters, digits, '.', '_' or '-', a letter or digit at both ends"),
         ("--lease-namespace=a.b", "'a.b': give the name of a namespace: up to 63 small letters, digits and '-'"),
         ("--nb=", "'': give one line of text"),
+        ("--topology=auto", "'auto': give ovn-kubernetes, kube-ovn or static:FILE, where FILE is a topology map"),
+        ("--cluster-cidrs=10.0.0.1", f"'10.0.0.1': {_CIDRS}"),
+        ("--cluster-cidrs=10.0.0.0/8,x/9", f"'10.0.0.0/8,x/9': {_CIDRS}"),
         (
             "--mode=zone",
             "zone mode needs the name of the node: --node, or OVNQOSD_NODE from the pod's field spec.nodeName",

@@ -203,7 +203,9 @@ def test_a_file_that_is_no_yaml_is_told_in_one_line(tmp_path: Path, content: byt
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("name", "words"), [("missing.yaml", "no such file"), ("", "is a directory"), ("\0", "null")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("missing.yaml", "no such file"), ("", "is a directory"), ("\0", "not a path")]
+)
 def test_a_file_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(UnreadableInput, match=words):
         load_topology_map(f"{tmp_path}/{name}")

@@ -242,6 +242,7 @@ class TestReport:
                     "priority": 2000,
                     "object": "NetworkQoS/shop/gold",
                     "rule": "1",
+                    "port": "",
                     "uuid": "01234567-0000-0000-0000-000000000000",
                     "match": MATCH,
                     "verdict": "realised",

@@ -19,11 +19,11 @@ from ovnqos.compile.generation import Generation
 from ovnqos.compile.match.packet import Protocol
 from ovnqos.compile.topologies.choice import TopologyKind
 from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.sources.topology_map import load_topology_map
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed, generation_of_stage
 from ovnqos.southbound.southbound import Southbound
 from ovnqos.southbound.way import find_way
-from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from ovnqos.cli.exit_codes import EXIT_INVALID
 from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
 from ovnqos.verify.findings import Verdict
-from ovnqos.verify.render import as_json, chassis_warning, failures, row_name
+from ovnqos.verify.render import as_json, chassis_warning, failures
 from ovnqos.verify.verification import verify as look
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _table(report: Report) -> str:
             finding.switch or "-",
             finding.direction,
             str(finding.priority),
-            row_name(finding),
+            finding.name,
             finding.verdict.value,
             "; ".join([finding.reason or "-", *finding.remarks]),
         )

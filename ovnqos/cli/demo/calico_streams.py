@@ -27,11 +27,9 @@ class SecondBySecond:
 
     Attributes:
         rates: bit/s in each second: of UDP on layer 2, of TCP the payload's.
-        retransmitted: TCP segments that the sender sent again, in all.
     """
 
     rates: tuple[float, ...]
-    retransmitted: int = 0
 
     @property
     def rate(self) -> float:
@@ -68,12 +66,10 @@ def measure_second_by_second(stream: Stream) -> SecondBySecond:
         reason = said.get("error", "its server's report is missing")
         raise StreamError(f"iperf3 of {stream.sender.name} could not send to {stream.address}, port {port}: {reason}")
     per_byte = 8 if stream.protocol == "tcp" else 8 * stream.frame / stream.payload
-    return SecondBySecond(
-        rates=tuple(
-            one["bytes"] * per_byte / one["seconds"] for one in _whole_seconds(said["server_output_json"]["intervals"])
-        ),
-        retransmitted=said["end"]["sum_sent"].get("retransmits", 0),
-    )
+    seconds = _whole_seconds(said["server_output_json"]["intervals"])
+    if len(seconds) < int(stream.seconds):
+        raise StreamError(f"iperf3 of {receiver.name} reported {len(seconds)} of {int(stream.seconds)} seconds")
+    return SecondBySecond(rates=tuple(one["bytes"] * per_byte / one["seconds"] for one in seconds))
 
 
 def _client_options(stream: Stream) -> Sequence[str]:
@@ -93,7 +89,11 @@ def _whole_seconds(intervals: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _listens(pid: int, port: int) -> bool:
     """Whether a socket in the namespace of a process listens on a TCP port: with --json, iperf3 itself does not say."""
     for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()
+        except OSError:  # it has just ended, as whoever waits for it will see
+            return False
+        for line in lines[1:]:
             _, local, _, state, *_ = line.split()
             if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
                 return True

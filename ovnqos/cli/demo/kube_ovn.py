@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _HERE, _THERE = NODES
 _BACKUP, _STORAGE = {"app": "backup"}, {"role": "storage"}
-_MARK, _RATE, _BURST = 0x28, 20e6, 2e6
+_MARK, _RATE, _BURST = 0x28, 20e6, 4e6
 
 
 def kube_ovn_scene() -> Scene:

@@ -135,7 +135,8 @@ def _sentence(outcome: Outcome) -> str:
     if mark.rows == limit.rows:
         return _choice(mark, tuple(Part), otherwise="no row applies")
     parts = ((mark, Part.MARK), (limit, Part.LIMIT))
-    return "; ".join(_choice(choice, (part,), otherwise=f"no {part}") for choice, part in parts)
+    told = (_choice(choice, (part,), otherwise=f"no {part}") for choice, part in parts if choice.rows != (None,))
+    return "; ".join(told)
 
 
 def _choice(choice: Choice, parts: Collection[Part], *, otherwise: str) -> str:

@@ -1,0 +1,58 @@
+"""`ovnqos demo kube-ovn` and `ovnqos demo static` as a user without root: the plan, and nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.functional.support_command import ovnqos
+from tests.functional.support_demo import demo
+
+
+@pytest.mark.parametrize(
+    ("scene", "lines"),
+    [
+        (
+            "kube-ovn",
+            [
+                "destinations: pods role=storage in default on vpc:tenant-a IPv4",
+                "+  guest.default",
+                "$ ovn-nbctl qos-list tenant",
+            ],
+        ),
+        ("static", ["$ cat topology.yaml", "+  vm-backup", "+  10.88.0.6", "$ ovn-nbctl qos-list lan"]),
+    ],
+)
+def test_without_root_it_shows_the_plan_and_leaves_nothing(scene: str, lines: list[str]) -> None:
+    with demo(scene, unprivileged=True) as running:
+        code = running.wait(timeout=60)
+        said = running.said
+        assert code == 0, said
+        for line in lines:
+            assert line in said, said
+        assert "from-lport 10200 (inport == @ovnqos_src_" in said
+        assert "rate=20000 burst=4000 dscp=10" in said
+        assert "Without root there are no pods, so no packets were sent" in said
+        assert "to do: no changes" in said
+        assert "All as it should be" in said
+        assert "warning" not in said
+        assert running.left_behind() == []
+
+
+@pytest.mark.parametrize("scene", ["kube-ovn", "static"])
+@pytest.mark.parametrize("moment", ["private OVN", "$ ovnqos apply", "$ ovn-nbctl qos-list"])
+def test_an_interrupt_ends_it_in_order(scene: str, moment: str) -> None:
+    with demo(scene, unprivileged=True) as running:
+        running.read_until(moment)
+        running.interrupt()
+        assert running.wait(timeout=10) == 130
+        assert "All as it should be" not in running.said
+        assert "Traceback" not in running.said
+        assert running.left_behind() == []
+
+
+def test_another_scene_is_refused_with_those_that_there_are() -> None:
+    ended = ovnqos("demo", "calcutta")
+    assert ended.code == 1
+    (line,) = ended.errors
+    assert "'guide'" in line
+    assert "'kube-ovn', 'static'" in line

@@ -1,0 +1,70 @@
+"""Sandboxes that are wired as Kube-OVN does it, or as a topology map says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ovnqos import Inventory, Topology, parse_object
+from ovnqos.sandbox.kube_ovn import KubeOvnSubnet, kube_ovn_annotations
+from ovnqos.sources.topology_map import parse_topology_map
+from tests.lab.support_cluster import LabCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ovnqos import Northbound
+    from ovnqos.sandbox import Pod
+    from ovnqos.sandbox.plain import PlainSandbox
+
+ADDRESSES = "example.com/addresses"
+
+
+class _OtherCluster(LabCluster):
+    """A cluster of another topology than ovn-kubernetes'."""
+
+    def __init__(self, sandbox: PlainSandbox, northbound: Northbound, topology: Topology) -> None:
+        super().__init__(sandbox, northbound)
+        self.inventory = Inventory(topology)
+
+    def annotations(self, pod: Pod) -> Mapping[str, str]:
+        """What the CNI writes on a wired pod."""
+        raise NotImplementedError
+
+    def show_pod(self, pod: Pod, labels: Mapping[str, str]) -> None:
+        """Creates or changes a wired pod's object."""
+        namespace, _, name = pod.name.partition("/")
+        metadata = {
+            "name": name,
+            "namespace": namespace,
+            "labels": dict(labels),
+            "annotations": dict(self.annotations(pod)),
+        }
+        document = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}}
+        self.inventory.update(parse_object(document, also_keep=frozenset({ADDRESSES})))
+
+
+class KubeOvnCluster(_OtherCluster):
+    """Subnets in VPCs; pods go by the names of Subnets."""
+
+    def __init__(self, sandbox: PlainSandbox, northbound: Northbound) -> None:
+        super().__init__(sandbox, northbound, Topology.kube_ovn())
+        self._subnets: list[KubeOvnSubnet] = []
+
+    def add_subnet(self, name: str, *cidrs: str, **options: str) -> None:
+        """Builds a Subnet; `options` as in `KubeOvnSubnet`."""
+        subnet = KubeOvnSubnet(name, cidrs=cidrs, **options)
+        self._subnets.append(subnet)
+        self.sandbox.add_network(subnet)
+
+    def annotations(self, pod: Pod) -> Mapping[str, str]:
+        return kube_ovn_annotations(pod.attachments, self._subnets)
+
+
+class StaticCluster(_OtherCluster):
+    """A topology map, given as YAML would; pods have an annotation with the addresses of their first interface."""
+
+    def __init__(self, sandbox: PlainSandbox, northbound: Northbound, topology_map: dict[str, Any]) -> None:
+        super().__init__(sandbox, northbound, Topology.static(parse_topology_map(topology_map)))
+
+    def annotations(self, pod: Pod) -> Mapping[str, str]:
+        return {ADDRESSES: ",".join(pod.attachments[0].addresses)}

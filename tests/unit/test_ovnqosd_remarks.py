@@ -1,0 +1,98 @@
+"""What is said of QoS annotations that are not in force: each thing once, and of pods of this zone only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ovnqos import Bandwidth, LiveCompilation, Namespace, Pod, PodQos, Topology
+from ovnqos.errors import Fault
+from ovnqosd.changes import Metadata
+from ovnqosd.drift import Drift
+from ovnqosd.events import event_of_remark, events_of_drift
+from ovnqosd.outcomes import AnnotationProblem, DriftKind, ObjectRemark
+from ovnqosd.remarks import Remarks
+from tests.support.cluster import pod
+
+WRONG = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message="'10Q' is not a quantity")
+ODD = Fault(path="metadata.annotations[qos.projectcalico.org/egressPacketRate]", message="OVN limits bits, not packets")
+BROKEN = PodQos(faults=(WRONG,), inexpressible=(ODD,), ingress=Bandwidth(rate_kbps=5))
+
+
+class Zone:
+    """The compiler of one zone and the remarks beside it, told of objects as the reconcile loop is."""
+
+    def __init__(self, *, elected: bool = True) -> None:
+        self.live = LiveCompilation(Topology.ovn_kubernetes(zone_nodes=["node1"]))
+        self.elected = elected
+        self.remarks = Remarks(self.live, tells_of_namespaces=lambda: self.elected)
+
+    def tell(self, one: Pod | Namespace, uid: str = "u") -> tuple[ObjectRemark, ...]:
+        namespace = one.namespace if isinstance(one, Pod) else ""
+        metadata = Metadata(namespace=namespace, name=one.name, uid=uid, generation=1, resource_version="1")
+        self.live.update(one)
+        self.remarks.note(metadata, one)
+        self.remarks.compiled(self.live.drain().pods)
+        return self.remarks.settle()
+
+
+@pytest.fixture
+def zone() -> Zone:
+    return Zone()
+
+
+def _pod(qos: PodQos, node: str = "node1") -> Pod:
+    return replace(pod("web", "10.0.0.1", node=node), qos=qos)
+
+
+def test_all_that_is_wrong_with_a_pod_is_said_once(zone: Zone) -> None:
+    expected = ObjectRemark(kind="Pod", key="shop/web", uid="u", notes=(str(WRONG), str(ODD)))
+    assert zone.tell(_pod(BROKEN)) == (expected,)
+    assert zone.tell(replace(_pod(BROKEN), labels={"x": "y"})) == ()
+    assert zone.remarks.problems() == {AnnotationProblem.INVALID: 1, AnnotationProblem.INEXPRESSIBLE: 1}
+
+
+def test_what_is_wrong_again_after_it_was_right_is_said_again(zone: Zone) -> None:
+    zone.tell(_pod(BROKEN))
+    assert zone.tell(_pod(PodQos(ingress=Bandwidth(rate_kbps=5)))) == ()
+    assert set(zone.remarks.problems().values()) == {0}
+    assert len(zone.tell(_pod(BROKEN))) == 1
+
+
+def test_pods_of_other_zones_are_for_others_to_tell_of(zone: Zone) -> None:
+    assert zone.tell(_pod(BROKEN, node="node2")) == ()
+    assert set(zone.remarks.problems().values()) == {0}
+
+
+def test_a_namespace_is_told_of_by_the_one_that_is_elected() -> None:
+    shop = Namespace(name="shop", labels={}, qos=PodQos(faults=(WRONG,)))
+    assert Zone(elected=False).tell(shop) == ()
+    assert Zone().tell(shop) == (ObjectRemark(kind="Namespace", key="shop", uid="u", notes=(str(WRONG),)),)
+
+
+def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
+    zone.tell(_pod(BROKEN))
+    zone.remarks.forget("Pod", "shop/web")
+    assert set(zone.remarks.problems().values()) == {0}
+
+
+def test_a_limit_that_comes_to_be_hidden_is_said(zone: Zone) -> None:
+    zone.tell(_pod(PodQos(ingress=Bandwidth(rate_kbps=5))))
+    zone.remarks.meet_hidden({"shop/web": ("the limit does not hold",)})
+    assert [one.notes for one in zone.remarks.settle()] == [("the limit does not hold",)]
+    zone.remarks.meet_hidden({"shop/web": ("the limit does not hold",)})
+    assert zone.remarks.settle() == ()
+
+
+def test_the_event_is_of_the_pod_and_names_key_and_value(zone: Zone) -> None:
+    (remark,) = zone.tell(_pod(BROKEN))
+    event = event_of_remark(remark)
+    assert (event.kind, event.key, event.uid, event.type) == ("Pod", "shop/web", "u", "Warning")
+    assert event.message == f"{WRONG}; {ODD}"
+
+
+def test_drift_of_a_pods_row_is_told_of_the_pod() -> None:
+    drift = Drift(kind=DriftKind.ROW_EDITED, what="Pod/shop/web/egress", policy="", found="a row")
+    (event,) = events_of_drift([drift], lambda key: "")
+    assert (event.kind, event.key) == ("Pod", "shop/web")
