@@ -148,6 +148,8 @@ class Daemon:
             self._clean_up()
         self._status.stop(drain_seconds=_DRAIN_S)  # before the Lease goes: only the elected writes what is left
         self._events.stop(drain_seconds=_DRAIN_S)
+        for reflector in self._reflectors:
+            reflector.interrupt()  # all of them before the first is waited for
         self._elector.stop()
         for reflector in self._reflectors:
             reflector.stop()

@@ -114,13 +114,17 @@ class Reflector:
         """Waits so many seconds for `has_synced`; returns it."""
         return self._synced.wait(timeout)
 
+    def interrupt(self) -> None:
+        """Ends the request under way, and lets the thread end."""
+        self._interruption.set()
+
     def stop(self) -> None:
         """Ends the request under way and the thread; after this the handler hears nothing more.
 
         It takes up to a second, and longer only if the handler, or the name resolver, does not return; a thread that
         still waits for a connection then ends by itself.
         """
-        self._interruption.set()
+        self.interrupt()
         if self._thread is not threading.current_thread() and self._thread.ident is not None:
             self._thread.join(_STOP_TIMEOUT)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ovnqos import Compilation, Inventory, Manifests, Owner, compile_rows, load_manifests
+from ovnqos import Compilation, Inventory, Manifests, Owner, Profile, compile_rows, find_hidden_limits, load_manifests
 from ovnqos.cli import output
 from ovnqos.cli.exit_codes import EXIT_INVALID
 from ovnqos.compile.topologies.choice import TopologyKind
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ovnqos.model.topology_map import TopologyMap
 
 
+_HAVE_ROWS: Final = frozenset({"NetworkQoS", "Pod"})
 _NO_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
 
 
@@ -29,6 +30,7 @@ class Inputs:
     """What the files ask for; `faulty` when something of it had to be passed over."""
 
     manifests: Manifests
+    inventory: Inventory
     compilation: Compilation
     faulty: bool
 
@@ -51,16 +53,20 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     )
     if doubt:
         output.warning(doubt)
-    inventory = Inventory(topology, (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods))
+    objects = (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods)
+    inventory = Inventory(topology, objects, cluster_cidrs=wanted.cluster_cidrs)
     compilation = compile_rows(
         manifests.policies,
         inventory,
         owner=wanted.owner,
         profile=wanted.profile,
-        retained=[*invalid_policies(manifests), *_policies_on_invalid_networks(manifests, inventory)],
+        retained=[*invalid_objects(manifests), *_policies_on_invalid_networks(manifests, inventory)],
     )
     for note in compilation.notes:
         output.warning(note)
+    if wanted.profile is Profile.NATIVE:
+        for hidden in find_hidden_limits(compilation.desired, inventory):
+            output.warning(f"{hidden.object.replace('/', ' ', 1)}: {hidden}")
     _warn_of_missing_pods(manifests, compilation, wanted.owner)
     for error in (*manifests.invalid, *compilation.unsupported):
         output.error(error)
@@ -69,7 +75,7 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
         output.info("nothing was done; with --keep-going the valid objects are taken")
         raise click.exceptions.Exit(EXIT_INVALID)
     refuse_unnamed(manifests)
-    return Inputs(manifests=manifests, compilation=compilation, faulty=faulty)
+    return Inputs(manifests=manifests, inventory=inventory, compilation=compilation, faulty=faulty)
 
 
 def _read_topology_map(wanted: CompileOptions) -> TopologyMap | None:
@@ -82,9 +88,9 @@ def _read_topology_map(wanted: CompileOptions) -> TopologyMap | None:
     return load_topology_map(wanted.topology.file, warn=warn)
 
 
-def invalid_policies(manifests: Manifests) -> list[str]:
-    """The policies that are not valid, whose present rows are to be kept: a typo must not lift a limit."""
-    return [f"{bad.kind}/{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind == "NetworkQoS"]
+def invalid_objects(manifests: Manifests) -> list[str]:
+    """The policies and pods that are not valid, whose present rows are to be kept: a typo must not lift a limit."""
+    return [f"{bad.kind}/{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind in _HAVE_ROWS]
 
 
 def refuse_unnamed(manifests: Manifests) -> None:
@@ -114,7 +120,8 @@ def _policies_on_invalid_networks(manifests: Manifests, inventory: Inventory) ->
 
 def _warn_of_missing_pods(manifests: Manifests, compilation: Compilation, owner: Owner) -> None:
     if not manifests.policies:
-        output.warning("no NetworkQoS object in the input")
+        if not compilation.desired.rows:
+            output.warning("no NetworkQoS object in the input, and no pod with a limit or mark of its own")
     elif not manifests.pods:
         output.warning("no pods in the input, so no rows: add them, e.g. from `kubectl get pods -A -o yaml`")
     else:

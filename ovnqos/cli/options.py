@@ -14,9 +14,12 @@ import click
 from ovnqos import DeleteLimit, InvalidRow, Northbound, Owner, Profile, TlsFiles
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.model.owner import DEFAULT_OWNER
+from ovnqos.sources.cidrs import parse_cidr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from netaddr import IPNetwork
 
 DEFAULT_LIMIT: Final = "30%"
 SMALL: Final = 10
@@ -67,6 +70,7 @@ class CompileOptions:
     owner: Owner
     profile: Profile
     topology: TopologyChoice
+    cluster_cidrs: tuple[IPNetwork, ...]
     keep_going: bool
 
 
@@ -121,6 +125,7 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
         owner_name: str,
         profile: str,
         topology: TopologyChoice,
+        cluster_cidrs: tuple[IPNetwork, ...],
         keep_going: bool,
         **others: Any,
     ) -> _R:
@@ -133,6 +138,7 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
             owner=owner_of(owner_name, chosen),
             profile=chosen,
             topology=topology,
+            cluster_cidrs=cluster_cidrs,
             keep_going=keep_going,
         )
         return command(wanted=wanted, **others)
@@ -150,6 +156,7 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
         owner_option,
         profile_option,
         topology_option,
+        cluster_cidr_option,
         click.option(
             "--keep-going",
             is_flag=True,
@@ -158,6 +165,14 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
     )
 
 
+cluster_cidr_option = click.option(
+    "--cluster-cidr",
+    "cluster_cidrs",
+    multiple=True,
+    metavar="CIDR",
+    callback=lambda _context, _parameter, texts: tuple(_cidr(text) for text in texts),
+    help="Addresses in the cluster: a pod's DSCP annotation is for what leaves it. May be repeated.",
+)
 files_option = click.option(
     "-f",
     "--filename",
@@ -235,6 +250,13 @@ def _delete_limit(text: str) -> DeleteLimit:
     except InvalidRow as error:
         raise click.BadParameter(str(error)) from None
     return replace(limit, at_least=SMALL) if text == DEFAULT_LIMIT else limit
+
+
+def _cidr(text: str) -> IPNetwork:
+    try:
+        return parse_cidr(text)[0]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _stack(command: Callable[..., _R], *decorators: Callable[[Any], Any]) -> Callable[..., _R]:

@@ -89,7 +89,7 @@ class RecordTable:
         self.name = name
         self.columns = {column: RecordColumn.of(column, of_type) for column, of_type in column_types.items()}
         self.records: dict[str, Any] = {}
-        self._new = make_dataclass(f"{name}Record", ["uuid", *self.columns], slots=True, eq=False)
+        self._new = _record_class(name, tuple(self.columns))
 
     def load(self, updates: dict[str, Any]) -> None:
         """Takes in many changes of which nobody needs to hear one by one: a `<table-update2>`, which is empty then."""
@@ -160,6 +160,11 @@ def frozen(record: Any, column: str) -> frozenset[Any]:
         value = frozenset(value)
         setattr(record, column, value)
     return value  # type: ignore[no-any-return]  # a set column has one of the two
+
+
+@lru_cache(maxsize=64)
+def _record_class(table: str, columns: tuple[str, ...]) -> type[Any]:
+    return make_dataclass(f"{table}Record", ["uuid", *columns], slots=True, eq=False)
 
 
 def _changed_map(value: Mapping[Any, Any], difference: Mapping[Any, Any]) -> dict[Any, Any]:

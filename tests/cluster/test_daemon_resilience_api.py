@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from ovnqos.sandbox import NorthboundServer
 from ovnqosd.resources import RESOURCES
 from tests.cluster.conftest import DEPLOY, NETWORK_ATTACHMENT_DEFINITION_CRD
 from tests.cluster.support_daemon import (
     APPLIED,
+    SWITCHES,
     Daemon,
     apply,
     delete,
+    eventually,
     guide_policy,
     guide_text,
     pod,
@@ -27,11 +30,9 @@ from tests.cluster.support_daemon import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ovnqos.sandbox import NorthboundServer
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
 ZONE = ("--mode", "zone", "--node", "ovn-worker")
-CENTRAL: tuple[str, ...] = ()
 NAD_PATH = "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions"
 TOLD = "cannot read; trying again and again"
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/ovnqosd"
@@ -42,20 +43,31 @@ def set_rate(northbound: NorthboundServer, rate: int) -> None:
         northbound.nbctl("set", "QoS", row, f"bandwidth:rate={rate}")
 
 
-@pytest.mark.parametrize("flags", [CENTRAL, ZONE])
 def test_a_restart_of_the_api_loses_nothing(
-    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer, flags: tuple[str, ...]
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer, lease: str
 ) -> None:
-    daemon = start(*flags)
-    apply(cluster, guide_policy())
-    wait_for_status(cluster, APPLIED)
-    before = rows(northbound)
-    cluster.restart()
-    assert rows(northbound) == before
-    apply(cluster, guide_policy(dscp=30))
-    wait_for_rows(northbound, len(before), "dscp=30")
-    wait_for_status(cluster, APPLIED)
-    assert daemon.terminate() == 0
+    with NorthboundServer() as of_the_node:
+        of_the_node.nbctl("ls-add", SWITCHES[0], "--", "lsp-add", SWITCHES[0], "default.ovn.stream_default_pod1")
+        daemons = [start(), start(*ZONE, "--nb", of_the_node.remote, "--lease-name", f"{lease}-of-zones")]
+        apply(cluster, guide_policy())
+        wait_for_rows(northbound, 2, "dscp=20")
+        wait_for_row(of_the_node, "dscp=20")
+        wait_for_status(cluster, APPLIED)
+        before = rows(northbound)
+        cluster.restart()
+        assert rows(northbound) == before
+        wait_for_row(of_the_node, "dscp=20")
+        apply(cluster, guide_policy(dscp=30))
+        wait_for_rows(northbound, 2, "dscp=30")
+        wait_for_row(of_the_node, "dscp=30")
+        wait_for_status(cluster, APPLIED)
+        assert [daemon.terminate() for daemon in daemons] == [0, 0]
+
+
+@eventually
+def wait_for_row(northbound: NorthboundServer, words: str) -> None:
+    (row,) = northbound.nbctl("qos-list", SWITCHES[0]).splitlines()
+    assert words in row
 
 
 def test_while_the_api_is_away_a_nodes_daemon_keeps_its_rows_and_repairs_them(

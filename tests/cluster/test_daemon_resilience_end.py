@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -185,29 +186,28 @@ def test_a_clean_up_whose_api_is_frozen_takes_the_rows_and_tells_what_it_could_n
     assert daemon.lines("not everything could be cleaned up")
 
 
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (("--nb", "http://nb"), "http://nb"),
-        (("--lease-renew", "20"), "lease_renew"),
-        (("--mode", "zone"), "node"),
-        (("--nb", "ssl:nb:6641"), "private_key"),
-        (("--nb", "ssl:nb:6641", *(f"--{file}=/none" for file in ("private-key", "certificate", "ca-cert"))), "/none"),
-        (("--kubeconfig", "/none"), "/none"),
-        (("--metrics-address", "127.0.0.1:port"), "metrics_address"),
-        (("--config", "/none"), "/none"),
-        (("--nonsense",), "--nonsense"),
-    ],
+WRONG: Final = (
+    (("--nb", "http://nb"), "http://nb"),
+    (("--lease-renew", "20"), "lease_renew"),
+    (("--mode", "zone"), "node"),
+    (("--nb", "ssl:nb:6641"), "private_key"),
+    (("--nb", "ssl:nb:6641", *(f"--{file}=/none" for file in ("private-key", "certificate", "ca-cert"))), "/none"),
+    (("--kubeconfig", "/none"), "/none"),
+    (("--metrics-address", "127.0.0.1:port"), "metrics_address"),
+    (("--config", "/none"), "/none"),
+    (("--nonsense",), "--nonsense"),
 )
-def test_settings_that_cannot_be_used_are_one_line_and_no_traceback(
-    silent_api: Path, flags: tuple[str, ...], words: str
-) -> None:
-    ended = run(silent_api, *flags)
-    assert ended.returncode == 1
-    assert ended.stdout == ""
-    assert len(ended.stderr.splitlines()) == 1
-    assert ended.stderr.startswith("ovnqosd: ")
-    assert words in ended.stderr
+
+
+def test_settings_that_cannot_be_used_are_one_line_and_no_traceback(silent_api: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(lambda case: run(silent_api, *case[0]), WRONG))
+    for (flags, words), ended in zip(WRONG, ends, strict=True):
+        assert ended.returncode == 1, flags
+        assert ended.stdout == "", flags
+        assert len(ended.stderr.splitlines()) == 1, ended.stderr
+        assert ended.stderr.startswith("ovnqosd: ")
+        assert words in ended.stderr, flags
 
 
 def test_the_settings_in_force_are_printed_as_a_file_that_gives_the_same(silent_api: Path, tmp_path: Path) -> None:

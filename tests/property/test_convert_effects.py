@@ -159,9 +159,9 @@ def _to_network_qos(given_: Situation) -> tuple[Comparison, int]:
     new = {pod.key: _merged(after_cluster, pod) for pod in after_cluster.pods}
 
     def expected_mark(packet: Packet, mark: int | None) -> int | None:
-        """Of a pod whose limit became a rule the mark is on all of its packets."""
+        """Of a pod whose limit became a rule no packet is without its mark."""
         sender = _sender(cluster, packet)
-        if sender is None or sender[1] != _annotated_attachment(objects, sender[0].namespace):
+        if mark is not None or sender is None or sender[1] != _annotated_attachment(objects, sender[0].namespace):
             return mark
         was = old[sender[0].key]
         if was.egress is None or new[sender[0].key].egress is not None or sender[0].node == "":

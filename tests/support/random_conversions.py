@@ -22,6 +22,7 @@ from tests.support import random_clusters as make
 from tests.support.cluster import POD_NETWORKS, attachment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Set
     from random import Random
 
     from ovnqos import NetworkAttachmentDefinition
@@ -32,6 +33,7 @@ CLUSTER_CIDRS = (
     (IPNetwork("10.0.0.0/29"), IPNetwork("fd00::/125")),
     (IPNetwork("10.0.0.0/29"), IPNetwork("fd00::/125")),
     (IPNetwork("10.0.0.0/29"), IPNetwork("10.0.0.4/30")),
+    (IPNetwork("10.0.0.6/31"), IPNetwork("10.0.0.0/30"), IPNetwork("fd00::/126")),
     (IPNetwork("0.0.0.0/0"), IPNetwork("fd00::/125")),
     (IPNetwork("0.0.0.0/0"), IPNetwork("::/0")),
 )
@@ -53,22 +55,32 @@ class Situation:
 def for_network_qos(random: Random) -> Situation:
     """A cluster with annotations and EgressQoS objects to convert, and sometimes other policies in the way."""
     cidrs = random.choice(CLUSTER_CIDRS)
-    policies = [_other_policy(random) for _ in range(random.choice((0, 0, 0, 1, 2, 4)))]
-    return _situation(random, cidrs, policies, limited=0.6)
+    count = random.choice((0, 0, 0, 1, 2, 4))
+    return _situation(random, cidrs, lambda _: [_other_policy(random) for _ in range(count)], limited=0.6)
 
 
 def for_annotations(random: Random) -> Situation:
     """A cluster with policies to convert, mostly such as annotations can say, and few other things in the way."""
     cidrs = random.choice(CLUSTER_CIDRS)
-    policies = [_sayable_policy(random, cidrs) for _ in range(random.randint(1, 4))]
-    policies.extend(_other_policy(random) for _ in range(random.choice((0, 0, 0, 1))))
+
+    def policies(primary: Set[str]) -> list[NetworkQoS]:
+        sayable = [_sayable_policy(random, cidrs, primary) for _ in range(random.randint(1, 4))]
+        return [*sayable, *(_other_policy(random) for _ in range(random.choice((0, 0, 0, 1))))]
+
     return _situation(random, cidrs, policies, limited=random.choice((0.0, 0.0, 0.05, 0.3)))
 
 
 def _situation(
-    random: Random, cidrs: tuple[IPNetwork, ...], policies: list[NetworkQoS], *, limited: float
+    random: Random,
+    cidrs: tuple[IPNetwork, ...],
+    policies: Callable[[Set[str]], list[NetworkQoS]],
+    *,
+    limited: float,
 ) -> Situation:
-    """A cluster; `limited` is the share of its pods and namespaces that have annotations."""
+    """A cluster; `limited` is the share of its pods and namespaces that have annotations.
+
+    `policies` makes the policies, told which namespaces have a primary network.
+    """
 
     def qos() -> PodQos:
         return pod_qos(random) if random.random() < limited else NO_POD_QOS
@@ -76,8 +88,10 @@ def _situation(
     drawn = make.cluster(random)
     attachments = [_secondary(nad) for nad in drawn.attachments]
     pods = [replace(pod, qos=qos()) for pod in drawn.pods]
+    primary = set()
     for namespace in sorted({pod.namespace for pod in pods}):
         if random.random() < 0.3:
+            primary.add(namespace)
             key = f"{namespace}/primary"
             attachments.append(
                 attachment(
@@ -100,7 +114,7 @@ def _situation(
         pods=cluster.pods,
         namespaces=cluster.namespaces,
         network_attachment_definitions=cluster.attachments,
-        policies=tuple({one.key: one for one in policies}.values()),
+        policies=tuple({one.key: one for one in policies(primary)}.values()),
         egress_qos=tuple(egress_qos(random, namespace) for namespace in marked),
     )
     return Situation(cluster=cluster, objects=objects, cluster_cidrs=cidrs, mark=random.choice(MARKS))
@@ -140,11 +154,20 @@ def egress_qos(random: Random, namespace: str) -> EgressQoS:
 
 
 def _other_policy(random: Random) -> NetworkQoS:
-    """Any policy, of a priority that leaves room below it or not."""
-    return replace(make.policy(random), priority=random.choice((0, 1, 5, 60)))
+    """Any policy, of a priority that leaves room below it or not; often one that takes all that its pods send."""
+    drawn = replace(make.policy(random), priority=random.choice((0, 1, 5, 60)))
+    if random.random() < 0.5:
+        return drawn
+    rules = (replace(drawn.rules[0], classifier=Classifier()), *drawn.rules[1:])
+    return replace(drawn, rules=rules, pod_selector=_selector(random), network_selectors=None)
 
 
-def _sayable_policy(random: Random, cidrs: tuple[IPNetwork, ...]) -> NetworkQoS:
+def _selector(random: Random) -> LabelSelector:
+    """A selector that often takes pods."""
+    return random.choice((EVERYTHING, make.selector(random), LabelSelector.from_labels({"app": random.choice("ab")})))
+
+
+def _sayable_policy(random: Random, cidrs: tuple[IPNetwork, ...], primary: Set[str]) -> NetworkQoS:
     """A policy that annotations can say but for a detail or two."""
     drawn = make.policy(random)
     everywhere = random.choice((("0.0.0.0/0", "::/0"), ("::/0", "0.0.0.0/1", "128.0.0.0/1")))
@@ -157,13 +180,14 @@ def _sayable_policy(random: Random, cidrs: tuple[IPNetwork, ...]) -> NetworkQoS:
         )
     )
     bandwidth = random.choice(_LIMITS) if classifier.destinations is None or random.random() < 0.2 else None
+    namespace = random.choice((*make.NAMESPACES, "shop", "shop"))
+    fitting = (_ANY_PRIMARY,) if namespace in primary else (DEFAULT_NETWORK_SELECTOR,)
     return replace(
         drawn,
+        namespace=namespace,
         priority=random.choice((0, 1, 5, 60)),
-        rules=(Rule(dscp=random.choice((None, 0, 10, 46)), bandwidth=bandwidth, classifier=classifier),),
-        pod_selector=random.choice((EVERYTHING, make.selector(random), LabelSelector.from_labels({"app": "a"}))),
-        network_selectors=random.choice(
-            ((DEFAULT_NETWORK_SELECTOR,),) * 3 + ((_ANY_PRIMARY,),) * 2 + (None, None, drawn.network_selectors)
-        ),
-        bandwidth_scope=random.choice((BandwidthScope.POD,) * 4 + (BandwidthScope.POLICY,)),
+        rules=(Rule(dscp=random.choice((None, 0, 10, 46, 63)), bandwidth=bandwidth, classifier=classifier),),
+        pod_selector=_selector(random),
+        network_selectors=random.choice((fitting,) * 8 + (None, drawn.network_selectors)),
+        bandwidth_scope=random.choice((BandwidthScope.POD,) * 6 + (BandwidthScope.POLICY,)),
     )

@@ -9,9 +9,8 @@ import pytest
 from ovnqos import Bandwidth, LiveCompilation, Namespace, Pod, PodQos, Topology
 from ovnqos.errors import Fault
 from ovnqosd.changes import Metadata
-from ovnqosd.drift import Drift
 from ovnqosd.events import event_of_remark, events_of_drift
-from ovnqosd.outcomes import AnnotationProblem, DriftKind, ObjectRemark
+from ovnqosd.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark
 from ovnqosd.remarks import Remarks
 from tests.support.cluster import pod
 

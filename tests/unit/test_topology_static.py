@@ -20,7 +20,7 @@ from ovnqos import (
     compile_rows,
 )
 from ovnqos.sources.topology_map import parse_topology_map
-from tests.support.cluster import attachments_selector, labels, policy, rule
+from tests.support.cluster import attachments_selector, labels, pod, policy, rule
 
 KEY = "example.com/addresses"
 
@@ -164,3 +164,26 @@ networks:
             assert compiled.notes == ()
             found[name] = {port for group in compiled.desired.port_groups.values() for port in group.ports}
         assert found == {"default": {"a"}, "fast": {"a-fast"}, "any": {"a", "a-fast", "a-free"}}
+
+
+def test_a_map_of_ovn_kubernetes_default_network_gives_the_same_rows() -> None:
+    """Whatever names are the same mean the same, whoever says them."""
+    topology = _topology(
+        """
+networks:
+  default:
+    topology: layer3
+    switch: "{node}"
+    port: "{namespace}_{name}"
+    addresses: {annotation: example.com/addresses}
+"""
+    )
+    wanted = policy(
+        rule(rate=1000, destinations=(PodPeer(pod_selector=labels(app="db")),)), pods=labels(app="web"), priority=3
+    )
+    given = [("web", "10.0.0.5", "n1", "web"), ("web2", "10.0.0.6", "n2", "web"), ("db", "10.0.0.7", "n2", "db")]
+    mapped = [_pod(name, address, node=node, app=app) for name, address, node, app in given]
+    annotated = [pod(name, address, node=node, labels={"app": app}) for name, address, node, app in given]
+    ours = compile_rows([wanted], Inventory(topology, mapped)).desired
+    assert ours == compile_rows([wanted], Inventory(Topology.ovn_kubernetes(), annotated)).desired
+    assert len(ours.rows) == 1

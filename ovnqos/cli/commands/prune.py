@@ -9,7 +9,7 @@ import click
 
 from ovnqos import DesiredState, Owner, load_manifests, plan_changes
 from ovnqos.cli import options, output
-from ovnqos.cli.inputs import invalid_policies, refuse_unnamed
+from ovnqos.cli.inputs import invalid_objects, refuse_unnamed
 from ovnqos.cli.plans import carry_out, show
 from ovnqos.compile.pod_qos import POD_KIND
 
@@ -50,7 +50,7 @@ def prune(  # noqa: PLR0913 - one parameter an option
     for error in manifests.invalid:
         output.warning(error)
     refuse_unnamed(manifests)
-    present = [*(f"NetworkQoS/{one.key}" for one in manifests.policies), *invalid_policies(manifests)]
+    present = [*(f"NetworkQoS/{one.key}" for one in manifests.policies), *invalid_objects(manifests)]
     with database.connect(owner) as northbound:
         if not dry_run:
             northbound.lock()
