@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from ovnqos import policy_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ovnqos import DatabaseChange, LiveCompilation, Plan
 
 
@@ -15,24 +19,59 @@ class Awaited:
     def __init__(self) -> None:
         self._ports: dict[str, set[str]] = defaultdict(set)  # port groups by the port that they lack
         self._switches: dict[str, set[str]] = defaultdict(set)  # rows by switch
+        self._rows: dict[str, set[str]] = {}  # switches by row
+        self._of_policy: dict[str, dict[str, set[str]]] = defaultdict(dict)  # switches by policy and row
 
     def __len__(self) -> int:
         return len(self._ports) + len(self._switches)
 
-    def clear(self) -> None:
-        """Everything is planned anew."""
-        self._ports.clear()
-        self._switches.clear()
+    def clear(self) -> set[str]:
+        """Everything is planned anew. Returns the keys of the policies that waited."""
+        policies = set(self._of_policy)
+        for kept in (self._ports, self._switches, self._rows, self._of_policy):
+            kept.clear()
+        return policies
 
-    def note(self, plan: Plan) -> None:
-        """Takes what a plan waits for."""
+    def note(self, plan: Plan, rows: Iterable[str]) -> set[str]:
+        """Takes what a plan for these rows waits for. Returns the keys of the policies that wait, or waited."""
+        policies = set()
+        for row in rows:
+            policies.update(self._forget(row))
         for one in plan.waiting:
-            wanted = self._ports if one.kind == "logical switch port" else self._switches
-            wanted[one.name].add(one.wanted_by)
+            if one.kind == "logical switch port":
+                self._ports[one.name].add(one.wanted_by)
+                continue
+            self._switches[one.name].add(one.wanted_by)
+            waiting = self._rows.setdefault(one.wanted_by, set())
+            waiting.add(one.name)
+            if key := policy_of(one.wanted_by):
+                self._of_policy[key][one.wanted_by] = waiting
+                policies.add(key)
+        return policies
+
+    def switches(self, policy: str) -> list[str]:
+        """The switches that a policy's rows wait for, sorted."""
+        return sorted({switch for waiting in self._of_policy.get(policy, {}).values() for switch in waiting})
 
     def touch(self, database: DatabaseChange, live: LiveCompilation) -> None:
         """Has the live compilation look again at what waited for ports and switches that appeared."""
         for name in database.ports & self._ports.keys():
             live.touch(sets={wanted: {name} for wanted in self._ports.pop(name)})
         for name in database.switches & self._switches.keys():
-            live.touch(rows=self._switches.pop(name))
+            live.touch(rows=self._switches[name])
+
+    def _forget(self, row: str) -> set[str]:
+        waited = self._rows.pop(row, None)
+        if waited is None:
+            return set()
+        for switch in waited:
+            self._switches[switch].discard(row)
+            if not self._switches[switch]:
+                del self._switches[switch]
+        key = policy_of(row)
+        if not key:
+            return set()
+        self._of_policy[key].pop(row, None)
+        if not self._of_policy[key]:
+            del self._of_policy[key]
+        return {key}

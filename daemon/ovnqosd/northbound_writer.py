@@ -9,14 +9,16 @@ import structlog
 
 from ovnqos import InvalidRow, LockLost, TransactionRefused
 from ovnqosd.drift import find_drift
+from ovnqosd.outcomes import DriftKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import Northbound, Plan
+    from ovnqos import Northbound, OvnQosError, Plan
     from ovnqosd.pass_record import PassRecord
 
 _log = structlog.get_logger()
+_ROWS: Final = frozenset({DriftKind.ROW_EDITED, DriftKind.ROW_DELETED, DriftKind.ROW_SURPLUS})
 _HANDOVER_S: Final = 1.0
 """How long another writer gets to let go of the lock."""
 
@@ -35,6 +37,7 @@ class NorthboundWriter:
         self._may_write = may_write
         self._northbound: Northbound | None = None
         self._heir = threading.Event()
+        self._said: set[tuple[str, ...]] = set()
 
     def inherit(self, *, silent: bool) -> None:
         """This process was elected; `silent`: in the place of one that may be frozen, so that the lock may be stolen.
@@ -92,22 +95,35 @@ class NorthboundWriter:
         except (TransactionRefused, InvalidRow) as error:
             parts = plan.by_object()
             if len(parts) == 1:
-                raise
-            _log.warning("a transaction was refused; trying object by object", error=str(error))
+                self._refuse(plan, error, record)
+                return
+            self._log_once("a transaction was refused; trying object by object", error=str(error))
             for part in parts:
-                self._apply_part(northbound, part, record)
+                try:
+                    record.count(part, northbound.apply(part).transactions)
+                except (TransactionRefused, InvalidRow) as fault:
+                    self._refuse(part, fault, record)
 
     def close(self) -> None:
         """Disconnects, which gives the lock back."""
         if self._northbound is not None:
             self._northbound.close()
             self._northbound = None
+            self._said.clear()
 
-    @staticmethod
-    def _apply_part(northbound: Northbound, part: Plan, record: PassRecord) -> None:
-        try:
-            record.count(part, northbound.apply(part).transactions)
-        except (TransactionRefused, InvalidRow) as error:
-            record.incomplete = True
-            keys = {drift.policy for drift in find_drift(part)}
-            record.refused.update(dict.fromkeys(filter(None, keys), str(error)))
+    def _refuse(self, part: Plan, error: OvnQosError, record: PassRecord) -> None:
+        """Notes whose rows the server refuses: policies tell it in their status, pods' own rows are logged."""
+        found = [one for one in find_drift(part) if one.kind in _ROWS]
+        if not found:
+            raise error
+        record.incomplete = True
+        for one in found:
+            if one.policy:
+                record.refused[one.policy] = str(error)
+            else:
+                self._log_once("a row was refused; trying again and again", what=one.what, error=str(error))
+
+    def _log_once(self, event: str, **words: str) -> None:
+        if (said := (event, *words.values())) not in self._said:
+            self._said.add(said)
+            _log.warning(event, **words)

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "Unsupported"
     CONFLICT = "Conflict"
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
+    WAITING = "Waiting"
 
 
 class Trigger(StrEnum):

@@ -97,14 +97,16 @@ class Reconciler:
         self._pace = pace or Pace()
         self._may_write = may_write
         self._failed = failed
-        self._standing = PolicyStanding(live)
+        self._awaited = Awaited()
+        self._standing = PolicyStanding(live, self._awaited.switches)
         self._remarks = Remarks(live, tells_of_namespaces=tells_of_namespaces)
         self._intake = Intake(live, self._standing, self._remarks)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
         self._failures = Failures(self._pace, clock)
-        self._awaited = Awaited()
+        self._refusals = Failures(self._pace, clock)
         self._paused = threading.Event()
-        self._session: int | None = None  # in which everything was written; else a difference is not drift
+        self._session: int | None = None  # in which everything was compared
+        self._complete = False  # whether all of it could be written; else a difference is not drift
         self._full_due = True
         self._full_at = 0.0
 
@@ -195,7 +197,7 @@ class Reconciler:
     def _stand_by(self) -> None:
         self._full_due = True  # whoever writes meanwhile, the first pass compares everything, and tells of it
         self._standing.unsettle()
-        self._live.drain()
+        self._remarks.compiled(self._live.drain().pods)
         self._disconnect()
         self._paused.set()
 
@@ -235,10 +237,9 @@ class Reconciler:
         self._remarks.meet_hidden(hidden.get("Pod", {}))
         record.rival_rows = len(reference_rows(snapshot))
         plan = plan_changes(desired, snapshot)
-        if session == self._session:
+        if session == self._session and self._complete:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
-        self._awaited.clear()
-        self._awaited.note(plan)
+        record.policies |= self._awaited.clear() | self._awaited.note(plan, ())
         self._writer.apply(plan, record)
         self._session = session
         self._full_due = False
@@ -259,17 +260,18 @@ class Reconciler:
         plan = plan_changes(delta.desired, snapshot)
         if is_drift:
             record.drift.extend(find_drift(plan))
-        self._awaited.note(plan)
+        record.policies |= self._awaited.note(plan, delta.rows)
         self._writer.apply(plan, record)
 
     def _succeed(self, record: PassRecord) -> None:
         self.connected = True
-        if record.incomplete:
-            self._full_due = True
-            self._session = None
-            self._failures.add()
-        else:
-            self._failures.end()
+        self._failures.end()
+        if record.incomplete:  # what is refused is tried again with everything else, and meanwhile holds up nothing
+            self._refusals.add()
+            self._full_at = min(self._full_at, self._refusals.retry_at)
+        elif record.trigger is Trigger.FULL:
+            self._refusals.end()
+        self._complete = not record.incomplete and (self._complete or record.trigger is Trigger.FULL)
 
     def _fail(self, error: OvnQosError) -> None:
         self.connected = isinstance(error, LockLost | StalePlan | TransactionRefused | InvalidRow)

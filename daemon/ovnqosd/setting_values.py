@@ -149,8 +149,10 @@ def topology(value: object) -> TopologyChoice:
 
 
 def cidrs(value: object) -> tuple[IPNetwork, ...]:
-    """CIDRs, as a list or in one text with commas."""
+    """CIDRs, as a list or in one text with commas; an empty one has none."""
     parts = value.split(",") if isinstance(value, str) else value
+    if value == "":
+        return ()
     try:
         if not isinstance(parts, list):
             raise TypeError

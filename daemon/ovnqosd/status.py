@@ -27,6 +27,7 @@ WORST_FIRST: Final = (
     Reason.UNSUPPORTED,
     Reason.CONFLICT,
     Reason.NORTHBOUND_UNAVAILABLE,
+    Reason.WAITING,
 )
 """What only the object's author can mend comes before what may mend itself; last come unknown reasons, then `PENDING`.
 """

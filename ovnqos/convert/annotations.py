@@ -5,11 +5,13 @@ Objects that share a pod go together, all or none: one that stays would go on ta
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.convert.conversion import AnnotationConversion, LimitedObject, Remark, Replacement
 from ovnqos.convert.default_networks import is_only_on_default, may_take, network_of, takes_only
+from ovnqos.convert.label_selection import LabelIndex
 from ovnqos.convert.outside import Reach, reach_of
 from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import BandwidthScope
@@ -51,12 +53,10 @@ def to_annotations(objects: ClusterObjects, *, cluster_cidrs: Iterable[IPNetwork
     for name, one in objects.by_namespace():
         if one.policies:
             found = _Namespace(name, one, cidrs)
-            annotated.extend(found.annotated())
+            made = tuple(found.annotated())
+            annotated.extend(made)
             remarks.extend(found.remarks())
-            replacements.extend(
-                Replacement(kind="NetworkQoS", namespace=name, name=said.policy.name, by=found.said_by(said))
-                for said in found.convertible
-            )
+            replacements.extend(found.replacements(made))
     return AnnotationConversion(annotated=tuple(annotated), remarks=tuple(remarks), replacements=tuple(replacements))
 
 
@@ -78,11 +78,12 @@ class _Said:
         return self.policy.pod_selector.selects_everything
 
     def hides(self, lower: _Said) -> bool:
-        """Whether nothing of an object of lower priority holds for a pod of both, on any version of OVN."""
-        return (
-            (self.reach is Reach.ALL or lower.reach is Reach.OUTSIDE)
-            and (self.rule.bandwidth is not None or lower.rule.bandwidth is None)
-            and (self.rule.dscp is not None or lower.rule.dscp is None)
+        """Whether nothing of an object of lower priority holds for a pod of both, on any version of OVN.
+
+        But for its mark inside the cluster, which is lost in any case.
+        """
+        return (self.rule.bandwidth is not None or lower.rule.bandwidth is None) and (
+            self.rule.dscp is not None or lower.rule.dscp is None
         )
 
 
@@ -103,7 +104,8 @@ class _Namespace:
         self._cidrs = cluster_cidrs
         self._network = network_of(name, objects.attachments)
         self._pods = {pod.name: pod for pod in objects.sources()}
-        self._selected = {policy.name: self._select(policy) for policy in objects.policies}
+        index = LabelIndex({name: pod.labels for name, pod in self._pods.items()})
+        self._selected = {policy.name: index.taken_by(policy.pod_selector) for policy in objects.policies}
         read = {policy.name: self._read(policy) for policy in objects.policies}
         self._obstacles = {name: one for name, one in read.items() if isinstance(one, _Obstacle)}
         self.convertible = self._compatible({name: one for name, one in read.items() if isinstance(one, _Said)})
@@ -116,12 +118,8 @@ class _Namespace:
             qos = max(defaults, key=lambda said: said.policy.priority).qos
             inherited = merge(qos, inherited)
             yield LimitedObject(kind="Namespace", namespace="", name=self._name, qos=qos)
-        among = {said.policy.name: said for said in self.convertible}
-        for name, pod in self._pods.items():
-            ranked = self._ranked(name, among)
-            if not ranked:
-                continue
-            effective, present = ranked[0], merge(pod.qos, inherited)
+        for name, (effective, *_) in _ranked(self.convertible).items():
+            present = merge(self._pods[name].qos, inherited)
             missing = PodQos(
                 egress=effective.qos.egress if effective.qos.egress != present.egress else None,
                 dscp=effective.qos.dscp if effective.qos.dscp != present.dscp else None,
@@ -140,14 +138,14 @@ class _Namespace:
                 reason = f"{said.rule.dscp} is not set any more on what stays in the cluster: no annotation does that"
                 yield Remark(subject=_subject(said.policy), field=f"{_RULE}.dscp", reason=reason)
 
-    def said_by(self, said: _Said) -> tuple[str, ...]:
-        """Where the annotations are that say what an object said."""
-        if said.is_default:
-            return (f"Namespace {self._name}",)
-        return tuple(f"Pod {self._name}/{name}" for name in sorted(said.pods))
-
-    def _select(self, policy: NetworkQoS) -> frozenset[str]:
-        return frozenset(name for name, pod in self._pods.items() if policy.pod_selector.matches(pod.labels))
+    def replacements(self, annotated: Iterable[LimitedObject]) -> Iterator[Replacement]:
+        """The objects that go, each with where its pods' annotations are."""
+        own = {one.name for one in annotated if one.kind == "Pod"}
+        for said in self.convertible:
+            inheriting = said.is_default or said.pods - own
+            by = [f"Namespace {self._name}"] if inheriting else []
+            by.extend(f"Pod {self._name}/{name}" for name in sorted(said.pods & own) if not said.is_default)
+            yield Replacement(kind="NetworkQoS", namespace=self._name, name=said.policy.name, by=tuple(by))
 
     def _read(self, policy: NetworkQoS) -> _Said | _Obstacle:
         """What an object says, or why annotations cannot say it."""
@@ -236,8 +234,7 @@ class _Namespace:
 
     def _compatible(self, left: dict[str, _Said]) -> list[_Said]:
         """Those that can go together, and beside what stays; of the others the obstacle is noted."""
-        for name in self._pods:
-            ranked = self._ranked(name, left)
+        for name, ranked in _ranked(left.values()).items():
             for lower in ranked[1:]:
                 if lower.policy.priority == ranked[0].policy.priority or not ranked[0].hides(lower):
                     for one, other in ((lower, ranked[0]), (ranked[0], lower)):
@@ -261,9 +258,14 @@ class _Namespace:
                     stuck.setdefault(name, rival.name)
         return stuck
 
-    def _ranked(self, pod: str, among: dict[str, _Said]) -> list[_Said]:
-        """The objects that take a pod, the one that wins first."""
-        return sorted((said for said in among.values() if pod in said.pods), key=lambda said: -said.policy.priority)
+
+def _ranked(among: Iterable[_Said]) -> dict[str, list[_Said]]:
+    """Of each pod, by its name, the objects that take it: the one that wins first."""
+    found: dict[str, list[_Said]] = defaultdict(list)
+    for said in sorted(among, key=lambda said: -said.policy.priority):
+        for name in said.pods:
+            found[name].append(said)
+    return {name: found[name] for name in sorted(found)}
 
 
 def _subject(policy: NetworkQoS) -> str:

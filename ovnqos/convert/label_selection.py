@@ -47,11 +47,21 @@ class LabelIndex:
                 self._names[key, value].add(name)
                 self._values[key].add(value)
 
+    def taken_by(self, selector: LabelSelector) -> frozenset[str]:
+        """The names of the pods that a selector takes."""
+        candidates = [
+            set[str]().union(*(self._names.get((one.key, value), ()) for value in one.values))
+            for one in selector.requirements
+            if one.operator is Operator.IN
+        ]
+        names = min(candidates, key=len) if candidates else self._labels
+        return frozenset(name for name in names if selector.matches(self._labels[name]))
+
     def selector(self, wanted: Collection[str]) -> LabelSelector | None:
         """The selector of exactly the named pods; None when there is none, or only one that takes everything.
 
-        All labels that the pods have in common are in it where that is enough: pods that are not known are then the
-        least likely to be taken by chance. Otherwise nothing is in it that is not needed.
+        All lasting labels that the pods have in common are in it, so that pods that are not known are the least likely
+        to be taken by chance. Of other conditions only those are that are needed.
         """
         chosen = frozenset(wanted)
         common = frozenset.intersection(*(frozenset(self._labels[name].items()) for name in chosen))
@@ -80,11 +90,11 @@ class LabelIndex:
         return requirements
 
     def _least(self, requirements: list[Requirement], chosen: frozenset[str]) -> LabelSelector | None:
-        """Drop what is not needed, the least telling first, down to one; None if even all of them take other pods."""
+        """Drop what is not needed, the least telling first; None if even all of them together take other pods."""
         taken_by = {one: {name for name, labels in self._labels.items() if one.matches(labels)} for one in requirements}
         if not requirements or set.intersection(*taken_by.values()) != chosen:
             return None
-        for one in sorted(requirements, key=_rank, reverse=True):
+        for one in sorted((one for one in requirements if not _is_lasting_label(one)), key=_rank, reverse=True):
             rest = [taken for kept, taken in taken_by.items() if kept is not one]
             if rest and set.intersection(*rest) == chosen:
                 del taken_by[one]
@@ -94,6 +104,11 @@ class LabelIndex:
 def uses_transient_labels(selector: LabelSelector) -> bool:
     """Whether a selector holds only until the pods' controller makes new ones."""
     return any(one.key in TRANSIENT_LABELS for one in selector.requirements)
+
+
+def _is_lasting_label(requirement: Requirement) -> bool:
+    is_label = requirement.operator is Operator.IN and len(requirement.values) == 1
+    return is_label and requirement.key not in TRANSIENT_LABELS
 
 
 def _rank(requirement: Requirement) -> tuple[bool, int, int, str]:

@@ -204,9 +204,8 @@ def _lowest(policies: Iterable[NetworkQoS]) -> NetworkQoS | None:
 def _no_room(needed: int, lowest: NetworkQoS | None) -> str:
     if lowest is None:
         return f"its rules need {needed} priorities, and there are {_LEVELS}: put rules of equal podSelector together"
-    return (
-        f"it needs {needed} priorities below NetworkQoS {lowest.key}, whose priority is {lowest.priority}: raise that"
-    )
+    words = "a priority" if needed == 1 else f"{needed} priorities"
+    return f"it needs {words} below NetworkQoS {lowest.key}, whose priority is {lowest.priority}: raise that"
 
 
 def _annotated_rival(egress_qos: EgressQoS, limits: PodLimits) -> str:

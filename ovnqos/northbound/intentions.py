@@ -75,7 +75,7 @@ def _carry_out(change: RowInsert | RowUpdate | RowDelete, rows: dict[str, Stored
 def _is_set_as_intended(change: SetInsert | SetUpdate | SetDelete, moved: Set[str] | None, reader: PartReader) -> bool:
     """Whether a set, of which the `moved` members came or went, or more changed, is as the change is to leave it."""
     kind, name = change.content.kind, change.content.name
-    if any(reader.set(one, name, frozenset()) is not None for one in SetKind if one is not kind):
+    if any(reader.has(one, name) for one in SetKind if one is not kind):
         return False  # again: which of the two is told of, nobody knows
     if isinstance(change, SetUpdate):
         changing = frozenset((*change.add, *change.remove))
@@ -88,7 +88,7 @@ def _is_set_as_intended(change: SetInsert | SetUpdate | SetDelete, moved: Set[st
             and stored.content.external_ids == change.content.external_ids
         )
     if isinstance(change, SetDelete):
-        return reader.set(kind, name, frozenset()) is None
+        return not reader.has(kind, name)
     stored = reader.set(kind, name, None)
     if stored is None or stored.content != change.content:
         return False

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import ovs.json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_DEPTH: Final = 1000
 """Nesting that `ovs.json.Parser` accepts (`MAX_HEIGHT`); `ovsdb-server` has the same limit."""
@@ -32,6 +32,9 @@ _COLLAPSE_PASSES: Final = 24
 
 _PLAIN_INTEGER_LENGTH: Final = 18
 """An integer of so few characters fits in 64 bits; `ovs` turns those that do not into floats."""
+
+_SHARE_FROM: Final = 64 * 1024
+"""Characters of a document from which on equal members of sets are made one object as they are read."""
 
 _NO_DOCUMENT: Final = "syntax error at beginning of input"
 _SPACE: Final = b" \t\r\n"
@@ -90,7 +93,7 @@ class Document:
             raise InvalidJsonError("a NUL, or half a surrogate pair, in a string")
         try:
             with collector_paused():
-                value: object = _DECODER.decode(text)
+                value: object = (_SHARING_DECODER if len(text) > _SHARE_FROM else _DECODER).decode(text)
         except ValueError as error:
             raise InvalidJsonError(str(error)) from None
         return value
@@ -239,6 +242,9 @@ def _share_members(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-_DECODER: Final = json.JSONDecoder(
-    object_hook=_share_members, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant
-)
+def _decoder(**hook: Callable[[dict[str, Any]], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_refuse_constant, **hook)
+
+
+_DECODER: Final = _decoder()
+_SHARING_DECODER: Final = _decoder(object_hook=_share_members)

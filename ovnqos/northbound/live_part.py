@@ -66,6 +66,10 @@ class PartReader:
             for uuid in self._rows_of.get(identity, ())
         ]
 
+    def has(self, kind: SetKind, name: str) -> bool:
+        """Whether there is a set of this name."""
+        return name in self._named[kind]
+
     def set(self, kind: SetKind, name: str, touched: frozenset[str] | None) -> StoredSet | None:
         """The set of this name with all its members, or those among the touched; None when there is none."""
         record = self._find(kind, name)
@@ -74,7 +78,7 @@ class PartReader:
         if touched is None:
             members = all_members(record, kind, self._tables[_PORT].records)
         else:
-            members = frozenset(one for one in touched if self._has(record, kind, one))
+            members = frozenset(one for one in touched if self._holds(record, kind, one))
         if kind is SetKind.PORT_GROUP:
             self._learn(_PORT, members, self._ports)
         return StoredSet(uuid=record.uuid, content=set_content(record, kind, members))
@@ -85,7 +89,7 @@ class PartReader:
         if record is not None and kind is SetKind.ADDRESS_SET:
             record.addresses = members
 
-    def _has(self, record: Any, kind: SetKind, member: str) -> bool:
+    def _holds(self, record: Any, kind: SetKind, member: str) -> bool:
         if kind is SetKind.ADDRESS_SET:
             return member in record.addresses
         return self._named[_PORT].get(member) in record.ports

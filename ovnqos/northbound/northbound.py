@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ovnqos.compile.delta import Delta
-    from ovnqos.northbound.commands import PlanCommand
     from ovnqos.northbound.database_change import DatabaseChange
     from ovnqos.northbound.lock import WriterLock
+    from ovnqos.northbound.plan_command import PlanCommand
     from ovnqos.northbound.tls import TlsFiles
     from ovnqos.plan.changes import Change
     from ovnqos.plan.plan import Plan

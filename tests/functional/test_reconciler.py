@@ -339,9 +339,17 @@ def test_what_the_server_refuses_of_one_policy_holds_up_no_other_and_is_tried_le
         assert [line.split()[1] for line in rows_of(wired)] == ["10200"]
         daemon.wait(lambda one: len([each for each in daemon.outcomes if each.trigger == "full"]) > 3)
         assert not any(one.drift for one in daemon.outcomes)  # a row that was never written is not one that went
+        daemon.forget_outcomes()
+        daemon.tell(replace(POLICY, priority=12))
+        daemon.wait(lambda one: "row_update" in one.changes)
+        daemon.tell(replace(POLICY, name="odd", priority=50))
+        daemon.wait(lambda one: "shop/odd" in one.policies)
+        told = [one.policies["shop/odd"].reason for one in daemon.outcomes if "shop/odd" in one.policies]
+        assert set(told) == {Reason.NORTHBOUND_UNAVAILABLE}
+        assert not any(one.error for one in daemon.outcomes)
         made[-1].refuses = ""
         daemon.wait(lambda one: "shop/odd" in one.policies and one.policies["shop/odd"].reason is Reason.SUCCESS)
-        assert sorted(line.split()[1] for line in rows_of(wired)) == ["10200", "11000"]
+        assert sorted(line.split()[1] for line in rows_of(wired)) == ["10240", "11000"]
     finally:
         daemon.stop()
 

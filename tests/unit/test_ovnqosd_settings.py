@@ -222,3 +222,7 @@ def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--help"], {})
     shown = capsys.readouterr().out
     assert all(setting.flag in shown for setting in all_settings())
+
+
+def test_the_defaults_printed_are_a_file_that_gives_the_defaults(tmp_path: Path) -> None:
+    assert parse(["--config", write(tmp_path, render(Settings()))], {}) == Settings()

@@ -28,7 +28,7 @@ from tests.support.cluster import POD_NETWORKS, attachment, pod, pod_networks, p
 if TYPE_CHECKING:
     from ovnqos import Pod
 
-FAST, SLOW = Bandwidth(rate_kbps=50_000), Bandwidth(rate_kbps=10_000, burst_kbit=400)
+FAST, SLOW = Bandwidth(rate_kbps=50_000), Bandwidth(rate_kbps=10_000, burst_kbit=4_000)
 ALL = PodQos(ingress=FAST, egress=SLOW, dscp=46)
 CLUSTER = (IPNetwork("10.0.0.0/8"), IPNetwork("fd00::/8"))
 
@@ -45,7 +45,7 @@ def _compiled(*objects: object, cidrs: tuple[IPNetwork, ...] = CLUSTER, nodes: l
 def test_each_limit_and_the_mark_is_a_row_in_a_stage_that_hides_no_other() -> None:
     rows = _compiled(_limited(ALL)).desired.rows
     assert {identity: (row.direction, row.dscp, row.rate_kbps, row.burst_kbit) for identity, row in rows.items()} == {
-        "Pod/shop/web/egress": (Direction.FROM_LPORT, None, 10_000, 400),
+        "Pod/shop/web/egress": (Direction.FROM_LPORT, None, 10_000, 4_000),
         "Pod/shop/web/ingress": (Direction.TO_LPORT, None, 50_000, None),
         "Pod/shop/web/dscp": (Direction.TO_LPORT, 46, None, None),
     }
@@ -178,3 +178,21 @@ def test_what_is_to_be_said_of_a_pod_is_kept(live: LiveCompilation) -> None:
     assert live.drain().pods == {"shop/web"}
     assert live.pod_notes("shop/web") == ("metadata.annotations[x]: is wrong",)
     assert live.pod_notes("shop/plain") == ()
+
+
+def test_a_burst_too_small_for_tcp_is_advised_on() -> None:
+    found = _compiled(_limited(PodQos(egress=Bandwidth(rate_kbps=10_000, burst_kbit=100))))
+    (note,) = found.notes
+    assert str(note).startswith("Pod shop/web: egress: ")
+    assert "burst" in str(note)
+
+
+def test_a_pod_without_a_default_interface_is_told_of_only_if_it_asked_itself() -> None:
+    annotations = {POD_NETWORKS: pod_networks({"shop/x": ["10.3.0.5"]})}
+    nad = attachment("shop/x", "10.3.0.0/16")
+    own = replace(_limited(PodQos(egress=FAST)), annotations=annotations)
+    defaults = Namespace(name="shop", labels={}, qos=PodQos(egress=SLOW))
+    assert [str(note) for note in _compiled(own, nad).notes] == [
+        "Pod shop/web: it has no interface on a default or primary network, so its limits have no row"
+    ]
+    assert not _compiled(replace(own, qos=pod("p").qos), defaults, nad).notes
