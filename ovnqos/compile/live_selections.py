@@ -52,6 +52,7 @@ class LiveSelections(Generic[_M]):
         self._of_namespaces: dict[LabelSelector, SelectorIndex[PodSelection]] = defaultdict(SelectorIndex)
         self._namespace_selectors: SelectorIndex[LabelSelector] = SelectorIndex()
         self._by_attachment: dict[str, set[PodSelection]] = defaultdict(set)
+        self._declared_by: dict[str, set[str]] = defaultdict(set)  # NAD's key -> attachments with a selection
 
     def members(self, selection: PodSelection) -> _M:
         """The selection's members; it is registered from now on."""
@@ -60,7 +61,7 @@ class LiveSelections(Generic[_M]):
             found = self._members[selection] = self._query(self._inventory, selection)
             self._file(selection)
             for attachment in found.attachments():
-                self._by_attachment[attachment].add(selection)
+                self._add_attachment(attachment, selection)
         return found
 
     def forget(self, selection: PodSelection) -> None:
@@ -84,9 +85,8 @@ class LiveSelections(Generic[_M]):
 
     def with_attachment(self, attachment: str) -> frozenset[PodSelection]:
         """The selections with members on this attachment, or on another one that this NAD declares."""
-        definition_key = self._inventory.topology.definition_key
-        others = (one for one in self._by_attachment if one != attachment and definition_key(one) == attachment)
-        return frozenset().union(*(self._by_attachment.get(one, ()) for one in (attachment, *others)))
+        attachments = {attachment, *self._declared_by.get(attachment, ())}
+        return frozenset().union(*(self._by_attachment.get(one, ()) for one in attachments))
 
     def selecting(self, record: PodRecord) -> set[PodSelection]:
         """The registered selections that a pod is in, by its labels and its namespace's."""
@@ -120,7 +120,7 @@ class LiveSelections(Generic[_M]):
             if shape is None:
                 self._drop_attachment(attachment, selection)
             else:
-                self._by_attachment[attachment].add(selection)
+                self._add_attachment(attachment, selection)
         return changed
 
     def moved_by_namespace(
@@ -142,9 +142,17 @@ class LiveSelections(Generic[_M]):
         else:
             self._of_namespace[where].add(selection.pods, selection)
 
+    def _add_attachment(self, attachment: str, selection: PodSelection) -> None:
+        self._by_attachment[attachment].add(selection)
+        self._declared_by[self._inventory.topology.definition_key(attachment)].add(attachment)
+
     def _drop_attachment(self, attachment: str, selection: PodSelection) -> None:
         selections = self._by_attachment.get(attachment)
         if selections is not None:
             selections.discard(selection)
             if not selections:
                 del self._by_attachment[attachment]
+                declared_by = self._inventory.topology.definition_key(attachment)
+                self._declared_by[declared_by].discard(attachment)
+                if not self._declared_by[declared_by]:
+                    del self._declared_by[declared_by]
