@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ovnqos import DeleteLimit, InvalidRow, Northbound, Owner, Profile, TlsFiles
+from ovnqos.cli import output
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.model.owner import DEFAULT_OWNER
 from ovnqos.sources.cidrs import parse_cidr
@@ -254,9 +255,12 @@ def _delete_limit(text: str) -> DeleteLimit:
 
 def _cidr(text: str) -> IPNetwork:
     try:
-        return parse_cidr(text)[0]
+        cidr, remark = parse_cidr(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    if remark:
+        output.warning(f"--cluster-cidr: {remark}")
+    return cidr
 
 
 def _stack(command: Callable[..., _R], *decorators: Callable[[Any], Any]) -> Callable[..., _R]:

@@ -242,9 +242,11 @@ def _share_members(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _decoder(**hook: Callable[[dict[str, Any]], Any]) -> json.JSONDecoder:
-    return json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_refuse_constant, **hook)
+def _decoder(object_hook: Callable[[dict[str, Any]], Any] | None = None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_hook=object_hook, parse_int=_number, parse_float=_number, parse_constant=_refuse_constant
+    )
 
 
 _DECODER: Final = _decoder()
-_SHARING_DECODER: Final = _decoder(object_hook=_share_members)
+_SHARING_DECODER: Final = _decoder(_share_members)

@@ -16,7 +16,7 @@ from tests.support.cluster import pod
 
 WRONG = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message="'10Q' is not a quantity")
 ODD = Fault(path="metadata.annotations[qos.projectcalico.org/egressPacketRate]", message="OVN limits bits, not packets")
-BROKEN = PodQos(faults=(WRONG,), inexpressible=(ODD,), ingress=Bandwidth(rate_kbps=5))
+BROKEN = PodQos(faults=(WRONG,), inexpressible=(ODD,), ingress=Bandwidth(rate_kbps=5_000))
 
 
 class Zone:
@@ -54,7 +54,7 @@ def test_all_that_is_wrong_with_a_pod_is_said_once(zone: Zone) -> None:
 
 def test_what_is_wrong_again_after_it_was_right_is_said_again(zone: Zone) -> None:
     zone.tell(_pod(BROKEN))
-    assert zone.tell(_pod(PodQos(ingress=Bandwidth(rate_kbps=5)))) == ()
+    assert zone.tell(_pod(PodQos(ingress=Bandwidth(rate_kbps=5_000)))) == ()
     assert set(zone.remarks.problems().values()) == {0}
     assert len(zone.tell(_pod(BROKEN))) == 1
 
@@ -77,7 +77,7 @@ def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
 
 
 def test_a_limit_that_comes_to_be_hidden_is_said(zone: Zone) -> None:
-    zone.tell(_pod(PodQos(ingress=Bandwidth(rate_kbps=5))))
+    zone.tell(_pod(PodQos(ingress=Bandwidth(rate_kbps=5_000))))
     zone.remarks.meet_hidden({"shop/web": ("the limit does not hold",)})
     assert [one.notes for one in zone.remarks.settle()] == [("the limit does not hold",)]
     zone.remarks.meet_hidden({"shop/web": ("the limit does not hold",)})

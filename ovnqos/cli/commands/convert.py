@@ -21,7 +21,6 @@ from ovnqos.convert import (
 )
 from ovnqos.convert.manifests import parse_cluster_objects
 from ovnqos.model.policy import DSCP_MAXIMUM
-from ovnqos.sources.cidrs import parse_cidr
 from ovnqos.sources.documents import read_documents
 
 if TYPE_CHECKING:
@@ -61,14 +60,7 @@ class Form(StrEnum):
     help="NetworkQoS objects, from annotations of pods and namespaces and from EgressQoS objects; or annotations, from "
     "NetworkQoS objects.",
 )
-@click.option(
-    "--cluster-cidr",
-    "cluster_cidrs",
-    multiple=True,
-    metavar="CIDR",
-    callback=lambda _context, _parameter, texts: tuple(map(_cidr, texts)),
-    help="Addresses in the cluster: an annotation's DSCP is for what leaves it. May be repeated.",
-)
+@options.cluster_cidr_option
 @click.option(
     "--dscp",
     "mark",
@@ -134,16 +126,6 @@ def _read(files: Sequence[str]) -> ClusterObjects:
         output.info("nothing was converted")
         raise click.exceptions.Exit(EXIT_INVALID)
     return loaded.objects
-
-
-def _cidr(text: str) -> IPNetwork:
-    try:
-        cidr, remark = parse_cidr(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if remark:
-        output.warning(f"--cluster-cidr: {remark}")
-    return cidr
 
 
 def _print_documents(documents: Sequence[dict[str, Any]], form: Form) -> None:
