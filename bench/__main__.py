@@ -8,10 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.generate import generate
-from bench.live import loop_measures
+from bench.live import loop_measures, memory
 from bench.measures import Objects, Result, compile_time, quiet_collector, start_up, sync_times
 from bench.sizes import SIZES
 
+MEASURES = ("sync", "live", "memory")
 OUT = Path(__file__).parent / "out" / "latest.json"
 
 
@@ -21,19 +22,28 @@ def main() -> None:
     parser.add_argument("--sizes", default="S,M", help=f"with commas, of {', '.join(SIZES)}")
     parser.add_argument("--mode", choices=["zone", "central"], default="zone", help="which nodes this Northbound wires")
     parser.add_argument("--runs", type=int, default=5, help="runs of each measure; the median counts")
+    parser.add_argument("--measures", default=",".join(MEASURES), help=f"with commas, of {', '.join(MEASURES)}")
     parser.add_argument("--times", type=int, default=200, help="changes of each kind that the reconcile loop is given")
     arguments = parser.parse_args()
     sizes = arguments.sizes.split(",")
     if unknown := [size for size in sizes if size not in SIZES]:
         parser.error(f"unknown size {unknown[0]}; use {', '.join(SIZES)}")
+    measures = arguments.measures.split(",")
+    if unknown := [measure for measure in measures if measure not in MEASURES]:
+        parser.error(f"unknown measure {unknown[0]}; use {', '.join(MEASURES)}")
     results = [start_up(arguments.runs)]
     for size in sizes:
         cluster = generate(size, mode=arguments.mode)
-        objects = Objects.of(cluster, arguments.mode)
-        quiet_collector()
-        results.append(compile_time(size, objects, arguments.runs))
-        results.extend(sync_times(size, cluster, objects, arguments.runs))
-        results.extend(loop_measures(size, cluster, objects, arguments.times))
+        if "sync" in measures:
+            objects = Objects.of(cluster, arguments.mode)
+            quiet_collector()
+            results.append(compile_time(size, objects, arguments.runs))
+            results.extend(sync_times(size, cluster, objects, arguments.runs))
+        if "live" in measures:
+            quiet_collector()
+            results.extend(loop_measures(size, cluster, arguments.mode, arguments.times))
+        if "memory" in measures:
+            results.append(memory(size, cluster, arguments.mode))
         print(f"{size} done")
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps([asdict(one) for one in results], indent=2) + "\n")

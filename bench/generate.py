@@ -146,7 +146,7 @@ def _pods(size: Size, seed: int, mode: Mode, *, dual_stack: bool) -> Iterator[Do
         }
         networks = [(subnet, next_address[node]) for subnet in subnets[node]]
         next_address[node] += 1
-        yield _pod(f"ns-{namespace}", f"app-{app}-{ordinal}", node, labels, networks)
+        yield pod_document(f"ns-{namespace}", f"app-{app}-{ordinal}", node, labels, networks)
 
 
 def _place(size: Size, mode: Mode, placement: random.Random, namespace: int, ordinal: int) -> int:
@@ -160,9 +160,18 @@ def _policies_of(size: Size, namespace: int) -> int:
     return len(range(namespace, size.policies, size.namespaces))
 
 
-def _pod(
+def pod_document(
     namespace: str, name: str, node: int, labels: dict[str, str], networks: Sequence[tuple[IPNetwork, int]]
 ) -> Document:
+    """A running pod, as the API server tells of it.
+
+    Args:
+        namespace: of the pod.
+        name: of the pod.
+        node: the node's number.
+        labels: of the pod.
+        networks: subnets of the default network, one for each IP version, and the pod's place in each.
+    """
     addresses = [str(subnet[offset]) for subnet, offset in networks]
     gateways = [str(subnet[1]) for subnet, _ in networks]
     with_length = [f"{address}/{subnet.prefixlen}" for address, (subnet, _) in zip(addresses, networks, strict=True)]

@@ -8,119 +8,73 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.floor import make_switches_and_ports
+from bench import probe
+from bench.floor import dump_operations, make_switches_and_ports, time_transact
+from bench.loop import Loop, told
 from bench.measures import Objects, Result
+from bench.pods import change_addresses
+from bench.probe import with_probe
 from bench.rpc import RawClient
-from ovnqos import LiveCompilation, NetworkQoS, Northbound, Pod, Topology
 from ovnqos.sandbox import NorthboundServer
-from ovnqosd.backoff import Clock
-from ovnqosd.changes import Changes, Metadata, Updated
-from ovnqosd.inbox import Inbox
-from ovnqosd.reconciler import Reconciler
+from ovnqosd.changes import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bench.generate import Cluster
-    from ovnqosd.outcomes import PassOutcome
-
-_POD_NETWORKS = "k8s.ovn.org/pod-networks"
-_TIMEOUT_S = 120.0
+    from ovnqos import NetworkQoS, Pod
 
 
-class Loop:
-    """A reconcile loop in a thread; `after` waits for the pass that something causes."""
-
-    def __init__(self, remote: str, objects: Objects) -> None:
-        self._outcomes: list[PassOutcome] = []
-        self._arrived = threading.Condition()
-        self.inbox = Inbox(Clock())
-        self._reconciler = Reconciler(
-            live=LiveCompilation(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
-            inbox=self.inbox,
-            connect=lambda on_change: Northbound.connect(remote, on_change=on_change, timeout_s=_TIMEOUT_S),
-            report=self._report,
-            clock=Clock(),
-            kinds=frozenset({"Pod"}),
-        )
-        self._thread = threading.Thread(target=self._reconciler.run)
-
-    def _report(self, outcome: PassOutcome) -> None:
-        with self._arrived:
-            self._outcomes.append(outcome)
-            self._arrived.notify()
-
-    def start(self, objects: Objects) -> float:
-        """Tell all objects; returns the seconds until everything is in the database."""
-        for one in (*objects.namespaces, *objects.pods, *objects.policies):
-            self.inbox.changed(told(one))
-        start = time.perf_counter()
-        self.inbox.synced("Pod")
-        self._thread.start()
-        self.after(lambda: None)
-        return time.perf_counter() - start
-
-    def after(self, act: Callable[[], object]) -> float:
-        """Do something; returns the seconds until a pass that changed the database, or compared all of it, is done."""
-        with self._arrived:
-            self._outcomes.clear()
-        start = time.perf_counter()
-        act()
-        with self._arrived:
-            if not self._arrived.wait_for(self._is_done, _TIMEOUT_S):
-                raise RuntimeError(f"no pass came of it: {self._outcomes}")
-        return time.perf_counter() - start
-
-    def _is_done(self) -> bool:
-        if any(one.error for one in self._outcomes):
-            raise RuntimeError(self._outcomes[-1].error)
-        return any(one.transactions or one.trigger == "full" for one in self._outcomes)
-
-    def stop(self) -> None:
-        """End the loop."""
-        self.inbox.stop()
-        self._thread.join()
-
-
-def told(one: Any) -> Changes:
-    """An object as a reflector tells of it."""
-    metadata = Metadata(
-        namespace=getattr(one, "namespace", ""), name=one.name, uid="", generation=1, resource_version="1"
-    )
-    return Changes(kind=type(one).__name__, updated=(Updated(metadata=metadata, object=one),))
-
-
-def loop_measures(size: str, cluster: Cluster, objects: Objects, times: int) -> list[Result]:
-    """Pod, rule and object changes, drift and its repair, each many times; memory at the end."""
+def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Result]:
+    """Pod, rule and object changes, drift and its repair, each many times."""
     random = Random(1)
-    with NorthboundServer() as server:
-        make_switches_and_ports(server.remote, cluster)
+    cluster = with_probe(cluster)
+    objects = Objects.of(cluster, mode)
+    with NorthboundServer() as server, NorthboundServer() as twin:
+        for one in (server, twin):
+            make_switches_and_ports(one.remote, cluster)
         loop = Loop(server.remote, objects)
         loop.start(objects)
         gc.freeze()
+        time_transact(twin.remote, dump_operations(server.remote))
         floor = _floor(server.remote, times)
         try:
+            pods = {
+                name: change_addresses(
+                    loop, remote=server.remote, twin=twin.remote, pods=chosen, random=random, times=times
+                )
+                for name, chosen in (("pod_change", _selected(objects)), ("probe_change", _probes(objects)))
+            }
             made, gone = _objects(loop, objects, random, times)
-            results = [
-                *_percentiles("pod_change", size, [_pod_change(loop, objects, random, n) for n in range(times)], floor),
-                *_percentiles("rule_change", size, [_rule_change(loop, objects, random) for _ in range(times)], floor),
-                *_percentiles("object_new", size, made, floor),
-                *_percentiles("object_gone", size, gone, floor),
-                *_percentiles("drift_repair", size, _drift(loop, server, times), floor),
-            ]
+            rules = [_rule_change(loop, objects, random) for _ in range(times)]
+            drift = _drift(loop, server, times)
         finally:
             loop.stop()
     return [
-        *results,
-        _result("memory_mb", size, _memory(cluster, objects), None, "resident, of a process with the loop"),
+        *(one for name, done in pods.items() for one in _percentiles(name, size, done.ours, done.floor, done.notes)),
+        *_percentiles("rule_change", size, rules, floor),
+        *_percentiles("object_new", size, made, floor),
+        *_percentiles("object_gone", size, gone, floor),
+        *_percentiles("drift_repair", size, drift, floor),
     ]
+
+
+def memory(size: str, cluster: Cluster, mode: str) -> Result:
+    """Resident memory of a process with nothing but the loop, after its first sync."""
+    megabytes = _memory(cluster, Objects.of(cluster, mode))
+    return Result(
+        measure="memory_mb",
+        size=size,
+        ours_ms=megabytes,
+        ours_min_ms=megabytes,
+        floor_ms=None,
+        floor_min_ms=None,
+        ratio=None,
+        notes="MB resident, of a process with the loop",
+    )
 
 
 def _memory(cluster: Cluster, objects: Objects) -> float:
@@ -133,12 +87,9 @@ def _memory(cluster: Cluster, objects: Objects) -> float:
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _pod_change(loop: Loop, objects: Objects, random: Random, number: int) -> float:
-    """A pod that policies select gets another address; the time until all sets have it."""
-    pod = random.choice(_selected(objects))
-    networks = json.loads(pod.annotations[_POD_NETWORKS])
-    networks["default"]["ip_addresses"] = [f"10.99.{number // 250}.{number % 250}/16"]
-    return loop.after(lambda: loop.inbox.changed(told(replace(pod, annotations={_POD_NETWORKS: json.dumps(networks)}))))
+def _probes(objects: Objects) -> list[Pod]:
+    """Pods that are in the same number of sets in a cluster of any size."""
+    return [pod for pod in objects.pods if pod.namespace == probe.NAMESPACE and "source" not in pod.labels]
 
 
 def _selected(objects: Objects) -> list[Pod]:
@@ -205,25 +156,22 @@ def _floor(remote: str, times: int) -> list[float]:
     return seconds
 
 
-def _percentiles(measure: str, size: str, ours: list[float], floor: list[float]) -> list[Result]:
+def _percentiles(measure: str, size: str, ours: list[float], floor: list[float], notes: str = "") -> list[Result]:
+    """The median and the 99th percentile, with the floor's; the column of minima has each list's."""
     return [
-        _result(f"{measure}_p50", size, statistics.median(ours) * 1e3, statistics.median(floor) * 1e3),
-        _result(f"{measure}_p99", size, _p99(ours) * 1e3, _p99(floor) * 1e3),
+        Result(
+            measure=f"{measure}_{name}",
+            size=size,
+            ours_ms=percentile(ours) * 1e3,
+            ours_min_ms=min(ours) * 1e3,
+            floor_ms=percentile(floor) * 1e3,
+            floor_min_ms=min(floor) * 1e3,
+            ratio=percentile(ours) / percentile(floor),
+            notes=notes,
+        )
+        for name, percentile in (("p50", statistics.median), ("p99", _p99))
     ]
 
 
 def _p99(values: list[float]) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
-
-
-def _result(measure: str, size: str, ours: float, floor: float | None, notes: str = "") -> Result:
-    return Result(
-        measure=measure,
-        size=size,
-        ours_ms=ours,
-        ours_min_ms=ours,
-        floor_ms=floor,
-        floor_min_ms=floor,
-        ratio=ours / floor if floor else None,
-        notes=notes,
-    )

@@ -140,8 +140,8 @@ def sync_times(size: str, cluster: Cluster, objects: Objects, runs: int) -> list
 
 def _sync(remote: str, objects: Objects) -> tuple[float, int, int]:
     start = time.perf_counter()
-    with Northbound.connect(remote, timeout_s=120) as northbound:
-        desired = objects.compile().desired
+    with Northbound.connect(remote, timeout_s=120, wait=False) as northbound:
+        desired = objects.compile().desired  # while the server gathers what it has
         plan = plan_changes(desired, northbound.snapshot())
         applied = northbound.apply(plan)
         seconds = time.perf_counter() - start

@@ -10,13 +10,21 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bench.live import Loop
+from bench.loop import Loop
 from bench.measures import Objects
 from ovnqos import parse_namespace, parse_pod, parse_policy
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_PARSERS = {"Namespace": parse_namespace, "Pod": parse_pod, "NetworkQoS": parse_policy}
+_PARSERS: dict[str, Callable[[Any], object]] = {
+    "Namespace": parse_namespace,
+    "Pod": parse_pod,
+    "NetworkQoS": parse_policy,
+}
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ def test_a_cluster_network_of_several_namespaces_is_one_network() -> None:
     [
         (NetworkTopology.LAYER3, {"a.b_node1", "a.b_node2"}, Direction.TO_LPORT),
         (NetworkTopology.LAYER2, {"a.b_ovn_layer2_switch"}, Direction.FROM_LPORT),
-        (NetworkTopology.LOCALNET, {"a.b_ovn_localnet_switch"}, Direction.TO_LPORT),
+        (NetworkTopology.LOCALNET, {"a.b_ovn_localnet_switch"}, Direction.FROM_LPORT),
     ],
 )
 def test_rows_are_where_the_layout_has_its_switches(

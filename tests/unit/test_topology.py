@@ -85,7 +85,7 @@ def test_a_pod_on_one_nad_twice_has_two_ports_on_it() -> None:
     ("layout", "switch", "direction"),
     [
         (NetworkTopology.LAYER2, "my.net_ovn_layer2_switch", Direction.FROM_LPORT),
-        (NetworkTopology.LOCALNET, "my.net_ovn_localnet_switch", Direction.TO_LPORT),
+        (NetworkTopology.LOCALNET, "my.net_ovn_localnet_switch", Direction.FROM_LPORT),
     ],
 )
 def test_other_layouts_have_one_switch_for_all_nodes(

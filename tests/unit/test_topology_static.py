@@ -105,7 +105,7 @@ class TestNetworks:
         ("fields", "direction"),
         [
             ("topology: layer3, switch: '{node}'", Direction.TO_LPORT),
-            ("topology: localnet, switch: wire", Direction.TO_LPORT),
+            ("topology: localnet, switch: wire", Direction.FROM_LPORT),
             ("topology: layer2, switch: lan", Direction.FROM_LPORT),
             ("topology: layer2, switch: lan, direction: to-lport", Direction.TO_LPORT),
             ("topology: layer3, switch: '{node}', direction: from-lport", Direction.FROM_LPORT),

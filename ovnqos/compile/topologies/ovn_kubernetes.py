@@ -68,12 +68,14 @@ class OvnKubernetesTopology(Topology):
         return f"{_dotted(network.name)}_ovn_{network.topology}_switch"
 
     def direction(self, network: Network) -> Direction:
-        """from-lport on layer2, else to-lport.
+        """to-lport on layer3, else from-lport.
 
         to-lport runs behind load balancing, so that a Service's backends are matched. On a layer2 network it runs on
-        the destination's chassis: measured, the packet leaves the node unmarked and unmetered.
+        the destination's chassis: measured, the packet leaves the node unmarked and unmetered. On a localnet network it
+        runs once for each copy of a flooded packet, and the copies share the meter: measured, a broadcast of 2 Mbit/s
+        reached one of its receivers at 0.02.
         """
-        return Direction.FROM_LPORT if network.topology is NetworkTopology.LAYER2 else Direction.TO_LPORT
+        return Direction.TO_LPORT if network.topology is NetworkTopology.LAYER3 else Direction.FROM_LPORT
 
 
 def _without_index(key: str) -> str:

@@ -54,11 +54,11 @@ class StaticTopology(Topology):
         return location
 
     def direction(self, network: Network) -> Direction:
-        """As the map says; else to-lport where each node has its own switch or wire, and from-lport on layer2."""
+        """As the map says; else to-lport where each node has its own switch, and from-lport elsewhere."""
         known = self._map.networks[network.name]
         if known.direction:
             return Direction(known.direction)
-        return Direction.FROM_LPORT if known.topology is NetworkTopology.LAYER2 else Direction.TO_LPORT
+        return Direction.TO_LPORT if known.topology is NetworkTopology.LAYER3 else Direction.FROM_LPORT
 
 
 def _interface(pod: Pod, network: MappedNetwork, own: MappedInterface | None) -> PodInterface | None:

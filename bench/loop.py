@@ -1,0 +1,83 @@
+"""The daemon's reconcile loop in a thread, told of objects as by a reflector, without a Kubernetes API."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ovnqos import LiveCompilation, Northbound, Topology
+from ovnqosd.backoff import Clock
+from ovnqosd.changes import Changes, Metadata, Updated
+from ovnqosd.inbox import Inbox
+from ovnqosd.reconciler import Reconciler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.measures import Objects
+    from ovnqosd.outcomes import PassOutcome
+
+_TIMEOUT_S = 300.0
+
+
+class Loop:
+    """A reconcile loop; `after` waits for the pass that something causes."""
+
+    def __init__(self, remote: str, objects: Objects) -> None:
+        self._outcomes: list[PassOutcome] = []
+        self._arrived = threading.Condition()
+        self.inbox = Inbox(Clock())
+        self._reconciler = Reconciler(
+            live=LiveCompilation(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
+            inbox=self.inbox,
+            connect=lambda on_change: Northbound.connect(remote, on_change=on_change, timeout_s=_TIMEOUT_S),
+            report=self._report,
+            clock=Clock(),
+            kinds=frozenset({"Pod"}),
+        )
+        self._thread = threading.Thread(target=self._reconciler.run)
+
+    def _report(self, outcome: PassOutcome) -> None:
+        with self._arrived:
+            self._outcomes.append(outcome)
+            self._arrived.notify()
+
+    def start(self, objects: Objects) -> float:
+        """Tell all objects; returns the seconds until everything is in the database."""
+        for one in (*objects.namespaces, *objects.pods, *objects.policies):
+            self.inbox.changed(told(one))
+        start = time.perf_counter()
+        self.inbox.synced("Pod")
+        self._thread.start()
+        self.after(lambda: None)
+        return time.perf_counter() - start
+
+    def after(self, act: Callable[[], object]) -> float:
+        """Do something; returns the seconds until a pass that changed the database, or compared all of it, is done."""
+        with self._arrived:
+            self._outcomes.clear()
+        start = time.perf_counter()
+        act()
+        with self._arrived:
+            if not self._arrived.wait_for(self._is_done, _TIMEOUT_S):
+                raise RuntimeError(f"no pass came of it: {self._outcomes}")
+        return time.perf_counter() - start
+
+    def _is_done(self) -> bool:
+        if any(one.error for one in self._outcomes):
+            raise RuntimeError(self._outcomes[-1].error)
+        return any(one.transactions or one.trigger == "full" for one in self._outcomes)
+
+    def stop(self) -> None:
+        """End the loop."""
+        self.inbox.stop()
+        self._thread.join()
+
+
+def told(one: Any) -> Changes:
+    """An object as a reflector tells of it."""
+    metadata = Metadata(
+        namespace=getattr(one, "namespace", ""), name=one.name, uid="", generation=1, resource_version="1"
+    )
+    return Changes(kind=type(one).__name__, updated=(Updated(metadata=metadata, object=one),))
