@@ -25,7 +25,9 @@ def with_probe(cluster: Cluster) -> Cluster:
     """The cluster with a namespace more: a pod that a policy selects as its source, and eight that are destinations."""
     selected = {f"set-{number}": "in" for number in range(SETS)}
     pods = [  # on the node of zone mode
-        pod_document(NAMESPACE, f"probe-{number}", 0, {"app": "probe", **labels}, [(_SUBNET, 3 + number)])
+        pod_document(
+            NAMESPACE, f"probe-{number}", 0, {"app": "probe", "version": "v1", **labels}, [(_SUBNET, 3 + number)]
+        )
         for number, labels in enumerate([{"source": "yes"}, *[selected] * (_PODS - 1)])
     ]
     return replace(
