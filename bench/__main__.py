@@ -52,11 +52,11 @@ def main() -> None:
 
 def _table(results: list[Result]) -> str:
     lines = [
-        f"{'measure':<14} {'size':<4} {'ours ms':>9} {'(min)':>9} {'floor ms':>9} {'(min)':>9} {'ratio':>6} {'txn':>4}"
+        f"{'measure':<17} {'size':<4} {'ours ms':>9} {'(min)':>9} {'floor ms':>9} {'(min)':>9} {'ratio':>6} {'txn':>4}"
     ]
     for one in results:
         words = [
-            f"{one.measure:<14} {one.size:<4} {one.ours_ms:>9.1f} {one.ours_min_ms:>9.1f}",
+            f"{one.measure:<17} {one.size:<4} {one.ours_ms:>9.1f} {one.ours_min_ms:>9.1f}",
             f"{_number(one.floor_ms, 9)} {_number(one.floor_min_ms, 9)} {_number(one.ratio, 6)}",
             f"{'-' if one.transactions is None else one.transactions:>4}  {one.notes}".rstrip(),
         ]

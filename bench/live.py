@@ -19,7 +19,7 @@ from bench.loop import Loop, told
 from bench.measures import Objects, Result
 from bench.pods import change_addresses
 from bench.probe import with_probe
-from bench.rpc import RawClient
+from bench.rpc import RawClient, encode
 from ovnqos.sandbox import NorthboundServer
 from ovnqosd.changes import Changes
 
@@ -126,14 +126,15 @@ def _objects(loop: Loop, objects: Objects, random: Random, times: int) -> tuple[
 
 
 def _drift(loop: Loop, server: NorthboundServer, times: int) -> list[float]:
-    """Somebody edits a row by hand: from the reply to that, to the reply to its repair."""
+    """Somebody edits a row by hand: from the request to do that, to the reply to its repair."""
     seconds = []
     with RawClient(server.remote) as client:
         rows = client.transact([{"op": "select", "table": "QoS", "where": [], "columns": ["_uuid"]}]).result[0]["rows"]
         for number in range(times):
             where = [["_uuid", "==", rows[number % len(rows)]["_uuid"]]]
-            edit = [{"op": "update", "table": "QoS", "where": where, "row": {"priority": 7}}]
-            seconds.append(loop.after(lambda operations=edit: client.transact(operations)))  # type: ignore[misc] # likewise
+            edit = encode([{"op": "update", "table": "QoS", "where": where, "row": {"priority": 7}}])
+            seconds.append(loop.after(lambda request=edit: client.send(request)))  # type: ignore[misc] # likewise
+            client.receive()
     return seconds
 
 
@@ -141,18 +142,12 @@ def _floor(remote: str, times: int) -> list[float]:
     """The database alone: one address into a set and out again, each a pre-encoded transaction, until the reply."""
     seconds = []
     with RawClient(remote) as client:
-        name = "bench_floor"
-        client.transact([{"op": "insert", "table": "Address_Set", "row": {"name": name}}])
+        made = client.transact([{"op": "insert", "table": "Address_Set", "row": {"name": "bench_floor"}}])
+        on = {"table": "Address_Set", "where": [["_uuid", "==", made.result[0]["uuid"]]]}
         for number in range(times):
             mutation = ["addresses", "insert" if number % 2 == 0 else "delete", ["set", ["10.98.0.1"]]]
-            operation = {
-                "op": "mutate",
-                "table": "Address_Set",
-                "where": [["name", "==", name]],
-                "mutations": [mutation],
-            }
-            seconds.append(client.transact([operation]).seconds)
-        client.transact([{"op": "delete", "table": "Address_Set", "where": [["name", "==", name]]}])
+            seconds.append(client.transact([{"op": "mutate", "mutations": [mutation], **on}]).seconds)
+        client.transact([{"op": "delete", **on}])
     return seconds
 
 

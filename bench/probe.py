@@ -18,6 +18,7 @@ SETS = 4
 """Destinations of the probe's one policy: each of its pods is in so many address sets, in no port group but one's."""
 
 _PODS = 9
+_LABELS = {"app": "probe", "version": "v1"}
 _SUBNET = IPNetwork("10.97.0.0/24")
 
 

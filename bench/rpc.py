@@ -83,10 +83,21 @@ class RawClient:
             if collecting:
                 gc.enable()
 
-    def _exchange(self, request: bytes) -> Exchange:
-        received = bytearray()
-        started = time.perf_counter()
+    def send(self, request: bytes) -> None:
+        """Send an encoded `transact`, whose reply `receive` awaits."""
         self._socket.sendall(request)
+
+    def receive(self) -> Exchange:
+        """Await the reply to what was sent; raises as `transact` does."""
+        return self._receive(time.perf_counter())
+
+    def _exchange(self, request: bytes) -> Exchange:
+        started = time.perf_counter()
+        self.send(request)
+        return self._receive(started)
+
+    def _receive(self, started: float) -> Exchange:
+        received = bytearray()
         while chunk := self._socket.recv(RECEIVE_BYTES):
             arrived = time.perf_counter()
             received += chunk

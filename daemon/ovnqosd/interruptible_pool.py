@@ -1,7 +1,7 @@
 """Connections of urllib3 whose requests another thread can end.
 
 `urllib3.HTTPResponse.shutdown` ends the reading of a response; a server that takes a request and never answers gives
-none. These connections hand over their socket before they wait for the answer.
+none. These connections hand over their socket before they wait for the other side of TLS, and for the answer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from urllib3 import HTTPResponse, PoolManager
@@ -28,20 +29,25 @@ class _Current(threading.local):
 _current = _Current()  # urllib3 passes nothing of ours from a request to its connection
 
 
-def _cover(connection: HTTPConnection) -> None:
-    if _current.interruption is not None and connection.sock is not None:
-        _current.interruption.cover(connection.sock.fileno())
+def _cover(connection: socket.socket | None) -> None:
+    if _current.interruption is not None and connection is not None:
+        _current.interruption.cover(connection.fileno())
 
 
 class _Connection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 returns a class of its own
-        _cover(self)
+        _cover(self.sock)
         return super().getresponse()
 
 
 class _TlsConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        _cover(connection)
+        return connection
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 returns a class of its own
-        _cover(self)
+        _cover(self.sock)
         return super().getresponse()
 
 

@@ -31,7 +31,6 @@ _NOT_FOUND: Final = 404
 _UNPROCESSABLE: Final = 422
 _ONE_OBJECT: Final = frozenset({400, 404, 409, 413, 415, 422})
 """Refusals that are about the one object; after any other the next object would fare no better."""
-_RETRY_AFTER_MAXIMUM: Final = 30.0
 
 
 class StatusWriter:
@@ -77,7 +76,8 @@ class StatusWriter:
         self._on_unsayable = on_unsayable
         self._clock = clock if clock is not None else Clock()
         self._ledger = StatusLedger(zone, pace, shared=shared)
-        self._backoff = Backoff(api_pace if api_pace is not None else Pace())
+        self._api_pace = api_pace if api_pace is not None else Pace()
+        self._backoff = Backoff(self._api_pace)
         self._refused: dict[str, int] = {}
         self._unsayable: dict[str, Condition] = {}
         self._failing: tuple[type[RequestError], int] | None = None
@@ -217,7 +217,8 @@ class StatusWriter:
                 self._log.warning("cannot write statuses; trying again and again", object=patch.key, cause=str(error))
             self._failing = failing
             asked = error.retry_after if isinstance(error, ApiStatusError) else 0.0
-            self._clock.wait(self._backoff.next() + min(asked, _RETRY_AFTER_MAXIMUM), self._outbox.interruption)
+            pause = self._backoff.next() + min(asked, self._api_pace.longest_delay)
+            self._clock.wait(pause, self._outbox.interruption)
 
     def _tell_unsayable(self, patch: StatusPatch, words: str) -> None:
         condition, outcome = patch.condition, patch.outcome

@@ -88,6 +88,8 @@ def _plan_rows(desired: DesiredState, snapshot: Snapshot) -> tuple[list[Change],
 
 def _best(candidates: list[StoredRow], content: RowContent, bindable: frozenset[str]) -> StoredRow:
     """Of rows with one identity the one to keep: one that is as wanted, and where, so that its meter lives on."""
+    if len(candidates) == 1:
+        return candidates[0]
     return max(
         candidates,
         key=lambda stored: (stored.content == content, stored.switches == bindable, len(stored.switches & bindable)),
@@ -117,33 +119,32 @@ def _plan_sets(
 ) -> tuple[list[Change], list[Waiting]]:
     changes: list[Change] = []
     waiting: list[Waiting] = []
-    wanted: set[tuple[SetKind, str]] = set()
-    for name, address_set in sorted(desired.address_sets.items()):
-        wanted.add((SetKind.ADDRESS_SET, name))
+    for _, address_set in sorted(desired.address_sets.items()):
         content = SetContent.wanted(address_set, SetKind.ADDRESS_SET, address_set.addresses, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     for name, group in sorted(desired.port_groups.items()):
-        wanted.add((SetKind.PORT_GROUP, name))
         present = group.ports & snapshot.ports.keys()
         missing = sorted(group.ports - present)
         waiting.extend(Waiting(kind="logical switch port", name=port, wanted_by=name) for port in missing)
         content = SetContent.wanted(group, SetKind.PORT_GROUP, present, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
-    changes.extend(
-        SetDelete(uuid=stored.uuid, content=stored.content)
-        for key, stored in sorted(snapshot.sets.items())
-        if key not in wanted and stored.content.name not in kept_references
-    )
+    wanted = {SetKind.ADDRESS_SET: desired.address_sets, SetKind.PORT_GROUP: desired.port_groups}
+    unused = ((kind, name) for kind, name in snapshot.sets if name not in wanted[kind] and name not in kept_references)
+    for key in sorted(unused):
+        stored = snapshot.sets[key]
+        changes.append(SetDelete(uuid=stored.uuid, content=stored.content))
     return changes, waiting
 
 
 def _set_change(content: SetContent, snapshot: Snapshot) -> Iterator[Change]:
     key = (content.kind, content.name)
-    stored = snapshot.sets.get(key) or snapshot.foreign_sets.get(key)
-    if stored is not None and key not in snapshot.sets and not snapshot.owner.is_unclaimed(stored.content.external_ids):
-        raise NameTaken(
-            f"{content.kind.words} {content.name} belongs to another owner ({stored.uuid}); nothing is planned"
-        )
+    stored = snapshot.sets.get(key)
+    if stored is None:
+        stored = snapshot.foreign_sets.get(key)
+        if stored is not None and not snapshot.owner.is_unclaimed(stored.content.external_ids):
+            raise NameTaken(
+                f"{content.kind.words} {content.name} belongs to another owner ({stored.uuid}); nothing is planned"
+            )
     if stored is None:
         yield SetInsert(content=content)
     elif stored.content != content:

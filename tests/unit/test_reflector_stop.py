@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -107,3 +108,17 @@ def test_reflectors_of_one_client_stop_one_by_one(tmp_path: Path) -> None:
             assert other.connected
             assert other.is_alive
             assert sum(other.restarts.values()) == 0
+
+
+def test_stop_ends_the_thread_while_the_other_side_of_tls_is_silent(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        client_of(f"https://127.0.0.1:{listener.getsockname()[1]}", tmp_path) as client,
+    ):
+        reflector = Reflector(PODS, client, Recorder())
+        reflector.start()
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(1)  # it has said hello, and waits
+            reflector.stop()
+            assert not reflector.is_alive
