@@ -19,14 +19,11 @@ from ovnqos import (
     StalePlan,
     TransactionRefused,
     plan_changes,
-    reference_rows,
 )
 from ovnqosd.awaited import Awaited
 from ovnqosd.backoff import Pace
-from ovnqosd.drift import find_drift
+from ovnqosd.comparison import Comparison
 from ovnqosd.failures import Failures
-from ovnqosd.foreign_rows import find_rivals
-from ovnqosd.hidden_limits import hidden_by_object
 from ovnqosd.intake import Intake
 from ovnqosd.northbound_writer import NorthboundWriter
 from ovnqosd.outcomes import PassOutcome, Trigger
@@ -37,7 +34,7 @@ from ovnqosd.remarks import Remarks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import DatabaseChange, Delta, LiveCompilation, Northbound
+    from ovnqos import DatabaseChange, LiveCompilation, Northbound
     from ovnqosd.backoff import Clock
     from ovnqosd.inbox import Inbox, Work
 
@@ -102,6 +99,7 @@ class Reconciler:
         self._remarks = Remarks(live, tells_of_namespaces=tells_of_namespaces)
         self._intake = Intake(live, self._standing, self._remarks)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
+        self._comparison = Comparison(live, self._writer, self._awaited, self._standing, self._remarks)
         self._failures = Failures(self._pace, clock)
         self._refusals = Failures(self._pace, clock)
         self._paused = threading.Event()
@@ -211,57 +209,20 @@ class Reconciler:
 
     def _reconcile(self, database: DatabaseChange, record: PassRecord) -> None:
         northbound = self._writer.northbound()
-        if self._full_due or northbound.session != self._session:
-            self._compare_everything(northbound, record)
+        if not self._full_due and northbound.session == self._session:
+            self._comparison.of_changes(database, record)
+            if database.rivals:
+                self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
             return
-        self._compare(northbound, self._live.drain(), record, is_drift=False)
-        self._awaited.touch(database, self._live)
-        self._compare(northbound, self._live.drain(), record, is_drift=False)
-        self._live.touch(rows=database.rows, sets=database.sets)
-        if database.rivals:
-            self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
-        self._compare(northbound, self._live.drain(), record, is_drift=True)
-
-    def _compare_everything(self, northbound: Northbound, record: PassRecord) -> None:
         record.trigger = Trigger.FULL
         self._writer.take_lock()  # even if there is nothing to write: nobody else may from now on
         session = northbound.session
-        northbound.refresh()
-        delta = self._live.drain()
-        record.policies |= delta.policies
-        record.pods |= delta.pods
-        desired, snapshot = self._live.desired(), northbound.snapshot()
-        self._standing.meet_rivals(find_rivals(desired, snapshot))
-        hidden = hidden_by_object(desired, self._live.inventory)
-        self._standing.meet_hidden(hidden.get("NetworkQoS", {}))
-        self._remarks.meet_hidden(hidden.get("Pod", {}))
-        record.rival_rows = len(reference_rows(snapshot))
-        plan = plan_changes(desired, snapshot)
-        if session == self._session and self._complete:
-            record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
-        record.policies |= self._awaited.clear() | self._awaited.note(plan, ())
-        self._writer.apply(plan, record)
+        self._comparison.of_everything(record, tells_drift=session == self._session and self._complete)
         self._session = session
         self._full_due = False
         self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._pace.random.uniform(0.9, 1.1)
         self.last_full_pass = self._clock.now()
         self.in_sync = True
-
-    def _compare(self, northbound: Northbound, delta: Delta, record: PassRecord, *, is_drift: bool) -> None:
-        record.policies |= delta.policies
-        record.pods |= delta.pods
-        if delta.is_empty:
-            return
-        snapshot = northbound.part(delta)
-        known = {name for _kind, name in (*snapshot.sets, *snapshot.foreign_sets)}
-        absent = [name for name, touched in delta.sets.items() if touched is not None and name not in known]
-        if absent:
-            delta = self._live.whole(delta, absent)
-        plan = plan_changes(delta.desired, snapshot)
-        if is_drift:
-            record.drift.extend(find_drift(plan))
-        record.policies |= self._awaited.note(plan, delta.rows)
-        self._writer.apply(plan, record)
 
     def _succeed(self, record: PassRecord) -> None:
         self.connected = True
