@@ -17,6 +17,7 @@ from ovnqos.model.owner import Owner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ovnqos.compile.compiled import CompiledObject
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Selections
@@ -84,7 +85,15 @@ def compile_rows(
     notes = [
         Note(subject=problem.subject, message=str(fault)) for problem in inventory.problems for fault in problem.faults
     ]
-    for policy in sorted(policies, key=lambda policy: policy.key):
+    policies = sorted(policies, key=lambda policy: policy.key)
+    limited: dict[str, CompiledObject] = {}
+    if profile is Profile.NATIVE:
+        for policy in policies:
+            context.whole_traffic.replace(policy.key, policy)
+        limited = {record.pod.key: compile_pod(record, context) for record in inventory.limited_pods()}
+    for one in limited.values():
+        context.port_limits.replace((), one.rows.values())
+    for policy in policies:
         try:
             compiled = compile_policy(policy, context)
         except Unsupported as error:
@@ -97,11 +106,10 @@ def compile_rows(
         notes.extend(Note(subject=f"NetworkQoS {policy.key}", message=message) for message in compiled.notes)
     if profile is Profile.NATIVE:
         notes.extend(_namespace_notes(inventory))
-        for record in inventory.limited_pods():
-            limited = compile_pod(record, context)
-            rows.update(limited.rows)
-            address_sets.update(limited.address_sets)
-            notes.extend(Note(subject=f"Pod {record.pod.key}", message=message) for message in limited.notes)
+        for key, of_pod in limited.items():
+            rows.update(of_pod.rows)
+            address_sets.update(of_pod.address_sets)
+            notes.extend(Note(subject=f"Pod {key}", message=message) for message in of_pod.notes)
     desired = DesiredState(
         rows=rows,
         port_groups={name: port_group(one, context.selections, inventory) for name, one in port_groups.items()},

@@ -14,7 +14,8 @@ from ovnqos.compile.match import And, ip4, ip6
 from ovnqos.compile.overlap import can_overlap
 from ovnqos.compile.pod_qos import POD_KIND
 from ovnqos.compile.rows import Direction
-from ovnqos.model.owner import OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.pod_qos import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,7 +81,7 @@ def find_hidden_limits(
         HiddenLimit(limit=limit, by=by)
         for limit, candidates in _candidates(desired)
         for by in candidates
-        if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches)
+        if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
     )
     found = [
         pair
@@ -101,11 +102,11 @@ def _candidates(desired: DesiredState) -> Iterator[tuple[QosRow, Iterable[QosRow
         is_pods = made_for.startswith(_POD_PREFIX)
         if row.rate_kbps is not None:
             limits.append((row, made_for, is_pods))
-        if is_pods:
+        if is_pods and JOINED_KEY not in row.external_ids:
             continue
         place = (row.direction, made_for.split("/")[1] if "/" in made_for else "")
         of_namespace[place].append(row)
-        if row.rate_kbps is None:
+        if row.rate_kbps is None or is_pods:
             marking[place].append(row)
         if row.direction is Direction.TO_LPORT:
             for switch in row.switches:
@@ -120,11 +121,16 @@ def _candidates(desired: DesiredState) -> Iterator[tuple[QosRow, Iterable[QosRow
             yield row, (one for switch in row.switches for one in of_switch[switch])
 
 
+def _is_kept_by(limit: QosRow, by: QosRow) -> bool:
+    """Whether a pod's row keeps this limit beside its own."""
+    return by.external_ids.get(JOINED_KEY) == f"{limit.external_ids.get(OBJECT_KEY)}/{limit.external_ids.get(RULE_KEY)}"
+
+
 def _whole_match(row: QosRow, inventory: Inventory) -> Match:
     """The row's match; of a pod's ingress with its addresses, which a match on its port implies."""
     _, _, key = row.external_ids.get(OBJECT_KEY, "").partition("/")
     namespace, _, name = key.partition("/")
-    record = inventory.record(namespace, name) if row.external_ids.get(RULE_KEY) == "ingress" else None
+    record = inventory.record(namespace, name) if row.external_ids.get(RULE_KEY) == Purpose.INGRESS else None
     for interface in record.interfaces if record is not None else ():
         if interface.port == row.external_ids.get(PORT_KEY) and interface.addresses:
             earlier = [address for address in interface.addresses if ":" not in address]

@@ -13,13 +13,15 @@ from ovnqos.compile.compiled import CompileContext
 from ovnqos.compile.conflicts import ConflictIndex, policy_of
 from ovnqos.compile.delta import Delta
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.live_pods import LivePods
+from ovnqos.compile.live_pods import LivePods, PodChanges
 from ovnqos.compile.live_selections import LiveSelections
+from ovnqos.compile.live_stages import LiveStages
 from ovnqos.compile.native import compile_policy
 from ovnqos.compile.network_selection import takes
 from ovnqos.compile.rows import DesiredState
 from ovnqos.compile.selections import PodSelection, find_peer_members, find_source_members
 from ovnqos.compile.sets_in_use import SetsInUse
+from ovnqos.compile.whole_traffic import has_whole_rule
 from ovnqos.errors import InvalidObject, Unsupported
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner
@@ -86,6 +88,7 @@ class LiveCompilation:
         self._by_selector: dict[NetworkSelector, set[str]] = defaultdict(set)
         self._sets = SetsInUse(self._selections, self.inventory)
         self._pods = LivePods(self._context, self._sets)
+        self._stages = LiveStages()
         self._networks: dict[str, Network | None] = {}  # as rows were compiled for them
         self._conflicts = ConflictIndex()
         self._row_count = 0
@@ -102,7 +105,7 @@ class LiveCompilation:
         if isinstance(one, NetworkQoS):
             self._faults.pop(one.key, None)
             if self._policies.get(one.key) != one:
-                self._policies[one.key] = one
+                self._put_policy(one.key, one)
                 self._dirty_policies.add(one.key)
         elif isinstance(one, Pod):
             return self._change_pod(one, gone=False)
@@ -145,7 +148,7 @@ class LiveCompilation:
 
     def remove_policy(self, key: str) -> None:
         """Forget a policy (`<namespace>/<name>`), valid or not."""
-        self._policies.pop(key, None)
+        self._put_policy(key, None)
         self._faults.pop(key, None)
         self._dirty_policies.add(key)
 
@@ -204,15 +207,19 @@ class LiveCompilation:
 
     def drain(self) -> Delta:
         """Compile what is dirty and say what changed; nothing is dirty then."""
+        changes = PodChanges()
+        self._pods.compile(changes)
+        self._dirty_policies.update(self._stages.policies_at(changes.flipped))
         policies = frozenset(self._dirty_policies)
         self._dirty_policies.clear()
         for key in sorted(policies):
             self._compile(key)
-        pods, rows = self._pods.compile()
+        self._pods.compile(changes)  # some may have joined the rule of a policy that turned out not to be supported
         policies |= self._check_conflicts(policies)
-        rows, sets = rows | self._dirty_rows, self._sets.drain()
+        rows, sets = frozenset(changes.rows | self._dirty_rows), self._sets.drain()
         self._dirty_rows = set()
-        return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies, pods=pods)
+        desired, pods = self._desired_part(rows, sets), frozenset(changes.pods)
+        return Delta(rows=rows, sets=sets, desired=desired, policies=policies, pods=pods)
 
     def desired(self) -> DesiredState:
         """The whole desired state, as of the last `drain`: what a full pass compares."""
@@ -222,6 +229,18 @@ class LiveCompilation:
         return DesiredState(rows=rows, port_groups=groups, address_sets=addresses, retained=self._retained())
 
     # How it follows
+
+    def _put_policy(self, key: str, new: NetworkQoS | None) -> None:
+        """Exchange a policy's version; limits of pods of their own may join it, or leave it."""
+        old = self._policies.pop(key, None)
+        if new is not None:
+            self._policies[key] = new
+        self._context.whole_traffic.replace(key, new)
+        for policy in (old, new):
+            if policy is not None and has_whole_rule(policy):
+                for record in self.inventory.pods(policy.pod_selector, policy.namespace):
+                    if self.inventory.is_limited(record):
+                        self._pods.touch_pod(record.pod.key)
 
     def _retained(self) -> frozenset[str]:
         return frozenset(f"NetworkQoS/{key}" for key in self._faults if key not in self._compiled)
@@ -312,9 +331,9 @@ class LiveCompilation:
             for interface in changed:
                 location = ports.get(interface.attachment, {}).get(interface.port)
                 if location is not None:  # of the new pod, or of another that carries the same virtual machine
-                    topology = self.inventory.topology
-                    added = compiled.add_port(interface.port, interface.attachment, location, topology)
+                    added = compiled.add_port(interface.port, interface.attachment, location, self._context)
                     self._dirty_rows.update(added)
+                    self._stages.add(key, (switch for one in added for switch in compiled.rows[one].switches))
             self._row_count += len(compiled.rows) - before
 
     def _change_namespace(self, name: str, before: Mapping[str, str], qos: PodQos) -> None:
@@ -380,10 +399,8 @@ class LiveCompilation:
             compiled = compile_policy(policy, self._context)
         except Unsupported as fault:
             self._faults[key] = fault
-            if key in self._compiled:
-                self._policies[key] = self._compiled[key].policy  # its last supported version lives on
-            else:
-                del self._policies[key]
+            known = self._compiled.get(key)
+            self._put_policy(key, known.policy if known is not None else None)  # its last supported version lives on
             return
         self._replace_compiled(key, compiled)
 
@@ -401,6 +418,7 @@ class LiveCompilation:
         new_rows = new.rows if new else {}
         self._row_count += len(new_rows) - len(old_rows)
         self._conflicts.replace(key, old.claims if old else (), new.claims if new else ())
+        self._stages.replace(key, new)
         self._dirty_rows.update(
             identity
             for identity in old_rows.keys() | new_rows.keys()

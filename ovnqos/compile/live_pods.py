@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.pod_qos import POD_KIND, compile_pod
 
 if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext, CompiledObject
+    from ovnqos.compile.port_limits import Place
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.sets_in_use import SetsInUse
+
+
+@dataclass(slots=True)
+class PodChanges:
+    """What came of compiling pods anew.
+
+    Attributes:
+        pods: the keys of those that have or had anything to say.
+        rows: the identities of rows that may have changed.
+        flipped: where rows of policies may be in another direction now.
+    """
+
+    pods: set[str] = field(default_factory=set)
+    rows: set[str] = field(default_factory=set)
+    flipped: set[Place] = field(default_factory=set)
 
 
 class LivePods:
@@ -53,12 +70,11 @@ class LivePods:
         """How many rows are wanted."""
         return self._row_count
 
-    def compile(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Compile what is dirty. Returns the keys of those pods, and the identities of rows that may have changed."""
+    def compile(self, changes: PodChanges) -> None:
+        """Compile what is dirty, and add what came of it."""
         keys, self._dirty = frozenset(self._dirty), set()
-        rows: set[str] = set()
-        concerned = {key for key in keys if self._replace(key, rows)}
-        return frozenset(concerned), frozenset(rows)
+        for key in keys:
+            self._replace(key, changes)
 
     def row(self, identity: str) -> QosRow | None:
         """The row of an identity, if one is wanted."""
@@ -75,8 +91,8 @@ class LivePods:
         compiled = self._compiled.get(key)
         return tuple(compiled.notes) if compiled is not None else ()
 
-    def _replace(self, key: str, rows: set[str]) -> bool:
-        """Compile a pod anew; adds the identities of its rows that changed. Returns whether it has or had anything."""
+    def _replace(self, key: str, changes: PodChanges) -> None:
+        """Compile a pod anew; adds what changed."""
         inventory = self._context.inventory
         namespace, _, name = key.partition("/")
         record = inventory.record(namespace, name)
@@ -85,7 +101,7 @@ class LivePods:
             new = compile_pod(record, self._context)
         old = self._compiled.pop(key, None)
         if old is None and new is None:
-            return False
+            return
         if new is not None:
             self._compiled[key] = new
         attachments = frozenset(one.attachment for one in record.interfaces) if record and new else frozenset()
@@ -93,8 +109,9 @@ class LivePods:
         self._sets.replace(f"{POD_KIND}/{key}", old, new)
         old_rows, new_rows = old.rows if old else {}, new.rows if new else {}
         self._row_count += len(new_rows) - len(old_rows)
-        rows.update(one for one in old_rows.keys() | new_rows.keys() if old_rows.get(one) != new_rows.get(one))
-        return True
+        changes.pods.add(key)
+        changes.rows.update(one for one in old_rows.keys() | new_rows.keys() if old_rows.get(one) != new_rows.get(one))
+        changes.flipped |= self._context.port_limits.replace(old_rows.values(), new_rows.values())
 
     def _file(self, key: str, attachments: frozenset[str]) -> None:
         for attachment in self._attachments.pop(key, frozenset()) - attachments:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import compile_classifier
-from ovnqos.compile.compiled import CompiledPolicy, PortRows
+from ovnqos.compile.compiled import CompiledPolicy, PortRows, Stages
 from ovnqos.compile.match import FALSE, And, inport, references
 from ovnqos.compile.priorities import network_qos_priority
-from ovnqos.compile.rows import QosRow, name_hash
+from ovnqos.compile.rows import Direction, QosRow, name_hash
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription, SourcePorts
 from ovnqos.compile.sources_of_policy import NetworkSources, find_sources
@@ -33,22 +33,34 @@ _BOTH = frozenset({4, 6})
 def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
     """Compile one valid policy: a row a rule and network, bound to the switches with source pods of this zone.
 
+    On switches where that would hide limits of receivers it is another row, in from-lport; see `PortLimits.turns`.
     Where the bandwidth's scope is `pod` each source port has a row of its own instead, and thereby its own meter.
     """
     members = context.selections.sources(PodSelection.of_sources(policy))
     sources = find_sources(policy.network_selectors, members, context.inventory)
     compiled = CompiledPolicy(policy=policy, notes=list(sources.notes))
     for one in sources.networks:
-        _compile_network(policy, one, context, compiled)
+        stages = _stages(policy, one, context)
+        compiled.stages.append(stages)
+        _compile_network(policy, one, stages, context, compiled)
     if compiled.port_rows:
         for attachment, ports in members.ports.items():
             for port, location in ports.items():
-                compiled.add_port(port, attachment, location, context.inventory.topology)
+                compiled.add_port(port, attachment, location, context)
     return compiled
 
 
+def _stages(policy: NetworkQoS, sources: NetworkSources, context: CompileContext) -> Stages:
+    topology = context.inventory.topology
+    direction = topology.direction(sources.network)
+    is_free = direction is Direction.TO_LPORT and topology.is_free_in_direction(sources.network)
+    turns = context.port_limits.turns
+    turned = frozenset(switch for switch in sources.switches if is_free and turns(switch, policy.namespace))
+    return Stages(direction=direction, straight=frozenset(sources.switches - turned), turned=turned, is_free=is_free)
+
+
 def _compile_network(
-    policy: NetworkQoS, sources: NetworkSources, context: CompileContext, into: CompiledPolicy
+    policy: NetworkQoS, sources: NetworkSources, stages: Stages, context: CompileContext, into: CompiledPolicy
 ) -> None:
     written = _source_group(policy, sources, context.owner)
     unwritten = replace(written, name=f"{written.name}_each")
@@ -68,31 +80,35 @@ def _compile_network(
             is_per_port = policy.bandwidth_scope is BandwidthScope.POD and rule.bandwidth is not None
             group = unwritten if is_per_port else written
             (into.unwritten_groups if is_per_port else into.port_groups)[group.name] = group
-            row = _row(policy, index, sources, context, And.of(inport.in_group(group.name), compiled))
-            into.claims.append(row)
+            row = _row(policy, index, sources, stages.direction, And.of(inport.in_group(group.name), compiled))
             if is_per_port:
+                into.claims.extend([row, *([_turned(row)] if stages.is_free else [])])
                 into.port_rows.append(
                     PortRows(
                         row=row,
                         classifier=compiled,
                         network=sources.network,
                         attachments=frozenset(sources.attachments),
+                        stages=stages,
                     )
                 )
             else:
-                into.rows[row.identity] = row
+                rows = [replace(row, switches=stages.straight)] if stages.straight else []
+                rows += [replace(_turned(row), switches=stages.turned)] if stages.turned else []
+                into.claims.extend(rows)
+                into.rows.update({row.identity: row for row in rows})
 
 
 def _selects_pods(policy: NetworkQoS) -> bool:
     return any(isinstance(peer, PodPeer) for rule in policy.rules for peer in rule.classifier.destinations or ())
 
 
-def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: CompileContext, match: Match) -> QosRow:
+def _row(policy: NetworkQoS, index: int, sources: NetworkSources, direction: Direction, match: Match) -> QosRow:
     rule = policy.rules[index]
     network = sources.network
     return QosRow(
         switches=frozenset(sources.switches),
-        direction=context.inventory.topology.direction(network),
+        direction=direction,
         priority=network_qos_priority(policy.priority, index),
         match=match,
         dscp=rule.dscp,
@@ -101,6 +117,11 @@ def _row(policy: NetworkQoS, index: int, sources: NetworkSources, context: Compi
         identity=f"NetworkQoS/{policy.key}/{index}/{network.key}",
         external_ids={OBJECT_KEY: f"NetworkQoS/{policy.key}", RULE_KEY: str(index), NETWORK_KEY: network.name},
     )
+
+
+def _turned(row: QosRow) -> QosRow:
+    """The same row where it is in from-lport."""
+    return replace(row, direction=Direction.FROM_LPORT, identity=f"{row.identity}/{Direction.FROM_LPORT}")
 
 
 def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> SetDescription:

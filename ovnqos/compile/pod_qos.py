@@ -1,11 +1,13 @@
 """Compile what a pod's annotations, or its namespace's, say of its traffic: rows of its own.
 
 Egress is limited where the packet enters the switch, ingress where it leaves it, and the mark is set where it leaves
-the source's switch. So the three never meet in one stage, where OVN would apply only one of them to a packet.
+the source's switch. So the three never meet in one stage, where OVN would apply only one of them to a packet. Where an
+egress limit meets a NetworkQoS that takes all of the pod's traffic, one row does both; see `WholeTraffic.joined`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
@@ -14,13 +16,13 @@ from ovnqos.compile.address_blocks import AddressBlock, difference
 from ovnqos.compile.classifiers import LITERAL_BLOCKS_MAXIMUM
 from ovnqos.compile.compiled import CompiledObject
 from ovnqos.compile.match import And, Or, inport, ip, ip4, ip6, outport
-from ovnqos.compile.priorities import POD_QOS
+from ovnqos.compile.priorities import POD_QOS, joined_priority
 from ovnqos.compile.rows import Direction, QosRow, name_hash
 from ovnqos.compile.sets import FixedMembers, SetDescription
 from ovnqos.model.advice import bandwidth_advice
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
-from ovnqos.model.pod_qos import merge
+from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.pod_qos import Purpose, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.compile.match import Match
     from ovnqos.compile.topology import PodInterface
+    from ovnqos.compile.whole_traffic import WholeRule
     from ovnqos.model.pod_qos import PodQos
     from ovnqos.model.policy import Bandwidth
 
@@ -61,7 +64,7 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
 
 def _advice(own: PodQos) -> Iterator[str]:
     """On the pod's own limits; a namespace's are told of the namespace."""
-    for purpose, limit in (("egress", own.egress), ("ingress", own.ingress)):
+    for purpose, limit in ((Purpose.EGRESS, own.egress), (Purpose.INGRESS, own.ingress)):
         advice = bandwidth_advice(limit) if limit is not None else None
         if advice:
             yield f"{purpose}: {advice}"
@@ -78,12 +81,26 @@ def _default_interface(record: PodRecord, inventory: Inventory) -> PodInterface 
     return default
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effect:
+    """What a row does: limit, mark, or both; and for which rule of a NetworkQoS as well."""
+
+    limit: Bandwidth | None = None
+    dscp: int | None = None
+    joined: WholeRule | None = None
+
+
+def _tightness(limit: Bandwidth) -> tuple[int, int]:
+    return limit.rate_kbps, limit.rate_kbps if limit.burst_kbit is None else limit.burst_kbit
+
+
 class _PodRows:
     """The rows of one pod."""
 
     def __init__(
         self, record: PodRecord, interface: PodInterface, qos: PodQos, context: CompileContext, into: CompiledObject
     ) -> None:
+        self._pod = record.pod
         self._object = f"{POD_KIND}/{record.pod.key}"
         self._interface = interface
         self._qos = qos
@@ -93,9 +110,9 @@ class _PodRows:
     def compile(self) -> None:
         port, qos = self._interface.port, self._qos
         if qos.egress is not None:
-            self._add("egress", Direction.FROM_LPORT, And.of(inport(port), ip), limit=qos.egress)
+            self._add(Purpose.EGRESS, Direction.FROM_LPORT, And.of(inport(port), ip), self._egress(qos.egress))
         if qos.ingress is not None:
-            self._add("ingress", Direction.TO_LPORT, And.of(outport(port), ip), limit=qos.ingress)
+            self._add(Purpose.INGRESS, Direction.TO_LPORT, And.of(outport(port), ip), _Effect(limit=qos.ingress))
         if qos.dscp is None:
             return
         if not self._context.inventory.cluster_cidrs:
@@ -103,27 +120,33 @@ class _PodRows:
                 "dscp marks what leaves the cluster, and the cluster's CIDRs are not given, so it has no row"
             )
             return
-        self._add("dscp", Direction.TO_LPORT, And.of(inport(port), self._outside()), dscp=qos.dscp)
+        self._add(Purpose.DSCP, Direction.TO_LPORT, And.of(inport(port), self._outside()), _Effect(dscp=qos.dscp))
 
-    def _add(
-        self,
-        purpose: str,
-        direction: Direction,
-        match: Match,
-        *,
-        limit: Bandwidth | None = None,
-        dscp: int | None = None,
-    ) -> None:
+    def _egress(self, own: Bandwidth) -> _Effect:
+        """The pod's own limit, or that of a NetworkQoS's rule that it has to join if that is the lower."""
+        inventory, attachment = self._context.inventory, self._interface.attachment
+        network = inventory.network_of(attachment)
+        if network is None:
+            return _Effect(limit=own)
+        joined = self._context.whole_traffic.joined(self._pod, attachment, network, inventory)
+        if joined is None:
+            return _Effect(limit=own)
+        theirs = joined.rule.bandwidth
+        limit = own if theirs is None else min(own, theirs, key=_tightness)
+        return _Effect(limit=limit, dscp=joined.rule.dscp, joined=joined)
+
+    def _add(self, purpose: Purpose, direction: Direction, match: Match, effect: _Effect) -> None:
         inventory = self._context.inventory
         network = inventory.network_of(self._interface.attachment)
         if network is None:
             return
+        limit, joined = effect.limit, effect.joined
         row = QosRow(
             switches=frozenset([inventory.topology.switch(network, self._interface.location)]),
             direction=direction,
-            priority=POD_QOS,
+            priority=POD_QOS if joined is None else joined_priority(joined.priority),
             match=match,
-            dscp=dscp,
+            dscp=effect.dscp,
             rate_kbps=limit.rate_kbps if limit else None,
             burst_kbit=limit.burst_kbit if limit else None,
             identity=f"{self._object}/{purpose}",
@@ -132,6 +155,7 @@ class _PodRows:
                 RULE_KEY: purpose,
                 NETWORK_KEY: network.name,
                 PORT_KEY: self._interface.port,
+                **({} if joined is None else {JOINED_KEY: str(joined)}),
             },
         )
         self._into.rows[row.identity] = row

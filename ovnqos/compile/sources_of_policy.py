@@ -46,7 +46,7 @@ def find_sources(
             if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
                 notes.add(_unknown(attachment, inventory))
             continue
-        if selectors is not None and not _selects(selectors, attachment, inventory):
+        if selectors is not None and not selects(selectors, attachment, inventory):
             continue
         layouts = inventory.layouts(network.name)
         if len(layouts) > 1:
@@ -82,7 +82,8 @@ def _wired_by(plugin: str) -> str:
     return f"is wired by CNI plugin {plugin or 'unknown'}, not by OVN, which cannot mark or limit it"
 
 
-def _selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: Inventory) -> bool:
+def selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: Inventory) -> bool:
+    """Whether a policy's `networkSelectors` take the network behind an attachment."""
     if inventory.topology.is_default(attachment):
         return any(selector.type is NetworkSelectionType.DEFAULT_NETWORK for selector in selectors)
     definition = inventory.attachment(inventory.topology.definition_key(attachment))

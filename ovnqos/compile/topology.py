@@ -126,3 +126,10 @@ class Topology(ABC):
 
         Raises Unsupported where there is none, so that policies of the network cannot be compiled.
         """
+
+    def is_free_in_direction(self, network: Network) -> bool:
+        """Whether rows of the network may be in from-lport as well, where to-lport would hide another limit.
+
+        They may where each node has its own switch: all of a packet's way through it is on the source's chassis.
+        """
+        return network.topology is NetworkTopology.LAYER3

@@ -84,6 +84,8 @@ OBJECT_KEY = "ovnqos.io/object"
 RULE_KEY = "ovnqos.io/rule"
 NETWORK_KEY = "ovnqos.io/network"
 PORT_KEY = "ovnqos.io/port"
+JOINED_KEY = "ovnqos.io/joined"
+"""The rule, as `NetworkQoS/<namespace>/<name>/<index>`, whose effect a pod's row has beside the pod's own limit."""
 
 REFERENCE_TYPE = "NetworkQoS"
 REFERENCE_ID_KEY = "k8s.ovn.org/id"

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ovnqos.errors import Fault
     from ovnqos.model.policy import Bandwidth
+
+
+class Purpose(StrEnum):
+    """What a row of a single pod is for."""
+
+    EGRESS = "egress"
+    INGRESS = "ingress"
+    DSCP = "dscp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

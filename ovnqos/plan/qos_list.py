@@ -16,7 +16,7 @@ def sort_key(content: RowContent) -> SortKey:
 
 
 def line(content: RowContent) -> str:
-    """One row, e.g. `to-lport 10200 (inport == @g && ip4) rate=20000 burst=100 dscp=20`."""
+    """One row, e.g. `to-lport 10400 (inport == @g && ip4) rate=20000 burst=100 dscp=20`."""
     words = [f"{content.direction:>10} {content.priority:>5} ({content.match})"]
     words.extend(f"{key}={content.bandwidth[key]}" for key in ("rate", "burst") if key in content.bandwidth)
     words.extend(f"{key}={value}" for key, value in sorted(content.action.items()))

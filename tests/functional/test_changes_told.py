@@ -65,7 +65,7 @@ def test_what_others_do_is_told_by_identity_and_member(
     server.nbctl("remove", "Address_Set", "servers_v4", "addresses", "203.0.113.1")
     server.nbctl("pg-set-ports", "senders", "vm1", "vm3")
     server.nbctl("ls-add", "new", "--", "lsp-add", "new", "new-port")
-    server.nbctl("qos-add", "lan", "to-lport", "10003", "ip4", "dscp=1")
+    server.nbctl("qos-add", "lan", "to-lport", "10006", "ip4", "dscp=1")
     client.refresh()
 
     assert told == DatabaseChange(

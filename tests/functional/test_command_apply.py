@@ -208,5 +208,5 @@ def test_owners_of_the_command_line_are_apart(server: NorthboundServer, tmp_path
     assert all(
         Owner("one").owns(as_map(row["external_ids"]))
         for row in dump(server)["QoS"].values()
-        if row["priority"] == 10200
+        if row["priority"] == 10400
     )

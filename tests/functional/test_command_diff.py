@@ -57,7 +57,7 @@ class TestDiff:
         same = ovnqos(*words)
         assert (same.code, same.out, same.err) == (0, "", "to do: no changes\n")
 
-        row = next(uuid for uuid, one in dump(server)["QoS"].items() if one["priority"] == 10200)
+        row = next(uuid for uuid, one in dump(server)["QoS"].items() if one["priority"] == 10400)
         update(server, "QoS", row, bandwidth={"rate": 4_000_000})
         drift = ovnqos(*words)
         assert drift.code == 2

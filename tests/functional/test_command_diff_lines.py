@@ -111,7 +111,7 @@ def test_a_diff_against_an_empty_switch_is_its_list_after_apply(northbound: Nort
         rows=[
             row("a", to, 1, dscp=0),
             row("b", to, 32767, rate=1),
-            row("c", from_, 10200, rate=20000, burst=100, dscp=20),
+            row("c", from_, 10400, rate=20000, burst=100, dscp=20),
             row("d", from_, 99, dscp=63, rate=4_294_967_295),
             row("e", to, 2, dscp=1, rate=2, burst=4_294_967_295),
         ]

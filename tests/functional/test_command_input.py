@@ -70,6 +70,6 @@ class TestInput:
         assert ended.code == 0
         (line,) = northbound.nbctl("qos-list", "ovn.stream_ovn-worker").splitlines()
         assert line.endswith("rate=20000 burst=100 dscp=20")
-        assert line.split()[:2] == ["to-lport", "10200"]
+        assert line.split()[:2] == ["to-lport", "10400"]
         assert northbound.nbctl("qos-list", "ovn-worker") == ""
         assert any("burst" in warning for warning in ended.warnings)

@@ -51,7 +51,7 @@ def test_kube_ovn_is_told_by_the_pods_and_applied(northbound: NorthboundServer, 
         assert (ended.code, ended.warnings, ended.errors) == (0, [], [])
         assert expected in ended.err
     assert marks(northbound) == {"NetworkQoS/shop/gold/0/default": 20}
-    assert northbound.nbctl("qos-list", "blue").startswith("from-lport 10200")
+    assert northbound.nbctl("qos-list", "blue").startswith("from-lport 10400")
     assert ovnqos("diff", "-f", tmp_path, "--nb", northbound.remote, "--exit-code").code == 0
 
 
@@ -62,7 +62,7 @@ def test_a_topology_map_is_applied(northbound: NorthboundServer, tmp_path: Path)
     topology = f"static:{tmp_path / 'map.yml.txt'}"
     ended = ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote, "--topology", topology)
     assert (ended.code, ended.warnings, ended.errors) == (0, [], [])
-    assert northbound.nbctl("qos-list", "lan").startswith("from-lport 10200")
+    assert northbound.nbctl("qos-list", "lan").startswith("from-lport 10400")
     assert northbound.nbctl("--bare", "--columns=ports", "list", "Port_Group").strip()
 
 

@@ -15,7 +15,7 @@ def test_without_root_it_plays_without_packets_and_leaves_nothing() -> None:
         assert "Without root there are no pods, so no packets were sent" in said
         assert "All as it should be" in said
         assert said.count("rate=20000 burst=100 dscp=20") >= 2
-        assert "-  to-lport 10200" in said
+        assert "-  to-lport 10400" in said
         assert "rate=4000000" in said
         assert "error" not in said
         assert "\x1b[" not in said

@@ -29,7 +29,7 @@ def test_without_root_it_shows_the_plan_and_leaves_nothing(scene: str, lines: li
         assert code == 0, said
         for line in lines:
             assert line in said, said
-        assert "from-lport 10200 (inport == @ovnqos_src_" in said
+        assert "from-lport 10400 (inport == @ovnqos_src_" in said
         assert "rate=20000 burst=4000 dscp=10" in said
         assert "Without root there are no pods, so no packets were sent" in said
         assert "to do: no changes" in said

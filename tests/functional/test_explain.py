@@ -135,7 +135,7 @@ class TestFilesAlone:
         assert "10.0.0.3" not in line_of(ended, "gold rule 2", "no match").split("not in")[0]
         assert "destinations: pods app=db" in line_of(ended, "gold rule 2", "no match")
         assert line_of(ended, "gold rule 1", "wins").split() == (
-            ["to-lport", "10201", "NetworkQoS/shop/gold", "rule", "1", "46", "-", "-", "wins", "-"]
+            ["to-lport", "10402", "NetworkQoS/shop/gold", "rule", "1", "46", "-", "-", "wins", "-"]
         )
         assert line_of(ended, "gold rule 0", "loses").endswith("lower priority than NetworkQoS/shop/gold rule 1")
         assert line_of(ended, "silver rule 0", "no match").endswith("the packet is tcp, not udp")
@@ -157,7 +157,7 @@ class TestFilesAlone:
     def test_what_is_not_said_is_left_open(self, manifests: Path) -> None:
         ended = explain(manifests, "--ovn", "25.03")
         assert "not certain: dscp 46 by NetworkQoS/shop/gold rule 1 or " in ended.out
-        assert line_of(ended, "10201", "may win").endswith("only if tcp.dst == 443")
+        assert line_of(ended, "10402", "may win").endswith("only if tcp.dst == 443")
 
     def test_where_the_releases_agree_one_line_is_enough(self, manifests: Path) -> None:
         ended = explain(manifests, "--protocol", "udp", to="172.16.0.1")
@@ -290,7 +290,7 @@ class TestOnOvn:
         assert line_of(unasked, "21000", "may win").endswith("the members of address set databases_ip4 are not known")
 
     def test_a_northbound_that_is_not_as_the_files_say_is_told(self, ovn: TracedOvn, manifests: Path) -> None:
-        uuid = ovn.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10201").split()[0]
+        uuid = ovn.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10402").split()[0]
         ovn.central.nbctl("--wait=sb", "set", "QoS", uuid, "action:dscp=33")
         ended = explain(manifests, *places(ovn), *HTTPS)
         assert ended.code == 0
@@ -302,7 +302,7 @@ class TestOnOvn:
     def test_rows_in_the_northbound_that_ovn_does_not_have_yet_differ(self, ovn: TracedOvn, manifests: Path) -> None:
         ovn.central.northd.freeze()
         try:
-            uuid = ovn.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10201").split()[0]
+            uuid = ovn.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10402").split()[0]
             ovn.central.nbctl("set", "QoS", uuid, "action:dscp=33")
             ended = explain(manifests, *places(ovn), *HTTPS)
             as_json = document(explain(manifests, *places(ovn), *HTTPS, form="json"))

@@ -45,11 +45,11 @@ def test_the_table_has_a_line_for_each_row_and_switch(server: NorthboundServer) 
     assert lines[0] == HEADER
     gold, lead = "NetworkQoS/shop/gold", "NetworkQoS/shop/lead"
     assert [line[:9] for line in lines[1:]] == [
-        [gold, "0", "default", "node1", "to-lport", "10200", "0", "1000", "-"],
-        [gold, "0", "default", "node2", "to-lport", "10200", "0", "1000", "-"],
-        [gold, "1", "default", "node1", "to-lport", "10201", "46", "-", "-"],
-        [gold, "1", "default", "node2", "to-lport", "10201", "46", "-", "-"],
-        [lead, "0", "default", "node1", "to-lport", "10200", "8", "5", "6"],
+        [gold, "0", "default", "node1", "to-lport", "10400", "0", "1000", "-"],
+        [gold, "0", "default", "node2", "to-lport", "10400", "0", "1000", "-"],
+        [gold, "1", "default", "node1", "to-lport", "10402", "46", "-", "-"],
+        [gold, "1", "default", "node2", "to-lport", "10402", "46", "-", "-"],
+        [lead, "0", "default", "node1", "to-lport", "10400", "8", "5", "6"],
     ]
     listed = server.nbctl("qos-list", "node2")
     assert all(f"({line[9]})" in listed for line in lines[1:] if line[3] == "node2")
@@ -81,7 +81,7 @@ def test_json_has_what_a_program_needs(server: NorthboundServer) -> None:
         "network": "default",
         "switch": "node1",
         "direction": "to-lport",
-        "priority": 10200,
+        "priority": 10400,
         "dscp": 0,
         "rate": 1000,
         "burst": "-",

@@ -132,7 +132,7 @@ def rows_of(northbound: NorthboundServer, switch: str = "node1") -> list[str]:
 
 
 def row_uuid(northbound: NorthboundServer) -> str:
-    return northbound.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10200").strip()
+    return northbound.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10400").strip()
 
 
 def test_nothing_is_written_before_all_kinds_are_known(daemon: Daemon, wired: NorthboundServer) -> None:
@@ -190,7 +190,7 @@ def test_what_is_broken_by_hand_is_repaired_and_told(
 def test_a_duplicate_of_our_row_goes_and_foreign_rows_stay(synced: Daemon, wired: NorthboundServer) -> None:
     good = content(wired)
     ids = wired.nbctl("get", "QoS", row_uuid(wired), "external_ids").strip()
-    columns = ("priority=10200", "direction=to-lport", "match=ip4", "action:dscp=1", f"external_ids={ids}")
+    columns = ("priority=10400", "direction=to-lport", "match=ip4", "action:dscp=1", f"external_ids={ids}")
     wired.nbctl("--id=@q", "create", "QoS", *columns, "--", "add", "Logical_Switch", "node2", "qos_rules", "@q")
     outcome = synced.wait(lambda one: bool(one.drift))
     assert DriftKind.ROW_SURPLUS in {one.kind for one in outcome.drift}
@@ -227,7 +227,7 @@ def test_a_northbound_that_restarts_is_compared_as_a_whole(synced: Daemon, wired
     wired.start()
     outcome = synced.wait(lambda one: not one.error and bool(one.policies))
     assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
-    assert "10240" in rows_of(wired)[0]
+    assert "10480" in rows_of(wired)[0]
 
 
 def test_a_restarted_daemon_writes_nothing(synced: Daemon, wired: NorthboundServer) -> None:
@@ -250,10 +250,10 @@ def test_of_two_daemons_one_writes_and_the_other_takes_over(synced: Daemon, wire
             other.inbox.synced(kind)
         held = other.wait(lambda one: bool(one.error))
         assert "lock" in held.error
-        assert "10200" in rows_of(wired)[0]
+        assert "10400" in rows_of(wired)[0]
         synced.stop()
         other.wait(lambda one: not one.error and bool(one.transactions))
-        assert "11000" in rows_of(wired)[0]
+        assert "12000" in rows_of(wired)[0]
     finally:
         other.stop()
 
@@ -266,7 +266,7 @@ def test_a_daemon_whose_lock_is_stolen_writes_nothing_until_it_is_free(synced: D
         assert "lock" in synced.wait(lambda one: bool(one.error)).error
         assert content(wired) == good
     synced.wait(lambda one: not one.error and bool(one.transactions))
-    assert "11000" in rows_of(wired)[0]
+    assert "12000" in rows_of(wired)[0]
 
 
 def test_an_heir_takes_the_lock_before_it_compares_so_that_the_one_before_writes_nothing_more(
@@ -306,7 +306,7 @@ def test_who_is_not_elected_any_more_lets_go_and_tells_nothing(wired: Northbound
 class Picky:
     """A Northbound that refuses every transaction with a row of one priority."""
 
-    refuses: str = "11000"
+    refuses: str = "12000"
 
     def __init__(self, northbound: Northbound) -> None:
         self._northbound = northbound
@@ -336,7 +336,7 @@ def test_what_the_server_refuses_of_one_policy_holds_up_no_other_and_is_tried_le
         assert outcome.policies["shop/odd"].reason is Reason.NORTHBOUND_UNAVAILABLE
         assert "no such priority" in outcome.policies["shop/odd"].message
         assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
-        assert [line.split()[1] for line in rows_of(wired)] == ["10200"]
+        assert [line.split()[1] for line in rows_of(wired)] == ["10400"]
         daemon.wait(lambda one: len([each for each in daemon.outcomes if each.trigger == "full"]) > 3)
         assert not any(one.drift for one in daemon.outcomes)  # a row that was never written is not one that went
         daemon.forget_outcomes()
@@ -349,25 +349,25 @@ def test_what_the_server_refuses_of_one_policy_holds_up_no_other_and_is_tried_le
         assert not any(one.error for one in daemon.outcomes)
         made[-1].refuses = ""
         daemon.wait(lambda one: "shop/odd" in one.policies and one.policies["shop/odd"].reason is Reason.SUCCESS)
-        assert sorted(line.split()[1] for line in rows_of(wired)) == ["10240", "11000"]
+        assert sorted(line.split()[1] for line in rows_of(wired)) == ["10480", "12000"]
     finally:
         daemon.stop()
 
 
 def test_a_row_of_somebody_else_that_meets_ours_is_told_until_it_goes(synced: Daemon, wired: NorthboundServer) -> None:
-    wired.nbctl("qos-add", "node1", "to-lport", "10200", 'inport == "shop_web" && ip4', "dscp=9")
+    wired.nbctl("qos-add", "node1", "to-lport", "10400", 'inport == "shop_web" && ip4', "dscp=9")
     outcome = synced.wait(lambda one: "shop/gold" in one.policies)
     assert outcome.policies["shop/gold"].reason is Reason.CONFLICT
-    assert "10200" in outcome.policies["shop/gold"].message
+    assert "10400" in outcome.policies["shop/gold"].message
     synced.forget_outcomes()
-    wired.nbctl("qos-del", "node1", "to-lport", "10200", 'inport == "shop_web" && ip4')
+    wired.nbctl("qos-del", "node1", "to-lport", "10400", 'inport == "shop_web" && ip4')
     outcome = synced.wait(lambda one: "shop/gold" in one.policies)
     assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
 
 
 def test_ovn_kubernetes_own_controller_is_noticed(synced: Daemon, wired: NorthboundServer) -> None:
     ids = '{"k8s.ovn.org/owner-type"=NetworkQoS,"k8s.ovn.org/name"="shop:gold"}'
-    columns = ("priority=10100", "direction=to-lport", "match=ip6", "action:dscp=1", f"external_ids={ids}")
+    columns = ("priority=10200", "direction=to-lport", "match=ip6", "action:dscp=1", f"external_ids={ids}")
     wired.nbctl("--id=@q", "create", "QoS", *columns, "--", "add", "Logical_Switch", "node2", "qos_rules", "@q")
     outcome = synced.wait(lambda one: "shop/gold" in one.policies)
     assert outcome.rival_rows == 1

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from ovnqos import BandwidthScope, Inventory, LabelSelector, Owner, PodPeer, Topology, compile_rows
 from ovnqos.model.networks import ANY_NAD_SELECTOR
+from ovnqos.model.pod_qos import NO_POD_QOS
 from tests.support import random_clusters as make
 from tests.support.cluster import attachment, compiled, inventory, labels, pod, policy, rule
 
@@ -72,14 +73,14 @@ def _unmoving(row: QosRow) -> tuple[object, ...]:
 
 @settings(max_examples=200)
 @given(make.RANDOMS)
-def test_rows_stay_as_they_are_while_pods_come_and_go(random: Random) -> None:
+def test_rows_stay_as_they_are_while_pods_without_limits_come_and_go(random: Random) -> None:
     policies = [
         replace(one, pod_selector=labels(), bandwidth_scope=BandwidthScope.POLICY) for one in make.policies(random)
     ]
     changing = Inventory(Topology.ovn_kubernetes(), _anchored(random, policies))
     before = compile_rows(policies, changing).desired
     for _ in range(random.randint(1, 8)):
-        one = make.pod(random)
+        one = replace(make.pod(random), qos=NO_POD_QOS)
         (changing.remove if random.random() < 0.3 else changing.update)(one)
     after = compile_rows(policies, changing).desired
     assert {key: _unmoving(row) for key, row in _of_policies(after).items()} == {

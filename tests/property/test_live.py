@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from ovnqos import Delta
 
 CLUSTER = [IPNetwork("10.0.0.0/8"), IPNetwork("10.96.5.0/24"), IPNetwork("fd00::/16")]
-_MAKERS: tuple[Callable[[Random], Any], ...] = (some.pod, some.pod, some.pod, some.namespace, some.nad, some.policy)
+_MAKERS: tuple[Callable[[Random], Any], ...] = (
+    *(some.pod, some.pod, some.pod, some.namespace, some.nad, some.policy, some.policy),
+    *(some.tenant, some.tenant, some.tenant),
+)
 
 
 class Mirror:

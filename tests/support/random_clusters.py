@@ -6,6 +6,7 @@ Plain functions of a `random.Random`, since hypothesis' own strategies take twen
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
@@ -134,9 +135,24 @@ def pod(random: Random) -> Pod:
     )
 
 
+def tenant(random: Random) -> Pod | NetworkAttachmentDefinition | NetworkQoS:
+    """A limited pod of a primary layer2 network, that network, or a policy that takes all of its traffic."""
+    kind = random.random()
+    if kind < 0.2:
+        return attachment(
+            "shop/flat", "10.0.0.0/16", network="flat", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY
+        )
+    if kind < 0.6:
+        networks = {"default": ["10.0.0.1"], "shop/flat": [random.choice(V4_POOL)]}
+        limits = PodQos(egress=Bandwidth(rate_kbps=random.randint(1, 9)))
+        return replace(pod(random), namespace="shop", annotations={POD_NETWORKS: pod_networks(networks)}, qos=limits)
+    whole = replace(rule(random), classifier=Classifier())
+    return replace(policy(random), namespace="shop", rules=(*_some(random, rule, 0, 1), whole))
+
+
 def pod_qos(random: Random) -> PodQos:
-    """Mostly nothing; else limits, a mark, something wrong, or several of them."""
-    if random.random() < 0.7:
+    """Half of the time nothing; else limits, a mark, something wrong, or several of them."""
+    if random.random() < 0.5:
         return NO_POD_QOS
 
     def limit() -> Bandwidth | None:
@@ -164,7 +180,7 @@ def nad(random: Random) -> NetworkAttachmentDefinition:
     given: dict[str, Any] = {
         "labels": labels,
         "owner": random.choice(_MADE_BY),
-        "role": random.choice(list(NetworkRole)),
+        "role": random.choice((NetworkRole.PRIMARY, *NetworkRole)),
     }
     match key:
         case "shop/blue" | "lab/blue-too":
@@ -226,7 +242,7 @@ def rule(random: Random) -> Rule:
         dscp=random.randint(0, 63) if marked else None,
         bandwidth=Bandwidth(rate_kbps=random.randint(1, 1_000_000), burst_kbit=burst) if limited else None,
         classifier=Classifier(
-            destinations=_some(random, random.choice((block, peer)), 0, 3) if random.random() < 0.7 else None,
+            destinations=_some(random, random.choice((block, peer)), 0, 3) if random.random() < 0.6 else None,
             sources=_some(random, block, 1, 2) if random.random() < 0.25 else None,
             ports=_some(random, port_match, 1, 3) if random.random() < 0.35 else None,
         ),

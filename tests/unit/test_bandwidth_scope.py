@@ -17,7 +17,7 @@ def test_each_pod_has_its_own_row_of_a_limit_on_its_own_switch() -> None:
         "NetworkQoS/shop/gold/0/default/shop_p2": ({"node2"}, 'inport == "shop_p2" && ip'),
     }
     one = found.rows["NetworkQoS/shop/gold/0/default/shop_p1"]
-    assert (one.dscp, one.rate_kbps, one.burst_kbit, one.priority) == (10, 1000, 50, 10_200)
+    assert (one.dscp, one.rate_kbps, one.burst_kbit, one.priority) == (10, 1000, 50, 10_400)
     assert one.external_ids["ovnqos.io/port"] == "shop_p1"
 
 

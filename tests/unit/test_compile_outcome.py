@@ -60,7 +60,7 @@ def test_a_row_says_whose_it_is() -> None:
         "ovnqos.io/rule": "0",
         "ovnqos.io/network": "default",
     }
-    assert (row.dscp, row.rate_kbps, row.burst_kbit, row.priority) == (5, 100, 200, 10_200)
+    assert (row.dscp, row.rate_kbps, row.burst_kbit, row.priority) == (5, 100, 200, 10_400)
 
 
 def test_a_rule_that_neither_marks_nor_limits_has_no_row() -> None:

@@ -95,7 +95,7 @@ def test_objects_of_neighbouring_priority_never_collide() -> None:
         name: {row.priority for row in rows if row.external_ids["ovnqos.io/object"].endswith(name)}
         for name in ("low", "high")
     }
-    assert priorities == {"low": set(range(10_020, 10_040)), "high": set(range(10_040, 10_060))}
+    assert priorities == {"low": set(range(10_040, 10_080, 2)), "high": set(range(10_080, 10_120, 2))}
 
 
 def test_rule_10_of_priority_1_stays_below_rule_0_of_priority_2() -> None:
@@ -105,10 +105,10 @@ def test_rule_10_of_priority_1_stays_below_rule_0_of_priority_2() -> None:
     assert rows["NetworkQoS/shop/low/10/default"].priority < rows["NetworkQoS/shop/high/0/default"].priority
 
 
-def test_priorities_reach_from_10000_to_12019() -> None:
+def test_priorities_reach_from_10000_to_14038() -> None:
     rows = compiled((policy(priority=0, name="a"), policy(*[rule()] * 20, priority=100, name="b")), CLIENT).desired.rows
     assert min(row.priority for row in rows.values()) == 10_000
-    assert max(row.priority for row in rows.values()) == 12_019
+    assert max(row.priority for row in rows.values()) == 14_038
 
 
 @pytest.mark.parametrize(

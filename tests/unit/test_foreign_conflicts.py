@@ -21,7 +21,7 @@ GROUP = PortGroup(name="senders", ports=frozenset({"vm1"}))
 ROW = QosRow(
     switches=frozenset({"lan", "wan"}),
     direction=Direction.TO_LPORT,
-    priority=10_200,
+    priority=10_400,
     match=m.inport.in_group("senders") & m.ip4.dst.isin("10.0.0.0/8"),
     dscp=1,
     identity="NetworkQoS/shop/gold/0/default",
@@ -32,7 +32,7 @@ DESIRED = DesiredState.of(rows=[ROW], port_groups=[GROUP])
 def foreign(
     match: str,
     *,
-    priority: int = 10_200,
+    priority: int = 10_400,
     direction: str = "to-lport",
     switch: str = "lan",
     owner: dict[str, str] | None = None,
@@ -50,7 +50,7 @@ def foreign(
         (foreign('inport == "vm1"'), True),
         (foreign('inport == "vm2"'), False),
         (foreign("ip4.dst == 192.168.0.0/16"), False),
-        (foreign("ip4.dst == 10.1.0.0/16", priority=10_201), False),
+        (foreign("ip4.dst == 10.1.0.0/16", priority=10_402), False),
         (foreign("ip4.dst == 10.1.0.0/16", direction="from-lport"), False),
         (foreign("ip4.dst == 10.1.0.0/16", switch="other"), False),
         (foreign("this does not parse &&"), True),

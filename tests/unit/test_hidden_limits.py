@@ -69,12 +69,14 @@ def test_a_pods_egress_limit_on_layer2_is_hidden_by_any_rule_of_the_same_packets
     ]
 
 
-def test_a_pods_ingress_limit_is_hidden_from_rules_that_may_send_to_it_on_its_node() -> None:
+def test_a_pods_ingress_limit_is_hidden_from_rules_that_may_send_to_it_on_its_node_if_a_sender_has_a_limit() -> None:
     sent = policy(rule(1, destinations=(PodPeer(pod_selector=labels()),)))
-    assert _hidden([sent], CLIENT, _server()) == [("Pod/shop/server/ingress", "NetworkQoS/shop/gold/0/default")]
-    assert not _hidden([policy(rule(1, destinations=(block("198.51.100.0/24"),)))], CLIENT, _server())
+    client = replace(CLIENT, qos=PodQos(egress=LIMIT))
+    assert _hidden([sent], client, _server()) == [("Pod/shop/server/ingress", "NetworkQoS/shop/gold/0/default")]
+    assert not _hidden([sent], CLIENT, _server())
+    assert not _hidden([policy(rule(1, destinations=(block("198.51.100.0/24"),)))], client, _server())
     on_node1 = replace(sent, pod_selector=labels(app="a"))
-    assert not _hidden([on_node1], CLIENT, _server(node="node2"))
+    assert not _hidden([on_node1], client, _server(node="node2"))
 
 
 def test_what_is_said_names_both_and_from_which_version_on() -> None:

@@ -76,7 +76,7 @@ def test_drift_is_told_once_an_object_with_its_number() -> None:
     def drift(policy: str, kind: DriftKind = DriftKind.ROW_DELETED) -> Drift:
         return Drift(kind=kind, what="id-7", policy=policy, found="")
 
-    edited = replace(drift("shop/gold", DriftKind.ROW_EDITED), found="to-lport 10200 (ip4) dscp=1")
+    edited = replace(drift("shop/gold", DriftKind.ROW_EDITED), found="to-lport 10400 (ip4) dscp=1")
     events = events_of_drift([edited, drift("shop/gold"), drift("shop/tin"), drift("")], lambda key: f"uid of {key}")
     assert [(event.key, event.uid, event.type, event.reason, event.message) for event in events] == [
         (
@@ -84,7 +84,7 @@ def test_drift_is_told_once_an_object_with_its_number() -> None:
             "uid of shop/gold",
             "Warning",
             "DriftRepaired",
-            "The row id-7 was edited and has been put right; found: to-lport 10200 (ip4) dscp=1; and 1 more",
+            "The row id-7 was edited and has been put right; found: to-lport 10400 (ip4) dscp=1; and 1 more",
         ),
         ("shop/tin", "uid of shop/tin", "Warning", "DriftRepaired", "The row id-7 was deleted and has been put right"),
     ]

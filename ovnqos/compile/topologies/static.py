@@ -60,6 +60,10 @@ class StaticTopology(Topology):
             return Direction(known.direction)
         return Direction.TO_LPORT if known.topology is NetworkTopology.LAYER3 else Direction.FROM_LPORT
 
+    def is_free_in_direction(self, network: Network) -> bool:
+        """Not where the map gives the direction."""
+        return not self._map.networks[network.name].direction and super().is_free_in_direction(network)
+
 
 def _interface(pod: Pod, network: MappedNetwork, own: MappedInterface | None) -> PodInterface | None:
     annotated = pod.annotations.get(network.address_annotation) if network.address_annotation else None
