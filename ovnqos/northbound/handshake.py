@@ -15,7 +15,7 @@ import ovs.stream
 import tenacity
 
 from ovnqos.errors import NorthboundUnavailable, SchemaMismatch
-from ovnqos.northbound.json_rpc import Poller, StreamConnection
+from ovnqos.northbound.json_rpc import Poller, StreamConnection, describe_loss
 from ovnqos.northbound.schema import DATABASE
 from ovnqos.northbound.tls import describe_tls_error
 
@@ -184,11 +184,7 @@ def _exchange(connection: StreamConnection, deadline: Deadline, *, tls: bool) ->
 
 
 def _hung_up(error: int, *, tls: bool) -> _NoAnswerError:
-    if error in (ovs.jsonrpc.EOF, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE):
-        return _NoAnswerError("closed the connection" + (", perhaps it refuses our certificate" if tls else ""))
-    if tls and error == ssl.SSL_ERROR_SSL:
-        return _NoAnswerError("TLS: the server refuses our certificate", final=True)
-    return _NoAnswerError("does not speak OVSDB" if error == errno.EPROTO else os.strerror(error))
+    return _NoAnswerError(describe_loss(error, tls=tls), final=tls and error == ssl.SSL_ERROR_SSL)
 
 
 def _await(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +9,7 @@ import ovs.db.idl
 import ovs.jsonrpc
 import ovs.timeval
 
-from ovnqos.northbound.json_rpc import StreamSession
+from ovnqos.northbound.json_rpc import StreamSession, describe_loss
 from ovnqos.northbound.json_stream import collector_paused
 from ovnqos.northbound.ovs_rows import RecordRows
 from ovnqos.northbound.records import RecordTable
@@ -145,9 +144,9 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
             name, error = self.session_name(), ovs.jsonrpc.EOF
         if not name:
             return "there is no connection"
-        if error == ovs.jsonrpc.EOF:
-            return f"{name} closed the connection"
-        return f"{name}: {os.strerror(error)}" if error > 0 else f"{name} does not answer, or does not lead its cluster"
+        if error == 0:
+            return f"{name} does not answer, or does not lead its cluster"
+        return f"{name}: {describe_loss(error, tls=name.startswith('ssl:'))}"
 
     # The one place where ovs reads contents; it is private to its class.
 

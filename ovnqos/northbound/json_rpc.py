@@ -36,6 +36,7 @@ _BACKOFF_MS: Final = (250, 1000)
 3 to 8 s late, measured; a cluster elects its next leader in one or two."""
 
 _NOBODY_LISTENS: Final = (errno.ECONNREFUSED, errno.ENOENT)
+_HUNG_UP: Final = (ovs.jsonrpc.EOF, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE)
 
 _vlog = ovs.vlog.Vlog("jsonrpc")
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -220,6 +221,20 @@ class StreamSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no 
             # A handshake waits for the server's words; ovs waits for room to send, which is always there.
             poller.fd_wait(stream.socket, ovs.poller.POLLIN)
             self.reconnect.wait(poller, ovs.timeval.msec())
+
+
+def describe_loss(error: int, *, tls: bool) -> str:
+    """Why a connection ended, or was not made, in words that follow the remote's name.
+
+    Args:
+        error: an errno, or what ovs gives instead: EOF, or a code of the TLS library.
+        tls: whether it is one over TLS: a server that refuses a certificate may just hang up.
+    """
+    if error in _HUNG_UP:
+        return "closed the connection" + (", perhaps it refuses our certificate" if tls else "")
+    if tls and error == ssl.SSL_ERROR_SSL:
+        return "TLS: the server refuses our certificate"
+    return "does not speak OVSDB" if error == errno.EPROTO else os.strerror(error)
 
 
 class Poller:

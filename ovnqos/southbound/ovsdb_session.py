@@ -5,7 +5,6 @@ A replica of the logical flows of a large cluster is hundreds of megabytes, of w
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -13,7 +12,7 @@ import ovs.jsonrpc
 
 from ovnqos.errors import InvalidRemote, NorthboundUnavailable, SchemaMismatch, TransactionRefused
 from ovnqos.northbound.handshake import Deadline
-from ovnqos.northbound.json_rpc import Poller, StreamSession
+from ovnqos.northbound.json_rpc import Poller, StreamSession, describe_loss
 from ovnqos.northbound.tls import TlsClaim
 
 if TYPE_CHECKING:
@@ -163,8 +162,7 @@ class OvsdbSession:
         if reply is None and self._session.is_connected():
             return "accepts the connection but does not answer"
         if reply is None:
-            tls = self._session.get_name().startswith("ssl:")
-            return "closed the connection" + (", perhaps it refuses our certificate" if tls else "")
+            return describe_loss(ovs.jsonrpc.EOF, tls=_is_tls(self._session.get_name()))
         rows = {row["name"]: row for row in self._results(reply)[0].get("rows", [])}
         status = rows.get(self.database)
         if status is None:
@@ -206,10 +204,14 @@ class OvsdbSession:
         if self._session.last_failure != self._failure:
             self._failure = name, error = self._session.last_failure
             if error:
-                self._reasons[name] = "closed the connection" if error == ovs.jsonrpc.EOF else os.strerror(error)
+                self._reasons[name] = describe_loss(error, tls=_is_tls(name))
 
     def _nobody_answers(self, reason: str) -> NorthboundUnavailable:
         reasons = self._reasons or {self._session.get_name(): reason}
         words = self.database.removeprefix("OVN_")
         told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         return self._unavailable(f"no {words} answers in time: {told}")
+
+
+def _is_tls(remote: str) -> bool:
+    return remote.startswith("ssl:")

@@ -69,7 +69,8 @@ def test_what_is_wrong_with_an_annotation_is_one_line_and_the_others_hold(
 
 def test_a_hidden_limit_is_warned_of(tmp_path: Path) -> None:
     receiver = policy("to-web", rule(10, to=[{"podSelector": {}}]))
-    write(tmp_path / "all.yaml", receiver, _annotated(ingress="10M"), pod("client", "10.0.0.6"))
+    sender = _annotated("client", egress="20M")
+    write(tmp_path / "all.yaml", receiver, _annotated(ingress="10M"), sender)
     found = ovnqos("render", "-f", tmp_path)
     assert "Pod shop/web: the limit of ingress does not hold from OVN 24.09 on" in found.err.replace("\n", " ")
 

@@ -131,11 +131,12 @@ class TestRealised:
             words += ["--", "lsp-add", "node1", f"shop_{name}"]
             words += ["--", "lsp-set-addresses", f"shop_{name}", f"02:00:00:00:01:0{number} 10.0.1.{number}"]
         central.nbctl(*words)
-        limited = pod("a", "10.0.1.1")
+        limited, sender = pod("a", "10.0.1.1"), pod("b", "10.0.1.2")
         limited["metadata"]["annotations"]["kubernetes.io/ingress-bandwidth"] = "10M"
+        sender["metadata"]["annotations"]["kubernetes.io/egress-bandwidth"] = "10M"
         gold = policy("gold", rule(10, bandwidth={"rate": 1000}))
         gold["metadata"]["annotations"] = {"ovnqos.io/bandwidth-scope": "pod"}
-        write(tmp_path / "all.yaml", gold, limited, pod("b", "10.0.1.2"))
+        write(tmp_path / "all.yaml", gold, limited, sender)
         assert ovnqos("apply", "-f", tmp_path, "--nb", central.northbound.remote).code == 0
         central.nbctl("--wait=sb", "sync")
         ended = verify(central)
@@ -146,6 +147,7 @@ class TestRealised:
             "NetworkQoS/shop/gold rule 0 port shop_a",
             "NetworkQoS/shop/gold rule 0 port shop_b",
             "Pod/shop/a rule ingress realised shop_other",
+            "Pod/shop/b rule egress realised shop_b",
         ]
 
     def test_without_trace_a_row_needs_its_flows_only(self, central: Central) -> None:

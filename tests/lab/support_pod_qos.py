@@ -75,6 +75,11 @@ class LimitedPods:
         }
         self._update({"kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}})
 
+    def label(self, pod: Pod, labels: Mapping[str, str]) -> None:
+        """Gives the pod's object these labels, and no others; its QoS annotations go."""
+        self._labels[pod.name] = labels
+        self.annotate(pod)
+
     def annotate_namespace(self, name: str, annotations: Mapping[str, str]) -> None:
         """Gives a namespace's object these QoS annotations, and no others."""
         self._annotated_namespaces.add(name)

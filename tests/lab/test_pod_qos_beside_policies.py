@@ -1,12 +1,13 @@
-"""A pod's own limits beside NetworkQoS on a layer3 network: both hold, but for what stays on the receiver's node."""
+"""A pod's own limits beside NetworkQoS on a layer3 network: two limits of a packet hold, a third one is told."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ovnqos.sandbox import read_marks
+from ovnqos.sandbox import Probe, Stream, read_marks
 from tests.lab.support_cluster import network_qos, rule
 from tests.lab.support_matrix import Destination, expected_marks, probe
 from tests.lab.support_networks import OTHER_NODE, SAME_NODE
@@ -19,13 +20,15 @@ from tests.lab.support_pod_qos import (
     WORKER,
     WORKER2,
     LimitedPods,
+    by_second,
     cell,
     limited_pods,
     limits,
     to_outside,
     to_pod,
+    wait_until_a_meter_drops,
 )
-from tests.lab.support_rates import BURST_KBIT, OFFERED, limit, measure_rates, udp_stream
+from tests.lab.support_rates import BURST_KBIT, OFFERED, SECONDS, limit, measure_rates, udp_stream
 from tests.lab.support_results import MarkResult, RateResult, Results
 
 if TYPE_CHECKING:
@@ -38,8 +41,6 @@ DSCP = 20
 GOLD: Final = {"tier": "gold"}
 """The labels of the pods that the policy selects."""
 LOW_KBPS, HIGH_KBPS = 3000, 6000
-ONE_STAGE_FROM = "24.09"
-"""The first OVN that looks mark and meter up in one table, so that a row that only marks hides a limit."""
 RATES: Final = pytest.mark.parametrize(
     ("own_kbps", "policy_kbps"), [(LOW_KBPS, HIGH_KBPS), (HIGH_KBPS, LOW_KBPS)], ids=["pod lower", "policy lower"]
 )
@@ -136,84 +137,146 @@ def test_one_pods_egress_limit_and_the_rate_that_a_policys_pods_share_both_hold(
 
 
 @RATES
-def test_of_a_policy_and_the_ingress_limit_of_a_pod_elsewhere_the_lower_holds_and_the_mark_is_there(
-    pods: LimitedPods, results: Results, own_kbps: int, policy_kbps: int
+@pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
+def test_of_a_policy_and_the_ingress_limit_of_its_receiver_the_lower_holds_and_the_mark_is_there(
+    pods: LimitedPods, results: Results, place: str, own_kbps: int, policy_kbps: int
 ) -> None:
     policy = _policy(policy_kbps)
-    pods.annotate(_pod(pods, "distant"), _limited(own_kbps, "ingress"))
+    receiver = _pod(pods, "server" if place == SAME_NODE else "distant")
+    pods.annotate(receiver, _limited(own_kbps, "ingress"))
     pods.apply(policy)
     _check(
         pods,
         results,
         f"ingress limit {own_kbps}, NetworkQoS {policy_kbps}",
-        OTHER_NODE,
-        to=to_pod(_pod(pods, "distant")),
+        place,
+        to=to_pod(receiver),
         offered_kbps=round(OFFERED * HIGH_KBPS),
         expected=limit(LOW_KBPS),
         outcome="the lower",
     )
+    assert pods.hidden(policy) == set()
 
 
-def test_on_the_receivers_node_a_policys_rate_wins_over_an_ingress_limit_and_that_is_told(
+def test_an_ingress_limit_holds_for_what_a_policy_marks_on_the_receivers_node(
     pods: LimitedPods, results: Results
-) -> None:
-    policy = _policy(HIGH_KBPS)
-    pods.annotate(_pod(pods, "server"), _limited(LOW_KBPS, "ingress"))
-    pods.apply(policy)
-    scene = f"ingress limit {LOW_KBPS}, NetworkQoS {HIGH_KBPS}"
-    _check(
-        pods,
-        results,
-        scene,
-        SAME_NODE,
-        to=to_pod(_pod(pods, "server")),
-        offered_kbps=round(OFFERED * HIGH_KBPS),
-        expected=limit(HIGH_KBPS),
-        outcome="NetworkQoS",
-    )
-    assert [limited for limited, _ in pods.hidden(policy)] == [f"Pod/{NAMESPACE}/server/ingress"]
-
-
-def test_on_the_receivers_node_a_policy_that_only_marks_hides_an_ingress_limit_from_ovn_24_09_on(
-    pods: LimitedPods, results: Results, ovn_version: str
 ) -> None:
     policy = _policy(None)
     pods.annotate(_pod(pods, "server"), _limited(LOW_KBPS, "ingress"))
     pods.apply(policy)
-    offered_kbps = round(OFFERED * LOW_KBPS)
-    hides = ovn_version >= ONE_STAGE_FROM
     _check(
         pods,
         results,
         f"ingress limit {LOW_KBPS}, NetworkQoS that only marks",
         SAME_NODE,
         to=to_pod(_pod(pods, "server")),
-        offered_kbps=offered_kbps,
-        expected=offered_kbps * 1000 if hides else limit(LOW_KBPS),
-        outcome="mark alone" if hides else "both",
+        offered_kbps=round(OFFERED * LOW_KBPS),
+        expected=limit(LOW_KBPS),
+        outcome="both",
     )
-    assert [limited for limited, _ in pods.hidden(policy)] == [f"Pod/{NAMESPACE}/server/ingress"]
+    assert pods.hidden(policy) == set()
 
 
-def test_what_no_policy_takes_keeps_to_the_ingress_limit_beside_what_one_takes(
+def test_an_ingress_limit_counts_what_a_policy_takes_and_what_none_takes_together(
     pods: LimitedPods, results: Results
 ) -> None:
     server = _pod(pods, "server")
-    pods.annotate(server, _limited(LOW_KBPS, "ingress"))
-    pods.apply(_policy(HIGH_KBPS))
+    pods.annotate(server, _limited(HIGH_KBPS, "ingress"))
+    pods.apply(_policy(LOW_KBPS))
     measured = measure_rates(
         pods.cluster.sandbox,
         [
             udp_stream(_pod(pods, "client"), to_pod(server), port=5301, offered_kbps=OFFERED * HIGH_KBPS),
-            udp_stream(_pod(pods, "bystander"), to_pod(server), port=5302, offered_kbps=OFFERED * LOW_KBPS),
+            udp_stream(_pod(pods, "bystander"), to_pod(server), port=5302, offered_kbps=OFFERED * HIGH_KBPS),
         ],
     )
     scene = "beside a NetworkQoS to the same pod"
-    outcomes = (("NetworkQoS", HIGH_KBPS), ("not its pod: ingress limit", LOW_KBPS))
-    results.check_rates(
-        RateResult(cell=cell(scene, SAME_NODE, outcome), expected=limit(rate), seen=one.bits_per_second)
-        for (outcome, rate), one in zip(outcomes, measured, strict=True)
+    total = sum(one.bits_per_second for one in measured)
+    where = cell(scene, SAME_NODE, "ingress limit, sum")
+    results.check_rates([RateResult(cell=where, expected=limit(HIGH_KBPS), seen=total)])
+    assert measured[0].bits_per_second < 1.05 * limit(LOW_KBPS)
+
+
+def test_through_a_service_a_policy_by_pods_and_the_ingress_limit_of_the_backend_hold_from_the_second_packet_on(
+    pods: LimitedPods, results: Results
+) -> None:
+    client, server = _pod(pods, "client"), _pod(pods, "server")
+    to_pods = {"to": [{"podSelector": {"matchLabels": {"app": "server"}}}]}
+    pods.label(server, {"app": "server"})
+    pods.annotate(server, _limited(HIGH_KBPS, "ingress"))
+    pods.apply(_policy(LOW_KBPS, to_pods))
+    address, port = "10.96.0.77", 6500
+    sandbox, backend = pods.cluster.sandbox, server.address_on("default")
+    sandbox.add_service("limited", address=address, port=port, backends=[backend])
+    try:
+        stream = Stream(
+            sender=client,
+            receiver=server,
+            address=address,
+            balanced_to=backend,
+            port=port,
+            offered=OFFERED * HIGH_KBPS * 1000,
+            seconds=SECONDS,
+            payload=1200,
+        )
+        measured = measure_rates(sandbox, [stream])[0]
+        seen = read_marks(
+            sandbox,
+            Probe(
+                sender=client,
+                receiver=server,
+                address=address,
+                balanced_to=backend,
+                protocol="udp",
+                port=port,
+                count=6,
+            ),
+        )
+    finally:
+        sandbox.remove_service("limited")
+        pods.label(server, {})
+    where = cell("through a Service, ingress limit of the backend", SAME_NODE, "the lower")
+    results.check_rates([RateResult(cell=where, expected=limit(LOW_KBPS), seen=measured.bits_per_second)])
+    assert seen.received == {0, DSCP << 2}, "the first packet is judged before the load balancer gives it its backend"
+
+
+def test_on_one_node_a_third_limit_does_not_hold_and_that_is_told(pods: LimitedPods, results: Results) -> None:
+    middle_kbps = (LOW_KBPS + HIGH_KBPS) // 2
+    policy = _policy(middle_kbps)
+    pods.annotate(_pod(pods, "client"), _limited(HIGH_KBPS, "egress"))
+    pods.annotate(_pod(pods, "server"), _limited(LOW_KBPS, "ingress"))
+    pods.apply(policy)
+    _check(
+        pods,
+        results,
+        f"egress limit {HIGH_KBPS}, NetworkQoS {middle_kbps}, ingress limit {LOW_KBPS}",
+        SAME_NODE,
+        to=to_pod(_pod(pods, "server")),
+        offered_kbps=round(OFFERED * HIGH_KBPS),
+        expected=limit(middle_kbps),
+        outcome="the lower of the sender's two",
     )
+    assert [limited for limited, _ in pods.hidden(policy)] == [f"Pod/{NAMESPACE}/server/ingress"]
+
+
+def test_an_ingress_limit_that_comes_under_way_leaves_the_policys_rate_in_force(
+    pods: LimitedPods, results: Results
+) -> None:
+    client, server = _pod(pods, "client"), _pod(pods, "server")
+    policy = _policy(LOW_KBPS)
+    pods.apply(policy)
+    stream = udp_stream(client, to_pod(server), port=5201, offered_kbps=OFFERED * HIGH_KBPS, seconds=8)
+    with ThreadPoolExecutor(1) as background:
+        measuring = background.submit(by_second, stream)
+        wait_until_a_meter_drops(pods.cluster.sandbox.nodes[WORKER])
+        pods.annotate(server, _limited(HIGH_KBPS, "ingress"))
+        pods.apply(policy)
+        assert not measuring.done()
+        seconds = measuring.result()
+    where = cell("an ingress limit comes under way, beside a NetworkQoS", SAME_NODE, "NetworkQoS, the last 3 s")
+    results.check_rates([RateResult(cell=where, expected=LOW_KBPS * 1000, seen=seconds.sustained(skip=5))])
+    total, bursts = sum(seconds.rates), 2 * BURST_KBIT * 1000  # its row is another now, with a full bucket
+    assert total < 1.05 * (8 * LOW_KBPS * 1000 + bursts)
 
 
 def test_a_policys_mark_wins_over_a_pods_own_for_the_packets_that_it_takes(pods: LimitedPods, results: Results) -> None:

@@ -41,6 +41,9 @@ DSCP = 20
 GOLD: Final = {"tier": "gold"}
 LOW_KBPS, HIGH_KBPS = 3000, 6000
 ONE_STAGE_FROM = "24.09"
+RATES: Final = pytest.mark.parametrize(
+    ("own_kbps", "policy_kbps"), [(LOW_KBPS, HIGH_KBPS), (HIGH_KBPS, LOW_KBPS)], ids=["pod lower", "policy lower"]
+)
 TAKEN_PORT, LEFT_PORT = 6301, 6302
 """UDP ports that the policy takes and leaves out."""
 
@@ -93,11 +96,15 @@ def _cell(scene: str, place: str, outcome: str, version: int = 4) -> Cell:
     return cell(f"layer2: {scene}", place, outcome, network=PRIMARY_LAYER2.title, version=version)
 
 
-def _policy(rate_kbps: int | None) -> Document:
-    """Takes one UDP port of `client`."""
+def _policy(rate_kbps: int | None, *, whole: bool = False, per_pod: bool = False) -> Document:
+    """Takes one UDP port of `client`, or all that it sends."""
+    classifier = None if whole else {"ports": udp_ports(TAKEN_PORT)}
     burst_kbit = None if rate_kbps is None else BURST_KBIT
-    rules = [rule(DSCP, {"ports": udp_ports(TAKEN_PORT)}, rate_kbps=rate_kbps, burst_kbit=burst_kbit)]
-    return network_qos("gold", rules, namespace=NAMESPACE, pods=GOLD)
+    rules = [rule(DSCP, classifier, rate_kbps=rate_kbps, burst_kbit=burst_kbit)]
+    made = network_qos("gold", rules, namespace=NAMESPACE, pods=GOLD)
+    if per_pod:
+        made["metadata"]["annotations"] = {"ovnqos.io/bandwidth-scope": "pod"}
+    return made
 
 
 def test_ingress_and_egress_of_one_pod_hold_at_once(pods: LimitedPods, results: Results) -> None:
@@ -188,9 +195,42 @@ def test_a_policy_that_only_marks_hides_the_egress_limit_from_ovn_24_09_on(
 
 
 @pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
-@pytest.mark.parametrize(
-    ("own_kbps", "policy_kbps"), [(LOW_KBPS, HIGH_KBPS), (HIGH_KBPS, LOW_KBPS)], ids=["pod lower", "policy lower"]
-)
+@RATES
+def test_of_a_policys_rate_for_all_that_a_pod_sends_and_its_egress_limit_the_lower_holds_and_the_mark_is_there(
+    pods: LimitedPods, results: Results, place: str, own_kbps: int, policy_kbps: int
+) -> None:
+    policy = _policy(policy_kbps, whole=True, per_pod=True)
+    pods.annotate(_pod(pods, "client"), limits(egress=f"{own_kbps}k", burst=BURST))
+    pods.apply(policy)
+    _check_streams(
+        pods,
+        results,
+        f"egress limit {own_kbps}, NetworkQoS {policy_kbps} for each pod",
+        place,
+        ((TAKEN_PORT, OFFERED * HIGH_KBPS, limit(LOW_KBPS), "the lower"),),
+    )
+    assert pods.hidden(policy) == set()
+
+
+@pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
+def test_an_egress_limit_holds_for_a_pod_all_of_whose_traffic_a_policy_marks(
+    pods: LimitedPods, results: Results, place: str
+) -> None:
+    policy = _policy(None, whole=True)
+    pods.annotate(_pod(pods, "client"), limits(egress="3M", burst=BURST))
+    pods.apply(policy)
+    _check_streams(
+        pods,
+        results,
+        f"egress limit {LOW_KBPS}, NetworkQoS that marks all",
+        place,
+        ((TAKEN_PORT, OFFERED * LOW_KBPS, limit(LOW_KBPS), "both"),),
+    )
+    assert pods.hidden(policy) == set()
+
+
+@pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
+@RATES
 def test_of_a_policy_and_an_ingress_limit_the_lower_holds_on_both_nodes_and_the_mark_is_there(
     pods: LimitedPods, results: Results, place: str, own_kbps: int, policy_kbps: int
 ) -> None:
