@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from ovnqos.compile.sets import Members
     from ovnqos.compile.topology import Network
     from ovnqos.model.owner import Owner
-    from ovnqos.model.policy import NetworkQoS
+    from ovnqos.model.policy import NetworkQoS, Rule
 
 _BOTH = frozenset({4, 6})
+_SWITCHES_NAMED = 3
 
 
 def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
@@ -42,6 +43,8 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     for one in sources.networks:
         stages = _stages(policy, one, context)
         compiled.stages.append(stages)
+        if stages.turned and any(_looks_at_destinations(rule) for rule in policy.rules):
+            compiled.notes.append(_turned_note(stages.turned))
         _compile_network(policy, one, stages, context, compiled)
     if compiled.port_rows:
         for attachment, ports in members.ports.items():
@@ -57,6 +60,20 @@ def _stages(policy: NetworkQoS, sources: NetworkSources, context: CompileContext
     turns = context.port_limits.turns
     turned = frozenset(switch for switch in sources.switches if is_free and turns(switch, policy.namespace))
     return Stages(direction=direction, straight=frozenset(sources.switches - turned), turned=turned, is_free=is_free)
+
+
+def _looks_at_destinations(rule: Rule) -> bool:
+    return rule.classifier.destinations is not None or rule.classifier.ports is not None
+
+
+def _turned_note(switches: frozenset[str]) -> str:
+    named = ", ".join(sorted(switches)[:_SWITCHES_NAMED])
+    further = len(switches) - _SWITCHES_NAMED
+    return (
+        f"on {named}{f' and {further} more' if further > 0 else ''}, where a pod has an ingress limit, its rules see "
+        "packets before load balancing, so that both hold: what goes to a Service is judged by the Service's address "
+        "and port until it is answered"
+    )
 
 
 def _compile_network(

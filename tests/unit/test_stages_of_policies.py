@@ -23,7 +23,7 @@ from ovnqos import (
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.topology_map import parse_topology_map
-from tests.support.cluster import attachment, pod, policy, rule
+from tests.support.cluster import attachment, block, compiled, pod, policy, rule
 
 if TYPE_CHECKING:
     from ovnqos import NetworkQoS, Pod
@@ -87,6 +87,19 @@ def test_rows_of_single_ports_keep_their_identity_in_the_other_stage() -> None:
     (after,) = _rows([each], CLIENT, SERVER).items()
     assert before == ("NetworkQoS/shop/gold/0/default/shop_client", (TO, {"node1"}))
     assert after == ("NetworkQoS/shop/gold/0/default/shop_client", (FROM, {"node1"}))
+
+
+def test_what_it_means_for_services_is_noted_where_a_rule_looks_at_destinations() -> None:
+    nodes = [f"node{number}" for number in range(1, 6)]
+    clients = [pod(f"client-{node}", "10.0.0.1", node=node) for node in nodes]
+    servers = [
+        replace(pod(f"s-{node}", "10.0.0.9", node=node, namespace="bank"), qos=PodQos(ingress=LIMIT)) for node in nodes
+    ]
+    by_address = policy(rule(destinations=(block("10.0.0.0/8"),)))
+    (note,) = compiled(by_address, *clients, *servers).notes
+    assert str(note).startswith("NetworkQoS shop/gold: on node1, node2, node3 and 2 more, where a pod has")
+    assert not compiled(by_address, *clients).notes
+    assert not compiled(policy(), *clients, *servers).notes
 
 
 def test_on_layer2_receivers_limits_have_their_own_stage_anyway() -> None:
