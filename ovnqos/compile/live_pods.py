@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.pod_qos import POD_KIND, compile_pod
+from ovnqos.compile.whole_traffic import has_whole_rule
 
 if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext, CompiledObject
     from ovnqos.compile.port_limits import Place
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.sets_in_use import SetsInUse
+    from ovnqos.model.policy import NetworkQoS
 
 
 @dataclass(slots=True)
@@ -55,6 +57,13 @@ class LivePods:
     def touch_namespace(self, name: str) -> None:
         """A namespace's defaults changed: its pods are compiled anew."""
         self._dirty.update(record.pod.key for record in self._context.inventory.pods_in(name))
+
+    def touch_joining(self, policy: NetworkQoS) -> None:
+        """A version of a policy came or went: limits of pods may join one of its rules, or leave it."""
+        inventory = self._context.inventory
+        if has_whole_rule(policy):
+            selected = inventory.pods(policy.pod_selector, policy.namespace)
+            self._dirty.update(record.pod.key for record in selected if inventory.is_limited(record))
 
     def touch_attachment(self, attachment: str) -> None:
         """The network behind an attachment is another: its pods are compiled anew."""

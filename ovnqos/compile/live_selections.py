@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from ovnqos.compile.selections import find_peer_members, find_source_members
 from ovnqos.compile.selector_index import SelectorIndex
 from ovnqos.model.labels import LabelSelector
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ovnqos.compile.inventory import Inventory, PodRecord
-    from ovnqos.compile.selections import PodSelection
+    from ovnqos.compile.selections import PeerMembers, PodSelection, SourceMembers
 
 
 class Members(Protocol):
@@ -156,3 +157,20 @@ class LiveSelections(Generic[_M]):
                 self._declared_by[declared_by].discard(attachment)
                 if not self._declared_by[declared_by]:
                     del self._declared_by[declared_by]
+
+
+class BothSelections:
+    """Both uses of selections, as compilers ask for them."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        """No selection is registered."""
+        self.of_sources: LiveSelections[SourceMembers] = LiveSelections(inventory, find_source_members)
+        self.of_peers: LiveSelections[PeerMembers] = LiveSelections(inventory, find_peer_members)
+
+    def sources(self, selection: PodSelection) -> SourceMembers:
+        """The interfaces of the selected pods of this zone."""
+        return self.of_sources.members(selection)
+
+    def peers(self, selection: PodSelection) -> PeerMembers:
+        """The addresses of the selected pods of the cluster."""
+        return self.of_peers.members(selection)
