@@ -103,7 +103,7 @@ class Remarks:
         if kind == _POD:
             return (*self._live.pod_notes(key), *self._hidden.get(key, ()))
         annotated = self._annotated.get((kind, key))
-        return tuple(map(str, (*annotated.qos.faults, *annotated.qos.inexpressible))) if annotated else ()
+        return tuple(annotated.qos.remarks()) if annotated else ()
 
     def _count(self, kind: str, key: str, new: _Annotated | None) -> None:
         old = self._annotated.pop((kind, key), None)

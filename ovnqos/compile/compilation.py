@@ -121,8 +121,8 @@ def compile_rows(
 
 def _namespace_notes(inventory: Inventory) -> Iterator[Note]:
     for name, qos in sorted(inventory.limiting_namespaces().items()):
-        for fault in (*qos.faults, *qos.inexpressible):
-            yield Note(subject=f"Namespace {name}", message=str(fault))
+        for remark in qos.remarks():
+            yield Note(subject=f"Namespace {name}", message=remark)
 
 
 def port_group(

@@ -19,14 +19,11 @@ from ovnqos.compile.match import And, Or, inport, ip, ip4, ip6, outport
 from ovnqos.compile.priorities import POD_QOS, joined_priority
 from ovnqos.compile.rows import Direction, QosRow, name_hash
 from ovnqos.compile.sets import FixedMembers, SetDescription
-from ovnqos.model.advice import bandwidth_advice
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.compile.match import Match
@@ -48,8 +45,7 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
     """
     inventory = context.inventory
     qos = merge(record.pod.qos, inventory.namespace_qos(record.pod.namespace))
-    compiled = CompiledObject(notes=[*map(str, (*qos.faults, *qos.inexpressible))])
-    compiled.notes.extend(_advice(record.pod.qos))
+    compiled = CompiledObject(notes=[*record.pod.qos.remarks()])  # a namespace's are told of the namespace
     if qos.sets_nothing:
         return compiled
     found = _default_interface(record, inventory)
@@ -60,14 +56,6 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
         return compiled
     _PodRows(record, found, qos, context, compiled).compile()
     return compiled
-
-
-def _advice(own: PodQos) -> Iterator[str]:
-    """On the pod's own limits; a namespace's are told of the namespace."""
-    for purpose, limit in ((Purpose.EGRESS, own.egress), (Purpose.INGRESS, own.ingress)):
-        advice = bandwidth_advice(limit) if limit is not None else None
-        if advice:
-            yield f"{purpose}: {advice}"
 
 
 def _default_interface(record: PodRecord, inventory: Inventory) -> PodInterface | None:

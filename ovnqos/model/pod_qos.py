@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ovnqos.model.advice import bandwidth_advice
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ovnqos.errors import Fault
     from ovnqos.model.policy import Bandwidth
 
@@ -41,6 +45,14 @@ class PodQos:
     def sets_nothing(self) -> bool:
         """Whether there is neither a limit nor a mark; there may be something to tell all the same."""
         return self.ingress is None and self.egress is None and self.dscp is None
+
+    def remarks(self) -> Iterator[str]:
+        """What the author is to be told: what is wrong, what has no effect, and advice on small bursts."""
+        yield from map(str, (*self.faults, *self.inexpressible))
+        for purpose, limit in ((Purpose.EGRESS, self.egress), (Purpose.INGRESS, self.ingress)):
+            advice = bandwidth_advice(limit) if limit is not None else None
+            if advice:
+                yield f"{purpose}: {advice}"
 
 
 NO_POD_QOS = PodQos()

@@ -70,6 +70,12 @@ def test_a_namespace_is_told_of_by_the_one_that_is_elected() -> None:
     assert Zone().tell(shop) == (ObjectRemark(kind="Namespace", key="shop", uid="u", notes=(str(WRONG),)),)
 
 
+def test_a_namespaces_burst_is_advised_on(zone: Zone) -> None:
+    small = PodQos(egress=Bandwidth(rate_kbps=10_000, burst_kbit=100))
+    (remark,) = zone.tell(Namespace(name="shop", labels={}, qos=small))
+    assert remark.notes[0].startswith("egress: burst 100 kbit")
+
+
 def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
     zone.tell(_pod(BROKEN))
     zone.remarks.forget("Pod", "shop/web")

@@ -187,6 +187,13 @@ def test_a_burst_too_small_for_tcp_is_advised_on() -> None:
     assert "burst" in str(note)
 
 
+def test_a_namespaces_burst_is_advised_on_once_whatever_pods_it_has() -> None:
+    small = PodQos(ingress=Bandwidth(rate_kbps=10_000, burst_kbit=100))
+    pods = [replace(pod(name, "10.0.0.5"), qos=PodQos()) for name in ("a", "b")]
+    (note,) = _compiled(Namespace(name="shop", labels={}, qos=small), *pods).notes
+    assert str(note).startswith("Namespace shop: ingress: burst 100 kbit")
+
+
 def test_a_pod_without_a_default_interface_is_told_of_only_if_it_asked_itself() -> None:
     annotations = {POD_NETWORKS: pod_networks({"shop/x": ["10.3.0.5"]})}
     nad = attachment("shop/x", "10.3.0.0/16")
