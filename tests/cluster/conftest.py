@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DEPLOY = Path(__file__).parents[2] / "daemon" / "deploy"
 NETWORK_QOS_CRD = DEPLOY / "crd.yaml"
-NETWORK_ATTACHMENT_DEFINITION_CRD = Path(__file__).parent / "network-attachment-definitions.yaml"
+NETWORK_ATTACHMENT_DEFINITION_CRD = DEPLOY.parent / "compose" / "network-attachment-definitions.yaml"
 
 
 def describe_api() -> KubernetesApi:
