@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.overlap import can_overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ovnqos.compile.overlap import Members
     from ovnqos.compile.rows import QosRow
@@ -26,24 +26,38 @@ class ConflictIndex:
         """Start without rows."""
         self._rows: dict[_Place, dict[str, QosRow]] = defaultdict(dict)
         self._rivals: dict[str, frozenset[str]] = {}
+        self._crowded: Counter[str] = Counter()  # by policy, how many of its rows are not alone in their places
 
     def replace(self, policy: str, old: Iterable[QosRow], new: Iterable[QosRow]) -> None:
         """Exchange the rows of a policy (`<namespace>/<name>`)."""
         for row in old:
             place = _place(policy, row)
-            self._rows[place].pop(row.identity, None)
-            if not self._rows[place]:
+            rows = self._rows[place]
+            if rows.pop(row.identity, None) is not None:
+                self._count(policy, rows, -1)
+            if not rows:
                 del self._rows[place]
         for row in new:
-            self._rows[_place(policy, row)][row.identity] = row
+            rows = self._rows[_place(policy, row)]
+            if row.identity not in rows:
+                self._count(policy, rows, 1)
+            rows[row.identity] = row
+
+    def _count(self, policy: str, others: Mapping[str, QosRow], step: int) -> None:
+        """A row of a policy joins these others in a place, or has left them."""
+        if not others:
+            return
+        self._crowded[policy] += step
+        if len(others) == 1:  # which was, or is, alone there without it
+            self._crowded[policy_of(next(iter(others)))] += step
 
     def rivals(self, policy: str) -> frozenset[str]:
         """The policies that conflict with this one, as of the last `check`."""
         return self._rivals.get(policy, frozenset())
 
-    def is_contested(self, policy: str, rows: Iterable[QosRow]) -> bool:
-        """Whether rows of other policies are in the places of these, so that a check has anything to look at."""
-        return any(len(self._rows.get(_place(policy, row), ())) > 1 for row in rows) or policy in self._rivals
+    def is_contested(self, policy: str) -> bool:
+        """Whether other rows are in the places of a policy's rows, so that a check has anything to look at."""
+        return bool(self._crowded.get(policy)) or policy in self._rivals
 
     def check(self, policy: str, rows: Iterable[QosRow], members: Members) -> frozenset[str]:
         """Find a policy's rivals anew. Returns the policies whose rivals changed, itself among them."""

@@ -182,11 +182,9 @@ class LivePolicies:
     def check_conflicts(self, policies: frozenset[str]) -> frozenset[str]:
         """Look for rivals of these. Returns the policies whose rivals changed."""
         changed: set[str] = set()
-        for key in sorted(policies):
+        for key in sorted(filter(self._conflicts.is_contested, policies)):
             known = self._compiled.get(key)
-            claims = known.claims if known is not None else ()
-            if self._conflicts.is_contested(key, claims):
-                changed |= self._conflicts.check(key, claims, self._sets.members)
+            changed |= self._conflicts.check(key, known.claims if known is not None else (), self._sets.members)
         return frozenset(changed)
 
     def _compile(self, key: str) -> None:

@@ -95,8 +95,9 @@ class LiveSelections(Generic[_M]):
         index = self._of_namespace.get(pod.namespace)
         found = set(index.matching(pod.labels)) if index is not None else set()
         if self._namespace_selectors:
+            places = SelectorIndex.places_of(pod.labels)
             for where in self._namespace_selectors.matching(self._inventory.namespace_labels(pod.namespace)):
-                found.update(self._of_namespaces[where].matching(pod.labels))
+                found.update(self._of_namespaces[where].matching(pod.labels, places))
         return found
 
     def replace(self, selection: PodSelection, old: PodRecord | None, new: PodRecord | None) -> dict[str, bool]:

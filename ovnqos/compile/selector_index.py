@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ovnqos.model.labels import Operator
 
@@ -44,27 +44,27 @@ class SelectorIndex(Generic[_Item]):
                 if not filed:
                     del self._buckets[bucket]
 
-    def matching(self, labels: Mapping[str, str]) -> Iterator[_Item]:
-        """The items whose selector matches these labels, each once."""
+    def matching(self, labels: Mapping[str, str], places: frozenset[_Bucket] | None = None) -> Iterator[_Item]:
+        """The items whose selector matches these labels, each once.
+
+        Args:
+            labels: an object's.
+            places: what `places_of` says of them, where several indexes are asked about the same labels.
+        """
         seen: set[LabelSelector] = set()
-        for bucket in self._places(labels):
-            for selector, items in self._buckets.get(bucket, _EMPTY).items():
+        for bucket in self._buckets.keys() & (self.places_of(labels) if places is None else places):
+            for selector, items in self._buckets[bucket].items():
                 if selector not in seen and selector.matches(labels):
                     seen.add(selector)
                     yield from items
 
     @staticmethod
-    def _places(labels: Mapping[str, str]) -> Iterator[_Bucket]:
-        yield None
-        for key, value in labels.items():
-            yield key, value
-            yield key, None
+    def places_of(labels: Mapping[str, str]) -> frozenset[_Bucket]:
+        """Where selectors that match these labels can be filed."""
+        return frozenset((None, *labels.items(), *((key, None) for key in labels)))
 
     def __bool__(self) -> bool:
         return bool(self._buckets)
-
-
-_EMPTY: Mapping[LabelSelector, set[Any]] = {}
 
 
 def _buckets(selector: LabelSelector) -> list[_Bucket]:

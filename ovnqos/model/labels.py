@@ -6,7 +6,7 @@ an object that lacks the key; a selector without requirements matches everything
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,14 @@ class LabelSelector:
     """A conjunction of requirements, kept sorted and without repeats, so that equal selectors compare equal."""
 
     requirements: tuple[Requirement, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.requirements))
+
+    def __hash__(self) -> int:
+        """Computed once: indexes ask for it with every pod that changes."""
+        return self._hash
 
     @classmethod
     def of(cls, requirements: Iterable[Requirement]) -> LabelSelector:

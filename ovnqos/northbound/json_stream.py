@@ -137,16 +137,23 @@ class DocumentCutter:
                 self._parts.append(part)
             else:
                 self._walk(part)
+                if self.error is not None:
+                    return
         if self._held and not self._depth:
             self.error = _NO_DOCUMENT
         if self._depth > MAX_DEPTH:
             self.error = f"input exceeds maximum nesting depth {MAX_DEPTH}"
 
     def _parts_of(self, chunk: bytes) -> Iterator[bytes]:
-        """A bracket at either end apart: it often begins or ends the document that all the rest is inside of."""
-        begin = int(not self._depth and chunk[:1] in (b"{", b"["))
-        end = max(begin, len(chunk) - (chunk[-1:] in (b"}", b"]")))
-        return filter(None, (chunk[:begin], chunk[begin:end], chunk[end:]))
+        """Brackets that may begin or end a document apart from all that is inside of it.
+
+        A document ends and the next begins at `}{`, as ovsdb-server writes them; elsewhere that is only in strings.
+        """
+        for index, piece in enumerate(pieces := chunk.split(b"}{")):
+            whole = (b"{" if index else b"") + piece + (b"}" if index < len(pieces) - 1 else b"")
+            begin = int(not self._depth and whole[:1] in (b"{", b"["))
+            end = max(begin, len(whole) - (whole[-1:] in (b"}", b"]")))
+            yield from filter(None, (whole[:begin], whole[begin:end], whole[end:]))
 
     def _is_all_inside(self, chunk: bytes) -> bool:
         """Counts brackets. True, with the state moved on, when the document that has begun does not end in `chunk`."""
