@@ -39,8 +39,8 @@ def compile_classifier(
     def side(name: str, version: int, blocks: Sequence[IPBlock], sets: Sequence[str]) -> Match:
         covered = _covered(blocks, version)
         if len(covered) > LITERAL_BLOCKS_MAXIMUM:
-            return _FIELDS[name, version].isin_any(address_sets=[*sets, block_set(name, version, covered)])
-        return _FIELDS[name, version].isin_any(blocks=covered, address_sets=sets)
+            return _FIELDS[name, version].isin_merged((), address_sets=[*sets, block_set(name, version, covered)])
+        return _FIELDS[name, version].isin_merged(covered, address_sets=sets)
 
     per_version: list[Match] = []
     for version in _VERSIONS:

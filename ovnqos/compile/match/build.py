@@ -23,7 +23,7 @@ from ovnqos.compile.match.syntax import (
 from ovnqos.errors import InvalidRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class _PortField:
@@ -71,7 +71,10 @@ class _AddressField:
         self, *, blocks: Iterable[str | IPNetwork | AddressBlock] = (), address_sets: Iterable[str] = ()
     ) -> Match:
         """The address lies in one of the CIDRs or one of the address sets."""
-        merged = union(map(self._block, blocks))
+        return self.isin_merged(union(map(self._block, blocks)), address_sets=address_sets)
+
+    def isin_merged(self, merged: Sequence[AddressBlock], *, address_sets: Iterable[str] = ()) -> Match:
+        """As `isin_any`, of blocks of the field's IP version that are as few as can be and sorted, as `union` gives."""
         if merged and merged[0].prefix_length == 0:
             return Symbol(f"ip{self._version}")
         constants = [Constant(name, ConstantKind.ADDRESS_SET) for name in dict.fromkeys(address_sets)]
