@@ -78,14 +78,28 @@ def default_remotes(environment: Mapping[str, str] | None = None) -> tuple[Remot
     Raises:
         InvalidRemote: OVN_NB_DB is set and is not a list of remotes.
     """
+    return remotes_of("OVN_NB_DB", "ovnnb_db.sock", environment)
+
+
+def remotes_of(variable: str, socket: str, environment: Mapping[str, str] | None) -> tuple[Remote, ...]:
+    """The remotes of a database as OVN's own commands find them.
+
+    Args:
+        variable: of the environment, that gives them.
+        socket: name of the local socket, in OVN_RUNDIR where that is set, for when it does not.
+        environment: instead of the process' own.
+
+    Raises:
+        InvalidRemote: the variable is set and is not a list of remotes.
+    """
     values = os.environ if environment is None else environment
-    if given := values.get("OVN_NB_DB"):
+    if given := values.get(variable):
         try:
             return parse_remotes(given)
         except InvalidRemote as error:
-            raise InvalidRemote(f"OVN_NB_DB: {error}") from None
+            raise InvalidRemote(f"{variable}: {error}") from None
     folder = values.get("OVN_RUNDIR") or DEFAULT_RUN_FOLDER
-    return parse_remotes(f"unix:{folder.rstrip('/')}/ovnnb_db.sock")
+    return parse_remotes(f"unix:{folder.rstrip('/')}/{socket}")
 
 
 def _parse_remote(text: str) -> Remote:

@@ -16,6 +16,7 @@ from ovnqos.sources.cidrs import parse_cidr
 from ovnqos.sources.fields import show
 from ovnqos.sources.labels import read_selector
 from ovnqos.sources.objects import ObjectKind, ObjectReader
+from ovnqos.sources.rules import read_rules
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -79,7 +80,13 @@ def parse_egress_qos(document: object, *, origin: str = "", warn: Warn | None = 
             f"name it {EGRESS_QOS_NAME}, or leave it out",
         )
     spec = root.mapping("spec", required="give egress")
-    rules = _rules(spec) if spec is not None else ()
+    rules = (
+        read_rules(
+            spec, _rule, maximum=EGRESS_QOS_RULES_MAXIMUM, beyond=f"ovn-kubernetes takes {EGRESS_QOS_RULES_MAXIMUM}"
+        )
+        if spec is not None
+        else ()
+    )
     reader.check(warn)
     return EgressQoS(namespace=reader.namespace, name=reader.name, rules=rules)
 
@@ -91,19 +98,6 @@ def _check_type(root: Fields) -> None:
     kind = root.string("kind", required=f"use {EGRESS_QOS_KIND}")
     if kind is not None and kind != EGRESS_QOS_KIND:
         root.fault("kind", f"{show(kind)} is not {EGRESS_QOS_KIND}")
-
-
-def _rules(spec: Fields) -> tuple[EgressQoSRule, ...]:
-    entries = spec.mappings("egress")
-    if entries is None:
-        if not spec.has("egress"):
-            spec.fault("egress", f"missing; give a list of 1 to {EGRESS_QOS_RULES_MAXIMUM} rules")
-        return ()
-    if len(entries) > EGRESS_QOS_RULES_MAXIMUM:
-        spec.fault("egress", f"{len(entries)} rules are too many; ovn-kubernetes takes {EGRESS_QOS_RULES_MAXIMUM}")
-    if not spec.get("egress"):
-        spec.warn("egress", "no rules, so the object does nothing; add a rule or delete the object")
-    return tuple(map(_rule, entries))
 
 
 def _rule(rule: Fields) -> EgressQoSRule:

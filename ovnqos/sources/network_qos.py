@@ -26,6 +26,7 @@ from ovnqos.sources.fields import child_path, show, suggest
 from ovnqos.sources.labels import read_selector
 from ovnqos.sources.network_selectors import read_network_selectors
 from ovnqos.sources.objects import ObjectKind, ObjectReader
+from ovnqos.sources.rules import read_rules
 
 if TYPE_CHECKING:
     from ovnqos.sources.fields import Fields, Warn
@@ -67,7 +68,9 @@ def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None
         priority = spec.integer("priority", "a priority", 0, PRIORITY_MAXIMUM, required=True) or 0
         pod_selector = read_selector(spec, "podSelector")
         network_selectors = read_network_selectors(spec)
-        rules = _rules(spec)
+        rules = read_rules(
+            spec, _rule, maximum=RULES_MAXIMUM, beyond=f"keep {RULES_MAXIMUM}, the rest in another object"
+        )
     reader.check(warn)
     return NetworkQoS(
         namespace=reader.namespace,
@@ -106,19 +109,6 @@ def _bandwidth_scope(metadata: Fields) -> BandwidthScope:
         return BandwidthScope(value)
     metadata.fault(place, f"{show(value)} is not a scope; use pod (each pod gets the rate) or policy (they share it)")
     return BandwidthScope.POLICY
-
-
-def _rules(spec: Fields) -> tuple[Rule, ...]:
-    entries = spec.mappings("egress")
-    if entries is None:
-        if not spec.has("egress"):
-            spec.fault("egress", f"missing; give a list of 1 to {RULES_MAXIMUM} rules")
-        return ()
-    if len(entries) > RULES_MAXIMUM:
-        spec.fault("egress", f"{len(entries)} rules are too many; keep {RULES_MAXIMUM}, the rest in another object")
-    if not spec.get("egress"):
-        spec.warn("egress", "no rules, so the object does nothing; add a rule or delete the object")
-    return tuple(map(_rule, entries))
 
 
 def _rule(rule: Fields) -> Rule:

@@ -19,7 +19,6 @@ from ovnqos import (
 )
 from ovnqos.convert import (
     AnnotationConversion,
-    ClusterObjects,
     annotate_commands,
     annotation_documents,
     to_annotations,
@@ -30,6 +29,7 @@ from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, Network
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support.cluster import attachment, attachments_selector, block, labels, pod, policy, rule
+from tests.support.converting import cluster_objects
 
 if TYPE_CHECKING:
     from ovnqos import NetworkQoS, Pod, Rule
@@ -51,23 +51,8 @@ def _policy(*rules: Rule, pods: LabelSelector = WEB, **given: Any) -> NetworkQoS
 
 
 def _converted(*objects: Any, cidrs: tuple[IPNetwork, ...] = CLUSTER) -> AnnotationConversion:
-    kinds: dict[str, list[Any]] = {
-        "Pod": [],
-        "Namespace": [],
-        "NetworkAttachmentDefinition": [],
-        "NetworkQoS": [],
-        "EgressQoS": [],
-    }
-    for one in objects:
-        kinds[type(one).__name__].append(one)
     return to_annotations(
-        ClusterObjects(
-            pods=tuple(kinds["Pod"]),
-            namespaces=tuple(kinds["Namespace"]),
-            network_attachment_definitions=tuple(kinds["NetworkAttachmentDefinition"]),
-            policies=tuple(kinds["NetworkQoS"]),
-            egress_qos=tuple(kinds["EgressQoS"]),
-        ),
+        cluster_objects(*objects),
         cluster_cidrs=cidrs,
     )
 

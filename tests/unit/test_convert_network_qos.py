@@ -9,13 +9,14 @@ import pytest
 from netaddr import IPNetwork
 
 from ovnqos import Bandwidth, BandwidthScope, Namespace, NetworkTopology
-from ovnqos.convert import ClusterObjects, NetworkQoSConversion, Part, network_qos_document, to_network_qos
+from ovnqos.convert import NetworkQoSConversion, Part, network_qos_document, to_network_qos
 from ovnqos.errors import Fault, Unsupported
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support.cluster import attachment, block, labels, pod, policy, rule
+from tests.support.converting import cluster_objects
 
 if TYPE_CHECKING:
     from ovnqos import LabelSelector, NetworkQoS, Pod
@@ -45,23 +46,8 @@ def _mark(dscp: int, destination: str = "", pods: LabelSelector = EVERYTHING) ->
 
 
 def _converted(*objects: Any, mark: int | None = None, cidrs: tuple[IPNetwork, ...] = CLUSTER) -> NetworkQoSConversion:
-    kinds: dict[str, list[Any]] = {
-        "Pod": [],
-        "Namespace": [],
-        "NetworkAttachmentDefinition": [],
-        "NetworkQoS": [],
-        "EgressQoS": [],
-    }
-    for one in objects:
-        kinds[type(one).__name__].append(one)
     return to_network_qos(
-        ClusterObjects(
-            pods=tuple(kinds["Pod"]),
-            namespaces=tuple(kinds["Namespace"]),
-            network_attachment_definitions=tuple(kinds["NetworkAttachmentDefinition"]),
-            policies=tuple(kinds["NetworkQoS"]),
-            egress_qos=tuple(kinds["EgressQoS"]),
-        ),
+        cluster_objects(*objects),
         cluster_cidrs=cidrs,
         mark=mark,
     )
