@@ -110,8 +110,10 @@ def _compile_network(
                     )
                 )
             else:
-                rows = [replace(row, switches=stages.straight)] if stages.straight else []
-                rows += [replace(_turned(row), switches=stages.turned)] if stages.turned else []
+                rows = [row]
+                if stages.turned:
+                    rows = [replace(row, switches=stages.straight)] if stages.straight else []
+                    rows.append(replace(_turned(row), switches=stages.turned))
                 into.claims.extend(rows)
                 into.rows.update({row.identity: row for row in rows})
 

@@ -5,6 +5,7 @@ Nothing reaches an expression unparsed: addresses go through netaddr, ports are 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from netaddr import AddrFormatError, IPNetwork
@@ -46,6 +47,12 @@ class _PortField:
         return Comparison(self._name, Relation.EQUAL, tuple(constants))
 
 
+@lru_cache(maxsize=1 << 16)
+def _constant(block: AddressBlock) -> Constant:
+    """One object for each block: rules that leave out an address share most of the rest."""
+    return Constant(str(block))
+
+
 class _AddressField:
     """`ip4.src` and its like."""
 
@@ -78,7 +85,7 @@ class _AddressField:
         if merged and merged[0].prefix_length == 0:
             return Symbol(f"ip{self._version}")
         constants = [Constant(name, ConstantKind.ADDRESS_SET) for name in dict.fromkeys(address_sets)]
-        constants.extend(Constant(str(block)) for block in merged)
+        constants.extend(map(_constant, merged))
         return Comparison(self._name, Relation.EQUAL, tuple(constants)) if constants else FALSE
 
     def _block(self, network: str | IPNetwork | AddressBlock) -> AddressBlock:
