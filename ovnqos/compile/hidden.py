@@ -18,13 +18,14 @@ from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.match import Match
     from ovnqos.compile.rows import DesiredState, QosRow
 
 _POD_PREFIX = f"{POD_KIND}/"
+_Place = tuple[Direction, str]  # and namespace of the sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,8 @@ def find_hidden_limits(
 ) -> tuple[HiddenLimit, ...]:
     """Find limits that another object's row, or a later rule of the same one that only marks, may hide.
 
+    Among the rows that hide are those of pods whose own limit has joined a rule of higher priority.
+
     A NetworkQoS that hides another's limit behind its own is not told: that is what priorities are for. Neither is one
     whose sources and the limit's are known to be apart.
 
@@ -77,10 +80,12 @@ def find_hidden_limits(
             return desired.port_groups[name].ports
         return desired.address_sets[name].addresses if name in desired.address_sets else ()
 
+    rivals = _Rivals(desired.rows.values())
     pairs = (
         HiddenLimit(limit=limit, by=by)
-        for limit, candidates in _candidates(desired)
-        for by in candidates
+        for limit in desired.rows.values()
+        if limit.rate_kbps is not None
+        for by in rivals.of_limit(limit)
         if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
     )
     found = [
@@ -91,34 +96,51 @@ def find_hidden_limits(
     return tuple(sorted(found, key=lambda one: (one.limit.identity, one.by.identity)))
 
 
-def _candidates(desired: DesiredState) -> Iterator[tuple[QosRow, Iterable[QosRow]]]:
-    """Each row with a limit, and the rows that share a stage and may share a packet with it."""
-    marking: dict[tuple[Direction, str], list[QosRow]] = defaultdict(list)  # that limit nothing, by namespace
-    of_namespace: dict[tuple[Direction, str], list[QosRow]] = defaultdict(list)
-    of_switch: dict[str, list[QosRow]] = defaultdict(list)
-    limits = []
-    for row in desired.rows.values():
-        made_for = row.external_ids.get(OBJECT_KEY, "")
-        is_pods = made_for.startswith(_POD_PREFIX)
-        if row.rate_kbps is not None:
-            limits.append((row, made_for, is_pods))
-        if is_pods and JOINED_KEY not in row.external_ids:
-            continue
-        place = (row.direction, made_for.split("/")[1] if "/" in made_for else "")
-        of_namespace[place].append(row)
-        if row.rate_kbps is None or is_pods:
-            marking[place].append(row)
+class _Rivals:
+    """Rows that may hide a limit, by what they must share with it to do so."""
+
+    def __init__(self, rows: Iterable[QosRow]) -> None:
+        self._shared: dict[_Place, list[QosRow]] = defaultdict(list)  # by all of a policy's source ports
+        self._marking: dict[_Place, list[QosRow]] = defaultdict(list)  # those of them that limit nothing
+        self._joined: dict[_Place, list[QosRow]] = defaultdict(list)  # pods' rows that do what a rule does
+        self._of_port: dict[tuple[Direction, str], list[QosRow]] = defaultdict(list)
+        self._of_switch: dict[str, list[QosRow]] = defaultdict(list)
+        for row in rows:
+            if not _is_pods(row) or JOINED_KEY in row.external_ids:
+                self._add(row)
+
+    def _add(self, row: QosRow) -> None:
+        port = row.external_ids.get(PORT_KEY)
+        if port is None:
+            self._shared[_place(row)].append(row)
+            if row.rate_kbps is None:
+                self._marking[_place(row)].append(row)
+        else:
+            self._of_port[row.direction, port].append(row)
+        if _is_pods(row):
+            self._joined[_place(row)].append(row)
         if row.direction is Direction.TO_LPORT:
             for switch in row.switches:
-                of_switch[switch].append(row)
-    for row, made_for, is_pods in limits:
-        place = (row.direction, made_for.split("/")[1] if "/" in made_for else "")
-        if not is_pods:
-            yield row, marking[place]
-        elif row.direction is Direction.FROM_LPORT:
-            yield row, of_namespace[place]
-        else:
-            yield row, (one for switch in row.switches for one in of_switch[switch])
+                self._of_switch[switch].append(row)
+
+    def of_limit(self, row: QosRow) -> Iterable[QosRow]:
+        """Those of one limit: rows of single ports meet only rows of the same port, and shared ones."""
+        place, port = _place(row), row.external_ids.get(PORT_KEY)
+        if _is_pods(row) and row.direction is Direction.TO_LPORT:
+            return (one for switch in row.switches for one in self._of_switch[switch])
+        if _is_pods(row):
+            return (*self._shared[place], *self._of_port[row.direction, port or ""])
+        joined = self._joined[place] if port is None else filter(_is_pods, self._of_port[row.direction, port])
+        return (*self._marking[place], *joined)
+
+
+def _is_pods(row: QosRow) -> bool:
+    return row.external_ids.get(OBJECT_KEY, "").startswith(_POD_PREFIX)
+
+
+def _place(row: QosRow) -> _Place:
+    _, _, key = row.external_ids.get(OBJECT_KEY, "").partition("/")
+    return row.direction, key.partition("/")[0]
 
 
 def _is_kept_by(limit: QosRow, by: QosRow) -> bool:
