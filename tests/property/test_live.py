@@ -160,6 +160,24 @@ def test_policies_of_equal_priority_conflict_while_they_share_a_pod() -> None:
     assert not live.rivals("shop/two")
 
 
+@pytest.mark.parametrize("gained", [{"app": "a"}, {"tier": "b"}], ids=["of the first", "of the second"])
+def test_a_pod_that_only_one_of_two_policies_gains_makes_them_conflict(gained: dict[str, str]) -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    both = {"app": "a", "tier": "b"}
+    live.update(pod("a", "10.0.0.1", labels={"app": "a"}))
+    live.update(pod("b", "10.0.0.2", labels={"tier": "b"}))
+    live.update(pod("x", "10.0.0.3", labels={key: value for key, value in both.items() if key not in gained}))
+    for name, (key, value) in zip(("one", "two"), both.items(), strict=True):
+        live.update(policy(rule(dscp=1), name=name, pods=LabelSelector.from_labels({key: value})))
+        live.drain()
+    live.update(pod("x", "10.0.0.3", labels=both))
+    live.drain()
+    assert live.rivals("shop/one") == {"shop/two"}
+    live.remove_policy("shop/two")
+    live.drain()
+    assert not live.rivals("shop/one")
+
+
 @settings(max_examples=200, deadline=None)
 @given(RANDOMS)
 def test_rivals_do_not_depend_on_the_order_of_events(random: Random) -> None:
