@@ -6,7 +6,7 @@ A full run is "everything is dirty", by the same functions, so that the two cann
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ovnqos.compile.compiled import CompileContext
 from ovnqos.compile.delta import Delta
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.compiled import CompiledPolicy
     from ovnqos.compile.inventory import PodRecord
-    from ovnqos.compile.live_selections import LiveSelections
+    from ovnqos.compile.live_selections import LiveSelection, LiveSelections, Members
     from ovnqos.compile.rows import QosRow
-    from ovnqos.compile.selections import PeerMembers, PodSelection, SourceMembers
     from ovnqos.compile.topology import Network, Topology
     from ovnqos.errors import InvalidObject
     from ovnqos.model.pod_qos import PodQos
+
+_M = TypeVar("_M", bound="Members")
 
 
 class LiveCompilation:
@@ -221,35 +222,31 @@ class LiveCompilation:
             self._networks[attachment] = network
             self._change_versions(attachment)
 
-    def _move(
-        self,
-        selections: LiveSelections[SourceMembers] | LiveSelections[PeerMembers],
-        old: PodRecord | None,
-        new: PodRecord | None,
-    ) -> None:
-        left = selections.selecting(old) if old is not None else set()
-        joined = selections.selecting(new) if new is not None else set()
-        for selection in left | joined:
-            self._replace(
-                selections, selection, old if selection in left else None, new if selection in joined else None
-            )
+    def _move(self, selections: LiveSelections[_M], old: PodRecord | None, new: PodRecord | None) -> None:
+        left: set[LiveSelection[_M]] = selections.selecting(old) if old is not None else set()
+        if old is not None and new is not None and old.pod.labels == new.pod.labels:
+            joined = left  # most pods that change keep their labels
+        else:
+            joined = selections.selecting(new) if new is not None else set()
+        for kept in left | joined:
+            self._replace(selections, kept, old if kept in left else None, new if kept in joined else None)
 
     def _replace(
         self,
-        selections: LiveSelections[SourceMembers] | LiveSelections[PeerMembers],
-        selection: PodSelection,
+        selections: LiveSelections[_M],
+        kept: LiveSelection[_M],
         old: PodRecord | None,
         new: PodRecord | None,
     ) -> None:
         are_sources = selections is self._selections.of_sources
-        reshaped = selections.replace(selection, old, new)
+        reshaped = selections.replace(kept, old, new)
         if are_sources:
-            self._policies.reshape(selection, reshaped)
-            self._policies.replace_ports(selection, old, new)
+            self._policies.reshape(kept.selection, reshaped)
+            self._policies.replace_ports(kept.selection, old, new)
         if old is not None and new is not None and old.interfaces == new.interfaces:
             return
         touched = {*_contributions(old, are_sources), *_contributions(new, are_sources)}
-        self._sets.touch_following((are_sources, selection), touched)
+        self._sets.touch_following((are_sources, kept.selection), touched)
 
     def _change_namespace(self, name: str, before: Mapping[str, str], qos: PodQos) -> None:
         if self.inventory.namespace_qos(name) != qos:
@@ -257,12 +254,17 @@ class LiveCompilation:
         after = self.inventory.namespace_labels(name)
         if before == after:
             return
-        for selections in (self._selections.of_sources, self._selections.of_peers):
-            for selection, joins in list(selections.moved_by_namespace(before, after)):
-                for record in self.inventory.pods(selection.pods, name):
-                    self._replace(selections, selection, None if joins else record, record if joins else None)
+        self._move_namespace(self._selections.of_sources, name, before, after)
+        self._move_namespace(self._selections.of_peers, name, before, after)
         for attachment in self.inventory.attachments_in(name):
             self._change_attachment(attachment)
+
+    def _move_namespace(
+        self, selections: LiveSelections[_M], name: str, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> None:
+        for kept, joins in list(selections.moved_by_namespace(before, after)):
+            for record in self.inventory.pods(kept.selection.pods, name):
+                self._replace(selections, kept, None if joins else record, record if joins else None)
 
     def _replace_attachment(self, key: str, new: NetworkAttachmentDefinition | None) -> None:
         old = self.inventory.attachment(key)

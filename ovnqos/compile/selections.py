@@ -102,7 +102,9 @@ class PeerMembers:
         """Take in a pod's addresses."""
         for interface in record.interfaces:
             for address in interface.addresses:
-                versions = self.addresses.setdefault(interface.attachment, {4: Counter(), 6: Counter()})
+                versions = self.addresses.get(interface.attachment)
+                if versions is None:
+                    versions = self.addresses[interface.attachment] = {4: Counter(), 6: Counter()}
                 versions[6 if ":" in address else 4][address] += 1
 
     def discard(self, record: PodRecord) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ovnqos.model.labels import Operator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ovnqos.model.labels import LabelSelector
 
@@ -44,19 +44,19 @@ class SelectorIndex(Generic[_Item]):
                 if not filed:
                     del self._buckets[bucket]
 
-    def matching(self, labels: Mapping[str, str], places: frozenset[_Bucket] | None = None) -> Iterator[_Item]:
-        """The items whose selector matches these labels, each once.
+    def matching(self, labels: Mapping[str, str], places: frozenset[_Bucket] | None = None) -> set[_Item]:
+        """The items whose selector matches these labels.
 
         Args:
             labels: an object's.
             places: what `places_of` says of them, where several indexes are asked about the same labels.
         """
-        seen: set[LabelSelector] = set()
+        found: set[_Item] = set()
         for bucket in self._buckets.keys() & (self.places_of(labels) if places is None else places):
             for selector, items in self._buckets[bucket].items():
-                if selector not in seen and selector.matches(labels):
-                    seen.add(selector)
-                    yield from items
+                if selector.matches(labels):
+                    found |= items
+        return found
 
     @staticmethod
     def places_of(labels: Mapping[str, str]) -> frozenset[_Bucket]:

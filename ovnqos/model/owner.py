@@ -50,6 +50,13 @@ class Owner:
             return external_ids.get(OWNER_KEY) == self.name
         return external_ids.get(REFERENCE_TYPE_KEY) == REFERENCE_TYPE
 
+    @property
+    def claim(self) -> Mapping[str, str]:
+        """The external_ids by which `owns` tells."""
+        if self.scheme is OwnershipScheme.NATIVE:
+            return {OWNER_KEY: self.name}
+        return {REFERENCE_TYPE_KEY: REFERENCE_TYPE}
+
     @staticmethod
     def is_unclaimed(external_ids: Mapping[str, str]) -> bool:
         """Whether no known controller says that this is its own."""
