@@ -78,15 +78,9 @@ def _is_set_as_intended(change: SetInsert | SetUpdate | SetDelete, moved: Set[st
     if any(reader.has(one, name) for one in SetKind if one is not kind):
         return False  # again: which of the two is told of, nobody knows
     if isinstance(change, SetUpdate):
-        changing = frozenset((*change.add, *change.remove))
-        if moved is None or not moved <= changing:
+        if moved is None or not moved <= {*change.add, *change.remove}:
             return False
-        stored = reader.set(kind, name, changing)
-        return (
-            stored is not None
-            and stored.content.members == set(change.add)
-            and stored.content.external_ids == change.content.external_ids
-        )
+        return reader.is_changed(kind, name, change.content.external_ids, added=change.add, removed=change.remove)
     if isinstance(change, SetDelete):
         return not reader.has(kind, name)
     stored = reader.set(kind, name, None)

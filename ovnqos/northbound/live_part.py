@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ovnqos.northbound.records import RecordTable
 
 _SWITCH, _PORT = "Logical_Switch", "Logical_Switch_Port"
+_KINDS = tuple(SetKind)
 
 
 class PartReader:
@@ -45,7 +46,7 @@ class PartReader:
         sets: dict[tuple[SetKind, str], StoredSet] = {}
         foreign: dict[tuple[SetKind, str], StoredSet] = {}
         for name, touched in delta.sets.items():
-            for kind in SetKind:
+            for kind in _KINDS:
                 stored = self.set(kind, name, touched)
                 if stored is not None:
                     (sets if owner.owns(stored.content.external_ids) else foreign)[kind, name] = stored
@@ -82,6 +83,24 @@ class PartReader:
         if kind is SetKind.PORT_GROUP:
             self._learn(_PORT, members, self._ports)
         return StoredSet(uuid=record.uuid, content=set_content(record, kind, members))
+
+    def is_changed(
+        self,
+        kind: SetKind,
+        name: str,
+        external_ids: Mapping[str, str],
+        *,
+        added: Iterable[str],
+        removed: Iterable[str],
+    ) -> bool:
+        """Whether the set of this name has these external_ids and the added members, and none of the removed."""
+        record = self._find(kind, name)
+        return (
+            record is not None
+            and record.external_ids == external_ids
+            and all(self._holds(record, kind, member) for member in added)
+            and not any(self._holds(record, kind, member) for member in removed)
+        )
 
     def share(self, kind: SetKind, name: str, members: frozenset[str]) -> None:
         """Have the replica keep these very addresses in place of equal ones: 50 MB less at 950,000 (measured)."""

@@ -54,22 +54,28 @@ class RecordColumn:
         type: its `ovs.db.types.Type`.
         read: makes a plain value of a `<value>` of RFC 7047.
         default: the value of a column that a server leaves out.
+        is_many: whether a change of it is told as a difference: it can hold more than one member.
+        is_map: whether it holds pairs.
     """
 
     name: str
     type: Any
     read: _Reader
     default: Any
+    is_many: bool
+    is_map: bool
 
     @classmethod
     def of(cls, name: str, column_type: Any) -> RecordColumn:
         """The column of this name and type."""
-        return cls(name=name, type=column_type, read=_reader(column_type), default=_default(column_type))
-
-    @property
-    def is_many(self) -> bool:
-        """Whether a change of it is told as a difference: a set or map that can hold more than one member."""
-        return bool(self.type.n_max > 1)
+        return cls(
+            name=name,
+            type=column_type,
+            read=_reader(column_type),
+            default=_default(column_type),
+            is_many=bool(column_type.n_max > 1),
+            is_map=bool(column_type.is_map()),
+        )
 
 
 class RecordTable:
@@ -141,7 +147,7 @@ class RecordTable:
         for name, json in row.items():
             column = self.columns[name]
             value, told = getattr(record, name), column.read(json)
-            if column.is_many and not column.type.is_map():
+            if column.is_many and not column.is_map:
                 moved[name] = told
                 if not isinstance(value, set):
                     value = set(value)  # the one copy between two calls of `frozen`
