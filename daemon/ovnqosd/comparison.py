@@ -35,8 +35,12 @@ class Comparison:
         self._standing = standing
         self._remarks = remarks
 
+    def compile(self, record: PassRecord) -> None:
+        """Compiles what is due; of a pass over everything that is done while the Northbound is read."""
+        self._count(self._live.drain(), record)
+
     def of_everything(self, record: PassRecord, *, tells_drift: bool) -> None:
-        """Compares everything.
+        """Compares everything that was compiled.
 
         Args:
             record: of the pass.
@@ -47,7 +51,6 @@ class Comparison:
         """
         northbound = self._writer.northbound()
         northbound.refresh()
-        self._count(self._live.drain(), record)
         desired, snapshot = self._live.desired(), northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
         hidden = hidden_by_object(desired, self._live.inventory)

@@ -228,6 +228,7 @@ class Daemon:
             tls=self._tls(),
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
+            wait=False,  # the reconcile loop compiles meanwhile
         )
 
     def _tls(self) -> TlsFiles | None:

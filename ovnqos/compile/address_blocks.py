@@ -1,22 +1,23 @@
 """Arithmetic on blocks of IP addresses: union and difference, as the fewest CIDRs.
 
 On integers, because netaddr's `IPSet` takes 600 µs for one ordinary rule (measured: 0.0.0.0/0 less three CIDRs) where
-this takes about 30 µs, and a cluster has thousands of rules. netaddr still reads all text, and is the tests' oracle.
+this takes about 30 µs, and a cluster has thousands of rules. netaddr reads what is not plain, and is the tests' oracle.
 """
 
 from __future__ import annotations
 
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, NamedTuple
 
-from netaddr import IPAddress
+from netaddr import AddrFormatError, IPNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from netaddr import IPNetwork
-
 WIDTH = {4: 32, 6: 128}
 """Bits in an address of each IP version."""
+
+_SOCKET_FAMILY = {4: AF_INET, 6: AF_INET6}
 
 
 class AddressBlock(NamedTuple):
@@ -31,6 +32,33 @@ class AddressBlock(NamedTuple):
         """Take over a netaddr network; host bits are cleared."""
         return cls(network.version, network.first, network.prefixlen)
 
+    @classmethod
+    def parse(cls, text: str) -> AddressBlock:
+        """Read a CIDR, or a single address; host bits are cleared. Raises ValueError for text that is neither.
+
+        Plain text goes by the functions of the C library that netaddr calls, too: 1 µs instead of 6 to 10 (measured).
+        """
+        address, slash, length = text.partition("/")
+        version = 6 if ":" in address else 4
+        width = WIDTH[version]
+        try:
+            packed = inet_pton(_SOCKET_FAMILY[version], address)
+        except (OSError, ValueError):
+            return cls._parse_by_netaddr(text)
+        if not slash:
+            return cls(version, int.from_bytes(packed), width)
+        if not (length.isascii() and length.isdigit()) or int(length) > width:
+            return cls._parse_by_netaddr(text)
+        host_bits = width - int(length)
+        return cls(version, int.from_bytes(packed) >> host_bits << host_bits, int(length))
+
+    @classmethod
+    def _parse_by_netaddr(cls, text: str) -> AddressBlock:
+        try:
+            return cls.of(IPNetwork(text))
+        except AddrFormatError as error:
+            raise ValueError(str(error)) from None
+
     @property
     def last(self) -> int:
         """The block's last address."""
@@ -38,12 +66,9 @@ class AddressBlock(NamedTuple):
 
     def __str__(self) -> str:
         """As OVN writes it: `10.0.0.0/8`; a single address without its prefix length."""
-        if self.version == 4:  # by hand: ten times as fast as an address object
-            value = self.first
-            text = f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
-        else:
-            text = str(IPAddress(self.first, 6))
-        return text if self.prefix_length == WIDTH[self.version] else f"{text}/{self.prefix_length}"
+        width = WIDTH[self.version]
+        text = inet_ntop(_SOCKET_FAMILY[self.version], self.first.to_bytes(width // 8))
+        return text if self.prefix_length == width else f"{text}/{self.prefix_length}"
 
 
 class _Range(NamedTuple):

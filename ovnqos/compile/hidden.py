@@ -11,17 +11,18 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.match import And, ip4, ip6
-from ovnqos.compile.overlap import can_overlap
+from ovnqos.compile.overlap import alternatives, may_meet
 from ovnqos.compile.pod_qos import POD_KIND
 from ovnqos.compile.rows import Direction
 from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.match import Match
+    from ovnqos.compile.overlap import Alternatives, Members
     from ovnqos.compile.rows import DesiredState, QosRow
 
 _POD_PREFIX = f"{POD_KIND}/"
@@ -88,12 +89,24 @@ def find_hidden_limits(
         for by in rivals.of_limit(limit)
         if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
     )
-    found = [
-        pair
-        for pair in islice(pairs, at_most)
-        if can_overlap(_whole_match(pair.limit, inventory), pair.by.match, members)
-    ]
+    of_limit = _Alternatives(lambda row: _whole_match(row, inventory), members)
+    of_rival = _Alternatives(lambda row: row.match, members)
+    found = [pair for pair in islice(pairs, at_most) if may_meet(of_limit.of(pair.limit), of_rival.of(pair.by))]
     return tuple(sorted(found, key=lambda one: (one.limit.identity, one.by.identity)))
+
+
+class _Alternatives:
+    """What the packets of rows may be, found once a row."""
+
+    def __init__(self, match: Callable[[QosRow], Match], members: Members) -> None:
+        self._match = match
+        self._members = members
+        self._known: dict[str, Alternatives] = {}
+
+    def of(self, row: QosRow) -> Alternatives:
+        if row.identity not in self._known:
+            self._known[row.identity] = alternatives(self._match(row), self._members)
+        return self._known[row.identity]
 
 
 class _Rivals:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from netaddr import AddrFormatError, IPNetwork
-
 from ovnqos.compile.address_blocks import AddressBlock
 from ovnqos.compile.match.syntax import (
     And,
@@ -39,10 +37,17 @@ Members = Callable[[str], Iterable[str]]
 _Values = frozenset[object] | tuple[tuple[int, int], ...]
 _Term = dict[str, _Values]
 
+Alternatives = list[_Term] | None
+"""What a packet that an expression matches may be, field by field; None: anything."""
+
 
 def can_overlap(first: Match, second: Match, members: Members) -> bool:
     """Whether some packet may match both expressions, given the sets' members as they are now."""
-    left, right = _terms(first, members), _terms(second, members)
+    return may_meet(alternatives(first, members), alternatives(second, members))
+
+
+def may_meet(left: Alternatives, right: Alternatives) -> bool:
+    """Whether some packet may match two expressions of which these are the `alternatives`."""
     if left is None or right is None:
         return True
     return any(_compatible(one, other) for one in left for other in right)
@@ -70,10 +75,13 @@ def _ranges_meet(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]
     return False
 
 
-def _terms(match: Match, members: Members) -> list[_Term] | None:
-    """The expression as alternatives of what each field may be; None when there are too many."""
+def alternatives(match: Match, members: Members) -> Alternatives:
+    """The expression as alternatives of what each field may be; None when there are too many.
+
+    For who holds one expression against many: `can_overlap` makes them of both each time.
+    """
     if isinstance(match, And):
-        parts = [_terms(operand, members) for operand in match.operands]
+        parts = [alternatives(operand, members) for operand in match.operands]
         if any(part is None for part in parts):
             return None
         found = [part for part in parts if part is not None]
@@ -82,12 +90,12 @@ def _terms(match: Match, members: Members) -> list[_Term] | None:
             count *= len(part)
         if count > _TERMS_MAXIMUM:
             return None
-        joined = (_join(alternatives) for alternatives in product(*found))
+        joined = (_join(terms) for terms in product(*found))
         return [term for term in joined if term is not None]
     if isinstance(match, Or):
-        alternatives = [_terms(operand, members) for operand in match.operands]
-        flat = [term for part in alternatives if part is not None for term in part]
-        return None if None in alternatives or len(flat) > _TERMS_MAXIMUM else flat
+        choices = [alternatives(operand, members) for operand in match.operands]
+        flat = [term for choice in choices if choice is not None for term in choice]
+        return None if None in choices or len(flat) > _TERMS_MAXIMUM else flat
     if isinstance(match, Boolean):
         return [{}] if match.value else []
     if isinstance(match, Comparison):
@@ -147,8 +155,8 @@ def _ranges(constants: Iterable[Constant], members: Members) -> tuple[tuple[int,
     ranges = []
     for text in _texts(constants, members):
         try:
-            block = AddressBlock.of(IPNetwork(str(text)))
-        except (AddrFormatError, ValueError):
+            block = AddressBlock.parse(str(text))
+        except ValueError:
             return None
         ranges.append((block.first, block.last))
     return tuple(sorted(ranges))

@@ -10,8 +10,6 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
-from netaddr import AddrFormatError, IPNetwork
-
 from ovnqos.compile.address_blocks import AddressBlock, union
 from ovnqos.compile.match.lexis import check_name
 from ovnqos.compile.match.syntax import Match
@@ -20,6 +18,8 @@ from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from netaddr import IPNetwork
 
 PRIORITY_MAXIMUM = 32_767
 _T = TypeVar("_T")
@@ -123,8 +123,8 @@ class AddressSet:
     def of(cls, name: str, networks: Iterable[str | IPNetwork]) -> AddressSet:
         """A set of these addresses and CIDRs, as few as cover the same. Raises InvalidRow for text that is neither."""
         try:
-            blocks = union(AddressBlock.of(IPNetwork(network)) for network in networks)
-        except (AddrFormatError, ValueError) as error:
+            blocks = union(AddressBlock.parse(str(network)) for network in networks)
+        except ValueError as error:
             raise InvalidRow(f"address set {name}: {error}") from None
         return cls(name=name, addresses=frozenset(map(str, blocks)))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from netaddr import AddrFormatError, IPNetwork
+from netaddr import IPNetwork
 
 from ovnqos.compile.address_blocks import AddressBlock, union
 from ovnqos.compile.match.syntax import (
@@ -91,8 +91,8 @@ class _AddressField:
     def _block(self, network: str | IPNetwork | AddressBlock) -> AddressBlock:
         if not isinstance(network, AddressBlock):
             try:
-                network = AddressBlock.of(IPNetwork(network))
-            except (AddrFormatError, ValueError):
+                network = AddressBlock.of(network) if isinstance(network, IPNetwork) else AddressBlock.parse(network)
+            except ValueError:
                 raise InvalidRow(f"{self._name}: {network!r} is not an IP address or CIDR") from None
         if network.version != self._version:
             raise InvalidRow(
