@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.network_selection import takes
@@ -58,7 +59,8 @@ class Inventory:
         self.topology = topology
         self.cluster_cidrs = tuple(cluster_cidrs)
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
-        self._labelled: dict[_Label, dict[str, set[str]]] = defaultdict(dict)  # label -> namespace -> pod names
+        # label -> namespace -> pod names
+        self._labelled: dict[_Label, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
         self._namespace_qos: dict[str, PodQos] = {}  # by name, of those that say anything
         self._own_qos: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods that say anything
@@ -157,7 +159,7 @@ class Inventory:
         if pod.qos is not NO_POD_QOS:
             self._own_qos[pod.namespace].add(pod.name)
         for label in _labels(pod):
-            self._labelled[label].setdefault(pod.namespace, set()).add(pod.name)
+            self._labelled[label][pod.namespace].add(pod.name)
         self._count_addresses(interfaces, 1)
         return None
 
@@ -245,10 +247,11 @@ class Inventory:
         return self._matching(selector, self._namespaces_with_pods(namespaces))
 
     def _matching(self, selector: LabelSelector, namespaces: Iterable[str]) -> Iterator[PodRecord]:
-        for namespace in namespaces:
-            pods = self._pods.get(namespace)
-            if pods:
-                yield from (pods[name] for name in self._names(selector, namespace, pods.keys()))
+        return chain.from_iterable(
+            map(pods.__getitem__, self._names(selector, namespace, pods.keys()))
+            for namespace in namespaces
+            if (pods := self._pods.get(namespace))
+        )
 
     def _names(self, selector: LabelSelector, namespace: str, every: Set[str]) -> Set[str]:
         """Names of the matching pods of a namespace, by set operations on the label index alone."""

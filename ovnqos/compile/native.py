@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.address_blocks import texts
 from ovnqos.compile.classifiers import compile_classifier
 from ovnqos.compile.compiled import CompiledPolicy, PortRows, Stages
 from ovnqos.compile.match import FALSE, And, inport, references
@@ -184,7 +185,7 @@ class _RuleSets:
             f"{side}: CIDRs of NetworkQoS/{self._policy.key} rule {self._index} IPv{version}",
             side,
             version,
-            FixedMembers(members=frozenset(map(str, blocks))),
+            FixedMembers(members=frozenset(texts(blocks))),
             {OBJECT_KEY: f"NetworkQoS/{self._policy.key}", RULE_KEY: str(self._index)},
         )
 

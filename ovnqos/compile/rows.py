@@ -130,7 +130,7 @@ class AddressSet:
 
     def __post_init__(self) -> None:
         _check_set(self)
-        if len({":" in address for address in self.addresses}) > 1:
+        if ":" in "".join(self.addresses) and not all(":" in address for address in self.addresses):
             raise InvalidRow(f"address set {self.name}: IPv4 and IPv6 addresses must not share a set")
 
 

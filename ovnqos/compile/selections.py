@@ -182,7 +182,7 @@ def find_peer_members(inventory: Inventory, selection: PodSelection) -> PeerMemb
     gathered: dict[str, list[str]] = defaultdict(list)
     for record in inventory.selected(selection.pods, selection.namespaces):
         for interface in record.interfaces:
-            gathered[interface.attachment].extend(interface.addresses)
+            gathered[interface.attachment] += interface.addresses
     members = PeerMembers()
     for attachment, addresses in gathered.items():
         later = [address for address in addresses if ":" in address]

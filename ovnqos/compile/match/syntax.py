@@ -185,12 +185,13 @@ class And(Match):
     @classmethod
     def of(cls, *operands: Match) -> Match:
         """The conjunction: flat, without `1`; `0` if one operand is `0`."""
-        flat: list[Match] = []
+        kept: list[Match] = []
         for operand in operands:
-            flat.extend(operand.operands if isinstance(operand, And) else (operand,))
-        kept = [operand for operand in flat if operand != TRUE]
-        if FALSE in kept:
-            return FALSE
+            for part in operand.operands if isinstance(operand, And) else (operand,):
+                if not isinstance(part, Boolean):
+                    kept.append(part)
+                elif not part.value:
+                    return FALSE
         return TRUE if not kept else kept[0] if len(kept) == 1 else cls(tuple(kept))
 
     def text(self) -> str:
@@ -212,12 +213,13 @@ class Or(Match):
     @classmethod
     def of(cls, *operands: Match) -> Match:
         """The disjunction: flat, without `0`; `1` if one operand is `1`."""
-        flat: list[Match] = []
+        kept: list[Match] = []
         for operand in operands:
-            flat.extend(operand.operands if isinstance(operand, Or) else (operand,))
-        kept = [operand for operand in flat if operand != FALSE]
-        if TRUE in kept:
-            return TRUE
+            for part in operand.operands if isinstance(operand, Or) else (operand,):
+                if not isinstance(part, Boolean):
+                    kept.append(part)
+                elif part.value:
+                    return TRUE
         return FALSE if not kept else kept[0] if len(kept) == 1 else cls(tuple(kept))
 
     def text(self) -> str:

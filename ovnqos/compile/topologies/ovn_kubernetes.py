@@ -80,7 +80,7 @@ class OvnKubernetesTopology(Topology):
 
 def _without_index(key: str) -> str:
     """The NAD of a key: a pod that is attached to one NAD several times has `ns/nad`, `ns/nad/1` and so on."""
-    return "/".join(key.split("/")[:2])
+    return key if key.count("/") < 2 else "/".join(key.split("/")[:2])
 
 
 def _dotted(name: str) -> str:
