@@ -31,9 +31,7 @@ class Loop:
         self._reconciler = Reconciler(
             live=LiveCompilation(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
             inbox=self.inbox,
-            connect=lambda on_change: Northbound.connect(
-                remote, on_change=on_change, timeout_s=_TIMEOUT_S, wait=False
-            ),
+            connect=lambda on_change: Northbound.connect(remote, on_change=on_change, timeout_s=_TIMEOUT_S, wait=False),
             report=self._report,
             clock=Clock(),
             kinds=frozenset({"Pod"}),

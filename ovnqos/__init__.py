@@ -5,6 +5,7 @@ Below: rows, address sets and port groups in OVN's own terms (`QosRow`, `Address
 Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs/examples/.
 """
 
+from ovnqos.collector import collector_paused
 from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
 from ovnqos.compile.conflicts import policy_of
@@ -155,6 +156,7 @@ __all__ = [
     "Unsupported",
     "Waiting",
     "can_overlap",
+    "collector_paused",
     "compile_rows",
     "detect_topology",
     "find_foreign_conflicts",

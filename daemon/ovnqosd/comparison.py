@@ -53,15 +53,15 @@ class Comparison:
         northbound.refresh()
         desired, snapshot = self._live.desired(), northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
-        hidden = hidden_by_object(desired, self._live.inventory)
-        self._standing.meet_hidden(hidden.get("NetworkQoS", {}))
-        self._remarks.meet_hidden(hidden.get("Pod", {}))
         record.rival_rows = len(reference_rows(snapshot))
         plan = plan_changes(desired, snapshot)
         if tells_drift:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
         record.policies |= self._awaited.clear() | self._awaited.note(plan, ())
         self._writer.apply(plan, record)
+        hidden = hidden_by_object(desired, self._live.inventory)  # after what is urgent
+        self._standing.meet_hidden(hidden.get("NetworkQoS", {}))
+        self._remarks.meet_hidden(hidden.get("Pod", {}))
 
     def of_changes(self, database: DatabaseChange, record: PassRecord) -> None:
         """Compares what changed: first what Kubernetes asks, so that what is left is what somebody did by hand.

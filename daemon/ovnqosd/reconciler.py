@@ -18,6 +18,7 @@ from ovnqos import (
     OvnQosError,
     StalePlan,
     TransactionRefused,
+    collector_paused,
     plan_changes,
 )
 from ovnqosd.awaited import Awaited
@@ -115,7 +116,8 @@ class Reconciler:
         while not self._inbox.stopping:
             work = self._inbox.take(self._patience())
             try:
-                self._pass(work)
+                with collector_paused():  # it has time between the passes
+                    self._pass(work)
             except Exception:  # a fault of ours must not end the loop: everything is compared anew
                 _log.exception("the reconcile loop failed; everything will be compared again")
                 self._start_over()

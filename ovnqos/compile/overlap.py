@@ -7,6 +7,7 @@ True says "can, as far as we see".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ _ADDRESSES = frozenset({"ip4.src", "ip4.dst", "ip6.src", "ip6.dst"})
 Members = Callable[[str], Iterable[str]]
 """The members of an address set or port group, by name; none for an unknown one."""
 
-_Values = frozenset[object] | tuple[tuple[int, int], ...]
+_Range = tuple[int, int]  # first and last address
+_Values = frozenset[object] | tuple[_Range, ...]
 _Term = dict[str, _Values]
 
 Alternatives = list[_Term] | None
@@ -60,10 +62,10 @@ def _compatible(one: _Term, other: _Term) -> bool:
 def _intersect(one: _Values, other: _Values) -> bool:
     if isinstance(one, frozenset) and isinstance(other, frozenset):
         return not one.isdisjoint(other)
-    return _ranges_meet(list(one), list(other))  # type: ignore[arg-type] # a field has one kind of values
+    return _ranges_meet(one, other)  # type: ignore[arg-type] # a field has one kind of values
 
 
-def _ranges_meet(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> bool:
+def _ranges_meet(one: Sequence[_Range], other: Sequence[_Range]) -> bool:
     first, second = 0, 0
     while first < len(one) and second < len(other):
         if one[first][1] < other[second][0]:
@@ -150,13 +152,21 @@ def _texts(constants: Iterable[Constant], members: Members) -> Iterator[object]:
             yield constant.text
 
 
-def _ranges(constants: Iterable[Constant], members: Members) -> tuple[tuple[int, int], ...] | None:
+def _ranges(constants: Iterable[Constant], members: Members) -> tuple[_Range, ...] | None:
     """Sorted ranges of addresses; None when one cannot be read."""
     ranges = []
     for text in _texts(constants, members):
-        try:
-            block = AddressBlock.parse(str(text))
-        except ValueError:
+        one = _range(str(text))
+        if one is None:
             return None
-        ranges.append((block.first, block.last))
+        ranges.append(one)
     return tuple(sorted(ranges))
+
+
+@lru_cache(maxsize=1 << 14)  # a pod's address is in many sets
+def _range(text: str) -> _Range | None:
+    try:
+        block = AddressBlock.parse(text)
+    except ValueError:
+        return None
+    return block.first, block.last

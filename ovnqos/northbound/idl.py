@@ -9,8 +9,8 @@ import ovs.db.idl
 import ovs.jsonrpc
 import ovs.timeval
 
+from ovnqos.collector import collector_paused
 from ovnqos.northbound.json_rpc import StreamSession, describe_loss
-from ovnqos.northbound.json_stream import collector_paused
 from ovnqos.northbound.ovs_rows import RecordRows
 from ovnqos.northbound.records import RecordTable
 

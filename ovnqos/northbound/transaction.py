@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ovs.db.idl
 import ovs.jsonrpc
 
+from ovnqos.collector import collector_paused
 from ovnqos.errors import (
     InvalidRow,
     LockLost,
@@ -18,7 +19,6 @@ from ovnqos.errors import (
     StalePlan,
     TransactionRefused,
 )
-from ovnqos.northbound.json_stream import collector_paused
 from ovnqos.northbound.schema import DATABASE
 
 if TYPE_CHECKING:
