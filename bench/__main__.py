@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.generate import generate
-from bench.live import loop_measures, memory
+from bench.live import loop_measures, own_process
 from bench.measures import Objects, Result, compile_time, quiet_collector, start_up, sync_times
 from bench.sizes import SIZES
 
-MEASURES = ("sync", "live", "memory")
+MEASURES = ("sync", "live", "process")
 OUT = Path(__file__).parent / "out" / "latest.json"
 
 
@@ -42,8 +42,8 @@ def main() -> None:
         if "live" in measures:
             quiet_collector()
             results.extend(loop_measures(size, cluster, arguments.mode, arguments.times))
-        if "memory" in measures:
-            results.append(memory(size, cluster, arguments.mode))
+        if "process" in measures:
+            results.extend(own_process(size, cluster, arguments.mode))
         print(f"{size} done")
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps([asdict(one) for one in results], indent=2) + "\n")

@@ -14,9 +14,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bench import probe
-from bench.floor import dump_operations, make_switches_and_ports, time_transact
+from bench.floor import dump_operations, make_switches_and_ports, time_read, time_transact
 from bench.loop import Loop, told
-from bench.measures import Objects, Result
+from bench.measures import Objects, Result, time_reading
 from bench.pods import change_addresses
 from bench.probe import with_probe
 from bench.rpc import RawClient, encode
@@ -26,6 +26,8 @@ from ovnqosd.changes import Changes
 if TYPE_CHECKING:
     from bench.generate import Cluster
     from ovnqos import NetworkQoS, Pod
+
+_STARTS = 3
 
 
 def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Result]:
@@ -62,29 +64,47 @@ def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Re
     ]
 
 
-def memory(size: str, cluster: Cluster, mode: str) -> Result:
-    """Resident memory of a process with nothing but the loop, after its first sync."""
-    megabytes = _memory(cluster, Objects.of(cluster, mode))
-    return Result(
-        measure="memory_mb",
-        size=size,
-        ours_ms=megabytes,
-        ours_min_ms=megabytes,
-        floor_ms=None,
-        floor_min_ms=None,
-        ratio=None,
-        notes="MB resident, of a process with the loop",
-    )
-
-
-def _memory(cluster: Cluster, objects: Objects) -> float:
+def own_process(size: str, cluster: Cluster, mode: str) -> list[Result]:
+    """What a process with nothing but the loop needs: memory, and time to start where there is nothing to do."""
+    objects = Objects.of(cluster, mode)
     with NorthboundServer() as server, tempfile.TemporaryDirectory() as folder:
         make_switches_and_ports(server.remote, cluster)
         file = Path(folder) / "objects.jsonl"
         with file.open("w") as lines:
             lines.writelines(json.dumps(one) + "\n" for listed in cluster.documents() for one in listed["items"])
-        command = [sys.executable, "-m", "bench.memory", str(file), server.remote, *(objects.zone_nodes or ())]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [sys.executable, "-m", "bench.own_process", str(file), server.remote, *(objects.zone_nodes or ())]
+        _, megabytes = _run(command)
+        starts = [_run(command)[0] for _ in range(_STARTS)]
+        selects = [time_read(server.remote, with_ports=True).seconds for _ in range(_STARTS)]
+        readings = [time_reading(server.remote) for _ in range(_STARTS)]
+    start, select, reading = map(statistics.median, (starts, selects, readings))
+    return [
+        Result(
+            measure="loop_restart",
+            size=size,
+            ours_ms=start * 1e3,
+            ours_min_ms=min(starts) * 1e3,
+            floor_ms=select * 1e3,
+            floor_min_ms=min(selects) * 1e3,
+            ratio=start / select,
+            notes=f"the loop in a fresh process; {start / reading:.1f} x reading alone, {reading * 1e3:.0f} ms",
+        ),
+        Result(
+            measure="memory_mb",
+            size=size,
+            ours_ms=megabytes,
+            ours_min_ms=megabytes,
+            floor_ms=None,
+            floor_min_ms=None,
+            ratio=None,
+            notes="MB resident, of a process with the loop",
+        ),
+    ]
+
+
+def _run(command: list[str]) -> tuple[float, float]:
+    seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return float(seconds), float(megabytes)
 
 
 def _probes(objects: Objects) -> list[Pod]:
