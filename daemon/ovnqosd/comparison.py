@@ -35,12 +35,8 @@ class Comparison:
         self._standing = standing
         self._remarks = remarks
 
-    def compile(self, record: PassRecord) -> None:
-        """Compiles what is due; of a pass over everything that is done while the Northbound is read."""
-        self._count(self._live.drain(), record)
-
     def of_everything(self, record: PassRecord, *, tells_drift: bool) -> None:
-        """Compares everything that was compiled.
+        """Compares everything.
 
         Args:
             record: of the pass.
@@ -51,6 +47,7 @@ class Comparison:
         """
         northbound = self._writer.northbound()
         northbound.refresh()
+        self._count(self._live.drain(), record)
         desired, snapshot = self._live.desired(), northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
         record.rival_rows = len(reference_rows(snapshot))

@@ -228,7 +228,6 @@ class Daemon:
             tls=self._tls(),
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
-            wait=False,  # the reconcile loop compiles meanwhile
         )
 
     def _tls(self) -> TlsFiles | None:

@@ -217,7 +217,6 @@ class Reconciler:
                 self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
             return
         record.trigger = Trigger.FULL
-        self._comparison.compile(record)
         self._writer.take_lock()  # even if there is nothing to write: nobody else may from now on
         session = northbound.session
         self._comparison.of_everything(record, tells_drift=session == self._session and self._complete)
