@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.label_index import LabelIndex
 from ovnqos.compile.network_selection import takes
 from ovnqos.errors import InvalidObject
-from ovnqos.model.labels import Operator
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.workloads import Namespace, Node, Pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Set
+    from collections.abc import Iterable, Iterator, Mapping
 
     from netaddr import IPNetwork
 
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 """The label that the API server puts on each namespace."""
-
-_Label = tuple[str, str | None]  # key and value; None stands for any value
-_WANTING = {Operator.IN, Operator.EXISTS}
-_VALUED = {Operator.IN, Operator.NOT_IN}
-_NONE: frozenset[str] = frozenset()
-_NOWHERE: dict[str, set[str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +53,9 @@ class Inventory:
         self.topology = topology
         self.cluster_cidrs = tuple(cluster_cidrs)
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
-        # label -> namespace -> pod names
-        self._labelled: dict[_Label, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._labelled_pods: dict[str, LabelIndex] = {}  # by namespace
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
+        self._labelled_namespaces = LabelIndex()
         self._namespace_qos: dict[str, PodQos] = {}  # by name, of those that say anything
         self._own_qos: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods that say anything
         self._attachments: dict[str, NetworkAttachmentDefinition] = {}
@@ -69,7 +63,6 @@ class Inventory:
         self._versions: dict[str, dict[int, int]] = defaultdict(lambda: {4: 0, 6: 0})  # attachment -> addresses
         self._problems: dict[str, InvalidObject] = {}
         self._networks: dict[str, Network | None] = {}  # answers of network_of, until something behind them changes
-        self._selected_namespaces: dict[LabelSelector, frozenset[str]] = {}  # likewise of _namespaces_with_pods
         self._layouts: dict[str, Counter[NetworkTopology]] = defaultdict(Counter)  # network -> as NADs claim it
         self._claims: dict[str, set[str]] = defaultdict(set)  # network -> keys of the NADs that claim it
         self._not_ovn: dict[str, NetworkAttachmentDefinition] = {}  # by key
@@ -85,11 +78,12 @@ class Inventory:
         if isinstance(one, Pod):
             return self._update_pod(one)
         if isinstance(one, Namespace):
-            self._namespaces[one.name] = {**one.labels, NAMESPACE_NAME_LABEL: one.name}  # a manifest may lack it
-            self._namespace_qos.pop(one.name, None)
+            self._remove_namespace(one.name)
+            labels = {**one.labels, NAMESPACE_NAME_LABEL: one.name}  # a manifest may lack it
+            self._namespaces[one.name] = labels
+            self._labelled_namespaces.add(one.name, labels)
             if one.qos is not NO_POD_QOS:
                 self._namespace_qos[one.name] = one.qos
-            self._forget_selected()
         elif isinstance(one, NetworkAttachmentDefinition):
             self._remove_attachment(one.key)
             self._add_attachment(one)
@@ -102,14 +96,15 @@ class Inventory:
         if isinstance(one, Pod):
             self._remove_pod(one.namespace, one.name)
         elif isinstance(one, Namespace):
-            self._namespaces.pop(one.name, None)
-            self._namespace_qos.pop(one.name, None)
-            self._forget_selected()
+            self._remove_namespace(one.name)
         elif isinstance(one, NetworkAttachmentDefinition):
             self._remove_attachment(one.key)
 
-    def _forget_selected(self) -> None:
-        self._selected_namespaces.clear()
+    def _remove_namespace(self, name: str) -> None:
+        labels = self._namespaces.pop(name, None)
+        if labels is not None:
+            self._labelled_namespaces.discard(name, labels)
+        self._namespace_qos.pop(name, None)
         self._selected_not_ovn.clear()
 
     def _add_attachment(self, definition: NetworkAttachmentDefinition) -> None:
@@ -153,13 +148,12 @@ class Inventory:
             return problem if known is None or str(known) != str(problem) else None
         if not interfaces:
             return None
-        if pod.namespace not in self._pods:
-            self._selected_namespaces.clear()
         self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
         if pod.qos is not NO_POD_QOS:
             self._own_qos[pod.namespace].add(pod.name)
-        for label in _labels(pod):
-            self._labelled[label][pod.namespace].add(pod.name)
+        if pod.namespace not in self._labelled_pods:
+            self._labelled_pods[pod.namespace] = LabelIndex()
+        self._labelled_pods[pod.namespace].add(pod.name, pod.labels)
         self._count_addresses(interfaces, 1)
         return None
 
@@ -169,20 +163,13 @@ class Inventory:
         record = pods.pop(name, None) if pods else None
         if pods is None or record is None:
             return
+        self._labelled_pods[namespace].discard(name, record.pod.labels)
         if not pods:
-            del self._pods[namespace]
-            self._selected_namespaces.clear()
+            del self._pods[namespace], self._labelled_pods[namespace]
         if namespace in self._own_qos:
             self._own_qos[namespace].discard(name)
             if not self._own_qos[namespace]:
                 del self._own_qos[namespace]
-        for label in _labels(record.pod):
-            names = self._labelled[label][namespace]
-            names.discard(name)
-            if not names:
-                del self._labelled[label][namespace]
-                if not self._labelled[label]:
-                    del self._labelled[label]
         self._count_addresses(record.interfaces, -1)
 
     def _count_addresses(self, interfaces: tuple[PodInterface, ...], step: int) -> None:
@@ -248,30 +235,17 @@ class Inventory:
 
     def _matching(self, selector: LabelSelector, namespaces: Iterable[str]) -> Iterator[PodRecord]:
         return chain.from_iterable(
-            map(pods.__getitem__, self._names(selector, namespace, pods.keys()))
+            map(pods.__getitem__, self._labelled_pods[namespace].matching(selector, pods.keys()))
             for namespace in namespaces
             if (pods := self._pods.get(namespace))
         )
 
-    def _names(self, selector: LabelSelector, namespace: str, every: Set[str]) -> Set[str]:
-        """Names of the matching pods of a namespace, by set operations on the label index alone."""
-        names = every  # as the first operand it costs nothing: an intersection walks the smaller set
-        for requirement in selector.requirements:
-            values: Iterable[str | None] = requirement.values if requirement.operator in _VALUED else (None,)
-            bearers = [self._labelled.get((requirement.key, value), _NOWHERE).get(namespace, _NONE) for value in values]
-            holders = bearers[0] if len(bearers) == 1 else frozenset().union(*bearers)
-            wanted = requirement.operator in _WANTING
-            names = names & holders if wanted else names - holders
-            if not names:
-                break
-        return names
-
-    def _namespaces_with_pods(self, selector: LabelSelector) -> frozenset[str]:
-        found = self._selected_namespaces.get(selector)
-        if found is None:
-            found = frozenset(name for name in self._pods if selector.matches(self.namespace_labels(name)))
-            self._selected_namespaces[selector] = found
-        return found
+    def _namespaces_with_pods(self, selector: LabelSelector) -> Iterator[str]:
+        known = self._namespaces.keys()
+        yield from self._labelled_namespaces.matching(selector, known) & self._pods.keys()
+        for name in self._pods.keys() - known:  # none, once all namespaces have been told of
+            if selector.matches(self.namespace_labels(name)):
+                yield name
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """A namespace's labels. Each has the label that the API server gives it, its name, even one never seen."""
@@ -312,9 +286,3 @@ class Inventory:
     def _seen_versions(self, attachment: str) -> frozenset[int]:
         counts = self._versions.get(attachment, {})
         return frozenset(version for version, count in counts.items() if count)
-
-
-def _labels(pod: Pod) -> Iterator[_Label]:
-    for key, value in pod.labels.items():
-        yield key, value
-        yield key, None
