@@ -135,6 +135,22 @@ class TestStalePlans:
                     client.apply(plan)
         assert dump(server) == before
 
+    def test_a_set_to_take_over_that_somebody_claims_meanwhile(
+        self, server: NorthboundServer, client: Northbound
+    ) -> None:
+        make(client, state())
+        (uuid,) = (uuid for uuid, one in dump(server)["Address_Set"].items() if one["name"] == "servers_v4")
+        update(server, "Address_Set", uuid, external_ids={})
+        client.refresh()
+        plan = plan_changes(state(), client.snapshot())
+        client.lock()
+        with client._connection.reading():
+            update(server, "Address_Set", uuid, external_ids={"ovnqos.io/owner": "another"})
+            before = dump(server)
+            with pytest.raises(StalePlan):
+                client.apply(plan)
+        assert dump(server) == before
+
     def test_a_switch_deleted_meanwhile(self, server: NorthboundServer, client: Northbound) -> None:
         plan = plan_changes(state(row(switches=frozenset({"lan", "wan"}))), client.snapshot())
         server.nbctl("ls-del", "wan")

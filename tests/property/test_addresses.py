@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from netaddr import IPAddress, IPNetwork, IPSet
+from netaddr import AddrFormatError, IPAddress, IPNetwork, IPSet
 
 from ovnqos import AddressSet
 from ovnqos.compile.address_blocks import AddressBlock, difference, union
@@ -62,6 +62,38 @@ def test_blocks_are_sorted_and_do_not_overlap(kept: list[IPNetwork], dropped: li
     found = difference(_blocks(kept), _blocks(dropped))
     for one, following in pairwise(found):
         assert (one.version, one.last) < (following.version, following.first)
+
+
+OCTETS = st.integers(0, 300).map(str) | st.sampled_from(("", "00", "08", "+1", "1_0", "٣", " 1", "0x1"))
+LENGTHS = st.integers(-1, 140).map(str) | OCTETS | st.sampled_from(("255.255.0.0", "0.0.0.255", "ffff::", "8/8"))
+ADDRESSES = (
+    st.ip_addresses(v=4).map(str)
+    | st.ip_addresses(v=6).map(str)
+    | st.ip_addresses(v=6).map(lambda address: address.exploded.upper())
+    | st.ip_addresses(v=4).map(lambda address: f"::ffff:{address}")
+    | st.lists(OCTETS, min_size=1, max_size=5).map(".".join)
+    | st.text(st.sampled_from("0123456789abcdef:.%/ \0é"), max_size=20)
+)
+
+
+@settings(max_examples=500)
+@given(ADDRESSES | st.builds("{}/{}".format, ADDRESSES, LENGTHS))
+def test_text_is_read_as_netaddr_reads_it(text: str) -> None:
+    assert _parse(text) == _parse_by_netaddr(text)
+
+
+def _parse(text: str) -> AddressBlock | None:
+    try:
+        return AddressBlock.parse(text)
+    except ValueError:
+        return None
+
+
+def _parse_by_netaddr(text: str) -> AddressBlock | None:
+    try:
+        return AddressBlock.of(IPNetwork(text))
+    except (AddrFormatError, ValueError):
+        return None
 
 
 @given(networks())
