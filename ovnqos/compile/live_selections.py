@@ -113,6 +113,8 @@ class LiveSelections(Generic[_M]):
 
     def selecting(self, record: PodRecord) -> set[LiveSelection[_M]]:
         """The registered selections that a pod is in, by its labels and its namespace's."""
+        if not self._kept:  # as while a cluster is taken in before its policies
+            return set()
         pod = record.pod
         places = SelectorIndex.places_of(pod.labels)
         index = self._of_namespace.get(pod.namespace)
