@@ -55,7 +55,7 @@ class Inventory:
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
         self._labelled_pods: dict[str, LabelIndex] = {}  # by namespace
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
-        self._labelled_namespaces = LabelIndex()
+        self._namespaces_with_pods = LabelIndex()
         self._namespace_qos: dict[str, PodQos] = {}  # by name, of those that say anything
         self._own_qos: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods that say anything
         self._attachments: dict[str, NetworkAttachmentDefinition] = {}
@@ -78,10 +78,7 @@ class Inventory:
         if isinstance(one, Pod):
             return self._update_pod(one)
         if isinstance(one, Namespace):
-            self._remove_namespace(one.name)
-            labels = {**one.labels, NAMESPACE_NAME_LABEL: one.name}  # a manifest may lack it
-            self._namespaces[one.name] = labels
-            self._labelled_namespaces.add(one.name, labels)
+            self._replace_namespace(one.name, {**one.labels, NAMESPACE_NAME_LABEL: one.name})  # a manifest may lack it
             if one.qos is not NO_POD_QOS:
                 self._namespace_qos[one.name] = one.qos
         elif isinstance(one, NetworkAttachmentDefinition):
@@ -96,14 +93,20 @@ class Inventory:
         if isinstance(one, Pod):
             self._remove_pod(one.namespace, one.name)
         elif isinstance(one, Namespace):
-            self._remove_namespace(one.name)
+            self._replace_namespace(one.name, None)
         elif isinstance(one, NetworkAttachmentDefinition):
             self._remove_attachment(one.key)
 
-    def _remove_namespace(self, name: str) -> None:
-        labels = self._namespaces.pop(name, None)
-        if labels is not None:
-            self._labelled_namespaces.discard(name, labels)
+    def _replace_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
+        """A namespace has these labels now, or (None) is gone; its pods may not be."""
+        if name in self._pods:
+            self._namespaces_with_pods.discard(name, self.namespace_labels(name))
+        if labels is None:
+            self._namespaces.pop(name, None)
+        else:
+            self._namespaces[name] = labels
+        if name in self._pods:
+            self._namespaces_with_pods.add(name, self.namespace_labels(name))
         self._namespace_qos.pop(name, None)
         self._selected_not_ovn.clear()
 
@@ -153,6 +156,7 @@ class Inventory:
             self._own_qos[pod.namespace].add(pod.name)
         if pod.namespace not in self._labelled_pods:
             self._labelled_pods[pod.namespace] = LabelIndex()
+            self._namespaces_with_pods.add(pod.namespace, self.namespace_labels(pod.namespace))
         self._labelled_pods[pod.namespace].add(pod.name, pod.labels)
         self._count_addresses(interfaces, 1)
         return None
@@ -166,6 +170,7 @@ class Inventory:
         self._labelled_pods[namespace].discard(name, record.pod.labels)
         if not pods:
             del self._pods[namespace], self._labelled_pods[namespace]
+            self._namespaces_with_pods.discard(namespace, self.namespace_labels(namespace))
         if namespace in self._own_qos:
             self._own_qos[namespace].discard(name)
             if not self._own_qos[namespace]:
@@ -231,7 +236,7 @@ class Inventory:
 
     def pods_of_namespaces(self, selector: LabelSelector, namespaces: LabelSelector) -> Iterator[PodRecord]:
         """The pods that match in all namespaces that match, in no order."""
-        return self._matching(selector, self._namespaces_with_pods(namespaces))
+        return self._matching(selector, self._namespaces_with_pods.matching(namespaces, self._pods.keys()))
 
     def _matching(self, selector: LabelSelector, namespaces: Iterable[str]) -> Iterator[PodRecord]:
         return chain.from_iterable(
@@ -239,13 +244,6 @@ class Inventory:
             for namespace in namespaces
             if (pods := self._pods.get(namespace))
         )
-
-    def _namespaces_with_pods(self, selector: LabelSelector) -> Iterator[str]:
-        known = self._namespaces.keys()
-        yield from self._labelled_namespaces.matching(selector, known) & self._pods.keys()
-        for name in self._pods.keys() - known:  # none, once all namespaces have been told of
-            if selector.matches(self.namespace_labels(name)):
-                yield name
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         """A namespace's labels. Each has the label that the API server gives it, its name, even one never seen."""

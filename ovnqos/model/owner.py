@@ -46,16 +46,15 @@ class Owner:
 
     def owns(self, external_ids: Mapping[str, str]) -> bool:
         """Whether a row, set or group with these external_ids is this owner's to change and delete."""
-        if self.scheme is OwnershipScheme.NATIVE:
-            return external_ids.get(OWNER_KEY) == self.name
-        return external_ids.get(REFERENCE_TYPE_KEY) == REFERENCE_TYPE
+        key, value = self.claim
+        return external_ids.get(key) == value
 
     @property
-    def claim(self) -> Mapping[str, str]:
-        """The external_ids by which `owns` tells."""
+    def claim(self) -> tuple[str, str]:
+        """The key in external_ids, and its value, by which a row is this owner's."""
         if self.scheme is OwnershipScheme.NATIVE:
-            return {OWNER_KEY: self.name}
-        return {REFERENCE_TYPE_KEY: REFERENCE_TYPE}
+            return OWNER_KEY, self.name
+        return REFERENCE_TYPE_KEY, REFERENCE_TYPE
 
     @staticmethod
     def is_unclaimed(external_ids: Mapping[str, str]) -> bool:

@@ -34,7 +34,7 @@ class SetCommand(PlanCommand):
         self._find_same(kind, row_uuid, external_ids)
         owner = self._snapshot.owner
         if owner.owns(external_ids):
-            held = ["external_ids", "includes", _map(owner.claim)]
+            held = ["external_ids", "includes", ["map", [list(owner.claim)]]]
         else:  # it is taken over as long as nobody has claimed it
             held = ["external_ids", "==", _map(external_ids)]
         txn.add_op({**_on(kind, row_uuid, "wait", held), "timeout": 0, "columns": [], "until": "==", "rows": [{}]})

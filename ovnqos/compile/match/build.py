@@ -8,8 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from netaddr import IPNetwork
-
 from ovnqos.compile.address_blocks import AddressBlock, union
 from ovnqos.compile.match.syntax import (
     FALSE,
@@ -25,6 +23,8 @@ from ovnqos.errors import InvalidRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from netaddr import IPNetwork
 
 
 class _PortField:
@@ -91,7 +91,7 @@ class _AddressField:
     def _block(self, network: str | IPNetwork | AddressBlock) -> AddressBlock:
         if not isinstance(network, AddressBlock):
             try:
-                network = AddressBlock.of(network) if isinstance(network, IPNetwork) else AddressBlock.parse(network)
+                network = AddressBlock.parse(str(network))
             except ValueError:
                 raise InvalidRow(f"{self._name}: {network!r} is not an IP address or CIDR") from None
         if network.version != self._version:
