@@ -18,7 +18,7 @@ from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.match import Match
@@ -89,23 +89,22 @@ def find_hidden_limits(
         for by in rivals.of_limit(limit)
         if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
     )
-    of_limit = _Alternatives(lambda row: _whole_match(row, inventory), members)
-    of_rival = _Alternatives(lambda row: row.match, members)
-    found = [pair for pair in islice(pairs, at_most) if may_meet(of_limit.of(pair.limit), of_rival.of(pair.by))]
+    known = _Alternatives(inventory, members)
+    found = [pair for pair in islice(pairs, at_most) if may_meet(known.of(pair.limit), known.of(pair.by))]
     return tuple(sorted(found, key=lambda one: (one.limit.identity, one.by.identity)))
 
 
 class _Alternatives:
     """What the packets of rows may be, found once a row."""
 
-    def __init__(self, match: Callable[[QosRow], Match], members: Members) -> None:
-        self._match = match
+    def __init__(self, inventory: Inventory, members: Members) -> None:
+        self._inventory = inventory
         self._members = members
         self._known: dict[str, Alternatives] = {}
 
     def of(self, row: QosRow) -> Alternatives:
         if row.identity not in self._known:
-            self._known[row.identity] = alternatives(self._match(row), self._members)
+            self._known[row.identity] = alternatives(_whole_match(row, self._inventory), self._members)
         return self._known[row.identity]
 
 

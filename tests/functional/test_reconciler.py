@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import (
+    Bandwidth,
     InvalidPolicy,
     LiveCompilation,
     Namespace,
@@ -18,6 +19,7 @@ from ovnqos import (
     Topology,
     TransactionRefused,
 )
+from ovnqos.model.pod_qos import PodQos
 from ovnqosd.backoff import Clock, Pace
 from ovnqosd.changes import Changes, Invalid, Metadata, Updated
 from ovnqosd.inbox import Inbox
@@ -153,6 +155,15 @@ def test_a_pod_that_comes_joins_the_group_and_leaves_the_row(synced: Daemon, wir
     assert outcome.changes == {"set_update": 1}
     assert outcome.transactions == 1
     assert row_uuid(wired) == before
+
+
+def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -> None:
+    limit = Bandwidth(rate_kbps=10_000)
+    server = replace(pod("server", "10.0.0.9"), qos=PodQos(ingress=limit))
+    daemon.sync(replace(PODS[0], qos=PodQos(egress=limit)), server, policy(rule(1, rate=100), rule(2)))
+    told = daemon.wait(lambda one: one.trigger == "full")
+    assert any("does not hold" in note for note in told.policies["shop/gold"].notes)
+    assert [one.key for one in told.remarks if "does not hold" in str(one.notes)] == ["shop/server"]
 
 
 def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: NorthboundServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 from ovnqos import DatabaseChange, Delta, DesiredState, Snapshot, plan_changes
 from ovnqos.northbound.live_view import LiveView
@@ -174,6 +174,33 @@ def test_what_somebody_does_meanwhile_is_told(random: Random) -> None:
     rows, sets = _differing(meant, after)
     assert replica.told.rows >= rows
     assert replica.told.sets.keys() >= sets
+
+
+@settings(max_examples=300)
+@given(RANDOMS)
+def test_a_set_that_was_changed_in_part_only_is_told(random: Random) -> None:
+    _desired, database, changes = _case(random)
+    updates = [one for one in changes if isinstance(one, SetUpdate) and len(one.add) + len(one.remove) > 1]
+    assume(updates)
+    change = random.choice(updates)
+    replica = Replica(database)
+    replica.view.intend(changes, replica.tables)
+
+    replica.hear(_but_for_one_thing(random, change, apply(changes, database)), random)
+    replica.view.settle(committed=True)
+
+    assert change.content.name in replica.told.sets
+
+
+def _but_for_one_thing(random: Random, change: SetUpdate, meant: Database) -> Database:
+    """A member, or the external_ids, of a set that is changed stayed as before."""
+    stored = meant.sets[change.uuid]
+    undone = random.choice([*change.add, *change.remove, *([""] if change.relabels else [])])
+    if undone:
+        content = replace(stored.content, members=stored.content.members ^ {undone})
+    else:
+        content = replace(stored.content, external_ids=change.external_ids_before)
+    return replace(meant, sets={**meant.sets, change.uuid: replace(stored, content=content)})
 
 
 @given(RANDOMS)
