@@ -45,13 +45,15 @@ class Loop:
 
     def start(self, objects: Objects) -> float:
         """Tell all objects; returns the seconds until everything is in the database."""
-        for one in (*objects.namespaces, *objects.pods, *objects.policies):
-            self.inbox.changed(told(one))
-        start = time.perf_counter()
-        self.inbox.synced("Pod")
-        self._thread.start()
-        self.after(lambda: None)
-        return time.perf_counter() - start
+        lists = [told(*listed) for listed in (objects.namespaces, objects.pods, objects.policies) if listed]
+
+        def tell() -> None:
+            self._thread.start()
+            for changes in lists:
+                self.inbox.changed(changes)
+            self.inbox.synced("Pod")
+
+        return self.after(tell)
 
     def after(self, act: Callable[[], object]) -> float:
         """Do something; returns the seconds until a pass that changed the database, or compared all of it, is done."""
@@ -75,9 +77,14 @@ class Loop:
         self._thread.join()
 
 
-def told(one: Any) -> Changes:
-    """An object as a reflector tells of it."""
-    metadata = Metadata(
-        namespace=getattr(one, "namespace", ""), name=one.name, uid="", generation=1, resource_version="1"
+def told(*objects: Any) -> Changes:
+    """Objects of one kind as a reflector tells of them."""
+    return Changes(
+        kind=type(objects[0]).__name__,
+        updated=tuple(Updated(metadata=_metadata(one), object=one) for one in objects),
     )
-    return Changes(kind=type(one).__name__, updated=(Updated(metadata=metadata, object=one),))
+
+
+def _metadata(one: Any) -> Metadata:
+    namespace = getattr(one, "namespace", "")
+    return Metadata(namespace=namespace, name=one.name, uid="", generation=1, resource_version="1")

@@ -35,6 +35,11 @@ class Comparison:
         self._standing = standing
         self._remarks = remarks
 
+    def prepare(self) -> None:
+        """Compiles as much as can be while the Northbound is still being read: not all, which takes more memory."""
+        northbound = self._writer.northbound()
+        self._live.compile_ahead(lambda: not northbound.has_contents)
+
     def of_everything(self, record: PassRecord, *, tells_drift: bool) -> None:
         """Compares everything.
 
@@ -47,8 +52,9 @@ class Comparison:
         """
         northbound = self._writer.northbound()
         northbound.refresh()
-        self._count(self._live.drain(), record)
-        desired, snapshot = self._live.desired(), northbound.snapshot()
+        delta = self._live.drain_everything()
+        self._count(delta, record)
+        desired, snapshot = delta.desired, northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
         record.rival_rows = len(reference_rows(snapshot))
         plan = plan_changes(desired, snapshot)

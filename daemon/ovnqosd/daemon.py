@@ -228,6 +228,7 @@ class Daemon:
             tls=self._tls(),
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
+            wait=False,  # nothing is wanted of it before Kubernetes has been listed
         )
 
     def _tls(self) -> TlsFiles | None:

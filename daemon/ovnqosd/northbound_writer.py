@@ -60,6 +60,11 @@ class NorthboundWriter:
             self._northbound = self._connect()
         return self._northbound
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, or one that is being made."""
+        return self._northbound is not None
+
     def take_lock(self) -> None:
         """Makes sure that nobody else writes.
 

@@ -163,23 +163,25 @@ class Reconciler:
 
     def _patience(self) -> float | None:
         now = self._clock.monotonic()
-        if not self._ready():
+        if not self._may_write():
             return None if self._full_due else max(0.0, self._full_at - now)
+        if not self._inbox.has_synced(self._kinds):
+            return None if self._writer.is_open else max(0.0, self._failures.retry_at - now)
         if self._full_due or self._live.is_dirty:
             return max(0.0, self._failures.retry_at - now)
         return max(0.0, self._full_at - now)
-
-    def _ready(self) -> bool:
-        return self._inbox.has_synced(self._kinds) and self._may_write()
 
     def _pass(self, work: Work) -> None:
         started = self._clock.monotonic()
         removed = self._intake.take_up(work.changes)
         self._full_due |= work.full_pass or started >= self._full_at
-        if not self._ready():
+        if not self._may_write():
             self._stand_by()
             return
         if started < self._failures.retry_at and (self._full_due or not work):
+            return
+        if not self._inbox.has_synced(self._kinds):
+            self._connect_ahead()
             return
         record = PassRecord()
         try:
@@ -197,9 +199,17 @@ class Reconciler:
     def _stand_by(self) -> None:
         self._full_due = True  # whoever writes meanwhile, the first pass compares everything, and tells of it
         self._standing.unsettle()
-        self._remarks.compiled(self._live.drain().pods)
+        if self._inbox.has_synced(self._kinds):
+            self._remarks.compiled(self._live.drain().pods)
         self._disconnect()
         self._paused.set()
+
+    def _connect_ahead(self) -> None:
+        """The server gathers what it has while Kubernetes is listed."""
+        try:
+            self._writer.northbound()
+        except OvnQosError as error:  # told in statuses once there is something to compare
+            self._fail(error)
 
     def _disconnect(self) -> None:
         self._writer.close()
@@ -217,6 +227,7 @@ class Reconciler:
                 self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
             return
         record.trigger = Trigger.FULL
+        self._comparison.prepare()
         self._writer.take_lock()  # even if there is nothing to write: nobody else may from now on
         session = northbound.session
         self._comparison.of_everything(record, tells_drift=session == self._session and self._complete)

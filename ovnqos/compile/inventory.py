@@ -211,6 +211,10 @@ class Inventory:
         """Whether a pod's annotations, or its namespace's, say anything of its traffic."""
         return record.pod.qos is not NO_POD_QOS or record.pod.namespace in self._namespace_qos
 
+    def may_limit(self, namespace: str) -> bool:
+        """Whether annotations of a namespace, or of one of its pods, say anything of traffic."""
+        return namespace in self._namespace_qos or namespace in self._own_qos
+
     def limited_pods(self) -> Iterator[PodRecord]:
         """The pods of this zone whose annotations, or their namespaces', say anything of their traffic, sorted."""
         for namespace in sorted(self._pods):

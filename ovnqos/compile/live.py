@@ -22,7 +22,7 @@ from ovnqos.model.policy import NetworkQoS
 from ovnqos.model.workloads import Namespace, Pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from netaddr import IPNetwork
 
@@ -63,6 +63,7 @@ class LiveCompilation:
         self._pods = LivePods(self._context, self._sets)
         self._policies = LivePolicies(self._context, self._selections, self._sets, self._pods)
         self._networks: dict[str, Network | None] = {}  # as rows were compiled for them
+        self._pod_changes = PodChanges()  # that no delta has told of
 
     # What happens
 
@@ -167,25 +168,46 @@ class LiveCompilation:
     @property
     def is_dirty(self) -> bool:
         """Whether `drain` would have anything to say."""
-        return self._policies.is_dirty or self._pods.is_dirty or self._sets.is_dirty
+        return self._policies.is_dirty or self._pods.is_dirty or self._sets.is_dirty or bool(self._pod_changes.pods)
+
+    def compile_ahead(self, go_on: Callable[[], bool]) -> None:
+        """Compile some of what is dirty while there is nothing better to do; the next `drain` tells of it.
+
+        Args:
+            go_on: asked before each policy whether to compile that one, too.
+        """
+        self._pods.compile(self._pod_changes)
+        self._policies.touch_places(self._pod_changes.flipped)
+        self._policies.compile(go_on)
 
     def drain(self) -> Delta:
         """Compile what is dirty and say what changed; nothing is dirty then."""
-        changes = PodChanges()
-        self._pods.compile(changes)
-        self._policies.touch_places(changes.flipped)
-        policies = self._policies.compile()
-        self._pods.compile(changes)  # some may have joined the rule of a policy that turned out not to be supported
-        policies |= self._policies.check_conflicts(policies | self._sets.users_of_dirty())
-        rows, sets = frozenset(changes.rows | self._policies.take_rows()), self._sets.drain()
-        desired, pods = self._desired_part(rows, sets), frozenset(changes.pods)
-        return Delta(rows=rows, sets=sets, desired=desired, policies=policies, pods=pods)
+        policies, pods, rows = self._compile()
+        sets = self._sets.drain()
+        return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies, pods=pods)
+
+    def drain_everything(self) -> Delta:
+        """Compile what is dirty, but have everything compared: the delta names all rows and sets that are wanted."""
+        policies, pods, _rows = self._compile()
+        self._sets.drain()
+        desired = self.desired()
+        sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
+        return Delta(rows=frozenset(desired.rows), sets=sets, desired=desired, policies=policies, pods=pods)
 
     def desired(self) -> DesiredState:
         """The whole desired state, as of the last `drain`: what a full pass compares."""
         rows = {**self._policies.rows(), **self._pods.rows()}
         groups, addresses = self._sets.resolve()
         return DesiredState(rows=rows, port_groups=groups, address_sets=addresses, retained=self._policies.retained())
+
+    def _compile(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+        """Compile what is dirty. Returns the policies, the pods and the rows that this may have changed."""
+        self.compile_ahead(lambda: True)
+        changes, self._pod_changes = self._pod_changes, PodChanges()
+        self._pods.compile(changes)  # some may have joined the rule of a policy that turned out not to be supported
+        policies = self._policies.take_compiled()
+        policies |= self._policies.check_conflicts(policies | self._sets.users_of_dirty())
+        return policies, frozenset(changes.pods), frozenset(changes.rows | self._policies.take_rows())
 
     # How it follows
 

@@ -61,7 +61,7 @@ class LivePods:
     def touch_joining(self, policy: NetworkQoS) -> None:
         """A version of a policy came or went: limits of pods may join one of its rules, or leave it."""
         inventory = self._context.inventory
-        if has_whole_rule(policy):
+        if inventory.may_limit(policy.namespace) and has_whole_rule(policy):
             selected = inventory.pods(policy.pod_selector, policy.namespace)
             self._dirty.update(record.pod.key for record in selected if inventory.is_limited(record))
 

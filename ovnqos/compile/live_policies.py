@@ -13,7 +13,7 @@ from ovnqos.compile.selections import PodSelection
 from ovnqos.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ovnqos.compile.compiled import CompileContext, CompiledPolicy
     from ovnqos.compile.inventory import PodRecord
@@ -61,6 +61,7 @@ class LivePolicies:
         self._conflicts = ConflictIndex()
         self._dirty: set[str] = set()
         self._dirty_rows: set[str] = set()
+        self._untold: set[str] = set()  # compiled, but `take_compiled` has not told of it
 
     # What is asked
 
@@ -71,8 +72,8 @@ class LivePolicies:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether there is a policy to be compiled, or a row to be compared."""
-        return bool(self._dirty or self._dirty_rows)
+        """Whether there is a policy to be compiled or told of, or a row to be compared."""
+        return bool(self._dirty or self._dirty_rows or self._untold)
 
     def compiled(self, key: str) -> CompiledPolicy | None:
         """What a policy compiled to; None when it did not compile."""
@@ -167,11 +168,18 @@ class LivePolicies:
 
     # How they are compiled
 
-    def compile(self) -> frozenset[str]:
-        """Compile what is dirty. Returns the keys of those policies."""
-        policies, self._dirty = frozenset(self._dirty), set()
-        for key in sorted(policies):
+    def compile(self, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Compile what is dirty, one policy after another as long as `go_on` says so."""
+        for key in sorted(self._dirty):
+            if not go_on():
+                return
+            self._dirty.discard(key)
+            self._untold.add(key)
             self._compile(key)
+
+    def take_compiled(self) -> frozenset[str]:
+        """The keys of the policies that were compiled since this was asked."""
+        policies, self._untold = frozenset(self._untold), set()
         return policies
 
     def take_rows(self) -> set[str]:

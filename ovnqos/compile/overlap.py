@@ -36,7 +36,47 @@ Members = Callable[[str], Iterable[str]]
 """The members of an address set or port group, by name; none for an unknown one."""
 
 _Range = tuple[int, int]  # first and last address
-_Values = frozenset[object] | tuple[_Range, ...]
+_EVERY_ADDRESS: tuple[_Range, ...] = ((0, (1 << 128) - 1),)
+
+
+class _Addresses:
+    """Constants of an address field, not read before somebody must know: other fields often tell two rows apart."""
+
+    __slots__ = ("_constants", "_members", "_ranges")
+
+    def __init__(self, constants: Sequence[Constant], members: Members) -> None:
+        self._constants = constants
+        self._members = members
+        self._ranges: tuple[_Range, ...] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return any(True for _text in _texts(self._constants, self._members))
+
+    @property
+    def ranges(self) -> tuple[_Range, ...]:
+        """Sorted ranges; every address when one of the constants cannot be read."""
+        if self._ranges is None:
+            found = [_range(str(text)) for text in _texts(self._constants, self._members)]
+            read = [one for one in found if one is not None]
+            self._ranges = tuple(sorted(read)) if len(read) == len(found) else _EVERY_ADDRESS
+        return self._ranges
+
+    def meets(self, other: _Addresses) -> bool:
+        """Whether one address may be among both."""
+        one, two = self.ranges, other.ranges
+        first, second = 0, 0
+        while first < len(one) and second < len(two):
+            if one[first][1] < two[second][0]:
+                first += 1
+            elif two[second][1] < one[first][0]:
+                second += 1
+            else:
+                return True
+        return False
+
+
+_Values = frozenset[object] | _Addresses
 _Term = dict[str, _Values]
 
 Alternatives = list[_Term] | None
@@ -56,25 +96,14 @@ def may_meet(left: Alternatives, right: Alternatives) -> bool:
 
 
 def _compatible(one: _Term, other: _Term) -> bool:
-    return all(_intersect(one[field], other[field]) for field in one.keys() & other.keys())
+    shared = one.keys() & other.keys()
+    return all(_intersect(one[field], other[field]) for field in (*(shared - _ADDRESSES), *(shared & _ADDRESSES)))
 
 
 def _intersect(one: _Values, other: _Values) -> bool:
-    if isinstance(one, frozenset) and isinstance(other, frozenset):
-        return not one.isdisjoint(other)
-    return _ranges_meet(one, other)  # type: ignore[arg-type] # a field has one kind of values
-
-
-def _ranges_meet(one: Sequence[_Range], other: Sequence[_Range]) -> bool:
-    first, second = 0, 0
-    while first < len(one) and second < len(other):
-        if one[first][1] < other[second][0]:
-            first += 1
-        elif other[second][1] < one[first][0]:
-            second += 1
-        else:
-            return True
-    return False
+    if isinstance(one, _Addresses) and isinstance(other, _Addresses):
+        return one.meets(other)
+    return not one.isdisjoint(other)  # type: ignore[union-attr,arg-type] # a field has one kind of values
 
 
 def alternatives(match: Match, members: Members) -> Alternatives:
@@ -137,8 +166,7 @@ def _comparison(match: Comparison, members: Members) -> _Term:
     if match.relation is not Relation.EQUAL:
         return term
     if match.field in _ADDRESSES:
-        ranges = _ranges(match.constants, members)
-        return term if ranges is None else {**term, match.field: ranges}
+        return {**term, match.field: _Addresses(match.constants, members)}
     if match.field in {"inport", "outport"} or field in _PROTOCOLS:
         return {**term, match.field: frozenset(_texts(match.constants, members))}
     return term
@@ -150,17 +178,6 @@ def _texts(constants: Iterable[Constant], members: Members) -> Iterator[object]:
             yield from members(constant.text)
         else:
             yield constant.text
-
-
-def _ranges(constants: Iterable[Constant], members: Members) -> tuple[_Range, ...] | None:
-    """Sorted ranges of addresses; None when one cannot be read."""
-    ranges = []
-    for text in _texts(constants, members):
-        one = _range(str(text))
-        if one is None:
-            return None
-        ranges.append(one)
-    return tuple(sorted(ranges))
 
 
 @lru_cache(maxsize=1 << 14)  # a pod's address is in many sets

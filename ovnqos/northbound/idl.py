@@ -83,6 +83,11 @@ class NorthboundIdl(ovs.db.idl.Idl):  # type: ignore[misc]  # ovs ships no types
         return bool(self.state == self.IDL_S_MONITORING and self._session.is_connected())
 
     @property
+    def asked(self) -> bool:
+        """True from when a server was asked for its contents on."""
+        return bool(self.state >= self.IDL_S_DATA_MONITOR_REQUESTED)
+
+    @property
     def session_number(self) -> int:
         """Changes with every connection made or lost."""
         return int(self._session.get_seqno())

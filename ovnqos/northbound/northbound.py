@@ -110,6 +110,11 @@ class Northbound:
         """Disconnect; the lock is given back."""
         self._connection.close()
 
+    @property
+    def has_contents(self) -> bool:
+        """Whether everything was read: what waits for that, waits no more. See `wait` of `connect`."""
+        return self._connection.has_contents
+
     def snapshot(self) -> Snapshot:
         """What the Northbound holds now, as far as the server has told us."""
         with self._connection.reading() as tables:
