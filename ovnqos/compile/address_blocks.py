@@ -70,6 +70,15 @@ class AddressBlock(NamedTuple):
         return next(texts((self,)))
 
 
+def canonical_address(text: str) -> str:
+    """A single address as `str` writes it: lower case, without leading zeros. Raises ValueError for other text."""
+    family = AF_INET6 if ":" in text else AF_INET
+    try:
+        return inet_ntop(family, inet_pton(family, text))
+    except (OSError, ValueError):
+        return str(AddressBlock.parse(text))
+
+
 class _Range(NamedTuple):
     first: int
     last: int
@@ -102,7 +111,10 @@ def texts(blocks: Iterable[AddressBlock]) -> Iterator[str]:
 
 def _joined(blocks: Iterable[AddressBlock], version: int) -> list[_Range]:
     """Ranges of one version, sorted, where touching and overlapping ones are one."""
-    ranges = sorted(_Range(block.first, block.last) for block in blocks if block.version == version)
+    ranges = [_Range(block.first, block.last) for block in blocks if block.version == version]
+    if len(ranges) < 2:
+        return ranges
+    ranges.sort()
     joined: list[_Range] = []
     for one in ranges:
         if joined and one.first <= joined[-1].last + 1:
@@ -135,7 +147,7 @@ def _append_blocks(one: _Range, version: int, to: list[AddressBlock]) -> None:
     first, last = one
     while first <= last:
         bits = (last - first + 1).bit_length() - 1
-        if first:
-            bits = min(bits, (first & -first).bit_length() - 1)
+        if first and (aligned := (first & -first).bit_length() - 1) < bits:
+            bits = aligned
         to.append(_new_tuple(AddressBlock, (version, first, width - bits)))
         first += 1 << bits

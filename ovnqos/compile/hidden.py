@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.match import And, ip4, ip6
-from ovnqos.compile.overlap import alternatives, may_meet
+from ovnqos.compile.overlap import alternatives, may_meet, needed_ports
 from ovnqos.compile.pod_qos import POD_KIND
 from ovnqos.compile.rows import Direction
 from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
@@ -89,23 +89,36 @@ def find_hidden_limits(
         for by in rivals.of_limit(limit)
         if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
     )
-    known = _Alternatives(inventory, members)
-    found = [pair for pair in islice(pairs, at_most) if may_meet(known.of(pair.limit), known.of(pair.by))]
+    packets = _Packets(inventory, members)
+    found = [pair for pair in islice(pairs, at_most) if packets.may_meet(pair.limit, pair.by)]
     return tuple(sorted(found, key=lambda one: (one.limit.identity, one.by.identity)))
 
 
-class _Alternatives:
-    """What the packets of rows may be, found once a row."""
+class _Packets:
+    """What the packets of rows may be, found once a row, and only if it is asked for."""
 
     def __init__(self, inventory: Inventory, members: Members) -> None:
         self._inventory = inventory
         self._members = members
-        self._known: dict[str, Alternatives] = {}
+        self._ports: dict[str, dict[str, frozenset[object]]] = {}
+        self._alternatives: dict[str, Alternatives] = {}
 
-    def of(self, row: QosRow) -> Alternatives:
-        if row.identity not in self._known:
-            self._known[row.identity] = alternatives(_whole_match(row, self._inventory), self._members)
-        return self._known[row.identity]
+    def may_meet(self, one: QosRow, other: QosRow) -> bool:
+        """Whether one packet may match both rows."""
+        first, second = self._ports_of(one), self._ports_of(other)
+        if any(first[field].isdisjoint(second[field]) for field in first.keys() & second.keys()):
+            return False
+        return may_meet(self._alternatives_of(one), self._alternatives_of(other))
+
+    def _ports_of(self, row: QosRow) -> dict[str, frozenset[object]]:
+        if row.identity not in self._ports:
+            self._ports[row.identity] = needed_ports(row.match, self._members)
+        return self._ports[row.identity]
+
+    def _alternatives_of(self, row: QosRow) -> Alternatives:
+        if row.identity not in self._alternatives:
+            self._alternatives[row.identity] = alternatives(_whole_match(row, self._inventory), self._members)
+        return self._alternatives[row.identity]
 
 
 class _Rivals:

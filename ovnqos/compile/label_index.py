@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ovnqos.model.labels import Operator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Set
+    from collections.abc import Iterable, Mapping, Set
 
     from ovnqos.model.labels import LabelSelector
 
@@ -28,20 +28,23 @@ class LabelIndex:
 
     def add(self, name: str, labels: Mapping[str, str]) -> None:
         """Take in a name that is not known."""
-        for label in _labels(labels):
-            bearers = self._bearers.get(label)
-            if bearers is None:
-                self._bearers[label] = {name}
-            else:
-                bearers.add(name)
+        known = self._bearers
+        for key, value in labels.items():
+            for label in ((key, value), (key, None)):
+                bearers = known.get(label)
+                if bearers is None:
+                    known[label] = {name}
+                else:
+                    bearers.add(name)
 
     def discard(self, name: str, labels: Mapping[str, str]) -> None:
         """Forget a name that was added with these labels."""
-        for label in _labels(labels):
-            bearers = self._bearers[label]
-            bearers.discard(name)
-            if not bearers:
-                del self._bearers[label]
+        for key, value in labels.items():
+            for label in ((key, value), (key, None)):
+                bearers = self._bearers[label]
+                bearers.discard(name)
+                if not bearers:
+                    del self._bearers[label]
 
     def matching(self, selector: LabelSelector, every: Set[str]) -> Set[str]:
         """Those of the names that match a selector.
@@ -59,9 +62,3 @@ class LabelIndex:
             if not names:
                 break
         return names
-
-
-def _labels(labels: Mapping[str, str]) -> Iterator[_Label]:
-    for key, value in labels.items():
-        yield key, value
-        yield key, None

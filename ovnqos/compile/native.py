@@ -81,7 +81,6 @@ def _compile_network(
     policy: NetworkQoS, sources: NetworkSources, stages: Stages, context: CompileContext, into: CompiledPolicy
 ) -> None:
     written = _source_group(policy, sources, context.owner)
-    unwritten = replace(written, name=f"{written.name}_each")
     if not sources.network.versions and _selects_pods(policy):
         into.notes.append(
             f"network {sources.network.name}: OVN knows no addresses of its pods (no IPAM); "
@@ -96,7 +95,7 @@ def _compile_network(
             used = references(compiled).address_sets  # not all that were made: 0.0.0.0/0 beside a set swallows it
             into.address_sets.update({name: sets.made[name] for name in used})
             is_per_port = policy.bandwidth_scope is BandwidthScope.POD and rule.bandwidth is not None
-            group = unwritten if is_per_port else written
+            group = replace(written, name=f"{written.name}_each") if is_per_port else written
             (into.unwritten_groups if is_per_port else into.port_groups)[group.name] = group
             row = _row(policy, index, sources, stages.direction, And.of(inport.in_group(group.name), compiled))
             if is_per_port:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _TERMS_MAXIMUM = 64
 _FAMILIES = {"ip4": frozenset({4}), "ip6": frozenset({6}), "ip": frozenset({4, 6})}
 _PROTOCOLS = frozenset({"tcp", "udp", "sctp", "icmp", "icmp4", "icmp6"})
+_PORTS = frozenset({"inport", "outport"})
 _ADDRESSES = frozenset({"ip4.src", "ip4.dst", "ip6.src", "ip6.dst"})
 
 Members = Callable[[str], Iterable[str]]
@@ -135,6 +136,18 @@ def alternatives(match: Match, members: Members) -> Alternatives:
     return [_symbol(match.name)] if isinstance(match, Symbol) else [{}]
 
 
+def needed_ports(match: Match, members: Members) -> dict[str, frozenset[object]]:
+    """The ports that a packet must enter (`inport`) or leave by (`outport`), where the expression asks for some.
+
+    Of two expressions that ask for different ones nothing else need be looked at.
+    """
+    return {
+        operand.field: frozenset(_texts(operand.constants, members))
+        for operand in (match.operands if isinstance(match, And) else (match,))
+        if isinstance(operand, Comparison) and operand.field in _PORTS and operand.relation is Relation.EQUAL
+    }
+
+
 def _join(terms: Iterable[_Term]) -> _Term | None:
     """All of the terms at once; None when a field cannot be two things."""
     joined: _Term = {}
@@ -167,7 +180,7 @@ def _comparison(match: Comparison, members: Members) -> _Term:
         return term
     if match.field in _ADDRESSES:
         return {**term, match.field: _Addresses(match.constants, members)}
-    if match.field in {"inport", "outport"} or field in _PROTOCOLS:
+    if match.field in _PORTS or field in _PROTOCOLS:
         return {**term, match.field: frozenset(_texts(match.constants, members))}
     return term
 

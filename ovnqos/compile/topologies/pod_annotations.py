@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.address_blocks import AddressBlock
+from ovnqos.compile.address_blocks import canonical_address
 from ovnqos.errors import Fault, InvalidObject
 
 if TYPE_CHECKING:
@@ -20,6 +20,6 @@ def broken(pod: Pod, annotation: str, path: str, what: str, *, author: str) -> I
 def bare_address(text: object) -> str | None:
     """An IP address in canonical text, without the prefix length behind it; None for text that is none."""
     try:
-        return str(AddressBlock.parse(str(text).strip().partition("/")[0]))
+        return canonical_address(str(text).strip().partition("/")[0])
     except ValueError:
         return None
