@@ -29,3 +29,11 @@ def northbound() -> Iterator[NorthboundServer]:
     """An empty Northbound on a unix socket."""
     with NorthboundServer() as server:
         yield server
+
+
+@pytest.fixture
+def wired(northbound: NorthboundServer) -> NorthboundServer:
+    """A Northbound with the switches and ports of two pods."""
+    northbound.nbctl("ls-add", "node1", "--", "ls-add", "node2")
+    northbound.nbctl("lsp-add", "node1", "shop_web", "--", "lsp-add", "node2", "shop_db")
+    return northbound

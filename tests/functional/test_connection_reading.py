@@ -50,7 +50,10 @@ def test_a_connection_that_does_not_wait_has_everything_when_it_is_read(northbou
     northbound.nbctl("ls-add", "lan")
 
     with NorthboundConnection.open(northbound.remote, wait=False) as connection:
+        with connection.lock:
+            assert connection.idl.asked  # by then, so that a busy caller does not hold the question up
         assert names(connection, "Logical_Switch") == {"lan"}
+        assert connection.has_contents
 
 
 def test_reading_says_so_when_a_connection_that_did_not_wait_gets_nothing() -> None:
@@ -62,6 +65,8 @@ def test_reading_says_so_when_a_connection_that_did_not_wait_gets_nothing() -> N
             connection.reading(),
         ):
             pass
+        with NorthboundConnection.open(follower, timeout_s=1, wait=False) as connection:
+            assert not connection.has_contents
 
 
 def test_changes_by_another_client_are_heard_as_they_were_made(northbound: NorthboundServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ovnqos import (
     Topology,
     compile_rows,
 )
+from ovnqos.model.pod_qos import PodQos
 from tests.support import random_clusters as some
 from tests.support.cluster import attachment, attachments_selector, pod, policy, rule
 from tests.support.random_clusters import RANDOMS
@@ -43,6 +45,10 @@ class Mirror:
     def __init__(self) -> None:
         self.rows: dict[str, Any] = {}
         self.sets: dict[str, Any] = {}
+
+    def take_everything(self, delta: Delta) -> None:
+        self.rows, self.sets = {}, {}
+        self.take(delta)
 
     def take(self, delta: Delta) -> None:
         for identity in delta.rows:
@@ -101,7 +107,12 @@ def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
                 one = random.choice(_MAKERS)(random)
                 objects[_identity(one)] = one
                 live.update(one)
-        mirror.take(live.drain())
+            if random.random() < 0.1:
+                live.compile_ahead(lambda: random.random() < 0.7)
+        if random.random() < 0.2:
+            mirror.take_everything(live.drain_everything())
+        else:
+            mirror.take(live.drain())
         assert not live.is_dirty
         wanted = _everything(_full(objects, zone))
         assert (mirror.rows, mirror.sets) == wanted
@@ -228,6 +239,42 @@ def test_a_new_pod_on_a_node_with_others_compiles_no_policy_anew() -> None:
     assert not delta.rows
     assert [group.ports for group in delta.desired.port_groups.values()] == [{"shop_b"}]
     assert live.counts() == {"row": 1, "port_group": 1, "address_set": 0}
+
+
+def test_what_was_compiled_ahead_is_told_by_the_next_drain() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    live.update(pod("a", "10.0.0.1"))
+    live.update(policy())
+    live.update(policy(name="silver", priority=3))
+    turns = iter((True, False))
+    live.compile_ahead(lambda: next(turns))
+    assert live.compiled("shop/gold")
+    assert not live.compiled("shop/silver")
+    live.compile_ahead(lambda: True)
+    assert live.is_dirty
+    delta = live.drain()
+    assert delta.policies == {"shop/gold", "shop/silver"}
+    assert delta.rows == live.desired().rows.keys()
+    assert len(delta.rows) == 2
+    assert live.drain().is_empty
+
+
+def test_limits_of_pods_that_were_compiled_ahead_are_told_by_the_next_drain() -> None:
+    live = LiveCompilation(Topology.ovn_kubernetes())
+    live.update(replace(pod("a", "10.0.0.1"), qos=PodQos(dscp=10)))
+    live.compile_ahead(lambda: True)
+    assert live.is_dirty
+    assert live.drain().pods == {"shop/a"}
+    assert not live.is_dirty
+
+
+def test_everything_names_all_that_is_wanted(live: LiveCompilation) -> None:
+    delta = live.drain_everything()
+    assert delta.desired == live.desired()
+    assert delta.rows == delta.desired.rows.keys()
+    assert delta.sets.keys() == delta.desired.port_groups.keys() | delta.desired.address_sets.keys()
+    assert not any(touched is not None for touched in delta.sets.values())
+    assert live.drain().is_empty
 
 
 def test_a_pod_of_no_policy_costs_nothing(live: LiveCompilation) -> None:

@@ -50,6 +50,7 @@ def test_a_packet_that_two_rows_match_makes_them_overlap(random: Random) -> None
         ("(tcp.dst == 80 || udp) && ip4", "udp.dst == 53 && ip", True),
         ("(tcp.dst == 80 || udp) && ip4", "udp.dst == 53 && ip6", False),
         ("ip4.dst == $nobody", "ip4", False),
+        ("ip4.dst == 0xa000001", "ip4.dst == $bank", True),
         ("ip4.dst != $shop", "ip4.dst == $shop", True),
         ("icmp4", "icmp6", False),
         ("icmp4", "tcp", False),
