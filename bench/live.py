@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bench import probe
 from bench.floor import dump_operations, make_switches_and_ports, time_read, time_transact
 from bench.loop import Loop, told
-from bench.measures import Objects, Result, time_reading
+from bench.measures import Objects, Result
 from bench.pods import change_addresses
 from bench.probe import with_probe
 from bench.rpc import RawClient, encode
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bench.generate import Cluster
     from ovnqos import NetworkQoS, Pod
 
-_STARTS = 3
+_STARTS = 7
 
 
 def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Result]:
@@ -74,9 +74,12 @@ def own_process(size: str, cluster: Cluster, mode: str) -> list[Result]:
             lines.writelines(json.dumps(one) + "\n" for listed in cluster.documents() for one in listed["items"])
         command = [sys.executable, "-m", "bench.own_process", str(file), server.remote, *(objects.zone_nodes or ())]
         _, megabytes = _run(command)
-        starts = [_run(command)[0] for _ in range(_STARTS)]
-        selects = [time_read(server.remote, with_ports=True).seconds for _ in range(_STARTS)]
-        readings = [time_reading(server.remote) for _ in range(_STARTS)]
+        reading_alone = [sys.executable, "-m", "bench.reading", server.remote]
+        starts, readings, selects = [], [], []
+        for _ in range(_STARTS):  # in turn, because the machine's speed varies
+            starts.append(_run(command)[0])
+            readings += _run(reading_alone)
+            selects.append(time_read(server.remote, with_ports=True).seconds)
     start, select, reading = map(statistics.median, (starts, selects, readings))
     return [
         Result(
@@ -87,7 +90,7 @@ def own_process(size: str, cluster: Cluster, mode: str) -> list[Result]:
             floor_ms=select * 1e3,
             floor_min_ms=min(selects) * 1e3,
             ratio=start / select,
-            notes=f"the loop in a fresh process; {start / reading:.1f} x reading alone, {reading * 1e3:.0f} ms",
+            notes=f"fresh processes; {start / reading:.1f} x reading alone, {reading * 1e3:.0f} ms",
         ),
         Result(
             measure="memory_mb",
@@ -102,9 +105,8 @@ def own_process(size: str, cluster: Cluster, mode: str) -> list[Result]:
     ]
 
 
-def _run(command: list[str]) -> tuple[float, float]:
-    seconds, megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(seconds), float(megabytes)
+def _run(command: list[str]) -> list[float]:
+    return [float(word) for word in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
 
 
 def _probes(objects: Objects) -> list[Pod]:

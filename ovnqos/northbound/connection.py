@@ -128,19 +128,19 @@ class NorthboundConnection:
     @property
     def session_number(self) -> int:
         """Changes with every connection made or lost. After a change the replica may differ without events."""
-        with self._replica.changed:
+        with self._replica.lock:
             return self._replica.idl.session_number
 
     @property
     def following(self) -> bool:
         """True while the replica follows a server; False while it only remembers."""
-        with self._replica.changed:
+        with self._replica.lock:
             return self._replica.idl.replicating
 
     @property
     def has_contents(self) -> bool:
         """Whether everything was read once. Waits while some of it is being taken in."""
-        with self._replica.changed:
+        with self._replica.lock:
             return self._replica.idl.complete
 
     def await_contents(self, timeout_s: float | None = None) -> None:
@@ -149,17 +149,19 @@ class NorthboundConnection:
         Raises:
             NorthboundUnavailable: that did not come about in time.
         """
-        deadline = self._deadline(timeout_s)
-        with self._replica.changed:
-            idl = self._replica.idl
-            if not self._replica.wait_until(lambda: idl.complete, deadline):
-                raise NorthboundUnavailable(
-                    f"no Northbound to follow within {self.timeout_s:g} s: {idl.describe_trouble()}"
-                )
+        with self._replica.lock:
+            self._await_complete(self._deadline(timeout_s))
+
+    def _await_complete(self, deadline: Deadline) -> None:
+        idl = self._replica.idl
+        if not self._replica.wait_until(lambda: idl.complete, deadline):
+            raise NorthboundUnavailable(
+                f"no Northbound to follow within {self.timeout_s:g} s: {idl.describe_trouble()}"
+            )
 
     def _await_question(self) -> None:
         """A busy caller would hold up the thread that asks: measured, by 25 ms of 35."""
-        with self._replica.changed:
+        with self._replica.lock:
             self._replica.wait_until(lambda: self._replica.idl.asked, Deadline(_QUESTION_S))
 
     @contextmanager
@@ -169,8 +171,8 @@ class NorthboundConnection:
         Raises:
             NorthboundUnavailable: see `await_contents`.
         """
-        with self._replica.changed:
-            self.await_contents()
+        with self._replica.lock:
+            self._await_complete(self._deadline(None))
             yield self._replica.idl.records
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
@@ -217,9 +219,9 @@ class NorthboundConnection:
         return self._replica.idl
 
     @property
-    def lock(self) -> threading.Condition:
+    def lock(self) -> threading.RLock:
         """The lock of the replica, for `ovsdbapp`."""
-        return self._replica.changed
+        return self._replica.lock
 
     @property
     def timeout(self) -> float:

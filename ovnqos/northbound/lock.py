@@ -32,7 +32,7 @@ class WriterLock:
     @property
     def held(self) -> bool:
         """Whether the server says, as far as we have heard, that the lock is ours."""
-        with self._replica.changed:
+        with self._replica.lock:
             idl = self._replica.idl
             # ovs forgets a lock only when it connects again; the server, when it sees the connection end.
             return bool(idl.lock_name == self.name and idl.has_lock and idl.replicating)
@@ -52,7 +52,7 @@ class WriterLock:
         """
         idl = self._replica.idl
         deadline = None if timeout_s is None else Deadline(timeout_s)
-        with self._replica.changed:
+        with self._replica.lock:
             if idl.lock_name != self.name:
                 idl.forget_transactions()
                 idl.set_lock(self.name)
@@ -72,13 +72,13 @@ class WriterLock:
     def wait_for_change(self, *, held: bool, timeout_s: float | None) -> bool:
         """Waits until the lock is held, or is not. Returns whether that came about in time."""
         deadline = None if timeout_s is None else Deadline(timeout_s)
-        with self._replica.changed:
+        with self._replica.lock:
             return self._replica.wait_until(lambda: self.held == held, deadline)
 
     def release(self) -> None:
         """Gives the lock back, or withdraws the request for it."""
         idl = self._replica.idl
-        with self._replica.changed:
+        with self._replica.lock:
             if idl.lock_name == self.name:
                 idl.forget_transactions()
                 idl.set_lock(None)

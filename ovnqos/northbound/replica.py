@@ -24,21 +24,22 @@ class Replica:
     """An IDL and the thread that runs it.
 
     Attributes:
-        idl: to be touched with `changed` held only.
-        changed: a condition, and with it the lock; notified each time the IDL has worked.
+        idl: to be touched with `lock` held only.
+        lock: a bare one, since Ctrl-C in the Python code by which a condition is entered would leave it locked for ever.
     """
 
     def __init__(self, idl: NorthboundIdl) -> None:
         """Starts the thread."""
         self.idl = idl
-        self.changed = threading.Condition(threading.RLock())
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
         self._stopping = False
         self._wake_up = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._work, name="ovnqos-northbound", daemon=True)
         self._thread.start()
 
     def wait_until(self, condition: Callable[[], bool], deadline: Deadline | None) -> bool:
-        """With `changed` held: waits, the lock released meanwhile, until the condition holds.
+        """With `lock` held, once: waits, the lock released meanwhile, until the condition holds.
 
         Returns:
             Whether it holds; False when the deadline passed, or the thread ended.
@@ -47,7 +48,13 @@ class Replica:
             left = None if deadline is None else deadline.left
             if self._stopping or left == 0:
                 return False
-            self.changed.wait(left)
+            try:
+                self._changed.wait(left)
+            except BaseException:  # Ctrl-C, perhaps while the lock was let go: who holds it must give it back
+                with suppress(RuntimeError):
+                    self.lock.release()
+                self.lock.acquire()
+                raise
         return True
 
     def wake(self) -> None:
@@ -56,11 +63,11 @@ class Replica:
 
     def close(self) -> None:
         """Ends the thread and the connection, which also gives back an OVSDB lock."""
-        with self.changed:
+        with self.lock:
             if self._stopping:
                 return
             self._stopping = True
-            self.changed.notify_all()
+            self._changed.notify_all()
         self.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -70,16 +77,16 @@ class Replica:
     def _work(self) -> None:
         while not self._stopping:
             poller = Poller()
-            with self.changed:
+            with self.lock:
                 self.idl.wait(poller)
             poller.fd_wait(self._wake_up, select.POLLIN)
             poller.block()
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_up)
-            with self.changed:
+            with self.lock:
                 if not self._stopping:
                     self._run_idl()
-                self.changed.notify_all()
+                self._changed.notify_all()
 
     def _run_idl(self) -> None:
         try:

@@ -84,7 +84,7 @@ def commit(replica: Replica, commands: Sequence[Any], deadline: Deadline) -> Tra
         StalePlan: a verified column has changed; nothing was written.
         TransactionRefused: the server refused it, in its own words; nothing was written.
     """
-    with replica.changed:
+    with replica.lock:
         _await_ready(replica, deadline)
         session = replica.idl.session_number
         transaction = _Transaction(replica.idl)
@@ -118,7 +118,7 @@ def refresh(replica: Replica, deadline: Deadline) -> None:
     Raises:
         NorthboundUnavailable: the server did not answer in time.
     """
-    with replica.changed:
+    with replica.lock:
         while True:
             _await_following(replica, deadline)
             session = replica.idl.session_number

@@ -22,18 +22,22 @@ class Connections:
     """Counts the connections that a daemon opens."""
 
     def __init__(self) -> None:
-        self.opened = 0
+        self._opened = 0
         self._changed = threading.Condition()
 
     def __call__(self, northbound: Northbound) -> Northbound:
         with self._changed:
-            self.opened += 1
+            self._opened += 1
             self._changed.notify_all()
         return northbound
 
+    def count(self) -> int:
+        with self._changed:
+            return self._opened
+
     def wait(self) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self.opened, PATIENCE_S)
+            assert self._changed.wait_for(lambda: self._opened, PATIENCE_S)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def test_the_northbound_is_read_while_kubernetes_is_listed_and_the_lock_is_left_
     daemon.inbox.synced("Pod")
     wired.nbctl("ls-add", "other")  # heard, but no reason to do anything
     daemon.sync(*PODS, POLICY)
-    assert connections.opened == 1
+    assert connections.count() == 1
     assert len(rows_of(wired)) == 1
     assert [one.trigger for one in daemon.outcomes if one.transactions] == ["full"]
 
@@ -69,7 +73,7 @@ def test_who_may_not_write_does_not_connect(wired: NorthboundServer, connections
     try:
         daemon.tell(*PODS)
         assert daemon.reconciler.pause(PATIENCE_S)  # the loop has seen all of that
-        assert not connections.opened
+        assert connections.count() == 0
         elected.set()
         daemon.reconciler.elected(silent_predecessor=False)
         connections.wait()
@@ -78,7 +82,7 @@ def test_who_may_not_write_does_not_connect(wired: NorthboundServer, connections
         elected.set()
         daemon.reconciler.elected(silent_predecessor=False)
         daemon.sync(*PODS, POLICY)
-        assert connections.opened == 2
+        assert connections.count() == 2
     finally:
         daemon.stop()
 
