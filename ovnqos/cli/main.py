@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ovnqos.cli import output
+from ovnqos.cli import interrupts, output
 from ovnqos.cli.commands.apply import apply
 from ovnqos.cli.commands.completion import completion
 from ovnqos.cli.commands.convert import convert
@@ -93,4 +93,5 @@ def main() -> None:
     """The console script."""
     gc.disable()  # it lives for seconds; walking a large cluster's objects again and again doubles its time (measured)
     _open_streams()
+    interrupts.insist()
     sys.exit(run())

@@ -25,7 +25,7 @@ class Replica:
 
     Attributes:
         idl: to be touched with `lock` held only.
-        lock: a bare one, since Ctrl-C in the Python code by which a condition is entered would leave it locked for ever.
+        lock: a bare one: Ctrl-C in the Python code by which a condition is entered would leave it held for ever.
     """
 
     def __init__(self, idl: NorthboundIdl) -> None:
