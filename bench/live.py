@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bench.generate import Cluster
     from ovnqos import NetworkQoS, Pod
 
-_STARTS = 7
+_STARTS = 5
 
 
 def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Result]:
@@ -72,15 +72,17 @@ def own_process(size: str, cluster: Cluster, mode: str) -> list[Result]:
         file = Path(folder) / "objects.jsonl"
         with file.open("w") as lines:
             lines.writelines(json.dumps(one) + "\n" for listed in cluster.documents() for one in listed["items"])
-        command = [sys.executable, "-m", "bench.own_process", str(file), server.remote, *(objects.zone_nodes or ())]
-        _, megabytes = _run(command)
+        program = [sys.executable, "-m", "bench.own_process"]
+        arguments = [str(file), server.remote, *(objects.zone_nodes or ())]
+        _, megabytes = _run([*program, *arguments])
         reading_alone = [sys.executable, "-m", "bench.reading", server.remote]
-        starts, readings, selects = [], [], []
+        starts, rests, readings, selects = [], [], [], []
         for _ in range(_STARTS):  # in turn, because the machine's speed varies
-            starts.append(_run(command)[0])
+            starts.append(_run([*program, *arguments])[0])
+            rests.append(_run([*program, "--read-ahead", *arguments])[0])
             readings += _run(reading_alone)
             selects.append(time_read(server.remote, with_ports=True).seconds)
-    start, select, reading = map(statistics.median, (starts, selects, readings))
+    start, rest, select, reading = map(statistics.median, (starts, rests, selects, readings))
     return [
         Result(
             measure="loop_restart",
@@ -90,7 +92,8 @@ def own_process(size: str, cluster: Cluster, mode: str) -> list[Result]:
             floor_ms=select * 1e3,
             floor_min_ms=min(selects) * 1e3,
             ratio=start / select,
-            notes=f"fresh processes; {start / reading:.1f} x reading alone, {reading * 1e3:.0f} ms",
+            notes=f"fresh processes; {start / reading:.1f} x reading alone, {reading * 1e3:.0f} ms; "
+            f"of it {rest * 1e3:.0f} ms, {rest / reading:.1f} x, after the reading",
         ),
         Result(
             measure="memory_mb",

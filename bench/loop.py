@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.measures import Objects
+    from ovnqos import DatabaseChange
     from ovnqosd.outcomes import PassOutcome
 
 _TIMEOUT_S = 300.0
@@ -31,12 +32,24 @@ class Loop:
         self._reconciler = Reconciler(
             live=LiveCompilation(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
             inbox=self.inbox,
-            connect=lambda on_change: Northbound.connect(remote, on_change=on_change, timeout_s=_TIMEOUT_S, wait=False),
+            connect=self._connect,
             report=self._report,
             clock=Clock(),
             kinds=frozenset({"Pod"}),
         )
+        self._remote = remote
+        self._northbound: Northbound | None = None
         self._thread = threading.Thread(target=self._reconciler.run)
+
+    def _connect(self, on_change: Callable[[DatabaseChange], None]) -> Northbound:
+        self._northbound = Northbound.connect(self._remote, on_change=on_change, timeout_s=_TIMEOUT_S, wait=False)
+        return self._northbound
+
+    def read_ahead(self) -> None:
+        """Start as where Kubernetes is still being listed; returns when the Northbound has been read."""
+        self._thread.start()
+        while self._northbound is None or not self._northbound.has_contents:
+            time.sleep(0.01)
 
     def _report(self, outcome: PassOutcome) -> None:
         with self._arrived:
@@ -48,7 +61,8 @@ class Loop:
         lists = [told(*listed) for listed in (objects.namespaces, objects.pods, objects.policies) if listed]
 
         def tell() -> None:
-            self._thread.start()
+            if not self._thread.is_alive():
+                self._thread.start()
             for changes in lists:
                 self.inbox.changed(changes)
             self.inbox.synced("Pod")
