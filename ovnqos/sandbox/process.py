@@ -7,18 +7,17 @@ import select
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from ovnqos.sandbox.programs import Programs, SandboxError, clean_environment, last_lines
+from ovnqos.sandbox.starter import Starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# The kernel sends a parent-death signal when the thread that started the child ends: so one lasting thread starts all
-_starter: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ovnqos-sandbox")
+_starter: Final = Starter[subprocess.Popen[bytes]]()
 _POLL_SECONDS: Final = 0.003
 _URGENT: Final = -10
 
@@ -91,7 +90,7 @@ class Process:
             raise SandboxError(f"{self.name} already runs")
         self._close()
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._child = _starter.submit(self._spawn).result()
+        self._child = _starter.run(self._spawn)
         self._pidfd = os.pidfd_open(self._child.pid)
         if ready is not None:
             try:
