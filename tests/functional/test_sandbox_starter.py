@@ -11,7 +11,7 @@ import pytest
 from ovnqos.sandbox.starter import Starter
 
 _INTERRUPTED = """
-import sys, threading
+import sys, threading, time
 from pathlib import Path
 from ovnqos.sandbox.process import Process
 
@@ -19,6 +19,7 @@ def interrupt(frame, event, _argument):
     # as Ctrl-C does while the thread that starts programs is waited for
     if event == "call" and frame.f_code is threading.Event.wait.__code__:
         sys.settrace(None)
+        time.sleep(0.2)  # until the thread has come up, so that the interpreter waits for it if it waits for any
         raise KeyboardInterrupt
 
 sys.settrace(interrupt)
