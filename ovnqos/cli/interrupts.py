@@ -16,7 +16,8 @@ _AGAIN_S: Final = 0.01
 def insist() -> None:
     """Let Ctrl-C come again a moment later where it would be printed as a traceback and ignored.
 
-    Measured on the demo under load: one in 200 was, in the callback that each first import of a module ends with.
+    Seen on the demo under load, about once in 200. Where was not seen; each first import of a module ends with such a
+    callback.
     """
     sys.unraisablehook = _unraisable
 

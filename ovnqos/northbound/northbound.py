@@ -72,8 +72,9 @@ class Northbound:
             leader_only: use only the leader of a cluster.
             on_change: told of each change in the database, on the connection's thread; it must not block. Not told of
                 what `apply` makes as it was planned. After a lost connection told of everything; see `session`.
-            wait: until everything is read. Otherwise that goes on in the background, while the caller compiles, say,
-                and the first call that needs it waits; it then raises what `connect` would.
+            wait: until everything is read. Otherwise only until a server was asked, half a second at most; the reading
+                goes on in the background, while the caller compiles, say, and the first call that needs it waits; it
+                then raises what `connect` would.
 
         Raises:
             InvalidRemote: a remote cannot be read.
