@@ -20,8 +20,8 @@ from bench.measures import Objects, Result
 from bench.pods import change_addresses
 from bench.probe import with_probe
 from bench.rpc import RawClient, encode
+from ovnqos.kubernetes.changes import Changes
 from ovnqos.sandbox import NorthboundServer
-from ovnqosd.changes import Changes
 
 if TYPE_CHECKING:
     from bench.generate import Cluster

@@ -7,17 +7,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ovnqos import LiveCompilation, Northbound, Topology
-from ovnqosd.backoff import Clock
-from ovnqosd.changes import Changes, Metadata, Updated
-from ovnqosd.inbox import Inbox
-from ovnqosd.reconciler import Reconciler
+from ovnqos.kubernetes.backoff import Clock
+from ovnqos.kubernetes.changes import Changes, Metadata, Updated
+from ovnqosd.loop.inbox import Inbox
+from ovnqosd.loop.reconciler import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.measures import Objects
     from ovnqos import DatabaseChange
-    from ovnqosd.outcomes import PassOutcome
+    from ovnqosd.loop.outcomes import PassOutcome
 
 _TIMEOUT_S = 300.0
 

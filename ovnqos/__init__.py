@@ -5,15 +5,14 @@ Below: rows, address sets and port groups in OVN's own terms (`QosRow`, `Address
 Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs/examples/.
 """
 
+from ovnqos import match
 from ovnqos.collector import collector_paused
-from ovnqos.compile import match
 from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
 from ovnqos.compile.conflicts import policy_of
 from ovnqos.compile.delta import Delta
 from ovnqos.compile.hidden import HiddenLimit, find_hidden_limits
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.live import LiveCompilation
-from ovnqos.compile.overlap import can_overlap
 from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.compile.topologies.detect import detect_topology, make_topology
@@ -36,6 +35,7 @@ from ovnqos.errors import (
     UnsafePlan,
     Unsupported,
 )
+from ovnqos.match.overlap import can_overlap
 from ovnqos.model.labels import LabelSelector, Operator, Requirement
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, NetworkSelector, NetworkTopology
 from ovnqos.model.owner import Owner
@@ -55,7 +55,7 @@ from ovnqos.model.topology_map import TopologyMap
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
-from ovnqos.northbound.tls import TlsFiles
+from ovnqos.ovsdb.tls import TlsFiles
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.content import RowContent, SetContent, SetKind
 from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, reference_rows

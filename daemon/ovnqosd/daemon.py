@@ -23,30 +23,30 @@ from ovnqos import (
     make_topology,
     parse_pod,
 )
-from ovnqosd.backoff import Clock, Pace
-from ovnqosd.event_writer import EventWriter
+from ovnqos.kubernetes.backoff import Clock, Pace
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES
 from ovnqosd.health import HealthServer
-from ovnqosd.inbox import Inbox
-from ovnqosd.leadership import LeaderElector, LeasePace
-from ovnqosd.lease import Lease, own_identity, own_namespace
+from ovnqosd.leadership.leadership import LeaderElector, LeasePace
+from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
+from ovnqosd.loop.inbox import Inbox
+from ovnqosd.loop.outcomes import PassOutcome, Trigger
+from ovnqosd.loop.reconciler import Reconciler
 from ovnqosd.metrics import Metrics
-from ovnqosd.observed_status import with_status
-from ovnqosd.outcomes import PassOutcome, Trigger
-from ovnqosd.reconciler import Reconciler
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES
-from ovnqosd.settings import Mode
-from ovnqosd.status_pace import StatusPace
-from ovnqosd.status_writer import StatusWriter
+from ovnqosd.settings.settings import Mode
+from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.observed_status import with_status
+from ovnqosd.status.status_pace import StatusPace
+from ovnqosd.status.status_writer import StatusWriter
 from ovnqosd.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos import DatabaseChange
-    from ovnqosd.changes import Changes
-    from ovnqosd.kubernetes_client import KubernetesClient
-    from ovnqosd.settings import Settings
+    from ovnqos.kubernetes.changes import Changes
+    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqosd.settings.settings import Settings
 
 _log = structlog.get_logger()
 _FINISH_S: Final = 1.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 
-from ovnqosd.settings import LogFormat, LogLevel
+from ovnqosd.settings.settings import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger

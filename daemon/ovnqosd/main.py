@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import OvnQosError
-from ovnqosd import kubernetes_client, logs, settings_sources
-from ovnqosd.api_requests import send
+from ovnqos.kubernetes import client as kubernetes_client
+from ovnqos.kubernetes.api_requests import send
+from ovnqos.kubernetes.interruption import Interruption
+from ovnqos.kubernetes.request_errors import RequestError
+from ovnqosd import logs
 from ovnqosd.daemon import CLEAN_UP_S, Daemon
-from ovnqosd.interruption import Interruption
-from ovnqosd.request_errors import RequestError
-from ovnqosd.settings import DEFAULT_ZONE, Mode
+from ovnqosd.settings import settings_sources
+from ovnqosd.settings.settings import DEFAULT_ZONE, Mode
 from ovnqosd.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqosd.kubernetes_client import KubernetesClient
-    from ovnqosd.settings import Settings
+    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqosd.settings.settings import Settings
 
 _log = structlog.get_logger()
 _NODE_TIMEOUT_S: Final = 10.0

@@ -15,13 +15,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, StalePlan, TransactionRefused
-from ovnqosd.outcomes import AnnotationProblem, DriftKind, Reason, Trigger
+from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind, Reason, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ovnqosd.outcomes import PassOutcome
-    from ovnqosd.reflector import Reflector
+    from ovnqos.kubernetes.reflector import Reflector
+    from ovnqosd.loop.outcomes import PassOutcome
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CHANGES: Final = ("row_insert", "row_update", "row_delete", "set_insert", "set_update", "set_delete")

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ovnqos import Compilation, Inventory, Manifests, Owner, Profile, compile_rows, find_hidden_limits, load_manifests
 from ovnqos.cli import output
 from ovnqos.cli.exit_codes import EXIT_INVALID
+from ovnqos.compile.compilation import Compilation, Profile, compile_rows
+from ovnqos.compile.hidden import find_hidden_limits
+from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.topologies.choice import TopologyKind
 from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
     from ovnqos.cli.options import CompileOptions
     from ovnqos.errors import Fault
+    from ovnqos.model.owner import Owner
     from ovnqos.model.topology_map import TopologyMap
 
 

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ovnqos import DeleteLimit, InvalidRow, Northbound, Owner, Profile, TlsFiles
 from ovnqos.cli import output
+from ovnqos.compile.compilation import Profile
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
-from ovnqos.model.owner import DEFAULT_OWNER
+from ovnqos.errors import InvalidRow
+from ovnqos.model.owner import DEFAULT_OWNER, Owner
+from ovnqos.northbound.northbound import Northbound
+from ovnqos.ovsdb.tls import TlsFiles
+from ovnqos.plan.safety import DeleteLimit
 from ovnqos.sources.cidrs import parse_cidr
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from ovnqos.cli import output
 from ovnqos.cli.options import Format
 
 if TYPE_CHECKING:
-    from ovnqos import DeleteLimit, Northbound, Plan
+    from ovnqos.northbound.northbound import Northbound
+    from ovnqos.plan.plan import Plan
+    from ovnqos.plan.safety import DeleteLimit
 
 
 def show(plan: Plan, form: Format) -> None:

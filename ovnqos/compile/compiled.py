@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.match import And, inport
 from ovnqos.compile.port_limits import PortLimits
 from ovnqos.compile.rows import Direction
 from ovnqos.compile.whole_traffic import WholeTraffic
+from ovnqos.match import And, inport
 from ovnqos.model.owner import OBJECT_KEY, PORT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.match import Match
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Selections
     from ovnqos.compile.sets import SetDescription
     from ovnqos.compile.topology import Network
+    from ovnqos.match import Match
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS
 

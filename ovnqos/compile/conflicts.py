@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.overlap import can_overlap
+from ovnqos.match.overlap import can_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ovnqos.compile.overlap import Members
     from ovnqos.compile.rows import QosRow
+    from ovnqos.match.overlap import Members
 
 _Place = tuple[str, str, int]  # namespace of the sources, direction, priority
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.match import And, ip4, ip6
-from ovnqos.compile.overlap import alternatives, may_meet, needed_ports
 from ovnqos.compile.pod_qos import POD_KIND
 from ovnqos.compile.rows import Direction
+from ovnqos.match import And, ip4, ip6
+from ovnqos.match.overlap import alternatives, may_meet, needed_ports
 from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.match import Match
-    from ovnqos.compile.overlap import Alternatives, Members
     from ovnqos.compile.rows import DesiredState, QosRow
+    from ovnqos.match import Match
+    from ovnqos.match.overlap import Alternatives, Members
 
 _POD_PREFIX = f"{POD_KIND}/"
 _Place = tuple[Direction, str]  # and namespace of the sources

@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.address_blocks import texts
 from ovnqos.compile.classifiers import compile_classifier
 from ovnqos.compile.compiled import CompiledPolicy, PortRows, Stages
-from ovnqos.compile.match import FALSE, And, inport, references
 from ovnqos.compile.priorities import network_qos_priority
 from ovnqos.compile.rows import Direction, QosRow, name_hash
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription, SourcePorts
 from ovnqos.compile.sources_of_policy import NetworkSources, find_sources
+from ovnqos.match import FALSE, And, inport, references
+from ovnqos.match.address_blocks import texts
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, PodPeer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqos.compile.address_blocks import AddressBlock
     from ovnqos.compile.compiled import CompileContext
-    from ovnqos.compile.match import Match
     from ovnqos.compile.sets import Members
     from ovnqos.compile.topology import Network
+    from ovnqos.match import Match
+    from ovnqos.match.address_blocks import AddressBlock
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS, Rule
 

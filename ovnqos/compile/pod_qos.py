@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
-from ovnqos.compile.address_blocks import AddressBlock, difference
 from ovnqos.compile.classifiers import LITERAL_BLOCKS_MAXIMUM
 from ovnqos.compile.compiled import CompiledObject
-from ovnqos.compile.match import And, Or, inport, ip, ip4, ip6, outport
 from ovnqos.compile.priorities import POD_QOS, joined_priority
 from ovnqos.compile.rows import Direction, QosRow, name_hash
 from ovnqos.compile.sets import FixedMembers, SetDescription
+from ovnqos.match import And, Or, inport, ip, ip4, ip6, outport
+from ovnqos.match.address_blocks import AddressBlock, difference
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose, merge
@@ -26,9 +26,9 @@ from ovnqos.model.pod_qos import Purpose, merge
 if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.inventory import Inventory, PodRecord
-    from ovnqos.compile.match import Match
     from ovnqos.compile.topology import PodInterface
     from ovnqos.compile.whole_traffic import WholeRule
+    from ovnqos.match import Match
     from ovnqos.model.pod_qos import PodQos
     from ovnqos.model.policy import Bandwidth
 

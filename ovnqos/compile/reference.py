@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.compiled import CompiledPolicy
-from ovnqos.compile.match import Verbatim
 from ovnqos.compile.rows import Direction, QosRow
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.sets import FixedMembers, PeerAddresses, SetDescription
 from ovnqos.compile.sources_of_policy import NetworkSources, find_sources
+from ovnqos.match import Verbatim
 from ovnqos.model.networks import DEFAULT_NETWORK, DEFAULT_NETWORK_SELECTOR
 from ovnqos.model.owner import (
     REFERENCE_CONTROLLER_KEY,

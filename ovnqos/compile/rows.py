@@ -10,10 +10,10 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
-from ovnqos.compile.address_blocks import AddressBlock, union
-from ovnqos.compile.match.lexis import check_name
-from ovnqos.compile.match.syntax import Match
 from ovnqos.errors import InvalidRow
+from ovnqos.match.address_blocks import AddressBlock, union
+from ovnqos.match.lexis import check_name
+from ovnqos.match.syntax import Match
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ovnqos.northbound.plan_command import PlanCommand
-    from ovnqos.northbound.schema import NorthboundSchema
+    from ovnqos.ovsdb.schema import NorthboundSchema
     from ovnqos.plan.snapshot import Snapshot
 
 _COMMANDS: dict[type[Change], type[PlanCommand]] = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.delta import Delta
     from ovnqos.compile.rows import DesiredState
     from ovnqos.model.owner import Owner
-    from ovnqos.northbound.records import RecordTable
+    from ovnqos.ovsdb.records import RecordTable
 
 _SWITCH, _PORT = "Logical_Switch", "Logical_Switch_Port"
 _KINDS = tuple(SetKind)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.delta import Delta
     from ovnqos.model.owner import Owner
-    from ovnqos.northbound.records import RecordChange, RecordTable
+    from ovnqos.ovsdb.records import RecordChange, RecordTable
     from ovnqos.plan.changes import Change
     from ovnqos.plan.snapshot import Snapshot
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 from ovnqos.errors import InvalidRemote, OvnQosError
 from ovnqos.model.owner import Owner
 from ovnqos.northbound.commands import check_values, command_for
-from ovnqos.northbound.connection import NorthboundConnection
 from ovnqos.northbound.live_view import LiveView
-from ovnqos.northbound.remotes import default_remotes, parse_remotes
 from ovnqos.northbound.replica_snapshot import take_snapshot
+from ovnqos.ovsdb.connection import NorthboundConnection
+from ovnqos.ovsdb.remotes import default_remotes, parse_remotes
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.delta import Delta
     from ovnqos.northbound.database_change import DatabaseChange
-    from ovnqos.northbound.lock import WriterLock
     from ovnqos.northbound.plan_command import PlanCommand
-    from ovnqos.northbound.tls import TlsFiles
+    from ovnqos.ovsdb.lock import WriterLock
+    from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.changes import Change
     from ovnqos.plan.plan import Plan
     from ovnqos.plan.snapshot import Snapshot

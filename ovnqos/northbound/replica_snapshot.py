@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.northbound.records import frozen
+from ovnqos.ovsdb.records import frozen
 from ovnqos.plan.content import RowContent, SetContent, SetKind
 from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ovnqos.model.owner import Owner
-    from ovnqos.northbound.records import RecordTable
+    from ovnqos.ovsdb.records import RecordTable
 
 
 def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:

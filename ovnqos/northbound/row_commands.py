@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from ovnqos.northbound.datum import assign
 from ovnqos.northbound.plan_command import PlanCommand, has_changed
 from ovnqos.northbound.replica_snapshot import row_content
+from ovnqos.ovsdb.datum import assign
 from ovnqos.plan.content import ROW_COLUMNS
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.match import parse
-from ovnqos.compile.overlap import can_overlap
 from ovnqos.errors import InvalidRow
+from ovnqos.match import parse
+from ovnqos.match.overlap import can_overlap
 from ovnqos.model.owner import Owner
 from ovnqos.plan.content import SetKind
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.explanation import Effect
 from ovnqos.compile.rows import Direction
+from ovnqos.explain.explanation import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ovnqos.compile.explanation import Explanation
+    from ovnqos.explain.explanation import Explanation
     from ovnqos.southbound.trace import Hit, Trace
 
 _STAGES: Final = {Direction.FROM_LPORT: "ls_in_", Direction.TO_LPORT: "ls_out_"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.match.packet import TRANSPORTS, Protocol
+from ovnqos.match.packet import TRANSPORTS, Protocol
 
 if TYPE_CHECKING:
-    from ovnqos.compile.match.packet import Packet
+    from ovnqos.match.packet import Packet
 
 _SOURCE_PORT: Final = 40_000
 _DISCARD: Final = 9  # RFC 863

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.northbound.remotes import remotes_of
+from ovnqos.ovsdb.remotes import remotes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.northbound.remotes import Remote
+    from ovnqos.ovsdb.remotes import Remote
 
 
 def default_remotes(environment: Mapping[str, str] | None = None) -> tuple[Remote, ...]:

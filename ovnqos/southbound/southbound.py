@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ovnqos.northbound.handshake import Deadline
-from ovnqos.northbound.remotes import default_remotes as default_northbound
-from ovnqos.northbound.remotes import parse_remotes
+from ovnqos.ovsdb.handshake import Deadline
+from ovnqos.ovsdb.remotes import default_remotes as default_northbound
+from ovnqos.ovsdb.remotes import parse_remotes
+from ovnqos.ovsdb.session import OvsdbSession
 from ovnqos.southbound.contents_reader import QUERIES, read_contents
 from ovnqos.southbound.ovn_trace import SouthboundUnavailable
-from ovnqos.southbound.ovsdb_session import OvsdbSession
 from ovnqos.southbound.remotes import default_remotes
 
 if TYPE_CHECKING:
-    from ovnqos.northbound.tls import TlsFiles
+    from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.southbound.contents import SouthboundContents
 
 _READ_GENERATION: Final = {"op": "select", "table": "NB_Global", "where": [], "columns": ["nb_cfg"]}

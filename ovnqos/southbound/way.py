@@ -10,7 +10,7 @@ from ovnqos.southbound.microflow import microflow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ovnqos.compile.match.packet import Packet
+    from ovnqos.match.packet import Packet
     from ovnqos.southbound.contents import SouthboundContents, SwitchPort
 
 _ROUTER_KINDS: Final = frozenset({"patch", "l3gateway", "router"})

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from netaddr import IPAddress
 
-from ovnqos.compile.address_blocks import WIDTH
-from ovnqos.compile.match.packet import TRANSPORTS, Packet, Protocol
+from ovnqos.match.address_blocks import WIDTH
+from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
 from ovnqos.southbound.microflow import microflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from ovnqos.match.ranges import Ranges
+    from ovnqos.match.terms import Term
     from ovnqos.southbound.contents import SwitchPort
-    from ovnqos.verify.ranges import Ranges
-    from ovnqos.verify.terms import Term
 
 _PORTS_MAXIMUM: Final = 16
 _RANGES_MAXIMUM: Final = 8

@@ -9,8 +9,8 @@ from ovnqos.verify.findings import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ovnqos.match.terms import Readings
     from ovnqos.southbound.contents import Chassis, SouthboundContents, SwitchDatapath, SwitchPort
-    from ovnqos.verify.terms import Readings
 
 _NAMED_MAXIMUM: Final = 3
 

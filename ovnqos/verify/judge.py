@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ovnqos.match.terms import Readings
 from ovnqos.verify.chassis import judge_chassis, remark_on_ports
 from ovnqos.verify.findings import Finding, Report, Verdict
 from ovnqos.verify.flows import ASK_NORTHD, FlowTable
 from ovnqos.verify.names import name_row
 from ovnqos.verify.proof import Prover
 from ovnqos.verify.sets import RowSets
-from ovnqos.verify.terms import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

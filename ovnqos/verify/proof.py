@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ovnqos.compile.match import Verbatim
+from ovnqos.match import Verbatim
 from ovnqos.southbound.contents import direction_of
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.verify.candidates import SwitchView
@@ -17,11 +17,11 @@ from ovnqos.verify.samples import choose_samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ovnqos.match.terms import Readings
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
     from ovnqos.southbound.trace import Trace
     from ovnqos.verify.flows import FlowTable
     from ovnqos.verify.samples import Samples
-    from ovnqos.verify.terms import Readings
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
 _STAGE: Final = re.compile(r"\s*(?P<table>[0-9]+)\. (?P<stage>\w+)")

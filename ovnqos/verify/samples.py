@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.match import Verbatim, references
-from ovnqos.compile.match.evaluate import evaluate
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.verdict import Truth
+from ovnqos.match import Verbatim, references
+from ovnqos.match.evaluate import evaluate
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.verdict import Truth
 from ovnqos.verify.candidates import Sample, candidates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ovnqos.compile.match import Match
-    from ovnqos.compile.match.packet import Packet
+    from ovnqos.match import Match
+    from ovnqos.match.packet import Packet
+    from ovnqos.match.ranges import SetValues
+    from ovnqos.match.terms import Reading
     from ovnqos.verify.candidates import SwitchView
-    from ovnqos.verify.ranges import SetValues
-    from ovnqos.verify.terms import Reading
 
 CANDIDATES_MAXIMUM: Final = 10_000
 """Packets held against a row and the rows above it."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.match import Verbatim, references
+from ovnqos.match import Verbatim, references
+from ovnqos.match.ranges import SetValues
+from ovnqos.match.terms import read_match, terms_of
 from ovnqos.plan.content import SetKind
 from ovnqos.plan.references import references_in
 from ovnqos.verify.findings import Finding, Verdict
-from ovnqos.verify.ranges import SetValues
-from ovnqos.verify.terms import read_match, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

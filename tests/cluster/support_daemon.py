@@ -14,8 +14,8 @@ import tenacity
 import yaml
 
 from ovnqos import DesiredState, Inventory, NetworkQoS, Northbound, Plan, Topology, compile_rows, plan_changes
+from ovnqos.kubernetes.resources import RESOURCES
 from ovnqos.sandbox.process import Process
-from ovnqosd.resources import RESOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path

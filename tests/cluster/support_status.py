@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ovnqosd.kubernetes_client import connect
+from ovnqos.kubernetes.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ovnqos.kubernetes.client import KubernetesClient
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
-    from ovnqosd.kubernetes_client import KubernetesClient
 
 
 def collection(namespace: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ovnqosd.event_writer import EventWriter
-from ovnqosd.outcomes import Drift, DriftKind, PolicyOutcome, Reason
+from ovnqosd.loop.outcomes import Drift, DriftKind, PolicyOutcome, Reason
+from ovnqosd.status.event_writer import EventWriter
 from tests.cluster.support_status import client_of, create_policy, wait_for_object
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ovnqosd.leadership import LeaderElector, LeasePace
-from ovnqosd.lease import Lease, own_identity
+from ovnqosd.leadership.leadership import LeaderElector, LeasePace
+from ovnqosd.leadership.lease import Lease, own_identity
 from tests.cluster.support_status import client_of
 
 if TYPE_CHECKING:
+    from ovnqos.kubernetes.client import KubernetesClient
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
-    from ovnqosd.kubernetes_client import KubernetesClient
 
 PATIENCE = 30.0
 PACE = LeasePace(duration=3.0, renew_deadline=2.0, retry=0.2)

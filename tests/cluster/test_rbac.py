@@ -10,25 +10,25 @@ import pytest
 import tenacity
 import yaml
 
-from ovnqosd.api_requests import send
-from ovnqosd.event_writer import EventWriter
-from ovnqosd.events import WARNING, Event
-from ovnqosd.interruption import Interruption
-from ovnqosd.kubernetes_client import connect
-from ovnqosd.lease import Lease, LeaseRecord, micro_time
-from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import RESOURCES
-from ovnqosd.settings import Settings
-from ovnqosd.status_writer import StatusWriter
+from ovnqos.kubernetes.api_requests import send
+from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes.interruption import Interruption
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import RESOURCES
+from ovnqosd.leadership.lease import Lease, LeaseRecord, micro_time
+from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.settings.settings import Settings
+from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.events import WARNING, Event
+from ovnqosd.status.status_writer import StatusWriter
 from tests.support.reflectors import PATIENCE, Recorder, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes.resources import Resource
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
-    from ovnqosd.kubernetes_client import KubernetesClient
-    from ovnqosd.resources import Resource
 
 DEPLOY = Path(__file__).parents[2] / "daemon" / "deploy"
 NAMESPACE = "ovnqos"

@@ -11,20 +11,20 @@ import tenacity
 from structlog.testing import capture_logs
 
 from ovnqos import Namespace, NetworkAttachmentDefinition, NetworkQoS, Node, Pod
-from ovnqosd.backoff import Pace
-from ovnqosd.kubernetes_client import connect
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import NETWORK_ATTACHMENT_DEFINITIONS, NODES, PODS, RESOURCES
-from ovnqosd.restarts import RestartReason
+from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import NETWORK_ATTACHMENT_DEFINITIONS, NODES, PODS, RESOURCES
+from ovnqos.kubernetes.restarts import RestartReason
 from tests.cluster.conftest import NETWORK_ATTACHMENT_DEFINITION_CRD
 from tests.support.reflectors import PATIENCE, Recorder, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes.resources import Resource
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
-    from ovnqosd.kubernetes_client import KubernetesClient
-    from ovnqosd.resources import Resource
 
 _IMPATIENT = Pace(longest_delay=0.3, absent_interval=0.2, absence_confirmed_after=0.5)
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from ovnqosd.backoff import Pace
-from ovnqosd.observed_status import with_status
-from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import NETWORK_QOSES
-from ovnqosd.status import APPLIED
-from ovnqosd.status_pace import StatusPace
-from ovnqosd.status_writer import StatusWriter
+from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import NETWORK_QOSES
+from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.status.condition import APPLIED
+from ovnqosd.status.observed_status import with_status
+from ovnqosd.status.status_pace import StatusPace
+from ovnqosd.status.status_writer import StatusWriter
 from tests.cluster.support_status import (
     client_of,
     collection,
@@ -29,9 +29,9 @@ from tests.cluster.support_status import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ovnqos.kubernetes.changes import Changes
+    from ovnqos.kubernetes.client import KubernetesClient
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
-    from ovnqosd.changes import Changes
-    from ovnqosd.kubernetes_client import KubernetesClient
 
 PATIENCE = 30.0
 SOON = StatusPace(spacing=0.0, retraction_settles=0.0, unavailable_settles=0.0, pending_settles=0.0, missing_retry=0.0)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ovsdbapp.backend.ovs_idl.command import BaseCommand
 
-from ovnqos.northbound.datum import assign
+from ovnqos.ovsdb.datum import assign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.northbound.connection import NorthboundConnection
+    from ovnqos.ovsdb.connection import NorthboundConnection
 
 QOS_ROW: Final[Mapping[str, Any]] = {"direction": "to-lport", "priority": 100, "match": "ip4", "action": {"dscp": 20}}
 

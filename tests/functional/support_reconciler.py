@@ -6,17 +6,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ovnqos import LiveCompilation, Namespace, NetworkQoS, Northbound, Pod, Topology
-from ovnqosd.backoff import Clock, Pace
-from ovnqosd.changes import Changes, Metadata, Updated
-from ovnqosd.inbox import Inbox
-from ovnqosd.reconciler import Reconciler
+from ovnqos.kubernetes.backoff import Clock, Pace
+from ovnqos.kubernetes.changes import Changes, Metadata, Updated
+from ovnqosd.loop.inbox import Inbox
+from ovnqosd.loop.reconciler import Reconciler
 from tests.support.cluster import pod, policy, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos.sandbox import NorthboundServer
-    from ovnqosd.outcomes import PassOutcome
+    from ovnqosd.loop.outcomes import PassOutcome
 
 PATIENCE_S = 10.0
 KINDS = frozenset({"NetworkQoS", "Pod"})

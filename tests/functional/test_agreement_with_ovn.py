@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ovnqos.compile.explanation import Standing
 from ovnqos.compile.generation import Generation
-from ovnqos.compile.match.verdict import Truth
+from ovnqos.explain.explanation import Standing
+from ovnqos.match.verdict import Truth
 from ovnqos.sandbox import Programs
 from tests.support import explanation_agreement, match_agreement
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.ovsdb.connection import NorthboundConnection
 
 if TYPE_CHECKING:
     from types import FrameType

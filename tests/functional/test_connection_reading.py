@@ -9,14 +9,14 @@ import pytest
 from ovnqos.errors import (
     NorthboundUnavailable,
 )
-from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.ovsdb.connection import NorthboundConnection
 from ovnqos.sandbox import NorthboundServer, RaftCluster
 from tests.functional.support_connection import add_set, names, ovs_row, row_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqos.northbound.records import RecordChange, RecordTable
+    from ovnqos.ovsdb.records import RecordChange, RecordTable
 
 
 class Ear:

@@ -11,8 +11,8 @@ from ovnqos.errors import (
     InvalidRow,
     SchemaMismatch,
 )
-from ovnqos.northbound.connection import NorthboundConnection
-from ovnqos.northbound.schema import NEEDED_COLUMNS
+from ovnqos.ovsdb.connection import NorthboundConnection
+from ovnqos.ovsdb.schema import NEEDED_COLUMNS
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from ovnqos.errors import (
     InvalidRemote,
     NorthboundUnavailable,
 )
-from ovnqos.northbound.connection import NorthboundConnection
-from ovnqos.northbound.tls import TlsFiles
+from ovnqos.ovsdb.connection import NorthboundConnection
+from ovnqos.ovsdb.tls import TlsFiles
 from ovnqos.sandbox import Certificate, NorthboundServer, Pki
 from tests.functional.support_connection import add_set, row_named
 

@@ -12,8 +12,8 @@ from ovnqos.errors import (
     StalePlan,
     TransactionRefused,
 )
-from ovnqos.northbound.connection import NorthboundConnection
-from ovnqos.northbound.datum import assign
+from ovnqos.ovsdb.connection import NorthboundConnection
+from ovnqos.ovsdb.datum import assign
 from tests.functional.support_connection import QOS_ROW, AddQosRow, Reassign, add_set, names, ovs_row, row_named
 
 if TYPE_CHECKING:

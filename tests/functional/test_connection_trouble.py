@@ -11,7 +11,7 @@ from ovnqos.errors import (
     NorthboundUnavailable,
     OutcomeUnknown,
 )
-from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.ovsdb.connection import NorthboundConnection
 from ovnqos.sandbox import NorthboundServer, RaftCluster
 from tests.functional.support_connection import add_set, names
 

@@ -11,7 +11,7 @@ import pytest
 from ovnqos.errors import (
     NorthboundUnavailable,
 )
-from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.ovsdb.connection import NorthboundConnection
 
 if TYPE_CHECKING:
     from pathlib import Path

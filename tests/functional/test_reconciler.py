@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import Bandwidth, InvalidPolicy, Northbound, TransactionRefused
+from ovnqos.kubernetes.changes import Changes, Invalid
 from ovnqos.model.pod_qos import PodQos
-from ovnqosd.changes import Changes, Invalid
-from ovnqosd.outcomes import DriftKind, Reason
+from ovnqosd.loop.outcomes import DriftKind, Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, metadata, rows_of
 from tests.support.cluster import pod, policy, rule
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos import Northbound, NorthboundUnavailable
-from ovnqosd.outcomes import Reason
+from ovnqosd.loop.outcomes import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, rows_of
 
 if TYPE_CHECKING:

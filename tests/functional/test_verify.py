@@ -9,7 +9,7 @@ import pytest
 
 from ovnqos import AddressSet, Direction, PortGroup
 from ovnqos import match as m
-from ovnqos.compile.match import Verbatim
+from ovnqos.match import Verbatim
 from ovnqos.sandbox import Central
 from tests.functional.support_command import ovnqos
 from tests.functional.support_manifests import pod, policy, rule, write

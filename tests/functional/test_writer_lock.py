@@ -11,7 +11,7 @@ import pytest
 from ovnqos.errors import (
     LockLost,
 )
-from ovnqos.northbound.connection import NorthboundConnection
+from ovnqos.ovsdb.connection import NorthboundConnection
 from tests.functional.support_connection import add_set, names
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.explanation import Standing
 from ovnqos.compile.generation import Generation
-from ovnqos.compile.match.verdict import Truth
+from ovnqos.explain.explanation import Standing
+from ovnqos.match.verdict import Truth
 from tests.support.explanation_agreement import compare_explanations
 from tests.support.match_agreement import compare_verdicts
 

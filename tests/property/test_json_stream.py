@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ovnqos.northbound.json_rpc import StreamConnection
-from ovnqos.northbound.json_stream import MAX_DEPTH, DocumentCutter, InvalidJsonError
+from ovnqos.ovsdb.json_rpc import StreamConnection
+from ovnqos.ovsdb.json_stream import MAX_DEPTH, DocumentCutter, InvalidJsonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from tests.support.random_states import OWNER, SETS, THERE
 if TYPE_CHECKING:
     from random import Random
 
-    from ovnqos.northbound.records import RecordTable
+    from ovnqos.ovsdb.records import RecordTable
     from ovnqos.plan.changes import Change
     from ovnqos.plan.content import RowContent, SetContent, SetKind
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from netaddr import IPAddress
 
-from ovnqos.compile.match.evaluate import evaluate
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.packet import Packet, Protocol
-from ovnqos.compile.match.verdict import Truth
+from ovnqos.match.evaluate import evaluate
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.verdict import Truth
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of
 from tests.support.packets import matches

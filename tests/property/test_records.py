@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnqos.northbound.ovs_rows import RecordColumns
-from ovnqos.northbound.records import RecordTable, frozen
+from ovnqos.ovsdb.ovs_rows import RecordColumns
+from ovnqos.ovsdb.records import RecordTable, frozen
 
 ATOMS: dict[str, st.SearchStrategy[Any]] = {
     "string": st.text("abc\u00e9", max_size=2),

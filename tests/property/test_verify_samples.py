@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork, cidr_exclude
 
 from ovnqos import match as m
+from ovnqos.match.ranges import SetValues
+from ovnqos.match.terms import Reading
 from ovnqos.southbound.contents import SwitchPort
 from ovnqos.verify.candidates import SwitchView
-from ovnqos.verify.ranges import SetValues
 from ovnqos.verify.samples import choose_samples
-from ovnqos.verify.terms import Reading
 from tests.support.packets import Names, Packet, matches
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from ovnqos import Direction, Northbound, plan_changes
 from ovnqos import match as m
-from ovnqos.compile.explain import explain
-from ovnqos.compile.explanation import Candidate, Effect, Standing
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.packet import Packet, Protocol
+from ovnqos.explain.explain_rows import explain
+from ovnqos.explain.explanation import Candidate, Effect, Standing
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.microflow import microflow
 from tests.support import random_clusters as make
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ovnqos import DesiredState
-    from ovnqos.compile.explanation import Explanation
     from ovnqos.compile.generation import Generation
+    from ovnqos.explain.explanation import Explanation
     from ovnqos.sandbox import Programs
     from tests.support.policy_oracle import Cluster
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from netaddr import IPAddress
 
-from ovnqos.compile.match.evaluate import evaluate
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.packet import Packet, Protocol
-from ovnqos.compile.match.verdict import Truth
+from ovnqos.match.evaluate import evaluate
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.verdict import Truth
 from ovnqos.southbound.microflow import microflow
 from tests.support.random_matches import ADDRESS_SETS, expression
 from tests.support.traced_ovn import TracedOvn

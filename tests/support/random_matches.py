@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ovnqos import match as m
-from ovnqos.compile.match.syntax import Constant, ConstantKind
+from ovnqos.match.syntax import Constant, ConstantKind
 
 if TYPE_CHECKING:
     from random import Random

@@ -6,13 +6,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ovnqosd.restarts import RestartReason
+from ovnqos.kubernetes.restarts import RestartReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ovnqosd.changes import Changes
-    from ovnqosd.reflector import Reflector
+    from ovnqos.kubernetes.changes import Changes
+    from ovnqos.kubernetes.reflector import Reflector
 
 PATIENCE = 20.0
 """Seconds after which something that was to happen is taken for never to happen."""

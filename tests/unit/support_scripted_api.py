@@ -14,21 +14,21 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from ovnqosd.backoff import Clock
-from ovnqosd.kubernetes_client import connect
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import PODS
+from ovnqos.kubernetes.backoff import Clock
+from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import PODS
 from tests.support.reflectors import PATIENCE, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from ovnqosd.backoff import Pace
-    from ovnqosd.changes import Handler
-    from ovnqosd.interruption import Interruption
-    from ovnqosd.kubernetes_client import KubernetesClient
-    from ovnqosd.resources import Resource
+    from ovnqos.kubernetes.backoff import Pace
+    from ovnqos.kubernetes.changes import Handler
+    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes.interruption import Interruption
+    from ovnqos.kubernetes.resources import Resource
 
 
 class Exchange(BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ovnqos import PodPeer, PortMatch, Protocol
-from ovnqos.compile.match import references
+from ovnqos.match import references
 from ovnqos.model.labels import EVERYTHING
 from tests.support.cluster import attachment, block, compiled, destination_sets, labels, only_row, pod, policy, rule
 

@@ -7,8 +7,8 @@ from itertools import chain
 
 import pytest
 
+from ovnqos.kubernetes.resources import RESOURCES
 from ovnqosd.metrics import Metrics
-from ovnqosd.resources import RESOURCES
 from tests.unit.support_deploy import DEPLOY, OVERLAYS, ROOT, documents
 
 MONITORING = DEPLOY / "components" / "monitoring"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ovnqosd.settings import ENVIRONMENT_PREFIX, Mode, Settings
-from ovnqosd.settings_sources import parse
+from ovnqosd.settings.settings import ENVIRONMENT_PREFIX, Mode, Settings
+from ovnqosd.settings.settings_sources import parse
 from tests.unit.support_deploy import OVERLAYS, ROOT, pod_of
 
 DOCKERFILE = (ROOT / "daemon" / "Dockerfile").read_text()

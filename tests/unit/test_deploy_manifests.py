@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ovnqosd.health import HealthServer
-from ovnqosd.setting_values import ListenAddress
-from ovnqosd.settings import ENVIRONMENT_PREFIX, Mode, Settings, all_settings
-from ovnqosd.settings_sources import parse
+from ovnqosd.settings.setting_values import ListenAddress
+from ovnqosd.settings.settings import ENVIRONMENT_PREFIX, Mode, Settings, all_settings
+from ovnqosd.settings.settings_sources import parse
 from tests.unit.support_deploy import (
     DEPLOY,
     OVERLAYS,

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqosd.event_writer import EventWriter
-from ovnqosd.events import WARNING, Event
-from ovnqosd.interruption import Interruption
-from ovnqosd.kubernetes_client import KubernetesClient
-from ovnqosd.lease import Lease, LeaseRecord
+from ovnqos.kubernetes.client import KubernetesClient
+from ovnqos.kubernetes.interruption import Interruption
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import RESOURCES, Resource
+from ovnqosd.leadership.lease import Lease, LeaseRecord
+from ovnqosd.loop.outcomes import PolicyOutcome, Reason
 from ovnqosd.main import _find_zone
-from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import RESOURCES, Resource
-from ovnqosd.settings import Mode, Settings
-from ovnqosd.status_writer import StatusWriter
+from ovnqosd.settings.settings import Mode, Settings
+from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.events import WARNING, Event
+from ovnqosd.status.status_writer import StatusWriter
 from tests.support.reflectors import Recorder, running
 from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request
 from tests.unit.support_deploy import DEPLOY, documents

@@ -9,11 +9,11 @@ from netaddr import IPAddress
 
 from ovnqos import Direction, InvalidRow
 from ovnqos import match as m
-from ovnqos.compile.explain import explain
-from ovnqos.compile.explanation import Candidate, Effect, JudgedRow, Outcome, Passage, Standing
 from ovnqos.compile.generation import Generation
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.packet import Packet, Protocol
+from ovnqos.explain.explain_rows import explain
+from ovnqos.explain.explanation import Candidate, Effect, JudgedRow, Outcome, Passage, Standing
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 
 SPLIT, JOINED = Generation.SPLIT, Generation.JOINED
 PACKET = Packet(

@@ -9,8 +9,8 @@ import pytest
 
 from ovnqos import InvalidRow
 from ovnqos import match as m
-from ovnqos.compile.address_blocks import AddressBlock
-from ovnqos.compile.match.syntax import ConstantKind, References
+from ovnqos.match.address_blocks import AddressBlock
+from ovnqos.match.syntax import ConstantKind, References
 
 OVN_KUBERNETES = (
     "ip4.src == {$a6430668309535955215} && ip4.dst == 0.0.0.0/0"

@@ -6,10 +6,10 @@ import pytest
 from netaddr import IPAddress
 
 from ovnqos import match as m
-from ovnqos.compile.match.evaluate import evaluate
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.packet import Packet, Protocol
-from ovnqos.compile.match.verdict import Truth, Verdict
+from ovnqos.match.evaluate import evaluate
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.verdict import Truth, Verdict
 
 NAMES = NamedSets(
     address_sets={

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqosd.event_ledger import EventLedger
-from ovnqosd.event_writer import EventWriter
-from ovnqosd.events import Event, event_of_condition, event_of_unsayable, events_of_drift
-from ovnqosd.kubernetes_client import connect
-from ovnqosd.outcomes import Drift, DriftKind, PolicyOutcome, Reason
-from ovnqosd.status import condition_of
+from ovnqos.kubernetes.client import connect
+from ovnqosd.loop.outcomes import Drift, DriftKind, PolicyOutcome, Reason
+from ovnqosd.status.condition import condition_of
+from ovnqosd.status.event_ledger import EventLedger
+from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.events import Event, event_of_condition, event_of_unsayable, events_of_drift
 from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
 from tests.unit.support_scripted_api import write_kubeconfig
 

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, OvnQosError, StalePlan, TransactionRefused
-from ovnqosd.backoff import Clock, Pace
-from ovnqosd.failures import Failures
+from ovnqos.kubernetes.backoff import Clock, Pace
+from ovnqosd.loop.failures import Failures
 
 NOW = 1000.0
 LONG = 30.0

@@ -11,7 +11,7 @@ import pytest
 
 from ovnqosd.health import HealthServer, ListenError
 from ovnqosd.metrics import Metrics
-from ovnqosd.setting_values import ListenAddress, listen_address
+from ovnqosd.settings.setting_values import ListenAddress, listen_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

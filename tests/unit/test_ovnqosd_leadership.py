@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqosd.backoff import Clock
-from ovnqosd.kubernetes_client import connect
-from ovnqosd.leadership import LeaderElector, LeasePace
-from ovnqosd.lease import Lease, own_identity, own_namespace
+from ovnqos.kubernetes.backoff import Clock
+from ovnqos.kubernetes.client import connect
+from ovnqosd.leadership.leadership import LeaderElector, LeasePace
+from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
 from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
 from tests.unit.support_scripted_api import write_kubeconfig
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ovnqosd.interruption import Interruption
+    from ovnqos.kubernetes.interruption import Interruption
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/ovn/leases"
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from ovnqosd.logs import configure
-from ovnqosd.settings import LogFormat, LogLevel
+from ovnqosd.settings.settings import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_libraries_are_heard_from_warning_on_and_once(capsys: pytest.CaptureFixt
 
 def test_our_library_logs_at_our_level(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LogFormat.JSON, LogLevel.INFO)
-    logging.getLogger("ovnqos.northbound.replica").info("connected")
+    logging.getLogger("ovnqos.ovsdb.replica").info("connected")
     assert [line["event"] for line in lines(capsys)] == ["connected"]
 
 

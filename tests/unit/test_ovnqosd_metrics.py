@@ -9,16 +9,16 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, StalePlan, TransactionRefused
+from ovnqos.kubernetes.resources import PODS
+from ovnqos.kubernetes.restarts import RestartReason
+from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, PolicyOutcome, Reason, Trigger
 from ovnqosd.metrics import Metrics
-from ovnqosd.outcomes import Drift, DriftKind, PassOutcome, PolicyOutcome, Reason, Trigger
-from ovnqosd.resources import PODS
-from ovnqosd.restarts import RestartReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqosd.reflector import Reflector
-    from ovnqosd.resources import Resource
+    from ovnqos.kubernetes.reflector import Reflector
+    from ovnqos.kubernetes.resources import Resource
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:

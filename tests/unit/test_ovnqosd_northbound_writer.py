@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ovnqos import DesiredState, LockLost, Northbound, Snapshot, plan_changes
-from ovnqosd.northbound_writer import NorthboundWriter
-from ovnqosd.pass_record import PassRecord
+from ovnqosd.loop.northbound_writer import NorthboundWriter
+from ovnqosd.loop.pass_record import PassRecord
 
 
 class Server:

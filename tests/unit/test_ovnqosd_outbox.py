@@ -6,10 +6,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ovnqosd.backoff import Clock
-from ovnqosd.due_queue import DueQueue
-from ovnqosd.outbox import Outbox
-from ovnqosd.request_errors import RequestInterruptedError
+from ovnqos.kubernetes.backoff import Clock
+from ovnqos.kubernetes.request_errors import RequestInterruptedError
+from ovnqosd.status.due_queue import DueQueue
+from ovnqosd.status.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

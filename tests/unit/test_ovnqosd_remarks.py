@@ -8,10 +8,10 @@ import pytest
 
 from ovnqos import Bandwidth, LiveCompilation, Namespace, Pod, PodQos, Topology
 from ovnqos.errors import Fault
-from ovnqosd.changes import Metadata
-from ovnqosd.events import event_of_remark, events_of_drift
-from ovnqosd.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark
-from ovnqosd.remarks import Remarks
+from ovnqos.kubernetes.changes import Metadata
+from ovnqosd.loop.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark
+from ovnqosd.loop.remarks import Remarks
+from ovnqosd.status.events import event_of_remark, events_of_drift
 from tests.support.cluster import pod
 
 WRONG = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message="'10Q' is not a quantity")

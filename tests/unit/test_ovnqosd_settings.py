@@ -8,9 +8,9 @@ import pytest
 from netaddr import IPNetwork
 
 from ovnqos import TopologyChoice, TopologyKind
-from ovnqosd.setting_values import ListenAddress
-from ovnqosd.settings import LogFormat, LogLevel, Mode, Settings, SettingsError, all_settings
-from ovnqosd.settings_sources import parse, render
+from ovnqosd.settings.setting_values import ListenAddress
+from ovnqosd.settings.settings import LogFormat, LogLevel, Mode, Settings, SettingsError, all_settings
+from ovnqosd.settings.settings_sources import parse, render
 
 
 def write(folder: Path, text: str) -> str:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.status import (
+from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.status.condition import (
     APPLIED,
     Condition,
     condition_of,

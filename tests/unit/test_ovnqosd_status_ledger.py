@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ovnqosd.observed_status import ObservedStatus
-from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.status import APPLIED, Condition, read_conditions
-from ovnqosd.status_ledger import StatusLedger
-from ovnqosd.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch
+from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.status.condition import APPLIED, Condition, read_conditions
+from ovnqosd.status.observed_status import ObservedStatus
+from ovnqosd.status.status_ledger import StatusLedger
+from ovnqosd.status.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = "shop/gold"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqosd.backoff import Clock
-from ovnqosd.kubernetes_client import connect
-from ovnqosd.observed_status import read_status, with_status
-from ovnqosd.outcomes import PolicyOutcome, Reason
-from ovnqosd.resources import NETWORK_QOSES
-from ovnqosd.status_pace import StatusPace
-from ovnqosd.status_writer import StatusWriter
-from ovnqosd.token_bucket import TokenBucket
+from ovnqos.kubernetes.backoff import Clock
+from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes.resources import NETWORK_QOSES
+from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.status.observed_status import read_status, with_status
+from ovnqosd.status.status_pace import StatusPace
+from ovnqosd.status.status_writer import StatusWriter
+from ovnqosd.status.token_bucket import TokenBucket
 from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
 from tests.unit.support_scripted_api import write_kubeconfig
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ovnqosd.interruption import Interruption
-    from ovnqosd.observed_status import ObservedStatus
-    from ovnqosd.status import Condition
+    from ovnqos.kubernetes.interruption import Interruption
+    from ovnqosd.status.condition import Condition
+    from ovnqosd.status.observed_status import ObservedStatus
 
 SOON = StatusPace(spacing=0.0, retraction_settles=0.0, missing_retry=0.0, retry_first=0.001, retry_longest=0.001)
 GOLD = PolicyOutcome(key="shop/gold", uid="u1", generation=2, reason=Reason.SUCCESS, message="2 rows")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqosd.interruption import Interruption
-from ovnqosd.kubernetes_client import KubernetesConfigurationError, connect
-from ovnqosd.request_errors import ApiStatusError, ApiUnreachableError
+from ovnqos.kubernetes.client import KubernetesConfigurationError, connect
+from ovnqos.kubernetes.interruption import Interruption
+from ovnqos.kubernetes.request_errors import ApiStatusError, ApiUnreachableError
 from tests.unit.support_scripted_api import ScriptedApi, client_of, page, write_kubeconfig
 
 if TYPE_CHECKING:

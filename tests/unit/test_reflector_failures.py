@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqosd.backoff import Pace
-from ovnqosd.restarts import RestartReason
+from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
 from tests.unit.support_scripted_api import (
     Exchange,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ovnqosd.changes import Changes
+    from ovnqos.kubernetes.changes import Changes
 
 _REFUSED = refusal(500, "InternalError", "etcd is gone")
 _FORBIDDEN = refusal(403, "Forbidden", 'pods is forbidden: User "ovnqosd" cannot list resource "pods"')

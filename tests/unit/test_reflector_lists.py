@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from ovnqos import InvalidObject, Pod
-from ovnqosd.resources import NETWORK_QOSES, PODS, Resource
-from ovnqosd.restarts import RestartReason
+from ovnqos.kubernetes.resources import NETWORK_QOSES, PODS, Resource
+from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
 from tests.unit.support_scripted_api import (
     FakeClock,

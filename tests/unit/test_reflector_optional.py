@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from ovnqosd.backoff import Pace
-from ovnqosd.resources import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES
-from ovnqosd.restarts import RestartReason
+from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes.resources import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES
+from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
 from tests.unit.support_scripted_api import (
     FakeClock,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqosd.backoff import Pace
-from ovnqosd.reflector import Reflector
-from ovnqosd.resources import PODS
+from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import PODS
 from tests.support.reflectors import Recorder, running
 from tests.unit.support_scripted_api import (
     Exchange,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ovnqosd.changes import Changes
+    from ovnqos.kubernetes.changes import Changes
 
 
 def _half_a_page(exchange: Exchange) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqosd.backoff import Pace
-from ovnqosd.restarts import RestartReason
+from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
 from tests.unit.support_scripted_api import (
     Exchange,

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from ovnqos.errors import InvalidRemote
-from ovnqos.northbound.remotes import Remote, default_remotes, parse_remotes
+from ovnqos.ovsdb.remotes import Remote, default_remotes, parse_remotes
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from netaddr import IPAddress
 
 from ovnqos import Direction
 from ovnqos import match as m
-from ovnqos.compile.explain import explain
-from ovnqos.compile.explanation import Candidate
 from ovnqos.compile.generation import Generation
-from ovnqos.compile.match.named_sets import NamedSets
-from ovnqos.compile.match.packet import Packet, Protocol
+from ovnqos.explain.explain_rows import explain
+from ovnqos.explain.explanation import Candidate
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.microflow import microflow
@@ -22,7 +22,7 @@ from ovnqos.southbound.trace import Hit, Meter, Trace
 from ovnqos.southbound.way import find_way
 
 if TYPE_CHECKING:
-    from ovnqos.compile.explanation import Explanation
+    from ovnqos.explain.explanation import Explanation
 
 PACKET = Packet(
     inport="p",

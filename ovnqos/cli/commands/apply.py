@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ovnqos import Profile, plan_changes
 from ovnqos.cli import options
 from ovnqos.cli.exit_codes import EXIT_INVALID
 from ovnqos.cli.inputs import read_inputs
 from ovnqos.cli.plans import carry_out
+from ovnqos.compile.compilation import Profile
+from ovnqos.plan.planner import plan_changes
 
 if TYPE_CHECKING:
-    from ovnqos import DeleteLimit
+    from ovnqos.plan.safety import DeleteLimit
 
 
 @click.command

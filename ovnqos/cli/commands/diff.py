@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ovnqos import plan_changes
 from ovnqos.cli import options, output
 from ovnqos.cli.exit_codes import EXIT_DRIFT, EXIT_INVALID
 from ovnqos.cli.inputs import read_inputs
 from ovnqos.cli.plans import show
+from ovnqos.plan.planner import plan_changes
 
 
 @click.command

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from netaddr import INET_PTON, AddrFormatError, IPAddress
 
-from ovnqos import InvalidRow, Inventory, plan_changes
 from ovnqos.cli import options, output
 from ovnqos.cli.exit_codes import EXIT_DRIFT, EXIT_INVALID
 from ovnqos.cli.explaining import report
 from ovnqos.cli.explaining.candidates import compiled_rows, differences_on, stored_rows
 from ovnqos.cli.explaining.question import ask
 from ovnqos.cli.inputs import read_inputs
-from ovnqos.compile.explain import explain as explain_rows
 from ovnqos.compile.generation import Generation
-from ovnqos.compile.match.packet import Protocol
+from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.topologies.choice import TopologyKind
 from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.errors import InvalidRow
+from ovnqos.explain.explain_rows import explain as explain_rows
+from ovnqos.match.packet import Protocol
+from ovnqos.plan.planner import plan_changes
 from ovnqos.sources.topology_map import load_topology_map
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed, generation_of_stage
@@ -28,9 +30,10 @@ from ovnqos.southbound.way import find_way
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ovnqos import DesiredState, Manifests
     from ovnqos.cli.explaining.candidates import Rows
     from ovnqos.cli.explaining.question import Question
+    from ovnqos.compile.rows import DesiredState
+    from ovnqos.sources import Manifests
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.ovn_trace import Trace
     from ovnqos.southbound.way import Way

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ovnqos import Profile
 from ovnqos.cli import options, output
+from ovnqos.compile.compilation import Profile
 from ovnqos.model.owner import NETWORK_KEY, REFERENCE_NETWORK_KEY, RULE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ovnqos import Owner, StoredRow
+    from ovnqos.model.owner import Owner
+    from ovnqos.plan.snapshot import StoredRow
 
 _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dscp", "rate", "burst", "match")
 

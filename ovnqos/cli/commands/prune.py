@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ovnqos import DesiredState, Owner, load_manifests, plan_changes
 from ovnqos.cli import options, output
 from ovnqos.cli.inputs import invalid_objects, refuse_unnamed
 from ovnqos.cli.plans import carry_out, show
 from ovnqos.compile.pod_qos import POD_KIND
+from ovnqos.compile.rows import DesiredState
+from ovnqos.model.owner import Owner
+from ovnqos.plan.planner import plan_changes
+from ovnqos.sources import load_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos import DeleteLimit, Manifests, Snapshot
+    from ovnqos.plan.safety import DeleteLimit
+    from ovnqos.plan.snapshot import Snapshot
+    from ovnqos.sources import Manifests
 
 
 @click.command

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ovnqos import Profile
 from ovnqos.cli import options, output
 from ovnqos.cli.exit_codes import EXIT_INVALID
+from ovnqos.compile.compilation import Profile
 from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
 from ovnqos.verify.findings import Verdict

@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import Direction, InvalidRow, RowDelete, RowInsert, RowUpdate, SetKind
-from ovnqos.compile.explanation import Candidate
-from ovnqos.compile.match import Verbatim, parse
-from ovnqos.compile.match.named_sets import NamedSets
+from ovnqos.compile.rows import Direction
+from ovnqos.errors import InvalidRow
+from ovnqos.explain.explanation import Candidate
+from ovnqos.match import Verbatim, parse
+from ovnqos.match.named_sets import NamedSets
 from ovnqos.model.owner import PORT_KEY, REFERENCE_NAME_KEY, REFERENCE_TYPE_KEY, RULE_KEY
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate
+from ovnqos.plan.content import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos import DesiredState, Owner, Plan, QosRow, Snapshot, StoredRow
-    from ovnqos.compile.match import Match
+    from ovnqos.compile.rows import DesiredState, QosRow
+    from ovnqos.match import Match
+    from ovnqos.model.owner import Owner
+    from ovnqos.plan.plan import Plan
+    from ovnqos.plan.snapshot import Snapshot, StoredRow
     from ovnqos.southbound.contents import SouthboundContents
 
 _REFERENCE_RULE_KEY: Final = "rule-index"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 from netaddr import IPAddress
 
-from ovnqos import Inventory, LabelSelector
-from ovnqos.compile.match.packet import TRANSPORTS, Packet, Protocol
+from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
+from ovnqos.model.labels import LabelSelector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.compile.inventory import PodRecord
+    from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.compile.topology import Network, PodInterface
 
 _EVERYTHING = LabelSelector()

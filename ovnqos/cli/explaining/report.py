@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ovnqos.compile.explanation import Effect, Part, Standing
+from ovnqos.explain.explanation import Effect, Part, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from ovnqos.cli.explaining.question import Question
-    from ovnqos.compile.explanation import Candidate, Choice, Explanation, JudgedRow, Outcome, Passage
+    from ovnqos.explain.explanation import Candidate, Choice, Explanation, JudgedRow, Outcome, Passage
     from ovnqos.southbound.ovn_trace import Trace
 
 FORMAT: Final = "ovnqos.io/explanation/v1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.address_blocks import canonical_address
 from ovnqos.errors import Fault, InvalidObject
+from ovnqos.match.address_blocks import canonical_address
 
 if TYPE_CHECKING:
     from ovnqos.model.workloads import Pod

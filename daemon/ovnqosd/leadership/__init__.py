@@ -1,0 +1,1 @@
+"""Which replica writes: the Lease and its election."""

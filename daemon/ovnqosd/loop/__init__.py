@@ -1,0 +1,1 @@
+"""What the daemon does, pass by pass: the inbox, the reconciler, drift."""

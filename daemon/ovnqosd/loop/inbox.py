@@ -1,0 +1,112 @@
+"""Where everything that happens is put down, from any thread, until the reconcile loop takes it up: all at once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ovnqos import DatabaseChange
+
+if TYPE_CHECKING:
+    from ovnqos.kubernetes.backoff import Clock
+    from ovnqos.kubernetes.changes import Changes
+
+
+@dataclass(slots=True)
+class Work:
+    """What happened since the last time.
+
+    Attributes:
+        changes: of Kubernetes objects, in the order they came.
+        database: what changed in the Northbound, by whomever.
+        full_pass: whether everything is to be compared.
+        since: when the oldest of it came, on the monotonic clock; None when nothing came.
+    """
+
+    changes: list[Changes] = field(default_factory=list)
+    database: DatabaseChange = field(default_factory=DatabaseChange)
+    full_pass: bool = False
+    since: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.database or self.full_pass)
+
+
+class Inbox:
+    """A handler of reflectors, and of changes in the Northbound. What comes while a pass runs is taken up together."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start empty."""
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._work = Work()
+        self._synced: set[str] = set()
+        self._stopping = False
+
+    def changed(self, changes: Changes) -> None:
+        """Put down changes of Kubernetes objects."""
+        with self._condition:
+            self._work.changes.append(changes)
+            self._arrived()
+
+    def synced(self, kind: str) -> None:
+        """Note that all objects of a kind have been told."""
+        with self._condition:
+            self._synced.add(kind)
+            self._work.full_pass = True
+            self._arrived()
+
+    def database_changed(self, change: DatabaseChange) -> None:
+        """Put down a change in the Northbound."""
+        with self._condition:
+            self._work.database.merge(change)
+            self._arrived()
+
+    def ask_for_full_pass(self) -> None:
+        """Have everything compared."""
+        with self._condition:
+            self._work.full_pass = True
+            self._arrived()
+
+    def stop(self) -> None:
+        """Wake the loop for the last time."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        with self._condition:
+            return self._stopping
+
+    def has_synced(self, kinds: frozenset[str]) -> bool:
+        """Whether all objects of these kinds have been told."""
+        with self._condition:
+            return kinds <= self._synced
+
+    @property
+    def depth(self) -> int:
+        """How many changes wait."""
+        with self._condition:
+            database = self._work.database
+            return len(self._work.changes) + len(database.rows) + len(database.sets)
+
+    @property
+    def age(self) -> float:
+        """For how many seconds the oldest of them has waited; 0 when none does."""
+        with self._condition:
+            return 0.0 if self._work.since is None else self._clock.monotonic() - self._work.since
+
+    def take(self, timeout: float | None) -> Work:
+        """Wait until there is work, `stop` is called or so many seconds are over; returns all there is."""
+        with self._condition:
+            self._condition.wait_for(lambda: bool(self._work) or self._stopping, timeout)
+            work, self._work = self._work, Work()
+            return work
+
+    def _arrived(self) -> None:
+        if self._work.since is None:
+            self._work.since = self._clock.monotonic()
+        self._condition.notify_all()

@@ -1,0 +1,1 @@
+"""The daemon's settings: from flags, environment and file."""

@@ -1,0 +1,200 @@
+"""The status of a NetworkQoS object: a condition of each zone, and the one line that sums them up."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from ovnqosd.loop.outcomes import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from ovnqosd.loop.outcomes import PolicyOutcome
+
+CONDITION_PREFIX: Final = "Ready-In-Zone-"
+APPLIED: Final = "NetworkQoS Destinations applied"
+"""The summary of an object that is in force everywhere."""
+PENDING: Final = "Pending"
+"""The reason in the summary for a zone whose condition is about an earlier generation."""
+WORST_FIRST: Final = (
+    Reason.INVALID,
+    Reason.UNSUPPORTED,
+    Reason.CONFLICT,
+    Reason.NORTHBOUND_UNAVAILABLE,
+    Reason.WAITING,
+)
+"""What only the object's author can mend comes before what may mend itself; last come unknown reasons, then `PENDING`.
+"""
+
+# limits of metav1.Condition and metav1.PatchOptions; lengths count characters, and ours are ASCII where it matters
+_TYPE_MAXIMUM: Final = 316
+_MESSAGE_MAXIMUM: Final = 32_768
+_MANAGER_MAXIMUM: Final = 128
+_ZONE: Final = re.compile(r"[A-Za-z0-9_.-]*[A-Za-z0-9]\Z")
+_MANAGER_PREFIX: Final = "ovnqosd-zone-"
+_DIGEST: Final = 16
+
+
+class ConditionStatus(StrEnum):
+    """The three values of a condition's status; the daemon writes the first two."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A `metav1.Condition`; `last_transition_time` is RFC 3339."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int
+
+    @property
+    def zone(self) -> str:
+        """The zone that it is about, as the condition's type has it; empty if it is no condition of a zone."""
+        return self.type.removeprefix(CONDITION_PREFIX) if self.type.startswith(CONDITION_PREFIX) else ""
+
+    def says_the_same(self, other: Condition | None) -> bool:
+        """Whether they differ at most in the time of the last transition."""
+        return other is not None and (self.type, self.status, self.reason, self.message, self.observed_generation) == (
+            other.type,
+            other.status,
+            other.reason,
+            other.message,
+            other.observed_generation,
+        )
+
+    def as_document(self) -> dict[str, object]:
+        """The condition as the API has it."""
+        return {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastTransitionTime": self.last_transition_time,
+            "observedGeneration": self.observed_generation,
+        }
+
+
+def read_conditions(documents: object) -> dict[str, Condition]:
+    """The conditions in `status.conditions`, by type. Whatever is not a condition is passed over."""
+    found: dict[str, Condition] = {}
+    for document in documents if isinstance(documents, list) else ():
+        if isinstance(document, Mapping) and isinstance(document.get("type"), str):
+            generation = document.get("observedGeneration")
+            found[document["type"]] = Condition(
+                type=document["type"],
+                status=_text(document, "status"),
+                reason=_text(document, "reason"),
+                message=_text(document, "message"),
+                last_transition_time=_text(document, "lastTransitionTime"),
+                observed_generation=generation if isinstance(generation, int) else 0,
+            )
+    return found
+
+
+def _text(document: Mapping[object, object], key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def condition_type(zone: str) -> str:
+    """The type of a zone's condition: `Ready-In-Zone-<zone>`.
+
+    A zone's name is free text (an annotation, or a setting), a condition's type is not: what it cannot hold becomes
+    `-`, and a digest of the name is added, so that two zones never share a condition.
+    """
+    plain = CONDITION_PREFIX + zone
+    if _ZONE.match(zone) and len(plain) <= _TYPE_MAXIMUM:
+        return plain
+    return _shortened(CONDITION_PREFIX + re.sub(r"[^A-Za-z0-9_.-]", "-", zone), zone, _TYPE_MAXIMUM)
+
+
+def field_manager(kind: str) -> str:
+    """The field manager that owns the condition of this type: `ovnqosd-zone-<zone>`.
+
+    The API server takes at most 128 characters (measured); a longer name ends in its digest.
+    """
+    zone = kind.removeprefix(CONDITION_PREFIX)
+    plain = _MANAGER_PREFIX + zone
+    return plain if len(plain) <= _MANAGER_MAXIMUM else _shortened(plain, zone, _MANAGER_MAXIMUM)
+
+
+def _shortened(text: str, name: str, most: int) -> str:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{text[: most - _DIGEST - 1]}-{digest}"
+
+
+def condition_of(outcome: PolicyOutcome, zone: str, *, previous: Condition | None, now: datetime) -> Condition:
+    """The condition that says how a policy stands in a zone.
+
+    Args:
+        outcome: how it stands.
+        zone: where.
+        previous: the condition that the object has for this zone; None if it has none.
+        now: the time, in UTC; the condition bears it if its status is not the previous one's.
+    """
+    status = ConditionStatus.TRUE if outcome.reason is Reason.SUCCESS else ConditionStatus.FALSE
+    keeps = previous is not None and previous.status == status and previous.last_transition_time
+    return Condition(
+        type=condition_type(zone),
+        status=status,
+        reason=outcome.reason,
+        message=message_of(outcome),
+        last_transition_time=previous.last_transition_time if previous is not None and keeps else format_time(now),
+        observed_generation=outcome.generation,
+    )
+
+
+def message_of(outcome: PolicyOutcome) -> str:
+    """A condition's message: what the outcome says, and its notes, no longer than the API takes."""
+    message = "; ".join(part for part in (outcome.message, *outcome.notes) if part)
+    return message if len(message) <= _MESSAGE_MAXIMUM else message[: _MESSAGE_MAXIMUM - 1] + "…"
+
+
+def format_time(moment: datetime) -> str:
+    """A time as `metav1.Time` has it, in whole seconds. `moment` is in UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def summarise(conditions: Iterable[Condition], generation: int) -> str:
+    """`status.status`: `APPLIED` if every zone's condition is True for this generation, else the worst of them.
+
+    Args:
+        conditions: those of the object; others than zones' are passed over.
+        generation: the object's own; what a zone said of an earlier one is out of date.
+
+    Returns:
+        `APPLIED`, or `<reason> in zone <zone>`: the reason that comes first in `WORST_FIRST`, and the zone that comes
+        first by name. Empty if no zone has a condition, which says nothing yet.
+    """
+    zones = [condition for condition in conditions if condition.zone]
+    if not zones:
+        return ""
+    wrong = [
+        (_rank(condition, generation), condition.zone, condition)
+        for condition in zones
+        if condition.observed_generation < generation or condition.status != ConditionStatus.TRUE
+    ]
+    if not wrong:
+        return APPLIED
+    _, zone, worst = min(wrong, key=lambda entry: entry[:2])
+    reason = PENDING if worst.observed_generation < generation else worst.reason
+    return f"{reason} in zone {zone}"
+
+
+def _rank(condition: Condition, generation: int) -> int:
+    if condition.observed_generation < generation:
+        return len(WORST_FIRST) + 1
+    return next((rank for rank, reason in enumerate(WORST_FIRST) if reason == condition.reason), len(WORST_FIRST))

@@ -1,0 +1,1 @@
+"""Which row takes a packet, and why the others do not."""

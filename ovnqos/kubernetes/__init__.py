@@ -1,0 +1,1 @@
+"""A client of the Kubernetes API: requests, lists, and lists that are watched."""

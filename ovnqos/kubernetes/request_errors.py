@@ -1,0 +1,107 @@
+"""How a request to the Kubernetes API can fail, in words for the person who reads the log."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from ovnqos.errors import OvnQosError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from urllib3.exceptions import HTTPError
+
+_WORDS_MAXIMUM = 500
+
+
+class RequestError(OvnQosError):
+    """A request to the Kubernetes API got no answer that can be used."""
+
+
+class RequestInterruptedError(RequestError):
+    """Another thread of this process ended the request."""
+
+
+class ApiUnreachableError(RequestError):
+    """No answer: the API server cannot be reached, went away, or is silent."""
+
+
+class UnreadableAnswerError(RequestError):
+    """An answer that is not what the Kubernetes API says."""
+
+
+class ApiStatusError(RequestError):
+    """The API server refused.
+
+    Attributes:
+        status: the HTTP status, e.g. 403.
+        retry_after: seconds that the server asked to be left alone; 0 if it did not.
+    """
+
+    def __init__(self, status: int, reason: str, *, retry_after: float = 0.0) -> None:
+        self.status = status
+        self.retry_after = retry_after
+        super().__init__(f"HTTP {status} {reason}".rstrip())
+
+
+def status_error(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> ApiStatusError:
+    """The error of an HTTP answer; a `Status` document in its body says more than its status line."""
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    words = _status_words(document, reason)
+    return ApiStatusError(status, words, retry_after=_seconds(headers.get("Retry-After", "")))
+
+
+def status_event_error(document: Mapping[str, object]) -> ApiStatusError:
+    """The error in an `ERROR` event of a watch, whose document is a `Status`."""
+    code = document.get("code")
+    return ApiStatusError(code if isinstance(code, int) else 500, _status_words(document, "in a watch"))
+
+
+def _status_words(document: object, otherwise: str) -> str:
+    if not isinstance(document, dict):
+        return otherwise
+    reason, message = document.get("reason"), document.get("message")
+    words = ": ".join(word for word in (reason, message) if isinstance(word, str) and word)
+    return " ".join(words.split())[:_WORDS_MAXIMUM] or otherwise
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0.0
+
+
+def in_words(error: HTTPError, server: str) -> str:
+    """What went wrong on the way to a server, without the names of Python's objects."""
+    if isinstance(error, NameResolutionError):
+        return f"{server}: its name is not known to DNS"
+    if isinstance(error, NewConnectionError):
+        return f"{server}: {_system_words(error) or 'no connection'}"
+    if isinstance(error, ConnectTimeoutError):
+        return f"{server}: it does not take the connection"
+    if isinstance(error, ReadTimeoutError):
+        return f"{server}: it has gone silent"
+    if isinstance(error, SSLError):
+        return f"{server}: TLS: {error}"
+    if isinstance(error, ProtocolError):
+        return f"{server}: the connection broke: {_system_words(error) or 'in the middle of an answer'}"
+    return f"{server}: {error}"
+
+
+def _system_words(error: BaseException) -> str:
+    """The operating system's words for the error behind this one, e.g. `Connection refused`."""
+    behind = (error.__cause__, error.__context__, *error.args)
+    numbers = (one.errno for one in behind if isinstance(one, OSError) and one.errno)
+    return next(map(os.strerror, numbers), "")

@@ -1,0 +1,163 @@
+"""Words to build match expressions with: `ip4.dst.isin("10.0.0.0/8")`, `tcp.dst.isin(80)`, `inport("vm1")`.
+
+Nothing reaches an expression unparsed: addresses go through netaddr, ports are checked as numbers, names by OVN's rule.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ovnqos.errors import InvalidRow
+from ovnqos.match.address_blocks import AddressBlock, union
+from ovnqos.match.syntax import (
+    FALSE,
+    Comparison,
+    Constant,
+    ConstantKind,
+    FunctionCall,
+    Match,
+    Relation,
+    Symbol,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from netaddr import IPNetwork
+
+
+class _PortField:
+    """`inport` and `outport`: the logical port a packet enters or leaves by."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *ports: str) -> Match:
+        """The packet's port is one of these logical switch ports."""
+        return self._equal(Constant(port, ConstantKind.STRING) for port in dict.fromkeys(ports))
+
+    def in_group(self, port_group: str) -> Match:
+        """The packet's port is in this port group. Raises InvalidRow for a name that OVN cannot read."""
+        return self._equal((Constant(port_group, ConstantKind.PORT_GROUP),))
+
+    def _equal(self, constants: Iterable[Constant]) -> Match:
+        return Comparison(self._name, Relation.EQUAL, tuple(constants))
+
+
+@lru_cache(maxsize=1 << 16)
+def _constant(block: AddressBlock) -> Constant:
+    """One object for each block: rules that leave out an address share most of the rest."""
+    return Constant(str(block))
+
+
+class _AddressField:
+    """`ip4.src` and its like."""
+
+    __slots__ = ("_name", "_version")
+
+    def __init__(self, name: str, version: int) -> None:
+        self._name = name
+        self._version = version
+
+    def isin(self, *networks: str | IPNetwork | AddressBlock) -> Match:
+        """The address lies in one of these CIDRs, written as few as cover the same addresses.
+
+        None given: no packet. The whole address space: every packet of the IP version. Raises InvalidRow for text that
+        is no CIDR or address, and for one of the other IP version.
+        """
+        return self.isin_any(blocks=networks)
+
+    def in_set(self, address_set: str) -> Match:
+        """The address is in this address set. Raises InvalidRow for a name that OVN cannot read."""
+        return self.isin_any(address_sets=(address_set,))
+
+    def isin_any(
+        self, *, blocks: Iterable[str | IPNetwork | AddressBlock] = (), address_sets: Iterable[str] = ()
+    ) -> Match:
+        """The address lies in one of the CIDRs or one of the address sets."""
+        return self.isin_merged(union(map(self._block, blocks)), address_sets=address_sets)
+
+    def isin_merged(self, merged: Sequence[AddressBlock], *, address_sets: Iterable[str] = ()) -> Match:
+        """As `isin_any`, of blocks of the field's IP version that are as few as can be and sorted, as `union` gives."""
+        if merged and merged[0].prefix_length == 0:
+            return Symbol(f"ip{self._version}")
+        constants = [Constant(name, ConstantKind.ADDRESS_SET) for name in dict.fromkeys(address_sets)]
+        constants.extend(map(_constant, merged))
+        return Comparison(self._name, Relation.EQUAL, tuple(constants)) if constants else FALSE
+
+    def _block(self, network: str | IPNetwork | AddressBlock) -> AddressBlock:
+        if not isinstance(network, AddressBlock):
+            try:
+                network = AddressBlock.parse(str(network))
+            except ValueError:
+                raise InvalidRow(f"{self._name}: {network!r} is not an IP address or CIDR") from None
+        if network.version != self._version:
+            raise InvalidRow(
+                f"{self._name}: {network} is IPv{network.version}; stale flows stay behind when versions are mixed"
+            )
+        return network
+
+
+class _Ip(Symbol):
+    """`ip4` or `ip6`: matches by itself, and has `src` and `dst`."""
+
+    __slots__ = ("dst", "src")
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"ip{version}")
+        object.__setattr__(self, "src", _AddressField(f"ip{version}.src", version))
+        object.__setattr__(self, "dst", _AddressField(f"ip{version}.dst", version))
+
+    src: _AddressField
+    dst: _AddressField
+
+
+class _TransportPort:
+    """`tcp.dst` and its like."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def isin(self, *ports: int) -> Match:
+        """The port is one of these numbers, 0 to 65535; raises InvalidRow for another."""
+        for port in ports:
+            if not 0 <= port <= 65_535:
+                raise InvalidRow(f"{self._name}: {port} is not a port; use 0 to 65535")
+        constants = tuple(Constant(str(port)) for port in sorted(set(ports)))
+        return Comparison(self._name, Relation.EQUAL, constants) if constants else FALSE
+
+
+class _Transport(Symbol):
+    """`tcp`, `udp` or `sctp`: matches by itself, and has `src` and `dst`."""
+
+    __slots__ = ("dst", "src")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        object.__setattr__(self, "src", _TransportPort(f"{name}.src"))
+        object.__setattr__(self, "dst", _TransportPort(f"{name}.dst"))
+
+    src: _TransportPort
+    dst: _TransportPort
+
+
+def chassis_resident(port: str) -> Match:
+    """The logical switch port is bound to the chassis that looks at the packet."""
+    return FunctionCall("is_chassis_resident", port)
+
+
+inport = _PortField("inport")
+outport = _PortField("outport")
+ip = Symbol("ip")
+ip4 = _Ip(4)
+ip6 = _Ip(6)
+icmp4 = Symbol("icmp4")
+icmp6 = Symbol("icmp6")
+tcp = _Transport("tcp")
+udp = _Transport("udp")
+sctp = _Transport("sctp")

@@ -1,0 +1,151 @@
+"""A packet, and what its fields hold as far as that is known.
+
+Source of fields, their widths, prerequisites and which are nominal: ovn-sb(5), Logical_Flow, match, and what ovn-trace
+of OVN 23.03 and 25.03 says of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ovnqos.match.verdict import YES, Verdict, no, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from netaddr import IPAddress
+
+
+class Protocol(StrEnum):
+    """The protocol of a packet; `icmp` is ICMPv6 where the packet is IPv6."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    SCTP = "sctp"
+    ICMP = "icmp"
+
+
+TRANSPORTS: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+"""The protocols that have ports."""
+_NUMBERS: Final = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132, Protocol.ICMP: 1}
+_ICMP6: Final = 58
+_ETHERNET_TYPES: Final = {4: 0x800, 6: 0x86DD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """An IP packet that is no fragment, in one pass through a logical switch.
+
+    Attributes:
+        inport: the logical port that it enters by.
+        source: where it comes from.
+        destination: where it goes, of the same IP version.
+        protocol: None where that is not known.
+        source_port: None where that is not known.
+        destination_port: None where that is not known.
+        outport: the logical port that it leaves by; empty while that is not decided; None where it is not known.
+        not_outports: where `outport` is None, ports that it does not leave by.
+        switch_ports: ports of the switch, as far as they are known.
+    """
+
+    inport: str
+    source: IPAddress
+    destination: IPAddress
+    protocol: Protocol | None = None
+    source_port: int | None = None
+    destination_port: int | None = None
+    outport: str | None = None
+    not_outports: frozenset[str] = frozenset()
+    switch_ports: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.source.version != self.destination.version:
+            raise ValueError(f"{self.source} and {self.destination} are not of one IP version")
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return int(self.source.version)
+
+
+class Field(NamedTuple):
+    """A field of integers.
+
+    Attributes:
+        width: in bits.
+        requires: the predicate that a packet with this field meets; empty for none.
+        value: what it holds; None where that is not known.
+        nominal: OVN can test it for equality only.
+    """
+
+    width: int
+    requires: str
+    value: Callable[[Packet], int | None]
+    nominal: bool = False
+
+
+def _unknown(_packet: Packet) -> None:
+    return None
+
+
+def _protocol_number(packet: Packet) -> int | None:
+    if packet.protocol is Protocol.ICMP and packet.version == 6:
+        return _ICMP6
+    return None if packet.protocol is None else _NUMBERS[packet.protocol]
+
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "ip4.src": Field(32, "ip4", lambda packet: int(packet.source)),
+    "ip4.dst": Field(32, "ip4", lambda packet: int(packet.destination)),
+    "ip6.src": Field(128, "ip6", lambda packet: int(packet.source)),
+    "ip6.dst": Field(128, "ip6", lambda packet: int(packet.destination)),
+    **{f"{one}.src": Field(16, one, lambda packet: packet.source_port) for one in TRANSPORTS},
+    **{f"{one}.dst": Field(16, one, lambda packet: packet.destination_port) for one in TRANSPORTS},
+    "tcp.flags": Field(12, "tcp", _unknown),
+    "icmp4.type": Field(8, "icmp4", _unknown, nominal=True),
+    "icmp4.code": Field(8, "icmp4", _unknown, nominal=True),
+    "icmp6.type": Field(8, "icmp6", _unknown, nominal=True),
+    "icmp6.code": Field(8, "icmp6", _unknown, nominal=True),
+    "ip.proto": Field(8, "ip", _protocol_number, nominal=True),
+    "ip.dscp": Field(6, "ip", _unknown, nominal=True),
+    "ip.ecn": Field(2, "ip", _unknown, nominal=True),
+    "ip.ttl": Field(8, "ip", _unknown, nominal=True),
+    "eth.type": Field(16, "", lambda packet: _ETHERNET_TYPES[packet.version], nominal=True),
+    "eth.src": Field(48, "", _unknown),
+    "eth.dst": Field(48, "", _unknown),
+}
+"""The integer fields that are understood, by name. Every other is taken for unknown."""
+
+
+_ANY: Final = "any"
+_PREDICATES: Final[Mapping[str, tuple[int | None, str | None]]] = {
+    "ip": (None, _ANY),
+    "ip4": (4, _ANY),
+    "ip6": (6, _ANY),
+    "tcp": (None, Protocol.TCP),
+    "udp": (None, Protocol.UDP),
+    "sctp": (None, Protocol.SCTP),
+    "icmp": (None, Protocol.ICMP),
+    "icmp4": (4, Protocol.ICMP),
+    "icmp6": (6, Protocol.ICMP),
+    "arp": (None, None),
+    "rarp": (None, None),
+}
+PREDICATES: Final = frozenset(_PREDICATES)
+"""The predicates that are understood, each nominal: OVN can test it positively only."""
+
+
+def predicate(name: str, packet: Packet) -> Verdict:
+    """Whether a packet meets a predicate of `PREDICATES`."""
+    version, protocol = _PREDICATES[name]
+    if version is not None and version != packet.version:
+        return no(f"the packet is IPv{packet.version}, not IPv{version}", is_plain=True)
+    if protocol is _ANY:
+        return YES
+    if protocol is None:
+        return no(f"an IP packet is not {name}")
+    if packet.protocol is None:
+        return unknown(f"only if it is {name}")
+    return YES if packet.protocol == protocol else no(f"the packet is {packet.protocol}, not {name}")

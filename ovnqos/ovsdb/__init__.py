@@ -1,0 +1,1 @@
+"""One client of OVSDB servers: remotes, TLS, session, replica, transactions, locks."""
