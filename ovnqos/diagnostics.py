@@ -1,0 +1,84 @@
+"""What is said of an object: one value that parser, compiler, planner and daemon produce, and every output renders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad it is.
+
+    An ERROR keeps the object, or the field, from taking effect. A WARNING says that the effect is not what its author
+    is likely to expect. INFO needs no action.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Code(StrEnum):
+    """What kind of thing is said. Stable: scripts, metrics and tests use it instead of the text."""
+
+    INVALID_FIELD = "InvalidField"
+    MISSING_FIELD = "MissingField"
+    UNKNOWN_FIELD = "UnknownField"
+    DUPLICATE_OBJECT = "DuplicateObject"
+    UNREADABLE_OBJECT = "UnreadableObject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRef:
+    """The object that something is said of; a field is empty where it is not known or does not apply.
+
+    Attributes:
+        kind: its Kubernetes kind.
+        namespace: its namespace.
+        name: its name.
+        origin: the file that it was read from.
+    """
+
+    kind: str
+    namespace: str = ""
+    name: str = ""
+    origin: str = ""
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<name>`, or `<name>` of a cluster-wide object."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    def __str__(self) -> str:
+        words = f"{self.kind} {self.key}" if self.name else self.kind or "object"
+        return f"{words} ({self.origin})" if self.origin else words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One thing that is said of an object.
+
+    Attributes:
+        severity: how bad it is.
+        code: what kind of thing it is.
+        object: the object.
+        path: the field, dotted, with list indexes: `spec.egress[0].dscp`; empty for the object as a whole.
+        text: what is wrong, one line.
+        hint: what to do, one line; may be empty.
+    """
+
+    severity: Severity
+    code: Code
+    object: ObjectRef
+    path: str = ""
+    text: str
+    hint: str = ""
+
+    @property
+    def message(self) -> str:
+        """`<field path>: <text>; <hint>`, for places that name the object already."""
+        said = f"{self.text}; {self.hint}" if self.hint else self.text
+        return f"{self.path}: {said}" if self.path else said
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.message}"
