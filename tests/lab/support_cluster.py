@@ -17,7 +17,7 @@ from ovnqos import (
     plan_changes,
 )
 from ovnqos.sandbox import Layer2Network, Layer3Network, LocalnetNetwork, PrimaryLayer2Network
-from tests.lab.support_matches import unparsed_matches
+from tests.support.match_checker import unparsed_matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

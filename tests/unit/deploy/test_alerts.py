@@ -9,7 +9,7 @@ import pytest
 
 from ovnqos.kubernetes.resources import RESOURCES
 from ovnqosd.metrics import Metrics
-from tests.unit.support_deploy import DEPLOY, OVERLAYS, ROOT, documents
+from tests.support.deploy import DEPLOY, OVERLAYS, ROOT, documents
 
 MONITORING = DEPLOY / "components" / "monitoring"
 RULES = [

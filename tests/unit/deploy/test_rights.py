@@ -20,10 +20,10 @@ from ovnqosd.settings.settings import Mode, Settings
 from ovnqosd.status.event_writer import EventWriter
 from ovnqosd.status.events import WARNING, Event
 from ovnqosd.status.status_writer import StatusWriter
+from tests.support.answering_api import PATIENCE, AnsweringApi, Request
+from tests.support.deploy import DEPLOY, documents
 from tests.support.reflectors import Recorder, running
-from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request
-from tests.unit.support_deploy import DEPLOY, documents
-from tests.unit.support_scripted_api import client_of
+from tests.support.scripted_api import client_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

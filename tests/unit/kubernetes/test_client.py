@@ -9,7 +9,7 @@ import pytest
 from ovnqos.kubernetes.client import KubernetesConfigurationError, connect
 from ovnqos.kubernetes.interruption import Interruption
 from ovnqos.kubernetes.request_errors import ApiStatusError, ApiUnreachableError
-from tests.unit.support_scripted_api import ScriptedApi, client_of, page, write_kubeconfig
+from tests.support.scripted_api import ScriptedApi, client_of, page, write_kubeconfig
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ from ovnqos import (
     parse_object,
     parse_policy,
 )
-from tests.lab.support_matches import MatchChecker
+from tests.support.match_checker import MatchChecker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from ovnqos.kubernetes.backoff import Pace
 from ovnqos.kubernetes.resources import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES
 from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
-from tests.unit.support_scripted_api import (
+from tests.support.scripted_api import (
     FakeClock,
     ScriptedApi,
     page,

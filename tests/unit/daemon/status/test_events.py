@@ -16,8 +16,8 @@ from ovnqosd.status.condition import condition_of
 from ovnqosd.status.event_ledger import EventLedger
 from ovnqosd.status.event_writer import EventWriter
 from ovnqosd.status.events import Event, event_of_condition, event_of_unsayable, events_of_drift
-from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
-from tests.unit.support_scripted_api import write_kubeconfig
+from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
+from tests.support.scripted_api import write_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

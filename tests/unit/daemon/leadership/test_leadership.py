@@ -13,8 +13,8 @@ from ovnqos.kubernetes.backoff import Clock
 from ovnqos.kubernetes.client import connect
 from ovnqosd.leadership.leadership import LeaderElector, LeasePace
 from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
-from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
-from tests.unit.support_scripted_api import write_kubeconfig
+from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
+from tests.support.scripted_api import write_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from ovnqos.kubernetes.backoff import Pace
 from ovnqos.kubernetes.reflector import Reflector
 from ovnqos.kubernetes.resources import PODS
 from tests.support.reflectors import Recorder, running
-from tests.unit.support_scripted_api import (
+from tests.support.scripted_api import (
     Exchange,
     ScriptedApi,
     client_of,

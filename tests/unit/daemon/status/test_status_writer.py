@@ -19,8 +19,8 @@ from ovnqosd.status.observed_status import read_status, with_status
 from ovnqosd.status.status_pace import StatusPace
 from ovnqosd.status.status_writer import StatusWriter
 from ovnqosd.status.token_bucket import TokenBucket
-from tests.unit.support_answering_api import PATIENCE, AnsweringApi, Request, refusal
-from tests.unit.support_scripted_api import write_kubeconfig
+from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
+from tests.support.scripted_api import write_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import yaml
 
 from ovnqosd.settings.settings import ENVIRONMENT_PREFIX, Mode, Settings
 from ovnqosd.settings.settings_sources import parse
-from tests.unit.support_deploy import OVERLAYS, ROOT, pod_of
+from tests.support.deploy import OVERLAYS, ROOT, pod_of
 
 DOCKERFILE = (ROOT / "daemon" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

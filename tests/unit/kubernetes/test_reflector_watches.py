@@ -9,7 +9,7 @@ import pytest
 from ovnqos.kubernetes.backoff import Pace
 from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
-from tests.unit.support_scripted_api import (
+from tests.support.scripted_api import (
     Exchange,
     FakeClock,
     ScriptedApi,

@@ -16,7 +16,7 @@ from tests.functional.support_states import OTHERS
 if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 
 
 def run(name: str, *arguments: str | Path, remote: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from ovnqosd.health import HealthServer
 from ovnqosd.settings.setting_values import ListenAddress
 from ovnqosd.settings.settings import ENVIRONMENT_PREFIX, Mode, Settings, all_settings
 from ovnqosd.settings.settings_sources import parse
-from tests.unit.support_deploy import (
+from tests.support.deploy import (
     DEPLOY,
     OVERLAYS,
     container_of,

@@ -9,7 +9,7 @@ from ovnqos import InvalidObject, Pod
 from ovnqos.kubernetes.resources import NETWORK_QOSES, PODS, Resource
 from ovnqos.kubernetes.restarts import RestartReason
 from tests.support.reflectors import Recorder
-from tests.unit.support_scripted_api import (
+from tests.support.scripted_api import (
     FakeClock,
     ScriptedApi,
     event,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ovnqos import Fault
-    from tests.unit.support_scripted_api import Exchange
+    from tests.support.scripted_api import Exchange
 
 
 def test_all_pages_come_in_one_call_and_then_synced(tmp_path: Path) -> None:

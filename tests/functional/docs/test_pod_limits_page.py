@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.functional.support_command import ovnqos
 
-PAGE = Path(__file__).parents[2] / "docs" / "pod-limits.md"
+PAGE = Path(__file__).parents[3] / "docs" / "pod-limits.md"
 EXAMPLE = re.compile(r"^ovnqos (?P<words>[^\n]*) <<'END'\n(?P<given>.*?)^END\n```\n```\n(?P<said>.*?)^```", re.M | re.S)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-DOCS = Path(__file__).parents[2] / "docs" / "topologies.md"
+DOCS = Path(__file__).parents[3] / "docs" / "topologies.md"
 DEMO = files("ovnqos.cli.demo")
 
 
