@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import LiveCompilation, Northbound, Topology
+from ovnqos import Compiler, Northbound, Topology
 from ovnqos.kubernetes.backoff import Clock
 from ovnqos.kubernetes.changes import Changes, Metadata, Updated
 from ovnqosd.loop.inbox import Inbox
@@ -30,7 +30,7 @@ class Loop:
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self._reconciler = Reconciler(
-            live=LiveCompilation(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
+            live=Compiler(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
             inbox=self.inbox,
             connect=self._connect,
             report=self._report,

@@ -7,12 +7,12 @@ Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs
 
 from ovnqos import match
 from ovnqos.collector import collector_paused
-from ovnqos.compile.compilation import Compilation, Note, Profile, compile_rows
+from ovnqos.compile.compilation import Compilation, Note, compile_rows
+from ovnqos.compile.compiler import Compiler
 from ovnqos.compile.conflicts import policy_of
 from ovnqos.compile.delta import Delta
 from ovnqos.compile.hidden import HiddenLimit, find_hidden_limits
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.live import LiveCompilation
 from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.compile.topologies.detect import detect_topology, make_topology
@@ -85,6 +85,7 @@ __all__ = [
     "Change",
     "Classifier",
     "Compilation",
+    "Compiler",
     "DatabaseChange",
     "DeleteLimit",
     "Delta",
@@ -100,7 +101,6 @@ __all__ = [
     "InvalidRow",
     "Inventory",
     "LabelSelector",
-    "LiveCompilation",
     "LockLost",
     "Manifests",
     "NameTaken",
@@ -126,7 +126,6 @@ __all__ = [
     "PodQos",
     "PortGroup",
     "PortMatch",
-    "Profile",
     "Protocol",
     "QosRow",
     "Requirement",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import (
-    LiveCompilation,
+    Compiler,
     Node,
     Northbound,
     OvnQosError,
@@ -102,7 +102,7 @@ class Daemon:
         )
         nodes = None if settings.mode is Mode.CENTRAL or settings.node is None else [settings.node]
         self._reconciler = Reconciler(
-            live=LiveCompilation(
+            live=Compiler(
                 make_topology(settings.topology, topology_map=topology_map, zone_nodes=nodes)[0],
                 Owner(settings.owner),
                 cluster_cidrs=settings.cluster_cidrs,

@@ -10,7 +10,7 @@ import click
 
 from ovnqos.cli import output
 from ovnqos.cli.exit_codes import EXIT_INVALID
-from ovnqos.compile.compilation import Compilation, Profile, compile_rows
+from ovnqos.compile.compilation import Compilation, compile_rows
 from ovnqos.compile.hidden import find_hidden_limits
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.topologies.choice import TopologyKind
@@ -63,14 +63,12 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
         manifests.policies,
         inventory,
         owner=wanted.owner,
-        profile=wanted.profile,
         retained=[*invalid_objects(manifests), *_policies_on_invalid_networks(manifests, inventory)],
     )
     for note in compilation.notes:
         output.warning(note)
-    if wanted.profile is Profile.NATIVE:
-        for hidden in find_hidden_limits(compilation.desired, inventory):
-            output.warning(f"{hidden.object.replace('/', ' ', 1)}: {hidden}")
+    for hidden in find_hidden_limits(compilation.desired, inventory):
+        output.warning(f"{hidden.object.replace('/', ' ', 1)}: {hidden}")
     _warn_of_missing_pods(manifests, compilation, wanted.owner)
     for error in (*manifests.invalid, *compilation.unsupported):
         output.error(error)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ovnqos.cli import output
-from ovnqos.compile.compilation import Profile
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.errors import InvalidRow
 from ovnqos.model.owner import DEFAULT_OWNER, Owner
@@ -73,7 +72,6 @@ class CompileOptions:
     files: tuple[str, ...]
     zone_nodes: tuple[str, ...]
     owner: Owner
-    profile: Profile
     topology: TopologyChoice
     cluster_cidrs: tuple[IPNetwork, ...]
     keep_going: bool
@@ -128,20 +126,15 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
         files: tuple[str, ...],
         zone_nodes: tuple[str, ...],
         owner_name: str,
-        profile: str,
         topology: TopologyChoice,
         cluster_cidrs: tuple[IPNetwork, ...],
         keep_going: bool,
         **others: Any,
     ) -> _R:
-        chosen = Profile(profile)
-        if chosen is Profile.OVN_KUBERNETES:
-            topology = _topology_of_reference(topology)
         wanted = CompileOptions(
             files=files,
             zone_nodes=zone_nodes,
-            owner=owner_of(owner_name, chosen),
-            profile=chosen,
+            owner=Owner(owner_name),
             topology=topology,
             cluster_cidrs=cluster_cidrs,
             keep_going=keep_going,
@@ -159,7 +152,6 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
             help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
         ),
         owner_option,
-        profile_option,
         topology_option,
         cluster_cidr_option,
         click.option(
@@ -196,13 +188,6 @@ owner_option = click.option(
     metavar="NAME",
     help="Whose rows to compare, change and delete.",
 )
-profile_option = click.option(
-    "--profile",
-    type=click.Choice([str(profile) for profile in Profile]),
-    default=str(Profile.NATIVE),
-    show_default=True,
-    help="Whose rows: ours, or those that ovn-kubernetes' own controller writes.",
-)
 topology_option = click.option(
     "--topology",
     default=str(TopologyKind.AUTO),
@@ -231,22 +216,11 @@ max_deletes_option = click.option(
 )
 
 
-def owner_of(name: str, profile: Profile) -> Owner:
-    """The owner whose rows a profile compiles. Raises InvalidRow for a name that cannot be one."""
-    return Owner(name) if profile is Profile.NATIVE else Owner.ovn_kubernetes()
-
-
 def _topology_choice(text: str) -> TopologyChoice:
     try:
         return parse_topology_choice(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-
-
-def _topology_of_reference(given: TopologyChoice) -> TopologyChoice:
-    if given.kind not in {TopologyKind.AUTO, TopologyKind.OVN_KUBERNETES}:
-        raise click.UsageError("--profile ovn-kubernetes is about the rows of that CNI: leave --topology out")
-    return TopologyChoice(kind=TopologyKind.OVN_KUBERNETES)
 
 
 def _delete_limit(text: str) -> DeleteLimit:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ovnqos.compile import native, reference
 from ovnqos.compile.compiled import CompileContext
+from ovnqos.compile.native import compile_policy
 from ovnqos.compile.pod_qos import compile_pod
 from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup
 from ovnqos.compile.selections import QueriedSelections
@@ -17,19 +16,11 @@ from ovnqos.model.owner import Owner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ovnqos.compile.compiled import CompiledObject
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Selections
     from ovnqos.compile.sets import SetDescription
     from ovnqos.model.policy import NetworkQoS
-
-
-class Profile(StrEnum):
-    """Whose rows to compile."""
-
-    NATIVE = "native"
-    OVN_KUBERNETES = "ovn-kubernetes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +54,6 @@ def compile_rows(
     inventory: Inventory,
     *,
     owner: Owner | None = None,
-    profile: Profile = Profile.NATIVE,
     retained: Iterable[str] = (),
 ) -> Compilation:
     """Compile policies, and the limits and marks of single pods, to rows.
@@ -72,11 +62,9 @@ def compile_rows(
         policies: valid policies; their names are unique.
         inventory: the cluster's pods, namespaces and networks.
         owner: who the rows will belong to; part of the names of sets and groups. None: the default owner.
-        profile: whose rows to compile.
         retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows shall stay as they are.
     """
     context = CompileContext(inventory=inventory, selections=QueriedSelections(inventory), owner=owner or Owner())
-    compile_policy = native.compile_policy if profile is Profile.NATIVE else reference.compile_policy
     rows: dict[str, QosRow] = {}
     port_groups: dict[str, SetDescription] = {}
     address_sets: dict[str, SetDescription] = {}
@@ -86,11 +74,9 @@ def compile_rows(
         Note(subject=problem.subject, message=str(fault)) for problem in inventory.problems for fault in problem.faults
     ]
     policies = sorted(policies, key=lambda policy: policy.key)
-    limited: dict[str, CompiledObject] = {}
-    if profile is Profile.NATIVE:
-        for policy in policies:
-            context.whole_traffic.replace(policy.key, policy)
-        limited = {record.pod.key: compile_pod(record, context) for record in inventory.limited_pods()}
+    for policy in policies:
+        context.whole_traffic.replace(policy.key, policy)
+    limited = {record.pod.key: compile_pod(record, context) for record in inventory.limited_pods()}
     for one in limited.values():
         context.port_limits.replace((), one.rows.values())
     for policy in policies:
@@ -104,12 +90,11 @@ def compile_rows(
         port_groups.update(compiled.port_groups)
         address_sets.update(compiled.address_sets)
         notes.extend(Note(subject=f"NetworkQoS {policy.key}", message=message) for message in compiled.notes)
-    if profile is Profile.NATIVE:
-        notes.extend(_namespace_notes(inventory))
-        for key, of_pod in limited.items():
-            rows.update(of_pod.rows)
-            address_sets.update(of_pod.address_sets)
-            notes.extend(Note(subject=f"Pod {key}", message=message) for message in of_pod.notes)
+    notes.extend(_namespace_notes(inventory))
+    for key, of_pod in limited.items():
+        rows.update(of_pod.rows)
+        address_sets.update(of_pod.address_sets)
+        notes.extend(Note(subject=f"Pod {key}", message=message) for message in of_pod.notes)
     desired = DesiredState(
         rows=rows,
         port_groups={name: port_group(one, context.selections, inventory) for name, one in port_groups.items()},

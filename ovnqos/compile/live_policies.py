@@ -33,7 +33,7 @@ class LivePolicies:
     """The policies by key (`<namespace>/<name>`), what each compiled to, and which are to be compiled anew.
 
     Attributes:
-        faults: those whose present version is not valid or not supported.
+        invalid: those whose present version is not valid or not supported.
         row_count: how many rows are wanted.
     """
 
@@ -46,7 +46,7 @@ class LivePolicies:
             sets: where the sets that rows use are entered.
             pods: those whose own limits may join a policy's rule.
         """
-        self.faults: dict[str, InvalidObject] = {}
+        self.invalid: dict[str, InvalidObject] = {}
         self.row_count = 0
         self._context = context
         self._selections = selections
@@ -79,7 +79,7 @@ class LivePolicies:
         """What a policy compiled to; None when it did not compile."""
         return self._compiled.get(key)
 
-    def rivals(self, key: str) -> frozenset[str]:
+    def conflicts(self, key: str) -> frozenset[str]:
         """The policies that have a row of equal priority that one packet can match as well."""
         return self._conflicts.rivals(key)
 
@@ -94,13 +94,13 @@ class LivePolicies:
 
     def retained(self) -> frozenset[str]:
         """The objects whose present rows stay as they are, since no version of theirs ever compiled."""
-        return frozenset(f"NetworkQoS/{key}" for key in self.faults if key not in self._compiled)
+        return frozenset(f"NetworkQoS/{key}" for key in self.invalid if key not in self._compiled)
 
     # What happens
 
     def put(self, key: str, policy: NetworkQoS | None) -> None:
         """Take in a policy's version, or (None) forget it."""
-        self.faults.pop(key, None)
+        self.invalid.pop(key, None)
         if policy is None or self._policies.get(key) != policy:
             self._dirty.add(key)
             self._exchange(key, policy)
@@ -203,7 +203,7 @@ class LivePolicies:
         try:
             compiled = compile_policy(policy, self._context)
         except Unsupported as fault:
-            self.faults[key] = fault
+            self.invalid[key] = fault
             known = self._compiled.get(key)
             self._exchange(key, known.policy if known is not None else None)  # its last supported version lives on
             return

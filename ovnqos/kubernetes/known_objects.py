@@ -172,6 +172,8 @@ def _read(resource: Resource, document: object, metadata: Metadata) -> Updated |
     try:
         parsed = resource.parse(document, warn=warnings.append)
     except InvalidObject as error:
+        if not error.name:  # of a document without a readable name; the API server's list knows it
+            error.kind, error.namespace, error.name = resource.kind, metadata.namespace, metadata.name
         return Invalid(metadata=metadata, error=error, warnings=tuple(warnings))
     except Exception as error:  # an object that trips its parser must not keep the others from being read
         _log.exception("a parser failed", kind=resource.kind, object=metadata.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import LiveCompilation, Namespace, NetworkQoS, Northbound, Pod, Topology
+from ovnqos import Compiler, Namespace, NetworkQoS, Northbound, Pod, Topology
 from ovnqos.kubernetes.backoff import Clock, Pace
 from ovnqos.kubernetes.changes import Changes, Metadata, Updated
 from ovnqosd.loop.inbox import Inbox
@@ -30,7 +30,7 @@ class Daemon:
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self.reconciler = Reconciler(
-            live=LiveCompilation(Topology.ovn_kubernetes()),
+            live=Compiler(Topology.ovn_kubernetes()),
             inbox=self.inbox,
             connect=lambda on_change: wrap(Northbound.connect(remote, on_change=on_change, timeout_s=2, wait=False)),
             report=self._report,

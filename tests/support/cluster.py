@@ -23,7 +23,6 @@ from ovnqos import (
     NetworkSelector,
     NetworkTopology,
     Pod,
-    Profile,
     QosRow,
     Rule,
     Topology,
@@ -165,11 +164,10 @@ def compiled(
     policies: NetworkQoS | Iterable[NetworkQoS],
     *objects: object,
     nodes: Iterable[str] | None = None,
-    profile: Profile = Profile.NATIVE,
 ) -> Compilation:
     """What policies compile to against these objects."""
     given = (policies,) if isinstance(policies, NetworkQoS) else policies
-    return compile_rows(given, inventory(*objects, nodes=nodes), profile=profile)
+    return compile_rows(given, inventory(*objects, nodes=nodes))
 
 
 def only_row(compilation: Compilation) -> QosRow:

@@ -10,7 +10,7 @@ from ovnqos import policy_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ovnqos import DatabaseChange, LiveCompilation, Plan
+    from ovnqos import Compiler, DatabaseChange, Plan
 
 
 class Awaited:
@@ -53,12 +53,12 @@ class Awaited:
         """The switches that a policy's rows wait for, sorted."""
         return sorted({switch for waiting in self._of_policy.get(policy, {}).values() for switch in waiting})
 
-    def touch(self, database: DatabaseChange, live: LiveCompilation) -> None:
+    def touch(self, database: DatabaseChange, live: Compiler) -> None:
         """Has the live compilation look again at what waited for ports and switches that appeared."""
         for name in database.ports & self._ports.keys():
-            live.touch(sets={wanted: {name} for wanted in self._ports.pop(name)})
+            live.mark_dirty(sets={wanted: {name} for wanted in self._ports.pop(name)})
         for name in database.switches & self._switches.keys():
-            live.touch(rows=self._switches[name])
+            live.mark_dirty(rows=self._switches[name])
 
     def _forget(self, row: str) -> set[str]:
         waited = self._rows.pop(row, None)

@@ -10,7 +10,7 @@ from ovnqosd.loop.foreign_rows import find_rivals
 from ovnqosd.loop.hidden_limits import hidden_by_object
 
 if TYPE_CHECKING:
-    from ovnqos import DatabaseChange, Delta, LiveCompilation
+    from ovnqos import Compiler, DatabaseChange, Delta
     from ovnqosd.loop.awaited import Awaited
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.pass_record import PassRecord
@@ -23,7 +23,7 @@ class Comparison:
 
     def __init__(
         self,
-        live: LiveCompilation,
+        live: Compiler,
         writer: NorthboundWriter,
         awaited: Awaited,
         standing: PolicyStanding,
@@ -38,7 +38,7 @@ class Comparison:
     def prepare(self) -> None:
         """Compiles as much as can be while the Northbound is still being read: not all, which takes more memory."""
         northbound = self._writer.northbound()
-        self._live.compile_ahead(lambda: not northbound.has_contents)
+        self._live.compile_some(lambda: not northbound.has_contents)
 
     def of_everything(self, record: PassRecord, *, tells_drift: bool) -> None:
         """Compares everything.
@@ -52,7 +52,7 @@ class Comparison:
         """
         northbound = self._writer.northbound()
         northbound.refresh()
-        delta = self._live.drain_everything()
+        delta = self._live.drain_all()
         self._count(delta, record)
         desired, snapshot = delta.desired, northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
@@ -75,7 +75,7 @@ class Comparison:
         self._compare(self._live.drain(), record, is_drift=False)
         self._awaited.touch(database, self._live)
         self._compare(self._live.drain(), record, is_drift=False)
-        self._live.touch(rows=database.rows, sets=database.sets)
+        self._live.mark_dirty(rows=database.rows, sets=database.sets)
         self._compare(self._live.drain(), record, is_drift=True)
 
     def _compare(self, delta: Delta, record: PassRecord, *, is_drift: bool) -> None:
@@ -86,7 +86,8 @@ class Comparison:
         known = {name for _kind, name in (*snapshot.sets, *snapshot.foreign_sets)}
         absent = [name for name, touched in delta.sets.items() if touched is not None and name not in known]
         if absent:
-            delta = self._live.whole(delta, absent)
+            self._live.mark_dirty(rows=delta.rows, sets={**delta.sets, **dict.fromkeys(absent)})
+            delta = self._live.drain()
         plan = plan_changes(delta.desired, snapshot)
         if is_drift:
             record.drift.extend(find_drift(plan))

@@ -9,7 +9,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ovnqos import LiveCompilation
+    from ovnqos import Compiler
     from ovnqos.kubernetes.changes import Changes
     from ovnqosd.loop.policy_standing import PolicyStanding
     from ovnqosd.loop.remarks import Remarks
@@ -21,7 +21,7 @@ _POLICY: Final = "NetworkQoS"
 class Intake:
     """Hands objects on, and logs those that cannot be read."""
 
-    def __init__(self, live: LiveCompilation, standing: PolicyStanding, remarks: Remarks) -> None:
+    def __init__(self, live: Compiler, standing: PolicyStanding, remarks: Remarks) -> None:
         self._live = live
         self._standing = standing
         self._remarks = remarks
@@ -33,7 +33,7 @@ class Intake:
             is_policy = changes.kind == _POLICY
             self._take_objects(changes)
             for key in changes.removed:
-                self._live.forget(changes.kind, key)
+                self._live.delete(changes.kind, key)
                 self._remarks.forget(changes.kind, key)
             if is_policy:
                 there = [*(one.metadata for one in changes.updated), *(one.metadata for one in changes.invalid)]
@@ -47,11 +47,10 @@ class Intake:
 
     def _take_objects(self, changes: Changes) -> None:
         for updated in changes.updated:
-            problem = self._live.update(updated.object)
+            problem = self._live.apply(updated.object)
             self._remarks.note(updated.metadata, updated.object)
             if problem is not None:
                 _log.warning("a pod whose networks cannot be read; it counts as having none", error=str(problem))
         for invalid in changes.invalid:
-            if changes.kind == _POLICY:
-                self._live.hold(invalid.metadata.key, invalid.error)
+            self._live.apply(invalid.error)
             _log.warning("invalid object", kind=changes.kind, object=invalid.metadata.key, error=str(invalid.error))

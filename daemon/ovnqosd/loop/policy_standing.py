@@ -12,7 +12,7 @@ from ovnqosd.loop.outcomes import PolicyOutcome, Reason, Trigger
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ovnqos import LiveCompilation, OvnQosError
+    from ovnqos import Compiler, OvnQosError
     from ovnqos.kubernetes.changes import Metadata
     from ovnqosd.loop.pass_record import PassRecord
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 class PolicyStanding:
     """The NetworkQoS objects that are there, and which of them a pass has to tell something of."""
 
-    def __init__(self, live: LiveCompilation, awaited_switches: Callable[[str], list[str]] = lambda _key: []) -> None:
+    def __init__(self, live: Compiler, awaited_switches: Callable[[str], list[str]] = lambda _key: []) -> None:
         """Nothing is there.
 
         Args:
@@ -99,7 +99,7 @@ class PolicyStanding:
         )
 
     def _reason(self, key: str, error: OvnQosError | None) -> tuple[Reason, str]:
-        fault = self._live.faults.get(key)
+        fault = self._live.invalid.get(key)
         if fault is not None:
             message = "; ".join(map(str, fault.faults))
             if self._live.compiled(key) is not None:
@@ -111,7 +111,7 @@ class PolicyStanding:
             return Reason.NORTHBOUND_UNAVAILABLE, self._refused[key]
         if key in self._rivals:
             return Reason.CONFLICT, self._rivals[key]
-        if rivals := ", ".join(sorted(self._live.rivals(key))):
+        if rivals := ", ".join(sorted(self._live.conflicts(key))):
             return (
                 Reason.CONFLICT,
                 f"the same priority as {rivals} for packets that both match; which wins is undefined",

@@ -35,7 +35,7 @@ from ovnqosd.loop.remarks import Remarks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import DatabaseChange, LiveCompilation, Northbound
+    from ovnqos import Compiler, DatabaseChange, Northbound
     from ovnqos.kubernetes.backoff import Clock
     from ovnqosd.loop.inbox import Inbox, Work
 
@@ -56,7 +56,7 @@ class Reconciler:
     def __init__(  # noqa: PLR0913 - keywords, each its own concern
         self,
         *,
-        live: LiveCompilation,
+        live: Compiler,
         inbox: Inbox,
         connect: Callable[[Callable[[DatabaseChange], None]], Northbound],
         report: Callable[[PassOutcome], None],

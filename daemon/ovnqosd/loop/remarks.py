@@ -11,7 +11,7 @@ from ovnqosd.loop.outcomes import AnnotationProblem, ObjectRemark
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ovnqos import LiveCompilation, PodQos
+    from ovnqos import Compiler, PodQos
     from ovnqos.kubernetes.changes import Metadata
 
 _POD: Final = "Pod"
@@ -33,7 +33,7 @@ class Remarks:
     Not for several threads: the reconcile loop uses it.
     """
 
-    def __init__(self, live: LiveCompilation, *, tells_of_namespaces: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, live: Compiler, *, tells_of_namespaces: Callable[[], bool] = lambda: True) -> None:
         """Nothing is known.
 
         Args:

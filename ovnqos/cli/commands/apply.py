@@ -10,7 +10,6 @@ from ovnqos.cli import options
 from ovnqos.cli.exit_codes import EXIT_INVALID
 from ovnqos.cli.inputs import read_inputs
 from ovnqos.cli.plans import carry_out
-from ovnqos.compile.compilation import Profile
 from ovnqos.plan.planner import plan_changes
 
 if TYPE_CHECKING:
@@ -21,15 +20,7 @@ if TYPE_CHECKING:
 @options.compile_options
 @options.database_options
 @options.max_deletes_option
-@click.option(
-    "--write-as-ovn-kubernetes",
-    "write_as_reference",
-    is_flag=True,
-    help="With --profile ovn-kubernetes: really write rows in the name of ovn-kubernetes' own controller.",
-)
-def apply(
-    wanted: options.CompileOptions, database: options.DatabaseOptions, limit: DeleteLimit, write_as_reference: bool
-) -> None:
+def apply(wanted: options.CompileOptions, database: options.DatabaseOptions, limit: DeleteLimit) -> None:
     """Make the Northbound as the manifests say: one atomic transaction, or a few when it is large.
 
     Rows of this owner that no manifest asks for are deleted. Rows of others are never touched, and rows that are
@@ -41,11 +32,6 @@ def apply(
       ovnqos apply -f manifests/ --nb ssl:10.0.0.1:6641,ssl:10.0.0.2:6641 -p key.pem -c cert.pem -C ca.pem
       ovnqos apply -f manifests/ --max-deletes 50
     """  # noqa: D301 - \b keeps click from filling the lines
-    if wanted.profile is Profile.OVN_KUBERNETES and not write_as_reference:
-        raise click.UsageError(
-            "--profile ovn-kubernetes is for audits: its rows belong to that controller. "
-            "To write them all the same, add --write-as-ovn-kubernetes"
-        )
     inputs = read_inputs(wanted)
     with database.connect(wanted.owner) as northbound:
         northbound.lock()

@@ -26,7 +26,6 @@ def diff(wanted: options.CompileOptions, database: options.DatabaseOptions, form
       ovnqos diff -f manifests/
       ovnqos diff -f manifests/ --exit-code >/dev/null || echo drift
       ovnqos diff -f manifests/ -o nbctl > change.sh && sh change.sh --db=unix:/var/run/ovn/ovnnb_db.sock
-      ovnqos diff -f cluster.yaml --profile ovn-kubernetes    # audit ovn-kubernetes' own controller
     """  # noqa: D301 - \b keeps click from filling the lines
     inputs = read_inputs(wanted)
     with database.connect(wanted.owner) as northbound:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ovnqos.cli import options, output
-from ovnqos.compile.compilation import Profile
-from ovnqos.model.owner import NETWORK_KEY, REFERENCE_NETWORK_KEY, RULE_KEY
+from ovnqos.model.owner import NETWORK_KEY, REFERENCE_NETWORK_KEY, RULE_KEY, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ovnqos.model.owner import Owner
     from ovnqos.plan.snapshot import StoredRow
 
 _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dscp", "rate", "burst", "match")
@@ -23,7 +21,6 @@ _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dsc
 @click.command("list")
 @options.database_options
 @options.owner_option
-@options.profile_option
 @click.option("-a", "--all", "everyone", is_flag=True, help="Rows of other owners too.")
 @click.option(
     "-o",
@@ -34,7 +31,7 @@ _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dsc
     show_default=True,
     help="How to print the rows.",
 )
-def list_rows(database: options.DatabaseOptions, owner_name: str, profile: str, everyone: bool, form: str) -> None:
+def list_rows(database: options.DatabaseOptions, owner_name: str, everyone: bool, form: str) -> None:
     """List the QoS rows in the Northbound with the object each comes from: one line a row and switch.
 
     Rates are in kbps, bursts in kbit; - stands for what a row does not have.
@@ -45,7 +42,7 @@ def list_rows(database: options.DatabaseOptions, owner_name: str, profile: str, 
       ovnqos list --all --nb unix:/var/run/ovn/ovnnb_db.sock
       ovnqos list -o json | jq '.[] | select(.dscp == 20)'
     """  # noqa: D301 - \b keeps click from filling the lines
-    owner = options.owner_of(owner_name, Profile(profile))
+    owner = Owner(owner_name)
     with database.connect(owner) as northbound:
         snapshot = northbound.snapshot()
     found = [*snapshot.rows, *(snapshot.foreign_rows if everyone else ())]
@@ -61,12 +58,13 @@ def list_rows(database: options.DatabaseOptions, owner_name: str, profile: str, 
 
 
 def _records(rows: Iterable[StoredRow], owner: Owner) -> Iterable[dict[str, Any]]:
+    owners = (owner, Owner.ovn_kubernetes())
     for row in rows:
         content = row.content
         known = content.external_ids
         for switch in sorted(row.switches):
             yield {
-                "object": (owner.object_of(known) if owner.owns(known) else "") or "-",
+                "object": next((one.object_of(known) for one in owners if one.owns(known)), "") or "-",
                 "rule": known.get(RULE_KEY, known.get("rule-index", "-")),
                 "network": known.get(NETWORK_KEY, known.get(REFERENCE_NETWORK_KEY, "-")),
                 "switch": switch,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ovnqos.cli import options, output
 from ovnqos.cli.exit_codes import EXIT_INVALID
-from ovnqos.compile.compilation import Profile
+from ovnqos.model.owner import Owner
 from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
 from ovnqos.verify.findings import Verdict
@@ -41,7 +41,6 @@ _TRACE_S: Final = 30.0
     help="OVN Southbound, as --nb.  [default: $OVN_SB_DB, else the local socket]",
 )
 @options.owner_option
-@options.profile_option
 @click.option(
     "--wait",
     is_flag=True,
@@ -63,7 +62,6 @@ def verify(  # noqa: PLR0913 - one parameter an option
     database: options.DatabaseOptions,
     southbound_remote: str | None,
     owner_name: str,
-    profile: str,
     wait: bool,
     no_trace: bool,
     form: str,
@@ -83,7 +81,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
       ovnqos verify --nb tcp:10.0.0.1:6641 --sb tcp:10.0.0.1:6642 --no-trace
       ovnqos verify -o json | jq '.rows[] | select(.good | not)'
     """  # noqa: D301 - \b keeps click from filling the lines
-    owner = options.owner_of(owner_name, Profile(profile))
+    owner = Owner(owner_name)
     if not no_trace and shutil.which(_PROGRAM) is None:
         raise TraceFailed(f"{_PROGRAM} is not installed; it is in the Debian package ovn-common, or give --no-trace")
     tls, timeout_s = database.tls, database.timeout_s

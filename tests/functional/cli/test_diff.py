@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from ovnqos.compile.reference import set_name
 from tests.functional.support_command import ovnqos
-from tests.functional.support_database import add_row, add_set, as_map, dump, of_others, update, wire
+from tests.functional.support_database import add_row, add_set, dump, of_others, update, wire
 from tests.functional.support_manifests import GUIDE, PODS, pod, policy, rule, write
 from tests.functional.support_states import OTHERS
 
@@ -93,7 +92,7 @@ class TestDiff:
         assert ended.code == 1
 
 
-class TestReferenceProfile:
+class TestUpstreamRows:
     """Rows as ovn-kubernetes' own controller was seen to write them."""
 
     MATCH = (
@@ -143,36 +142,7 @@ class TestReferenceProfile:
         write(tmp_path / "all.yaml", guide, source)
         return tmp_path
 
-    def test_rows_that_the_controller_wrote_are_no_drift(self, audited: NorthboundServer, manifests: Path) -> None:
-        words = ["diff", "--profile", "ovn-kubernetes", "--exit-code", "-f", str(manifests), "--nb", audited.remote]
-        ended = ovnqos(*words)
-        assert (ended.code, ended.out) == (0, ""), ended
-
-        row = next(uuid for uuid, one in dump(audited)["QoS"].items() if one["priority"] == 10100)
-        update(audited, "QoS", row, action={"dscp": 21})
-        ended = ovnqos(*words)
-        assert ended.code == 2
-        assert "rate=20000 burst=100 dscp=21" in ended.out
-
-    def test_apply_is_refused_unless_asked_for_twice(self, audited: NorthboundServer, manifests: Path) -> None:
-        row = next(uuid for uuid, one in dump(audited)["QoS"].items() if one["priority"] == 10100)
-        update(audited, "QoS", row, action={"dscp": 21})
-        words = ["apply", "--profile", "ovn-kubernetes", "-f", str(manifests), "--nb", audited.remote]
-        before = audited.file.read_bytes()
-        refused = ovnqos(*words)
-        assert refused.code == 1
-        assert "--write-as-ovn-kubernetes" in refused.errors[0]
-        assert audited.file.read_bytes() == before
-
-        assert ovnqos(*words, "--write-as-ovn-kubernetes").code == 0
-        assert as_map(dump(audited)["QoS"][row]["action"]) == {"dscp": 20}
-        assert sum(one["priority"] == 999 for one in dump(audited)["QoS"].values()) == 1
-
-    def test_names_of_sets_are_those_seen(self) -> None:
-        seen = set_name("default-network-controller:NetworkQoS:default:qos-external:src:0:v4")
-        assert seen == "a11630317542647663367"
-
-    def test_the_native_profile_leaves_those_rows_alone(self, audited: NorthboundServer, manifests: Path) -> None:
+    def test_apply_leaves_them_alone(self, audited: NorthboundServer, manifests: Path) -> None:
         before = dump(audited)
         assert ovnqos("apply", "-f", manifests, "--nb", audited.remote).code == 0
         found = dump(audited)

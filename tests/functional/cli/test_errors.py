@@ -260,9 +260,7 @@ class TestUsage:
             (["diff", "-f", "x", "-t", "nan"], "--timeout"),
             (["list", "-t", "inf"], "--timeout"),
             (["demo", "--seconds", "nan"], "--seconds"),
-            (["diff", "-f", "x", "--profile", "calico"], "calico"),
             (["completion", "tcsh"], "tcsh"),
-            (["apply", "-f", "x", "--profile", "ovn-kubernetes"], "--write-as-ovn-kubernetes"),
         ],
         ids=lambda given: " ".join(given)[:40] if isinstance(given, list) else "",
     )

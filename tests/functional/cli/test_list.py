@@ -106,7 +106,7 @@ def test_another_owner_has_no_rows_and_an_empty_json_list(server: NorthboundServ
     assert json.loads(ovnqos("list", "--owner", "nobody", "-o", "json", "--nb", server.remote).out) == []
 
 
-def test_rows_of_the_reference_are_listed_with_their_objects(northbound: NorthboundServer) -> None:
+def test_upstream_rows_are_listed_with_their_objects(northbound: NorthboundServer) -> None:
     wire(northbound, ["node1"])
     add_row(
         northbound,
@@ -119,5 +119,5 @@ def test_rows_of_the_reference_are_listed_with_their_objects(northbound: Northbo
             "rule-index": "3",
         },
     )
-    ended = ovnqos("list", "--profile", "ovn-kubernetes", "--nb", northbound.remote)
+    ended = ovnqos("list", "--all", "--nb", northbound.remote)
     assert ended.out.splitlines()[1].split()[:3] == ["NetworkQoS/shop/gold", "3", "blue"]

@@ -138,13 +138,6 @@ class TestRefused:
         ended = ovnqos("render", "-f", tmp_path / "all.yaml", "--topology", f"static:{tmp_path / 'map.txt'}")
         assert any("'nowhere' is not an IP address; the topology map takes" in line for line in ended.warnings)
 
-    def test_another_topology_with_the_reference_profile(self, tmp_path: Path) -> None:
-        write(tmp_path / "all.yaml", policy("gold"), KUBE_OVN)
-        ended = ovnqos("render", "-f", tmp_path, "--profile", "ovn-kubernetes", "--topology", "kube-ovn")
-        assert ended.code == 1
-        assert "leave --topology out" in ended.errors[0]
-        assert ovnqos("render", "-f", tmp_path, "--profile", "ovn-kubernetes").code == 0
-
 
 def test_a_field_of_a_map_that_nobody_knows_is_warned_of(tmp_path: Path) -> None:
     write(tmp_path / "all.yaml", policy("gold"), BARE)

@@ -14,9 +14,7 @@ from ovnqos import (
     AddressSet,
     DesiredState,
     Inventory,
-    Owner,
     PortGroup,
-    Profile,
     Topology,
     compile_rows,
     parse_object,
@@ -182,10 +180,3 @@ def test_a_match_whose_set_is_left_out_is_caught(checker: MatchChecker) -> None:
     assert desired.address_sets
     lacking = DesiredState(rows=desired.rows, port_groups=desired.port_groups, address_sets={})
     assert set(checker.unparsed_of(lacking)) == {str(row.match) for row in desired.rows.values()}
-
-
-def test_the_match_that_ovn_kubernetes_writes_for_ports_alone_is_caught(checker: MatchChecker) -> None:
-    spec = {"priority": 1, "egress": [{"dscp": 1, "classifier": {"ports": [{"protocol": "TCP"}]}}]}
-    documents = map(parse_policy, policies([spec]))
-    desired = compile_rows(documents, INVENTORY, owner=Owner.ovn_kubernetes(), profile=Profile.OVN_KUBERNETES).desired
-    assert [match.endswith(" &&  && tcp") for match in checker.unparsed_of(desired)] == [True]

@@ -424,18 +424,3 @@ class TestOthers:
     def test_another_owner_sees_its_own_rows_only(self, central: Central) -> None:
         apply(central, row())
         assert findings(central, "--owner", "somebody") == []
-
-    def test_rows_of_the_reference_can_be_verified_as_well(self, central: Central) -> None:
-        central.nbctl("create", "Address_Set", "name=a1", "addresses=10.0.0.1")
-        central.nbctl(
-            *("qos-add", "lan", "to-lport", "10100", "ip4.src == {$a1} && ip4.dst == 0.0.0.0/0", "dscp=20"),
-        )
-        uuid = central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10100").strip()
-        keys = ["k8s.ovn.org/owner-type=NetworkQoS", "k8s.ovn.org/name=shop:gold", "rule-index=0"]
-        central.nbctl(
-            "set", "QoS", uuid, *(f"external_ids:{'='.join(map(json.dumps, key.split('=')))}" for key in keys)
-        )
-        central.nbctl("--wait=sb", "sync")
-        ended = verify(central, "--profile", "ovn-kubernetes")
-        assert ended.code == 0, ended
-        assert "NetworkQoS/shop/gold rule 0" in ended.out

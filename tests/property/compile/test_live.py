@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from netaddr import IPNetwork
 
 from ovnqos import (
+    Compiler,
     DesiredState,
     InvalidPolicy,
     Inventory,
     LabelSelector,
-    LiveCompilation,
     Namespace,
     NetworkQoS,
     Pod,
@@ -96,21 +96,23 @@ def _full(objects: dict[Any, Any], zone: Any) -> DesiredState:
 @given(RANDOMS)
 def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
     zone = random.choice((None, ["node1", "node2"]))
-    live = LiveCompilation(Topology.ovn_kubernetes(zone_nodes=zone), cluster_cidrs=CLUSTER)
+    live = Compiler(Topology.ovn_kubernetes(zone_nodes=zone), cluster_cidrs=CLUSTER)
     mirror = Mirror()
     objects: dict[Any, Any] = {}
     for _ in range(random.randint(1, 6)):
         for _ in range(random.randint(1, 8)):
             if objects and random.random() < 0.25:
-                live.remove(objects.pop(random.choice(sorted(objects, key=str))))
+                gone = random.choice(sorted(objects, key=str))
+                del objects[gone]
+                live.delete(gone[0].__name__, gone[1])
             else:
                 one = random.choice(_MAKERS)(random)
                 objects[_identity(one)] = one
-                live.update(one)
+                live.apply(one)
             if random.random() < 0.1:
-                live.compile_ahead(lambda: random.random() < 0.7)
+                live.compile_some(lambda: random.random() < 0.7)
         if random.random() < 0.2:
-            mirror.take_everything(live.drain_everything())
+            mirror.take_everything(live.drain_all())
         else:
             mirror.take(live.drain())
         assert not live.is_dirty
@@ -120,73 +122,73 @@ def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
 
 
 @pytest.fixture
-def live() -> LiveCompilation:
-    started = LiveCompilation(Topology.ovn_kubernetes())
+def live() -> Compiler:
+    started = Compiler(Topology.ovn_kubernetes())
     random = Random(3)
     for _ in range(60):
-        started.update(random.choice(_MAKERS)(random))
+        started.apply(random.choice(_MAKERS)(random))
     started.drain()
     return started
 
 
-def test_the_same_object_again_dirties_nothing(live: LiveCompilation) -> None:
+def test_the_same_object_again_dirties_nothing(live: Compiler) -> None:
     random = Random(3)
     latest: dict[Any, Any] = {}
     for _ in range(60):
         one = random.choice(_MAKERS)(random)
         latest[_identity(one)] = one
     for one in latest.values():
-        live.update(one)
+        live.apply(one)
     assert live.drain().is_empty
 
 
 def test_a_namespace_whose_labels_change_selects_other_attachments() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
+    live = Compiler(Topology.ovn_kubernetes())
     selector = attachments_selector(LabelSelector.from_labels({"tenant": "a"}), LabelSelector())
-    live.update(attachment("nets/blue", "10.0.0.0/16"))
-    live.update(pod("p", networks={"nets/blue": ["10.0.0.5"]}))
-    live.update(policy(rule(dscp=10), networks=[selector]))
+    live.apply(attachment("nets/blue", "10.0.0.0/16"))
+    live.apply(pod("p", networks={"nets/blue": ["10.0.0.5"]}))
+    live.apply(policy(rule(dscp=10), networks=[selector]))
     assert not live.drain().desired.rows
-    live.update(Namespace(name="nets", labels={"tenant": "a"}))
+    live.apply(Namespace(name="nets", labels={"tenant": "a"}))
     appeared = live.drain()
     assert appeared.rows == appeared.desired.rows.keys() != set()
-    live.remove(Namespace(name="nets", labels={}))
+    live.delete("Namespace", "nets")
     assert live.drain().rows == appeared.rows
 
 
 def test_policies_of_equal_priority_conflict_while_they_share_a_pod() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
-    live.update(pod("a", "10.0.0.1", labels={"app": "a"}))
-    live.update(pod("b", "10.0.0.2", labels={"tier": "b"}))
-    live.update(policy(rule(dscp=1), name="one", pods=LabelSelector.from_labels({"app": "a"})))
-    live.update(policy(rule(dscp=2), name="two", pods=LabelSelector.from_labels({"tier": "b"})))
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
+    live.apply(pod("b", "10.0.0.2", labels={"tier": "b"}))
+    live.apply(policy(rule(dscp=1), name="one", pods=LabelSelector.from_labels({"app": "a"})))
+    live.apply(policy(rule(dscp=2), name="two", pods=LabelSelector.from_labels({"tier": "b"})))
     live.drain()
-    assert not live.rivals("shop/one")
-    live.update(pod("both", "10.0.0.3", labels={"app": "a", "tier": "b"}))
+    assert not live.conflicts("shop/one")
+    live.apply(pod("both", "10.0.0.3", labels={"app": "a", "tier": "b"}))
     assert live.drain().policies == {"shop/one", "shop/two"}
-    assert live.rivals("shop/one") == {"shop/two"}
-    live.update(policy(rule(dscp=2), name="two", priority=11, pods=LabelSelector.from_labels({"tier": "b"})))
+    assert live.conflicts("shop/one") == {"shop/two"}
+    live.apply(policy(rule(dscp=2), name="two", priority=11, pods=LabelSelector.from_labels({"tier": "b"})))
     live.drain()
-    assert not live.rivals("shop/one")
-    assert not live.rivals("shop/two")
+    assert not live.conflicts("shop/one")
+    assert not live.conflicts("shop/two")
 
 
 @pytest.mark.parametrize("gained", [{"app": "a"}, {"tier": "b"}], ids=["of the first", "of the second"])
 def test_a_pod_that_only_one_of_two_policies_gains_makes_them_conflict(gained: dict[str, str]) -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
+    live = Compiler(Topology.ovn_kubernetes())
     both = {"app": "a", "tier": "b"}
-    live.update(pod("a", "10.0.0.1", labels={"app": "a"}))
-    live.update(pod("b", "10.0.0.2", labels={"tier": "b"}))
-    live.update(pod("x", "10.0.0.3", labels={key: value for key, value in both.items() if key not in gained}))
+    live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
+    live.apply(pod("b", "10.0.0.2", labels={"tier": "b"}))
+    live.apply(pod("x", "10.0.0.3", labels={key: value for key, value in both.items() if key not in gained}))
     for name, (key, value) in zip(("one", "two"), both.items(), strict=True):
-        live.update(policy(rule(dscp=1), name=name, pods=LabelSelector.from_labels({key: value})))
+        live.apply(policy(rule(dscp=1), name=name, pods=LabelSelector.from_labels({key: value})))
         live.drain()
-    live.update(pod("x", "10.0.0.3", labels=both))
+    live.apply(pod("x", "10.0.0.3", labels=both))
     live.drain()
-    assert live.rivals("shop/one") == {"shop/two"}
-    live.remove_policy("shop/two")
+    assert live.conflicts("shop/one") == {"shop/two"}
+    live.delete("NetworkQoS", "shop/two")
     live.drain()
-    assert not live.rivals("shop/one")
+    assert not live.conflicts("shop/one")
 
 
 @settings(max_examples=200, deadline=None)
@@ -195,45 +197,46 @@ def test_rivals_do_not_depend_on_the_order_of_events(random: Random) -> None:
     objects = {_identity(one): one for one in (random.choice(_MAKERS)(random) for _ in range(25))}
     expected: dict[str, frozenset[str]] | None = None
     for _ in range(2):
-        live = LiveCompilation(Topology.ovn_kubernetes())
+        live = Compiler(Topology.ovn_kubernetes())
         order = list(objects.values())
         random.shuffle(order)
         for one in order:
-            live.update(one)
+            live.apply(one)
             if random.random() < 0.5:
                 live.drain()
         live.drain()
-        found = {key: live.rivals(key) for key in live.policies}
+        found = {key: live.conflicts(key) for key in live.policies}
         assert all(key in found[rival] for key, rivals in found.items() for rival in rivals)
         assert expected is None or found == expected
         expected = found
 
 
-def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: LiveCompilation) -> None:
+def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: Compiler) -> None:
     key = next(key for key in live.policies if live.compiled(key) and live.compiled(key).rows)  # type: ignore[union-attr] # just tested
     before = live.desired()
-    fault = InvalidPolicy(f"NetworkQoS {key}", [])
-    live.hold(key, fault)
+    namespace, _, name = key.partition("/")
+    fault = InvalidPolicy(f"NetworkQoS {key}", [], kind="NetworkQoS", namespace=namespace, name=name)
+    live.apply(fault)
     assert live.drain().is_empty
     assert live.desired() == before
-    assert live.faults == {key: fault}
-    live.remove_policy(key)
+    assert live.invalid == {key: fault}
+    live.delete("NetworkQoS", key)
     assert live.drain().rows
-    assert not live.faults
+    assert not live.invalid
 
 
-def test_an_invalid_object_that_was_never_valid_keeps_what_the_database_has(live: LiveCompilation) -> None:
-    live.hold("shop/broken", InvalidPolicy("NetworkQoS shop/broken", []))
+def test_an_invalid_object_that_was_never_valid_keeps_what_the_database_has(live: Compiler) -> None:
+    live.apply(InvalidPolicy("NetworkQoS shop/broken", [], kind="NetworkQoS", namespace="shop", name="broken"))
     live.drain()
     assert live.desired().retained == {"NetworkQoS/shop/broken"}
 
 
 def test_a_new_pod_on_a_node_with_others_compiles_no_policy_anew() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
-    live.update(pod("a", "10.0.0.1"))
-    live.update(policy())
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(pod("a", "10.0.0.1"))
+    live.apply(policy())
     assert live.drain().policies == {"shop/gold"}
-    live.update(pod("b", "10.0.0.2"))
+    live.apply(pod("b", "10.0.0.2"))
     delta = live.drain()
     assert not delta.policies
     assert not delta.rows
@@ -242,15 +245,15 @@ def test_a_new_pod_on_a_node_with_others_compiles_no_policy_anew() -> None:
 
 
 def test_what_was_compiled_ahead_is_told_by_the_next_drain() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
-    live.update(pod("a", "10.0.0.1"))
-    live.update(policy())
-    live.update(policy(name="silver", priority=3))
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(pod("a", "10.0.0.1"))
+    live.apply(policy())
+    live.apply(policy(name="silver", priority=3))
     turns = iter((True, False))
-    live.compile_ahead(lambda: next(turns))
+    live.compile_some(lambda: next(turns))
     assert live.compiled("shop/gold")
     assert not live.compiled("shop/silver")
-    live.compile_ahead(lambda: True)
+    live.compile_some(lambda: True)
     assert live.is_dirty
     delta = live.drain()
     assert delta.policies == {"shop/gold", "shop/silver"}
@@ -260,16 +263,16 @@ def test_what_was_compiled_ahead_is_told_by_the_next_drain() -> None:
 
 
 def test_limits_of_pods_that_were_compiled_ahead_are_told_by_the_next_drain() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
-    live.update(replace(pod("a", "10.0.0.1"), qos=PodQos(dscp=10)))
-    live.compile_ahead(lambda: True)
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(replace(pod("a", "10.0.0.1"), qos=PodQos(dscp=10)))
+    live.compile_some(lambda: True)
     assert live.is_dirty
     assert live.drain().pods == {"shop/a"}
     assert not live.is_dirty
 
 
-def test_everything_names_all_that_is_wanted(live: LiveCompilation) -> None:
-    delta = live.drain_everything()
+def test_everything_names_all_that_is_wanted(live: Compiler) -> None:
+    delta = live.drain_all()
     assert delta.desired == live.desired()
     assert delta.rows == delta.desired.rows.keys()
     assert delta.sets.keys() == delta.desired.port_groups.keys() | delta.desired.address_sets.keys()
@@ -277,15 +280,15 @@ def test_everything_names_all_that_is_wanted(live: LiveCompilation) -> None:
     assert live.drain().is_empty
 
 
-def test_a_pod_of_no_policy_costs_nothing(live: LiveCompilation) -> None:
-    live.update(Pod(namespace="elsewhere", name="p", node="node1", labels={"x": "y"}, annotations={}))
+def test_a_pod_of_no_policy_costs_nothing(live: Compiler) -> None:
+    live.apply(Pod(namespace="elsewhere", name="p", node="node1", labels={"x": "y"}, annotations={}))
     assert live.drain().is_empty
 
 
-def test_what_somebody_changed_in_the_database_is_compared_again(live: LiveCompilation) -> None:
+def test_what_somebody_changed_in_the_database_is_compared_again(live: Compiler) -> None:
     desired = live.desired()
     row, group = next(iter(desired.rows)), next(iter(desired.port_groups))
-    live.touch(rows=[row], sets={group: None})
+    live.mark_dirty(rows=[row], sets={group: None})
     delta = live.drain()
     assert delta.desired.rows == {row: desired.rows[row]}
     assert delta.desired.port_groups == {group: desired.port_groups[group]}

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from netaddr import IPAddress
 
 from ovnqos import (
+    Compiler,
     DesiredState,
     InvalidObject,
     Inventory,
-    LiveCompilation,
     Namespace,
     NetworkAttachmentDefinition,
     NetworkQoS,
@@ -105,17 +105,19 @@ def _sets(desired: DesiredState) -> dict[str, Any]:
 @given(RANDOMS)
 def test_kube_ovn_events_end_in_what_a_full_compile_gives(random: Random) -> None:
     zone = random.choice((None, ["node1", "node2"]))
-    live = LiveCompilation(Topology.kube_ovn(zone_nodes=zone))
+    live = Compiler(Topology.kube_ovn(zone_nodes=zone))
     objects: dict[Any, Any] = {}
     before = DesiredState.of()
     for _ in range(random.randint(1, 6)):
         for _ in range(random.randint(1, 8)):
             if objects and random.random() < 0.25:
-                live.remove(objects.pop(random.choice(sorted(objects, key=str))))
+                gone = random.choice(sorted(objects, key=str))
+                del objects[gone]
+                live.delete(gone[0].__name__, gone[1])
             else:
                 one = random.choice(_MAKERS)(random)
                 objects[_identity(one)] = one
-                live.update(one)
+                live.apply(one)
         delta, after = live.drain(), live.desired()
         wanted = _full(objects, zone)
         assert (after.rows, _sets(after)) == (wanted.rows, _sets(wanted))

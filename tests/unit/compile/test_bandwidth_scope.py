@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ovnqos import BandwidthScope, LiveCompilation, Topology
+from ovnqos import BandwidthScope, Compiler, Topology
 from tests.support.cluster import attachment, compiled, labels, pod, policy, rule
 
 EACH = BandwidthScope.POD
@@ -28,12 +28,12 @@ def test_rules_without_a_limit_keep_one_row_for_all() -> None:
 
 
 def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
+    live = Compiler(Topology.ovn_kubernetes())
     for number in range(5):
-        live.update(pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}"))
-    live.update(policy(rule(1, rate=5), scope=EACH))
+        live.apply(pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}"))
+    live.apply(policy(rule(1, rate=5), scope=EACH))
     assert len(live.drain().rows) == 5
-    live.update(pod("new", "10.0.0.9", node="elsewhere"))
+    live.apply(pod("new", "10.0.0.9", node="elsewhere"))
     joined = live.drain()
     assert not joined.policies
     assert not joined.sets
@@ -41,7 +41,7 @@ def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
         "NetworkQoS/shop/gold/0/default/shop_new": {"elsewhere"}
     }
     assert live.counts() == {"row": 6, "port_group": 0, "address_set": 0}
-    live.forget("Pod", "shop/new")
+    live.delete("Pod", "shop/new")
     gone = live.drain()
     assert gone.rows == joined.rows
     assert not gone.desired.rows
@@ -50,24 +50,24 @@ def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
 
 
 def test_a_limit_a_pod_and_one_for_all_at_equal_priority_are_rivals_while_they_share_a_pod() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
-    live.update(pod("a", "10.0.0.1", labels={"app": "a"}))
-    live.update(policy(rule(1, rate=5), name="each", scope=EACH, pods=labels(app="a")))
-    live.update(policy(rule(2, rate=9), name="all", pods=labels(tier="b")))
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
+    live.apply(policy(rule(1, rate=5), name="each", scope=EACH, pods=labels(app="a")))
+    live.apply(policy(rule(2, rate=9), name="all", pods=labels(tier="b")))
     live.drain()
-    assert not live.rivals("shop/each")
-    live.update(pod("b", "10.0.0.2", node="node7", labels={"app": "a", "tier": "b"}))
+    assert not live.conflicts("shop/each")
+    live.apply(pod("b", "10.0.0.2", node="node7", labels={"app": "a", "tier": "b"}))
     live.drain()
-    assert live.rivals("shop/each") == {"shop/all"}
+    assert live.conflicts("shop/each") == {"shop/all"}
 
 
 def test_a_scope_that_changes_replaces_the_rows() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
-    live.update(pod("a", networks={"lab/x": ["10.0.0.1"]}))
-    live.update(attachment("lab/x", "10.0.0.0/16"))
-    live.update(policy(rule(1, rate=5), scope=EACH))
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(pod("a", networks={"lab/x": ["10.0.0.1"]}))
+    live.apply(attachment("lab/x", "10.0.0.0/16"))
+    live.apply(policy(rule(1, rate=5), scope=EACH))
     live.drain()
-    live.update(policy(rule(1, rate=5)))
+    live.apply(policy(rule(1, rate=5)))
     changed = live.drain()
     assert changed.rows == {"NetworkQoS/shop/gold/0/x/lab.x_shop_a", "NetworkQoS/shop/gold/0/x"}
     assert set(changed.desired.rows) == {"NetworkQoS/shop/gold/0/x"}

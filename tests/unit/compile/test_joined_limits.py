@@ -10,9 +10,9 @@ from netaddr import IPNetwork
 from ovnqos import (
     Bandwidth,
     BandwidthScope,
+    Compiler,
     Direction,
     Inventory,
-    LiveCompilation,
     NetworkSelectionType,
     NetworkSelector,
     NetworkTopology,
@@ -130,9 +130,9 @@ def test_the_limit_joined_hides_a_lower_limit_and_that_is_told() -> None:
 
 
 def test_policies_that_come_change_and_go_take_the_limit_along() -> None:
-    live = LiveCompilation(Topology.ovn_kubernetes())
+    live = Compiler(Topology.ovn_kubernetes())
     for one in (CLIENT, FLAT):
-        live.update(one)
+        live.apply(one)
     live.drain()
     for given, expected in (
         (policy(rule(20)), 20),
@@ -142,14 +142,14 @@ def test_policies_that_come_change_and_go_take_the_limit_along() -> None:
         (policy(rule(40), pods=labels(app="b")), None),
         (policy(rule(50), pods=labels(app="a")), 50),
     ):
-        live.update(given)
+        live.apply(given)
         assert EGRESS in live.drain().rows
         assert live.desired().rows[EGRESS].dscp == expected
-    live.update(replace(CLIENT, labels={}))
+    live.apply(replace(CLIENT, labels={}))
     live.drain()
     assert live.desired().rows[EGRESS].dscp is None
-    live.update(CLIENT)
+    live.apply(CLIENT)
     live.drain()
-    live.remove_policy("shop/gold")
+    live.delete("NetworkQoS", "shop/gold")
     live.drain()
     assert live.desired().rows[EGRESS].dscp is None

@@ -11,9 +11,9 @@ from netaddr import IPNetwork
 from ovnqos import (
     Bandwidth,
     Compilation,
+    Compiler,
     Direction,
     Inventory,
-    LiveCompilation,
     Namespace,
     NetworkTopology,
     Topology,
@@ -141,17 +141,17 @@ def test_the_labs_annotations_are_read_off_a_pod() -> None:
 
 
 @pytest.fixture
-def live() -> LiveCompilation:
-    started = LiveCompilation(Topology.ovn_kubernetes(), cluster_cidrs=CLUSTER)
-    started.update(_limited(PodQos(egress=SLOW)))
-    started.update(pod("plain", "10.0.0.6"))
-    started.update(policy())
+def live() -> Compiler:
+    started = Compiler(Topology.ovn_kubernetes(), cluster_cidrs=CLUSTER)
+    started.apply(_limited(PodQos(egress=SLOW)))
+    started.apply(pod("plain", "10.0.0.6"))
+    started.apply(policy())
     started.drain()
     return started
 
 
-def test_a_change_on_a_running_pod_costs_its_rows_only(live: LiveCompilation) -> None:
-    live.update(_limited(PodQos(egress=FAST)))
+def test_a_change_on_a_running_pod_costs_its_rows_only(live: Compiler) -> None:
+    live.apply(_limited(PodQos(egress=FAST)))
     changed = live.drain()
     assert {identity: row.rate_kbps for identity, row in changed.desired.rows.items()} == {
         "Pod/shop/web/egress": 50_000
@@ -159,22 +159,22 @@ def test_a_change_on_a_running_pod_costs_its_rows_only(live: LiveCompilation) ->
     assert changed.pods == {"shop/web"}
     assert not changed.policies
     assert not changed.sets
-    live.update(_limited(PodQos()))
+    live.apply(_limited(PodQos()))
     gone = live.drain()
     assert gone.rows == {"Pod/shop/web/egress"}
     assert not gone.desired.rows
 
 
-def test_a_namespaces_new_default_takes_its_pods(live: LiveCompilation) -> None:
-    live.update(Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW)))
+def test_a_namespaces_new_default_takes_its_pods(live: Compiler) -> None:
+    live.apply(Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW)))
     assert set(live.drain().desired.rows) == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
     assert live.counts()["row"] == 4
-    live.forget("Namespace", "shop")
+    live.delete("Namespace", "shop")
     assert live.drain().rows == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
 
 
-def test_what_is_to_be_said_of_a_pod_is_kept(live: LiveCompilation) -> None:
-    live.update(_limited(PodQos(faults=(Fault(path="metadata.annotations[x]", message="is wrong"),))))
+def test_what_is_to_be_said_of_a_pod_is_kept(live: Compiler) -> None:
+    live.apply(_limited(PodQos(faults=(Fault(path="metadata.annotations[x]", message="is wrong"),))))
     assert live.drain().pods == {"shop/web"}
     assert live.pod_notes("shop/web") == ("metadata.annotations[x]: is wrong",)
     assert live.pod_notes("shop/plain") == ()

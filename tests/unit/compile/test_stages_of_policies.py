@@ -12,9 +12,9 @@ from netaddr import IPNetwork
 from ovnqos import (
     Bandwidth,
     BandwidthScope,
+    Compiler,
     Direction,
     Inventory,
-    LiveCompilation,
     NetworkTopology,
     Topology,
     compile_rows,
@@ -118,17 +118,17 @@ def test_a_direction_that_a_topology_map_gives_is_kept() -> None:
         assert rows["NetworkQoS/shop/gold/0/lan"].direction is expected
 
 
-def _live(*objects: object) -> LiveCompilation:
-    live = LiveCompilation(Topology.ovn_kubernetes())
+def _live(*objects: object) -> Compiler:
+    live = Compiler(Topology.ovn_kubernetes())
     for one in objects:
-        live.update(one)
+        live.apply(one)
     live.drain()
     return live
 
 
 def test_a_limit_that_comes_and_goes_turns_the_rows_of_that_switch_alone() -> None:
     live = _live(CLIENT, FAR_CLIENT, policy(rule(rate=5)), policy(rule(rate=5), name="else", namespace="lab"))
-    live.update(SERVER)
+    live.apply(SERVER)
     delta = live.drain()
     assert delta.policies == {"shop/gold"}
     assert delta.rows == {
@@ -136,20 +136,20 @@ def test_a_limit_that_comes_and_goes_turns_the_rows_of_that_switch_alone() -> No
         "NetworkQoS/shop/gold/0/default",
         "NetworkQoS/shop/gold/0/default/from-lport",
     }
-    live.update(replace(pod("second", "10.0.0.10", namespace="bank"), qos=PodQos(ingress=LIMIT)))
+    live.apply(replace(pod("second", "10.0.0.10", namespace="bank"), qos=PodQos(ingress=LIMIT)))
     assert not live.drain().policies  # the switch has one already
-    live.update(replace(SERVER, qos=PodQos()))
+    live.apply(replace(SERVER, qos=PodQos()))
     assert not live.drain().policies
 
 
 def test_the_first_limit_of_a_sender_turns_the_rows_back() -> None:
     live = _live(CLIENT, SERVER, policy(rule(rate=5)))
-    live.update(replace(CLIENT, qos=PodQos(egress=LIMIT)))
+    live.apply(replace(CLIENT, qos=PodQos(egress=LIMIT)))
     assert live.drain().policies == {"shop/gold"}
     assert [row.direction for key, row in live.desired().rows.items() if key.startswith("NetworkQoS/")] == [TO]
-    live.remove(SERVER)
+    live.delete("Pod", SERVER.key)
     live.drain()
-    live.update(replace(CLIENT, qos=PodQos()))
+    live.apply(replace(CLIENT, qos=PodQos()))
     assert not live.drain().policies  # no receiver has a limit there, so it does not matter
 
 
@@ -160,8 +160,8 @@ def _pods(count: int) -> list[Pod]:
 def test_a_port_on_another_switch_is_found_again_when_that_switchs_limits_change() -> None:
     each = policy(rule(rate=5), scope=BandwidthScope.POD)
     live = _live(*_pods(2), each)
-    live.update(FAR_CLIENT)
+    live.apply(FAR_CLIENT)
     assert not live.drain().policies  # it has rows of its own
-    live.update(replace(SERVER, node="node2"))
+    live.apply(replace(SERVER, node="node2"))
     assert live.drain().policies == {"shop/gold"}
     assert live.desired().rows["NetworkQoS/shop/gold/0/default/shop_far"].direction is FROM

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ovnqos import (
+    Compiler,
     Direction,
     InvalidObject,
     Inventory,
     LabelSelector,
-    LiveCompilation,
     NetworkAttachmentDefinition,
     NetworkSelectionType,
     NetworkSelector,
@@ -204,7 +204,7 @@ class TestPolicies:
         ]
 
     def test_nads_that_change_while_running_are_followed_in_every_vpc(self) -> None:
-        live = LiveCompilation(TOPOLOGY)
+        live = Compiler(TOPOLOGY)
         fast = attachments_selector(LabelSelector(), labels(speed="fast"))
         for one in (
             policy(networks=[fast]),
@@ -212,28 +212,28 @@ class TestPolicies:
             pod("a", interface("10.1.0.1", provider="net.infra.ovn", switch="f")),
             pod("b", interface("10.1.0.1", provider="net.infra.ovn", switch="t", vpc="tenant")),
         ):
-            live.update(one)
+            live.apply(one)
         live.drain()
         assert live.desired().rows == {}
-        live.update(_nad("infra/net", speed="fast"))
+        live.apply(_nad("infra/net", speed="fast"))
         assert len(live.drain().rows) == 2
         assert {one for row in live.desired().rows.values() for one in row.switches} == {"f", "t"}
-        live.update(_nad("infra/net"))
+        live.apply(_nad("infra/net"))
         live.drain()
         assert live.desired().rows == {}
 
     def test_labels_of_a_nads_namespace_that_change_are_followed_in_every_vpc(self) -> None:
-        live = LiveCompilation(TOPOLOGY)
+        live = Compiler(TOPOLOGY)
         for one in (
             policy(networks=[attachments_selector(labels(team="net"), LabelSelector())]),
             _nad("infra/net"),
             pod("a", interface("10.1.0.1", provider="net.infra.ovn", switch="f")),
             pod("b", interface("10.1.0.1", provider="net.infra.ovn", switch="t", vpc="tenant")),
         ):
-            live.update(one)
+            live.apply(one)
         live.drain()
         for team, switches in (("net", {"f", "t"}), ("none", set())):
-            live.update(namespace("infra", team=team))
+            live.apply(namespace("infra", team=team))
             live.drain()
             assert {one for row in live.desired().rows.values() for one in row.switches} == switches
 
@@ -243,32 +243,32 @@ class TestMigration:
 
     @pytest.mark.parametrize("scope", list(BandwidthScope))
     def test_the_port_stays_limited(self, scope: BandwidthScope) -> None:
-        live = LiveCompilation(TOPOLOGY)
+        live = Compiler(TOPOLOGY)
         vm = interface("10.16.0.5", machine="vm1")
-        live.update(policy(rule(rate=1000), scope=scope))
-        live.update(pod("launcher-a", vm, node="node1"))
+        live.apply(policy(rule(rate=1000), scope=scope))
+        live.apply(pod("launcher-a", vm, node="node1"))
         live.drain()
         before = live.desired()
-        live.update(pod("launcher-b", vm, node="node2"))
+        live.apply(pod("launcher-b", vm, node="node2"))
         live.drain()
-        live.update(pod("launcher-a", vm, node="node1", phase="Succeeded"))
+        live.apply(pod("launcher-a", vm, node="node1", phase="Succeeded"))
         live.drain()
         assert live.desired() == before
-        live.remove(pod("launcher-b"))
+        live.delete("Pod", "shop/launcher-b")
         live.drain()
         assert live.desired().rows == {}
 
     def test_the_port_stays_while_any_of_three_pods_has_it(self) -> None:
-        live = LiveCompilation(TOPOLOGY)
+        live = Compiler(TOPOLOGY)
         vm = interface("10.16.0.5", machine="vm1")
-        live.update(policy(rule(rate=1000), scope=BandwidthScope.POD))
+        live.apply(policy(rule(rate=1000), scope=BandwidthScope.POD))
         for name in "abc":
-            live.update(pod(name, vm))
+            live.apply(pod(name, vm))
         live.drain()
         for name in "ba":
-            live.remove(pod(name))
+            live.delete("Pod", f"shop/{name}")
             live.drain()
             assert len(live.desired().rows) == 1
-        live.remove(pod("c"))
+        live.delete("Pod", "shop/c")
         live.drain()
         assert live.desired().rows == {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import AddressSet, DesiredState, NameTaken, Owner, PortGroup, Profile, StoredRow, compile_rows, plan_changes
+from ovnqos import AddressSet, DesiredState, NameTaken, PortGroup, StoredRow, compile_rows, plan_changes
 from ovnqos import match as m
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.content import SetKind
@@ -234,17 +234,3 @@ def test_editing_the_exceptions_of_a_long_block_changes_members_and_leaves_the_r
     assert change.content.kind is SetKind.ADDRESS_SET
     assert change.add
     assert change.remove
-
-
-def test_the_rows_of_ovn_kubernetes_are_planned_in_its_own_words() -> None:
-    owner = Owner.ovn_kubernetes()
-    known = inventory(pod("client", "10.0.0.1"))
-    desired = compile_rows([policy()], known, owner=owner, profile=Profile.OVN_KUBERNETES).desired
-    empty = Database(rows={}, sets={}, switches=frozenset(("node1",)), ports=frozenset())
-    plan = plan_changes(desired, replace(empty.snapshot(OWNER), owner=owner))
-    set_, row = plan.changes
-    assert isinstance(set_, SetInsert)
-    assert isinstance(row, RowInsert)
-    assert set_.content.external_ids["k8s.ovn.org/id"].endswith("shop:gold:src:0:v4")
-    assert row.content.external_ids["k8s.ovn.org/id"] == "default-network-controller:NetworkQoS:shop:gold:0"
-    assert not any(key.startswith("ovnqos.io") for key in {**row.content.external_ids, **set_.content.external_ids})

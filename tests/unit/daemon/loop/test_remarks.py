@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ovnqos import Bandwidth, LiveCompilation, Namespace, Pod, PodQos, Topology
+from ovnqos import Bandwidth, Compiler, Namespace, Pod, PodQos, Topology
 from ovnqos.errors import Fault
 from ovnqos.kubernetes.changes import Metadata
 from ovnqosd.loop.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark
@@ -23,14 +23,14 @@ class Zone:
     """The compiler of one zone and the remarks beside it, told of objects as the reconcile loop is."""
 
     def __init__(self, *, elected: bool = True) -> None:
-        self.live = LiveCompilation(Topology.ovn_kubernetes(zone_nodes=["node1"]))
+        self.live = Compiler(Topology.ovn_kubernetes(zone_nodes=["node1"]))
         self.elected = elected
         self.remarks = Remarks(self.live, tells_of_namespaces=lambda: self.elected)
 
     def tell(self, one: Pod | Namespace, uid: str = "u") -> tuple[ObjectRemark, ...]:
         namespace = one.namespace if isinstance(one, Pod) else ""
         metadata = Metadata(namespace=namespace, name=one.name, uid=uid, generation=1, resource_version="1")
-        self.live.update(one)
+        self.live.apply(one)
         self.remarks.note(metadata, one)
         self.remarks.compiled(self.live.drain().pods)
         return self.remarks.settle()

@@ -5,7 +5,6 @@ A full run is "everything is dirty", by the same functions, so that the two cann
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ovnqos.compile.compiled import CompileContext
@@ -16,6 +15,7 @@ from ovnqos.compile.live_policies import LivePolicies
 from ovnqos.compile.live_selections import BothSelections
 from ovnqos.compile.rows import DesiredState
 from ovnqos.compile.sets_in_use import SetsInUse
+from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner
 from ovnqos.model.policy import NetworkQoS
@@ -31,13 +31,12 @@ if TYPE_CHECKING:
     from ovnqos.compile.live_selections import LiveSelection, LiveSelections, Members
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.topology import Network, Topology
-    from ovnqos.errors import InvalidObject
     from ovnqos.model.pod_qos import PodQos
 
 _M = TypeVar("_M", bound="Members")
 
 
-class LiveCompilation:
+class Compiler:
     """Policies and cluster in, deltas of the desired state out. Not thread-safe: one thread uses it.
 
     Attributes:
@@ -67,9 +66,10 @@ class LiveCompilation:
 
     # What happens
 
-    def update(self, one: object) -> InvalidObject | None:
-        """Take in a new or changed object: policy, pod, namespace, node or NAD.
+    def apply(self, one: object) -> InvalidObject | None:
+        """Take in a new or changed object: policy, pod, namespace, node or NAD, or one whose new version is not valid.
 
+        Of an invalid one the last valid version stays in force; a policy without one keeps its rows in the database.
         Returns why a pod's interfaces cannot be read, unless that was known; the pod then counts as having none.
         """
         if isinstance(one, NetworkQoS):
@@ -82,47 +82,29 @@ class LiveCompilation:
             self._change_namespace(one.name, before, qos)
         elif isinstance(one, NetworkAttachmentDefinition):
             self._replace_attachment(one.key, one)
+        elif isinstance(one, InvalidObject):
+            if one.kind == "NetworkQoS":
+                self._policies.invalid[f"{one.namespace}/{one.name}"] = one
         else:
             self.inventory.update(one)
         return None
 
-    def remove(self, one: object) -> None:
-        """Forget an object; only its names are looked at."""
-        if isinstance(one, NetworkQoS):
-            self.remove_policy(one.key)
-        elif isinstance(one, Pod):
-            self._change_pod(one, gone=True)
-        elif isinstance(one, Namespace):
-            before, qos = dict(self.inventory.namespace_labels(one.name)), self.inventory.namespace_qos(one.name)
-            self.inventory.remove(one)
-            self._change_namespace(one.name, before, qos)
-        elif isinstance(one, NetworkAttachmentDefinition):
-            self._replace_attachment(one.key, None)
-        else:
-            self.inventory.remove(one)
-
-    def forget(self, kind: str, key: str) -> None:
+    def delete(self, kind: str, key: str) -> None:
         """Forget an object by its kind and key (`<namespace>/<name>`, or `<name>`); an unknown one is passed over."""
         namespace, _, name = key.rpartition("/")
         if kind == "NetworkQoS":
-            self.remove_policy(key)
+            self._policies.put(key, None)
         elif kind == "Pod":
-            self.remove(Pod(namespace=namespace, name=name, node="", labels={}, annotations={}))
+            self._change_pod(Pod(namespace=namespace, name=name, node="", labels={}, annotations={}), gone=True)
         elif kind == "Namespace":
-            self.remove(Namespace(name=name, labels={}))
+            before, qos = dict(self.inventory.namespace_labels(name)), self.inventory.namespace_qos(name)
+            self.inventory.remove(Namespace(name=name, labels={}))
+            self._change_namespace(name, before, qos)
         elif kind == "NetworkAttachmentDefinition":
-            self.remove(NetworkAttachmentDefinition(namespace=namespace, name=name, labels={}, plugin="", ovn=None))
+            self._replace_attachment(key, None)
 
-    def remove_policy(self, key: str) -> None:
-        """Forget a policy (`<namespace>/<name>`), valid or not."""
-        self._policies.put(key, None)
-
-    def hold(self, key: str, fault: InvalidObject) -> None:
-        """Note that a policy's present version is not valid: the rows of its last valid version stay."""
-        self._policies.faults[key] = fault
-
-    def touch(self, *, rows: Iterable[str] = (), sets: Mapping[str, Iterable[str] | None] | None = None) -> None:
-        """Have things compared with the database again: somebody changed them there.
+    def mark_dirty(self, *, rows: Iterable[str] = (), sets: Mapping[str, Iterable[str] | None] | None = None) -> None:
+        """Have things compared with the database again: they were changed there.
 
         Args:
             rows: identities of rows.
@@ -132,21 +114,16 @@ class LiveCompilation:
         for name, members in (sets or {}).items():
             self._sets.touch(name, members)
 
-    def whole(self, delta: Delta, names: Iterable[str]) -> Delta:
-        """The delta, but with these of its sets to be compared as a whole: the database turned out to lack them."""
-        sets = {**delta.sets, **dict.fromkeys(names)}
-        return replace(delta, sets=sets, desired=self._desired_part(delta.rows, sets))
-
     # What is asked
 
     @property
-    def faults(self) -> Mapping[str, InvalidObject]:
+    def invalid(self) -> Mapping[str, InvalidObject]:
         """By key, the policies whose present version is not valid or not supported."""
-        return self._policies.faults
+        return self._policies.invalid
 
-    def rivals(self, key: str) -> frozenset[str]:
+    def conflicts(self, key: str) -> frozenset[str]:
         """The policies that have a row of equal priority that one packet can match as well: which wins is undefined."""
-        return self._policies.rivals(key)
+        return self._policies.conflicts(key)
 
     @property
     def policies(self) -> Mapping[str, NetworkQoS]:
@@ -170,7 +147,7 @@ class LiveCompilation:
         """Whether `drain` would have anything to say."""
         return self._policies.is_dirty or self._pods.is_dirty or self._sets.is_dirty or bool(self._pod_changes.pods)
 
-    def compile_ahead(self, go_on: Callable[[], bool]) -> None:
+    def compile_some(self, go_on: Callable[[], bool]) -> None:
         """Compile some of what is dirty while there is nothing better to do; the next `drain` tells of it.
 
         Args:
@@ -186,7 +163,7 @@ class LiveCompilation:
         sets = self._sets.drain()
         return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies, pods=pods)
 
-    def drain_everything(self) -> Delta:
+    def drain_all(self) -> Delta:
         """Compile what is dirty, but have everything compared: the delta names all rows and sets that are wanted."""
         policies, pods, _rows = self._compile()
         self._sets.drain()
@@ -202,7 +179,7 @@ class LiveCompilation:
 
     def _compile(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
         """Compile what is dirty. Returns the policies, the pods and the rows that this may have changed."""
-        self.compile_ahead(lambda: True)
+        self.compile_some(lambda: True)
         changes, self._pod_changes = self._pod_changes, PodChanges()
         self._pods.compile(changes)  # some may have joined the rule of a policy that turned out not to be supported
         policies = self._policies.take_compiled()
