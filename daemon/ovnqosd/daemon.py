@@ -15,7 +15,6 @@ from ovnqos import (
     Node,
     Northbound,
     OvnQosError,
-    Owner,
     TlsFiles,
     TopologyKind,
     TopologyMap,
@@ -104,7 +103,7 @@ class Daemon:
         self._reconciler = Reconciler(
             live=Compiler(
                 make_topology(settings.topology, topology_map=topology_map, zone_nodes=nodes)[0],
-                Owner(settings.owner),
+                settings.owner,
                 cluster_cidrs=settings.cluster_cidrs,
             ),
             inbox=self._inbox,
@@ -224,7 +223,7 @@ class Daemon:
     def _connect(self, on_change: Callable[[DatabaseChange], None]) -> Northbound:
         return Northbound.connect(
             self._settings.nb,
-            owner=Owner(self._settings.owner),
+            owner=self._settings.owner,
             tls=self._tls(),
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,

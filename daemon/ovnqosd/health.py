@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from ovnqosd.settings.setting_values import ListenAddress
+    from ovnqosd.settings.settings import ListenAddress
 
 _log = structlog.get_logger()
 _TEXT: Final = "text/plain; charset=utf-8"

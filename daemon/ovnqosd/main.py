@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -17,12 +16,12 @@ from ovnqos.kubernetes.interruption import Interruption
 from ovnqos.kubernetes.request_errors import RequestError
 from ovnqosd import logs
 from ovnqosd.daemon import CLEAN_UP_S, Daemon
-from ovnqosd.settings import settings_sources
+from ovnqosd.settings.loading import load_settings, print_settings
 from ovnqosd.settings.settings import DEFAULT_ZONE, Mode
 from ovnqosd.zones import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ovnqos.kubernetes.client import KubernetesClient
     from ovnqosd.settings.settings import Settings
@@ -33,12 +32,12 @@ _END_S: Final = 4.5
 """After SIGTERM the process ends within 5 s, whatever does not answer; later only while it still cleans up."""
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run the daemon; returns the exit code. Errors of settings are printed, a line each."""
     try:
-        settings = settings_sources.parse(arguments, environment)
+        settings = load_settings(arguments)
         if settings.print_config:
-            sys.stdout.write(settings_sources.render(settings))
+            sys.stdout.write(print_settings(settings))
             return 0
         logs.configure(settings.log_format, settings.log_level)
         client = kubernetes_client.connect(settings.kubeconfig)
@@ -52,7 +51,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except OvnQosError as error:
         sys.stderr.write("".join(f"ovnqosd: {line}\n" for line in str(error).splitlines()))
         return 1
-    _log.info("started", mode=settings.mode.value, owner=settings.owner, node=settings.node)
+    _log.info("started", mode=settings.mode.value, owner=settings.owner.name, node=settings.node)
     stop.wait()
     _log.info("stopping")
     ending = threading.Thread(target=daemon.stop, name="end", daemon=True)
@@ -81,4 +80,4 @@ def _find_zone(settings: Settings, client: KubernetesClient) -> str:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:], os.environ))
+    sys.exit(run(sys.argv[1:]))

@@ -1,31 +1,35 @@
-"""The daemon's settings: each stands once, in `Settings`, and flags, environment and file are made from it."""
+"""The daemon's settings: each is declared once, in `Settings`; flags, variables and keys of the file follow from it."""
 # ruff: noqa: RUF009 # each default is immutable; `_setting` makes a dataclass field
 
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ovnqos import OvnQosError, TopologyChoice, TopologyKind
-from ovnqosd.settings import setting_values as values
+import click
+
+from ovnqos import OvnQosError, Owner, TopologyChoice, TopologyKind, parse_topology_choice
+from ovnqos.cli.parameter_types import CIDRS, FILE, OWNER, REMOTE, OneOf, Parsed, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from netaddr import IPNetwork
 
-ENVIRONMENT_PREFIX: Final = "OVNQOSD_"
 DEFAULT_ZONE: Final = "global"
 """The zone of central mode: ovn-kubernetes' name for the one zone of a cluster with a central Northbound."""
-_KEY: Final = "ovnqosd"
+OPTION: Final = "option"
+"""In the metadata of a field: the arguments of its `click.Option`."""
 _T = TypeVar("_T")
 
 
 class SettingsError(OvnQosError):
-    """Settings that cannot be used: a line for each, which names the setting and where its value is from."""
+    """Settings that cannot be used: a line for each, which names the flag, the variable or the key of the file."""
 
 
 class Mode(StrEnum):
@@ -51,45 +55,71 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One setting.
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where a server listens; an empty host is every address of the machine, of IPv4 and IPv6."""
 
-    Attributes:
-        name: its name, which is its key in a file.
-        default: its value if nothing is said.
-        default_words: what that means, where the value does not tell it.
-        convert: makes the value of what was said; see `setting_values`.
-        metavar: what stands for the value in the help.
-        help: what it is for.
-    """
+    host: str
+    port: int
 
-    name: str
-    default: object
-    default_words: str
-    convert: Callable[[object], object]
-    metavar: str
-    help: str
+    @classmethod
+    def parse(cls, text: str) -> ListenAddress:
+        """Parse `<address>:<port>` or `:<port>`; raises ValueError."""
+        host, colon, port = text.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if bracketed:
+            host = host[1:-1]
+        try:
+            is_v6 = bool(host) and host != "localhost" and ipaddress.ip_address(host).version == 6
+            number = int(port) if port.isascii() and port.isdigit() else -1
+            if not colon or bracketed != is_v6 or not 0 <= number <= 65535:
+                raise ValueError
+        except ValueError:
+            raise ValueError("must be :PORT, IPV4:PORT or [IPV6]:PORT") from None
+        return cls(host, number)
 
-    @property
-    def flag(self) -> str:
-        """Its flag, e.g. `--private-key`."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """Its environment variable, e.g. `OVNQOSD_PRIVATE_KEY`."""
-        return ENVIRONMENT_PREFIX + self.name.upper()
-
-    @property
-    def is_switch(self) -> bool:
-        """Whether its flag takes no value."""
-        return isinstance(self.default, bool)
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def _setting(default: _T, convert: Callable[[object], object], metavar: str, words: str, *, default_is: str = "") -> _T:
-    described = {"convert": convert, "metavar": metavar, "help": words, "default_words": default_is}
-    return dataclasses.field(default=default, metadata={_KEY: described})
+def _topology(text: str) -> TopologyChoice:
+    """Parse a topology other than `auto`: a daemon may start before there are pods to detect it by."""
+    expected = "must be ovn-kubernetes, kube-ovn or static:FILE, where FILE is a topology map"
+    try:
+        choice = parse_topology_choice(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if choice.kind is TopologyKind.AUTO:
+        raise ValueError(expected)
+    return choice
+
+
+def _name(pattern: str, expected: str) -> Parsed:
+    matcher = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not matcher.fullmatch(text):
+            raise ValueError(f"must be {expected}")
+        return text
+
+    return Parsed("name", parse)
+
+
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_ADDRESS: Final = Parsed("address", ListenAddress.parse)
+_OBJECT_NAME: Final = _name(
+    rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*",
+    "the name of a Kubernetes object: lower-case letters, digits, '-' and '.'",
+)
+_NAMESPACE: Final = _name(_LABEL, "the name of a namespace: up to 63 lower-case letters, digits and '-'")
+_ZONE: Final = _name(
+    r"[A-Za-z0-9_.-]{0,252}[A-Za-z0-9]", "up to 253 letters, digits, '-', '_' and '.', the last a letter or digit"
+)
+
+
+def _setting(default: _T, kind: click.ParamType[Any], description: str, *, default_is: str = "") -> _T:
+    option = {"type": kind, "help": description, "show_default": default_is or True}
+    return dataclasses.field(default=default, metadata={OPTION: option})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,121 +133,84 @@ class Settings:
 
     mode: Mode = _setting(
         Mode.CENTRAL,
-        values.choice(Mode),
-        "MODE",
-        "central: one Northbound for all nodes, one of several replicas at work. zone: a Northbound a node, and a "
-        "daemon on each node.",
+        OneOf(Mode),
+        "central: one Northbound for all nodes; of several replicas one is active. zone: one Northbound and one daemon "
+        "per node.",
     )
     node: str | None = _setting(
-        None,
-        values.object_name,
-        "NAME",
-        "The node that this daemon runs on. Zone mode needs it.",
+        None, _OBJECT_NAME, "The node that this daemon runs on.", default_is="none; required in zone mode"
     )
     zone: str | None = _setting(
         None,
-        values.zone_name,
-        "NAME",
+        _ZONE,
         "The name of the zone in the status of objects.",
         default_is=f"central mode: {DEFAULT_ZONE}; zone mode: the node's annotation k8s.ovn.org/zone-name, else its "
         "name",
     )
     nb: str | None = _setting(
         None,
-        values.text,
-        "REMOTE",
-        "OVN Northbound: unix:/path, tcp:host:port, ssl:host:port, or several with commas.",
+        REMOTE,
+        "OVN Northbound: unix:/path, tcp:host:port, ssl:host:port, or several separated by commas.",
         default_is="$OVN_NB_DB, else the local socket",
     )
-    private_key: Path | None = _setting(None, values.path, "FILE", "Private key, for ssl: remotes.")
-    certificate: Path | None = _setting(None, values.path, "FILE", "Certificate, for ssl: remotes.")
-    ca_cert: Path | None = _setting(None, values.path, "FILE", "Certificate of the server's CA, for ssl: remotes.")
-    northbound_timeout: float = _setting(
-        10.0, values.seconds(0.1), "SECONDS", "How long to wait for an answer of the Northbound."
-    )
+    private_key: Path | None = _setting(None, FILE, "Private key for ssl: remotes.", default_is="none")
+    certificate: Path | None = _setting(None, FILE, "Certificate for ssl: remotes.", default_is="none")
+    ca_cert: Path | None = _setting(None, FILE, "CA certificate of the server for ssl: remotes.", default_is="none")
+    northbound_timeout: float = _setting(10.0, seconds(0.1), "How long to wait for an answer from the Northbound.")
     northbound_outage: float = _setting(
-        10.0,
-        values.seconds(0),
-        "SECONDS",
-        "How long the Northbound must be out of reach before the status of objects says so.",
+        10.0, seconds(0), "How long the Northbound must be unreachable before the status of objects reports it."
     )
-    owner: str = _setting(
-        "ovnqos", values.owner_name, "NAME", "Whose rows are ours. Two daemons on one Northbound need two names."
+    owner: Owner = _setting(
+        Owner(),
+        OWNER,
+        "The owner of the rows. Two daemons on one Northbound need different owners.",
+        default_is=Owner().name,
     )
     topology: TopologyChoice = _setting(
         TopologyChoice(kind=TopologyKind.OVN_KUBERNETES),
-        values.topology,
-        "TOPOLOGY",
-        "Who named the switches and ports: ovn-kubernetes, kube-ovn, or static:FILE, a topology map.",
+        Parsed("topology", _topology),
+        "How switches and ports are named: ovn-kubernetes, kube-ovn, or static:FILE, a topology map.",
     )
     cluster_cidrs: tuple[IPNetwork, ...] = _setting(
         (),
-        values.cidrs,
-        "CIDRS",
-        "The addresses inside the cluster, with commas. A pod's DSCP annotation marks what goes to others.",
-        default_is="not known, so that no pod's DSCP annotation has a row",
+        CIDRS,
+        "CIDRs of the cluster, separated by commas. The DSCP annotation of a pod marks packets to other addresses.",
+        default_is="none; DSCP annotations of pods have no effect",
     )
     kubeconfig: Path | None = _setting(
         None,
-        values.path,
-        "FILE",
+        FILE,
         "How to reach the Kubernetes API.",
         default_is="the pod's service account, else $KUBECONFIG, else ~/.kube/config",
     )
-    api_retry: float = _setting(
-        30.0,
-        values.seconds(1),
-        "SECONDS",
-        "The longest pause between two attempts to reach the Kubernetes API.",
-    )
-    metrics_address: values.ListenAddress = _setting(
-        values.ListenAddress("", 9464),
-        values.listen_address,
-        "ADDRESS",
-        "Where /metrics, /healthz and /readyz are served: [IP]:PORT.",
+    api_retry: float = _setting(30.0, seconds(1), "The longest pause between two attempts to reach the Kubernetes API.")
+    metrics_address: ListenAddress = _setting(
+        ListenAddress("", 9464), _ADDRESS, "Where /metrics, /healthz and /readyz are served: [IP]:PORT."
     )
     full_pass_seconds: float = _setting(
-        300.0,
-        values.seconds(1),
-        "SECONDS",
-        "How often everything is compared, give or take 10 %, whatever was told in between.",
+        300.0, seconds(1), "How often all rows are compared, whether or not there are events; jitter 10 %."
     )
     absent_crd_seconds: float = _setting(
-        30.0,
-        values.seconds(1),
-        "SECONDS",
-        "How often a custom resource that is not installed is looked for, give or take 10 %.",
+        30.0, seconds(1), "How often to retry a custom resource that is not installed; jitter 10 %."
     )
     lease_namespace: str | None = _setting(
-        None,
-        values.namespace_name,
-        "NAME",
-        "The namespace of the Lease by which one process is elected.",
-        default_is="the pod's own, else default",
+        None, _NAMESPACE, "The namespace of the Lease for leader election.", default_is="the pod's own, else default"
     )
-    lease_name: str = _setting("ovnqosd", values.object_name, "NAME", "The name of that Lease.")
+    lease_name: str = _setting("ovnqosd", _OBJECT_NAME, "The name of the Lease for leader election.")
     lease_duration: float = _setting(
-        15.0, values.seconds(2), "SECONDS", "How long the others wait for an elected process that is silent."
+        15.0, seconds(2), "How long other processes wait for a leader that does not renew its Lease."
     )
     lease_renew: float = _setting(
-        10.0, values.seconds(1), "SECONDS", "After how long without an answer an elected process gives up."
+        10.0, seconds(1), "How long a leader tries to renew its Lease before it gives up leading."
     )
-    log_format: LogFormat = _setting(LogFormat.JSON, values.choice(LogFormat), "FORMAT", "json or console.")
-    log_level: LogLevel = _setting(LogLevel.INFO, values.choice(LogLevel), "LEVEL", "debug, info, warning or error.")
+    log_format: LogFormat = _setting(LogFormat.JSON, OneOf(LogFormat), "The format of the log.")
+    log_level: LogLevel = _setting(LogLevel.INFO, OneOf(LogLevel), "The least severe level that is logged.")
     cleanup_on_exit: bool = _setting(
         False,
-        values.boolean,
-        "",
-        "Take all rows of this owner away at the end, so that no limit and no mark stays, and with them the zone's "
-        "condition on each object.",
+        click.BOOL,
+        "At exit, delete all rows of this owner and the zone's condition on each object, so that no limit and no mark "
+        "stays.",
     )
 
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
     print_config: bool = dataclasses.field(default=False, compare=False)
-
-
-def all_settings() -> Iterator[Setting]:
-    """Every setting, in the order of the help."""
-    for field in dataclasses.fields(Settings):
-        if described := field.metadata.get(_KEY):
-            yield Setting(name=field.name, default=field.default, **described)

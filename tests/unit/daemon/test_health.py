@@ -11,7 +11,7 @@ import pytest
 
 from ovnqosd.health import HealthServer, ListenError
 from ovnqosd.metrics import Metrics
-from ovnqosd.settings.setting_values import ListenAddress, listen_address
+from ovnqosd.settings.settings import ListenAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,14 +88,14 @@ def test_other_paths_are_not_there_and_head_has_no_body() -> None:
 
 
 def test_every_address_is_served_on_both_families() -> None:
-    with Health().served(listen_address(":0")) as server:
+    with Health().served(ListenAddress.parse(":0")) as server:
         assert get(server, "/healthz")[0] == 200
         if socket.has_dualstack_ipv6():
             assert get(server, "/healthz", host="::1")[0] == 200
 
 
 def test_a_loopback_address_of_ipv6_is_served() -> None:
-    with Health().served(listen_address("[::1]:0")) as server:
+    with Health().served(ListenAddress.parse("[::1]:0")) as server:
         assert get(server, "/healthz", host="::1")[0] == 200
 
 

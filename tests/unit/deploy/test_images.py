@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ovnqosd.settings.settings import ENVIRONMENT_PREFIX, Mode, Settings
-from ovnqosd.settings.settings_sources import parse
+from ovnqosd.settings.loading import ENVIRONMENT_PREFIX
+from ovnqosd.settings.settings import Mode, Settings
 from tests.support.deploy import OVERLAYS, ROOT, pod_of
+from tests.support.settings import load
 
 DOCKERFILE = (ROOT / "daemon" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -100,7 +101,7 @@ def test_the_databases_are_on_a_network_of_their_own() -> None:
 
 def test_two_daemons_share_one_northbound_and_one_lease() -> None:
     assert len(DAEMONS) == 2
-    first, second = (parse([], service["environment"]) for service in DAEMONS.values())
+    first, second = (load([], service["environment"]) for service in DAEMONS.values())
     assert first == second
     assert first.mode is Mode.CENTRAL
     (namespace,) = {service["environment"][f"{ENVIRONMENT_PREFIX}LEASE_NAMESPACE"] for service in DAEMONS.values()}

@@ -10,9 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ovnqosd.health import HealthServer
-from ovnqosd.settings.setting_values import ListenAddress
-from ovnqosd.settings.settings import ENVIRONMENT_PREFIX, Mode, Settings, all_settings
-from ovnqosd.settings.settings_sources import parse
+from ovnqosd.settings.loading import ENVIRONMENT_PREFIX, SETTINGS
+from ovnqosd.settings.settings import ListenAddress, Mode, Settings
 from tests.support.deploy import (
     DEPLOY,
     OVERLAYS,
@@ -25,13 +24,14 @@ from tests.support.deploy import (
     pod_of,
     workload_of,
 )
+from tests.support.settings import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CENTRAL, ZONE = OVERLAYS
 MONITORING = DEPLOY / "components" / "monitoring"
-VARIABLES = {setting.variable for setting in all_settings()}
+VARIABLES = {setting.variable for setting in SETTINGS}
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
 
@@ -92,7 +92,7 @@ def test_the_daemon_takes_the_settings(overlay: Path) -> None:
     environment = environment_of(overlay)
     own = {entry["name"]: "node1" for entry in container_of(overlay).get("env", ())}
     assert environment.keys() | own.keys() <= VARIABLES
-    settings = parse([], environment | own)
+    settings = load([], environment | own)
     assert settings.mode is Mode(overlay.name)
     assert settings.metrics_address == Settings().metrics_address
 

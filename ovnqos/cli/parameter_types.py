@@ -1,0 +1,130 @@
+"""Types of parameters: one parser a value, for the options of the command and the settings of the daemon.
+
+The parsers import what they need when they are called, so that `--help` and completion load none of it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import Enum
+
+    from netaddr import IPAddress, IPNetwork
+
+    from ovnqos.compile.topologies.choice import TopologyChoice
+    from ovnqos.model.owner import Owner
+
+
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
+    """A value that a function makes of a text. The function raises ValueError with what would be right."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse a text; any other value is one that was parsed already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+class OneOf(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
+    """A member of an enum, by its value."""
+
+    def __init__(self, kind: type[Enum]) -> None:
+        super().__init__([str(one.value) for one in kind])
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Enum:
+        """Find the member; fails as click's types do."""
+        return value if isinstance(value, self._kind) else self._kind(super().convert(value, param, ctx))
+
+
+class FilePath(click.Path):
+    """The path of a file, which need not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check it; fails as click's types do."""
+        return super().convert(_TEXT.convert(value, param, ctx), param, ctx)
+
+
+def seconds(at_least: float) -> Parsed:
+    """A duration in seconds, at least so long, and finite."""
+
+    def parse(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        if not at_least <= found < math.inf:
+            raise ValueError(f"must be a number of seconds, at least {at_least:g}")
+        return found
+
+    return Parsed("seconds", parse)
+
+
+def _text(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be one line of text")
+    return text
+
+
+def _owner(text: str) -> Owner:
+    from ovnqos.errors import InvalidRow  # noqa: PLC0415 - see the module's docstring
+    from ovnqos.model.owner import Owner  # noqa: PLC0415 - same
+
+    try:
+        return Owner(text)
+    except InvalidRow as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+
+
+def _topology(text: str) -> TopologyChoice:
+    from ovnqos.compile.topologies.choice import parse_topology_choice  # noqa: PLC0415 - see the module's docstring
+
+    return parse_topology_choice(text)
+
+
+def _cidr(text: str) -> IPNetwork:
+    from ovnqos.sources.cidrs import parse_cidr  # noqa: PLC0415 - see the module's docstring
+
+    cidr, remark = parse_cidr(text)
+    if remark:
+        click.echo(f"warning: {remark}", err=True)
+    return cidr
+
+
+def _cidr_list(text: str) -> tuple[IPNetwork, ...]:
+    return tuple(_cidr(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _address(text: str) -> IPAddress:
+    from netaddr import INET_PTON, AddrFormatError, IPAddress  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        return IPAddress(text, flags=INET_PTON)
+    except (AddrFormatError, ValueError):
+        raise ValueError("must be an IP address") from None
+
+
+_TEXT: Final = Parsed("text", _text)
+ADDRESS: Final = Parsed("address", _address)
+CIDR: Final = Parsed("cidr", _cidr)
+CIDRS: Final = Parsed("cidrs", _cidr_list)
+FILE: Final = FilePath()
+OWNER: Final = Parsed("name", _owner)
+REMOTE: Final = Parsed("remote", _text)
+TOPOLOGY: Final = Parsed("topology", _topology)
