@@ -157,8 +157,8 @@ def _sync(remote: str, objects: Objects) -> tuple[float, int, int]:
         plan = plan_changes(desired, northbound.snapshot())
         applied = northbound.apply(plan)
         seconds = time.perf_counter() - start
-    if plan.waiting:
-        raise RuntimeError(f"the benchmark's database is incomplete: {plan.waiting[0]}")
+    if plan.missing:
+        raise RuntimeError(f"the benchmark's database is incomplete: {plan.missing[0]}")
     return seconds, applied.transactions, len(desired.rows)
 
 

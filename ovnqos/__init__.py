@@ -18,6 +18,7 @@ from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse
 from ovnqos.compile.topologies.detect import detect_topology, make_topology
 from ovnqos.compile.topology import Network, PodInterface, Topology
 from ovnqos.errors import (
+    DatabaseUnavailable,
     Fault,
     InvalidObject,
     InvalidPolicy,
@@ -29,6 +30,7 @@ from ovnqos.errors import (
     OutcomeUnknown,
     OvnQosError,
     SchemaMismatch,
+    SouthboundUnavailable,
     StalePlan,
     TransactionRefused,
     UnreadableInput,
@@ -56,14 +58,21 @@ from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied, Northbound
 from ovnqos.ovsdb.tls import TlsFiles
-from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.content import RowContent, SetContent, SetKind
-from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, reference_rows
-from ovnqos.plan.plan import Plan, Waiting
+from ovnqos.plan.changes import (
+    Change,
+    MissingReference,
+    RowDelete,
+    RowInsert,
+    RowUpdate,
+    SetDelete,
+    SetInsert,
+    SetUpdate,
+)
+from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
+from ovnqos.plan.plan import DeleteLimit, Plan
 from ovnqos.plan.planner import plan_changes
-from ovnqos.plan.qos_list import line as qos_list_line
-from ovnqos.plan.safety import DeleteLimit
-from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
+from ovnqos.plan.render_diff import qos_list_line
+from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, Snapshot
 from ovnqos.sources import (
     Manifests,
     load_manifests,
@@ -78,6 +87,8 @@ from ovnqos.sources.topology_map import load_topology_map
 
 __all__ = [
     "NO_POD_QOS",
+    "ActualRow",
+    "ActualSet",
     "AddressSet",
     "Applied",
     "Bandwidth",
@@ -87,6 +98,7 @@ __all__ = [
     "Compilation",
     "Compiler",
     "DatabaseChange",
+    "DatabaseUnavailable",
     "DeleteLimit",
     "Delta",
     "DesiredState",
@@ -103,6 +115,7 @@ __all__ = [
     "LabelSelector",
     "LockLost",
     "Manifests",
+    "MissingReference",
     "NameTaken",
     "Namespace",
     "Network",
@@ -141,9 +154,8 @@ __all__ = [
     "SetKind",
     "SetUpdate",
     "Snapshot",
+    "SouthboundUnavailable",
     "StalePlan",
-    "StoredRow",
-    "StoredSet",
     "TlsFiles",
     "Topology",
     "TopologyChoice",
@@ -153,7 +165,6 @@ __all__ = [
     "UnreadableInput",
     "UnsafePlan",
     "Unsupported",
-    "Waiting",
     "can_overlap",
     "collector_paused",
     "compile_rows",
@@ -174,5 +185,5 @@ __all__ = [
     "plan_changes",
     "policy_of",
     "qos_list_line",
-    "reference_rows",
+    "upstream_rows",
 ]

@@ -87,8 +87,16 @@ class InvalidRemote(OvnQosError, ValueError):
     """A remote's name cannot be read, or the TLS files for it cannot be used."""
 
 
-class NorthboundUnavailable(OvnQosError):
-    """No Northbound server answers, or none of those that answer leads the cluster."""
+class DatabaseUnavailable(OvnQosError):
+    """No server of a database answers, or none of those that answer leads the cluster."""
+
+
+class NorthboundUnavailable(DatabaseUnavailable):
+    """No server of the OVN Northbound is available."""
+
+
+class SouthboundUnavailable(DatabaseUnavailable):
+    """No server of the OVN Southbound is available."""
 
 
 class OutcomeUnknown(OvnQosError):

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     try:
         with Northbound.connect(owner=Owner("example-agent")) as northbound:
             plan = plan_changes(desired_state(arguments[0], arguments[1:]), northbound.snapshot())
-            for missing in plan.waiting:
+            for missing in plan.missing:
                 print(missing, file=sys.stderr)
             print(plan.as_diff() or "no changes")
             northbound.apply(plan)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.errors import (
+    DatabaseUnavailable,
     LockLost,
-    NorthboundUnavailable,
     OutcomeUnknown,
     SchemaMismatch,
     StalePlan,
@@ -25,7 +25,7 @@ EXIT_UNREACHABLE: Final = 3
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
-_OF_THE_DATABASE = (LockLost, NorthboundUnavailable, OutcomeUnknown, SchemaMismatch, StalePlan, TransactionRefused)
+_OF_THE_DATABASE = (DatabaseUnavailable, LockLost, OutcomeUnknown, SchemaMismatch, StalePlan, TransactionRefused)
 
 
 def exit_code_of(error: OvnQosError) -> int:

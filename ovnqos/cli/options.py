@@ -17,7 +17,7 @@ from ovnqos.errors import InvalidRow
 from ovnqos.model.owner import DEFAULT_OWNER, Owner
 from ovnqos.northbound.northbound import Northbound
 from ovnqos.ovsdb.tls import TlsFiles
-from ovnqos.plan.safety import DeleteLimit
+from ovnqos.plan.plan import DeleteLimit
 from ovnqos.sources.cidrs import parse_cidr
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from ovnqos.cli.options import Format
 
 if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
-    from ovnqos.plan.plan import Plan
-    from ovnqos.plan.safety import DeleteLimit
+    from ovnqos.plan.plan import DeleteLimit, Plan
 
 
 def show(plan: Plan, form: Format) -> None:
     """Print the plan on standard output, and what it has to leave out on standard error."""
-    for one in plan.waiting:
+    for one in plan.missing:
         output.warning(one)
     if form is Format.DIFF:
         output.diff(plan.as_diff())
@@ -30,7 +29,7 @@ def carry_out(northbound: Northbound, plan: Plan, limit: DeleteLimit) -> None:
         UnsafePlan: it deletes more than the limit allows.
         OvnQosError: whatever `Northbound.apply` raises.
     """
-    for one in plan.waiting:
+    for one in plan.missing:
         output.warning(one)
     plan.check(limit)
     with output.progress("applying") as report:

@@ -8,7 +8,7 @@ from ovnqos.errors import InvalidRow
 from ovnqos.northbound.row_commands import DeleteRow, InsertRow, UpdateRow
 from ovnqos.northbound.set_commands import DeleteSet, InsertSet, UpdateSet
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.content import ROW_COLUMNS, SetKind
+from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.content import SetKind
-from ovnqos.plan.snapshot import StoredRow
+from ovnqos.plan.snapshot import ActualRow, SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
@@ -27,7 +26,7 @@ class Intentions:
 
     def __init__(self, changes: Iterable[Change], reader: PartReader) -> None:
         """Of these changes, which one transaction is about to make in what the reader finds now."""
-        self._rows: dict[str, dict[str, StoredRow]] = {}  # identity -> uuid, or none yet -> row
+        self._rows: dict[str, dict[str, ActualRow]] = {}  # identity -> uuid, or none yet -> row
         self._sets: dict[str, SetInsert | SetUpdate | SetDelete] = {}
         names: Counter[str] = Counter()
         for change in changes:
@@ -62,12 +61,12 @@ class Intentions:
         return len(left) == len(meant) and all(one in left for one in meant) and all(one in meant for one in left)
 
 
-def _carry_out(change: RowInsert | RowUpdate | RowDelete, rows: dict[str, StoredRow]) -> None:
+def _carry_out(change: RowInsert | RowUpdate | RowDelete, rows: dict[str, ActualRow]) -> None:
     if isinstance(change, RowInsert):
-        rows[""] = StoredRow(uuid="", content=change.content, switches=frozenset(change.switches))
+        rows[""] = ActualRow(uuid="", content=change.content, switches=frozenset(change.switches))
     elif isinstance(change, RowUpdate):
         switches = (change.switches | set(change.bind)) - set(change.unbind)
-        rows[change.uuid] = StoredRow(uuid=change.uuid, content=change.after, switches=switches)
+        rows[change.uuid] = ActualRow(uuid=change.uuid, content=change.after, switches=switches)
     else:
         rows.pop(change.uuid, None)
 

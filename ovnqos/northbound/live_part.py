@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.northbound.replica_snapshot import all_members, row_content, set_content
-from ovnqos.plan.content import SetKind
-from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
+from ovnqos.plan.snapshot import ActualRow, ActualSet, SetKind, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,8 +42,8 @@ class PartReader:
         """The part that a delta names, as a snapshot of this owner."""
         rows = [row for identity in delta.rows for row in self.rows(identity)]
         self._look_up(delta.desired)
-        sets: dict[tuple[SetKind, str], StoredSet] = {}
-        foreign: dict[tuple[SetKind, str], StoredSet] = {}
+        sets: dict[tuple[SetKind, str], ActualSet] = {}
+        foreign: dict[tuple[SetKind, str], ActualSet] = {}
         for name, touched in delta.sets.items():
             for kind in _KINDS:
                 stored = self.set(kind, name, touched)
@@ -59,11 +58,11 @@ class PartReader:
             ports=self._ports,
         )
 
-    def rows(self, identity: str) -> list[StoredRow]:
+    def rows(self, identity: str) -> list[ActualRow]:
         """The owner's rows of this identity."""
         records = self._tables["QoS"].records
         return [
-            StoredRow(uuid=uuid, content=row_content(records[uuid]), switches=self._switch_names(uuid))
+            ActualRow(uuid=uuid, content=row_content(records[uuid]), switches=self._switch_names(uuid))
             for uuid in self._rows_of.get(identity, ())
         ]
 
@@ -71,7 +70,7 @@ class PartReader:
         """Whether there is a set of this name."""
         return name in self._named[kind]
 
-    def set(self, kind: SetKind, name: str, touched: frozenset[str] | None) -> StoredSet | None:
+    def set(self, kind: SetKind, name: str, touched: frozenset[str] | None) -> ActualSet | None:
         """The set of this name with all its members, or those among the touched; None when there is none."""
         record = self._find(kind, name)
         if record is None:
@@ -82,7 +81,7 @@ class PartReader:
             members = frozenset(one for one in touched if self._holds(record, kind, one))
         if kind is SetKind.PORT_GROUP:
             self._learn(_PORT, members, self._ports)
-        return StoredSet(uuid=record.uuid, content=set_content(record, kind, members))
+        return ActualSet(uuid=record.uuid, content=set_content(record, kind, members))
 
     def is_changed(
         self,

@@ -9,7 +9,7 @@ from ovnqos.compile.priorities import NETWORK_QOS_BASE
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.intentions import Intentions
 from ovnqos.northbound.live_part import PartReader
-from ovnqos.plan.content import SetKind
+from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,8 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.ovsdb.records import frozen
-from ovnqos.plan.content import RowContent, SetContent, SetKind
-from ovnqos.plan.snapshot import Snapshot, StoredRow, StoredSet
+from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,21 +30,21 @@ def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:
         switches[switch.name] = switch.uuid
         for rule in switch.qos_rules:
             switches_of_row[rule].append(switch.name)
-    ours: list[StoredRow] = []
-    foreign: list[StoredRow] = []
+    ours: list[ActualRow] = []
+    foreign: list[ActualRow] = []
     bound: dict[tuple[str, ...], frozenset[str]] = {}  # most rows share the switches they are on
     for uuid, record in sorted(tables["QoS"].records.items()):
         names = tuple(switches_of_row.get(uuid, ()))
         on = bound.setdefault(names, frozenset(names)) if names not in bound else bound[names]
         content = row_content(record)
         into = ours if owner.owns(content.external_ids) else foreign
-        into.append(StoredRow(uuid=uuid, content=content, switches=on))
+        into.append(ActualRow(uuid=uuid, content=content, switches=on))
     ports = tables["Logical_Switch_Port"].records
-    sets: dict[tuple[SetKind, str], StoredSet] = {}
-    foreign_sets: dict[tuple[SetKind, str], StoredSet] = {}
+    sets: dict[tuple[SetKind, str], ActualSet] = {}
+    foreign_sets: dict[tuple[SetKind, str], ActualSet] = {}
     for kind in SetKind:
         for record in tables[kind].records.values():
-            stored = StoredSet(uuid=record.uuid, content=set_content(record, kind, all_members(record, kind, ports)))
+            stored = ActualSet(uuid=record.uuid, content=set_content(record, kind, all_members(record, kind, ports)))
             (sets if owner.owns(record.external_ids) else foreign_sets)[kind, record.name] = stored
     return Snapshot(
         owner=owner,

@@ -12,7 +12,7 @@ from uuid import UUID
 from ovnqos.northbound.plan_command import PlanCommand, has_changed
 from ovnqos.northbound.replica_snapshot import row_content
 from ovnqos.ovsdb.datum import assign
-from ovnqos.plan.content import ROW_COLUMNS
+from ovnqos.plan.snapshot import ROW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

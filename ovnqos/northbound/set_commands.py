@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.northbound.plan_command import PlanCommand
-from ovnqos.plan.content import SetKind
+from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import ovs.jsonrpc
 
-from ovnqos.errors import InvalidRemote, NorthboundUnavailable, SchemaMismatch, TransactionRefused
+from ovnqos.errors import DatabaseUnavailable, InvalidRemote, NorthboundUnavailable, SchemaMismatch, TransactionRefused
 from ovnqos.ovsdb.handshake import Deadline
 from ovnqos.ovsdb.json_rpc import Poller, StreamSession, describe_loss
 from ovnqos.ovsdb.tls import TlsClaim
@@ -43,7 +43,7 @@ class OvsdbSession:
         *,
         tls: TlsFiles | None = None,
         timeout_s: float = 10.0,
-        unavailable: type[NorthboundUnavailable] = NorthboundUnavailable,
+        unavailable: type[DatabaseUnavailable] = NorthboundUnavailable,
     ) -> None:
         """Describes it; the first question connects.
 
@@ -206,7 +206,7 @@ class OvsdbSession:
             if error:
                 self._reasons[name] = describe_loss(error, tls=_is_tls(name))
 
-    def _nobody_answers(self, reason: str) -> NorthboundUnavailable:
+    def _nobody_answers(self, reason: str) -> DatabaseUnavailable:
         reasons = self._reasons or {self._session.get_name(): reason}
         words = self.database.removeprefix("OVN_")
         told = "; ".join(f"{name}: {why}" for name, why in reasons.items())

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.content import SetKind
-from ovnqos.plan.references import references_in
+from ovnqos.plan.snapshot import SetKind, references_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.plan.content import ROW_COLUMNS
+from ovnqos.plan.snapshot import ROW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.plan.content import RowContent, SetContent
+    from ovnqos.plan.snapshot import RowContent, SetContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,28 @@ class SetUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetDelete:
-    """A port group or address set that no wanted row uses."""
+    """A port group or address set that no desired row uses."""
 
     uuid: str
     content: SetContent
 
 
 Change = RowInsert | RowUpdate | RowDelete | SetInsert | SetUpdate | SetDelete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingReference:
+    """A logical switch or port that a row or set refers to and that the Northbound does not have (yet).
+
+    Attributes:
+        kind: `logical switch` or `logical switch port`.
+        name: its name.
+        needed_by: identity of the row, or name of the port group.
+    """
+
+    kind: str
+    name: str
+    needed_by: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} is not in the Northbound (needed by {self.needed_by})"

@@ -1,4 +1,4 @@
-"""Rows of other owners that one packet can match at the same priority as a row of ours: which wins is undefined."""
+"""Foreign rows that conflict with ours: equal priority, and one packet can match both; which wins is undefined."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from ovnqos.errors import InvalidRow
 from ovnqos.match import parse
 from ovnqos.match.overlap import can_overlap
 from ovnqos.model.owner import Owner
-from ovnqos.plan.content import SetKind
+from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ovnqos.compile.rows import DesiredState, QosRow
-    from ovnqos.plan.snapshot import Snapshot, StoredRow
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
 
-_REFERENCE = Owner.ovn_kubernetes()
+_UPSTREAM = Owner.ovn_kubernetes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignConflict:
-    """One of our rows, by identity, and the row of somebody else that it meets on a switch."""
+    """One of our rows, by identity, and the foreign row that it conflicts with on a switch."""
 
     identity: str
     switch: str
-    row: StoredRow
+    row: ActualRow
 
 
-def reference_rows(snapshot: Snapshot) -> tuple[StoredRow, ...]:
-    """The rows of ovn-kubernetes' own NetworkQoS controller: where there are any, two controllers do one work."""
-    return tuple(row for row in snapshot.foreign_rows if _REFERENCE.owns(row.content.external_ids))
+def upstream_rows(snapshot: Snapshot) -> tuple[ActualRow, ...]:
+    """The rows of ovn-kubernetes' own NetworkQoS controller: any of them: a second controller is at work."""
+    return tuple(row for row in snapshot.foreign_rows if _UPSTREAM.owns(row.content.external_ids))
 
 
 def find_foreign_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[ForeignConflict, ...]:
-    """Hold everybody else's rows against what is desired; sorted by our row's identity.
+    """Find the foreign rows that conflict with desired ones; sorted by our row's identity.
 
     A foreign match that cannot be read counts as one that matches everything.
     """
@@ -64,17 +64,17 @@ def _conflicts(
         if name in desired.address_sets:
             return desired.address_sets[name].addresses
         for kind in SetKind:
-            stored = snapshot.foreign_sets.get((kind, name))
-            if stored is not None:
-                return stored.content.members
+            actual = snapshot.foreign_sets.get((kind, name))
+            if actual is not None:
+                return actual.content.members
         return ()
 
-    for stored in snapshot.foreign_rows:
+    for foreign in snapshot.foreign_rows:
         try:
-            match = parse(stored.content.match)
+            match = parse(foreign.content.match)
         except InvalidRow:
             match = None
-        for switch in stored.switches:
-            for row in ours.get((switch, stored.content.direction, stored.content.priority), ()):
+        for switch in foreign.switches:
+            for row in ours.get((switch, foreign.content.direction, foreign.content.priority), ()):
                 if match is None or can_overlap(row.match, match, members):
-                    yield ForeignConflict(identity=row.identity, switch=switch, row=stored)
+                    yield ForeignConflict(identity=row.identity, switch=switch, row=foreign)

@@ -2,29 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import UnsafePlan
+from ovnqos.errors import InvalidRow, UnsafePlan
 from ovnqos.plan import render_diff, render_json, render_nbctl
 from ovnqos.plan.batches import batches
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.safety import DeleteLimit
 
 if TYPE_CHECKING:
+    from ovnqos.plan.changes import MissingReference
     from ovnqos.plan.snapshot import Snapshot
+
+_COUNT = re.compile(r"[0-9]{1,9}\Z")
+_SHARE = re.compile(r"(?:0?\.[0-9]{1,6}|1\.0{1,6}|0\.[0-9]{1,6})\Z")
+_ROUNDING = 1e-6  # 0.29 * 100 is 28.999999999999996
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """Something that is wanted but not in the Northbound yet; a later plan picks it up."""
+class DeleteLimit:
+    """At most `count` rows, or at most a `share` (0.0 to 1.0) of the owner's rows, may go. Exactly one is set.
 
-    kind: str
-    name: str
-    wanted_by: str
+    With a share, `at_least` rows may go in any case.
+    """
+
+    count: int | None = None
+    share: float | None = None
+    at_least: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> DeleteLimit:
+        """Read `10` (rows), `30%` or `0.3` (share). Raises InvalidRow for anything else."""
+        if _COUNT.match(text):
+            return cls(count=int(text))
+        percent = _PERCENT.match(text)
+        share = float(percent[1]) / 100 if percent else float(text) if _SHARE.match(text) else None
+        if share is None or share > 1:
+            raise InvalidRow(f"delete limit {text!r}: use a number of rows such as 10, or a share such as 30% or 0.3")
+        return cls(share=share)
+
+    @classmethod
+    def of(cls, limit: int | float | DeleteLimit) -> DeleteLimit:
+        """A count from an int, a share from a float. Raises InvalidRow for a negative one, or a share above 1."""
+        if isinstance(limit, DeleteLimit):
+            return limit
+        if not limit >= 0 or (isinstance(limit, float) and limit > 1):  # not a number is not >= 0 either
+            raise InvalidRow(f"delete limit {limit}: use a count of 0 or more, or a share from 0.0 to 1.0")
+        return cls(count=limit) if isinstance(limit, int) else cls(share=limit)
+
+    def allows(self, deleted: int, total: int) -> bool:
+        """Whether `deleted` of `total` rows may go."""
+        if self.count is not None:
+            return deleted <= self.count
+        return deleted <= max(self.at_least, (self.share or 0.0) * total + _ROUNDING)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} is not in the Northbound (wanted by {self.wanted_by})"
+        return str(self.count) if self.count is not None else f"{(self.share or 0.0) * 100:g} %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +69,13 @@ class Plan:
     Attributes:
         snapshot: what the changes start from.
         changes: sets to create or change, rows, sets to delete.
-        waiting: what was left out because a switch or port is missing.
-        desired_rows: how many rows are wanted in all.
+        missing: switches and ports that the Northbound does not have; what needs them was left out.
+        desired_rows: how many rows are desired in all.
     """
 
     snapshot: Snapshot
     changes: tuple[Change, ...]
-    waiting: tuple[Waiting, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
     desired_rows: int = 0
 
     @property
@@ -55,10 +90,10 @@ class Plan:
     def by_object(self) -> tuple[Plan, ...]:
         """The plan cut into one for each object, with the sets it needs, so that one that fails stops no other."""
         parts = batches(self.changes, self.snapshot.owner, 0)
-        return tuple(replace(self, changes=part, waiting=()) for part in parts)
+        return tuple(replace(self, changes=part, missing=()) for part in parts)
 
     def check(self, max_deletes: int | float | DeleteLimit) -> None:
-        """Raise UnsafePlan when more rows would go than a count (int), or a share of the present rows (float)."""
+        """Raise UnsafePlan when more rows would go than a count (int), or a share of the actual rows (float)."""
         limit = DeleteLimit.of(max_deletes)
         deleted, total = self.count(RowDelete), len(self.snapshot.rows)
         if not limit.allows(deleted, total):
@@ -83,12 +118,12 @@ class Plan:
 
     def as_diff(self) -> str:
         """A unified diff, switch by switch, whose lines are those of `ovn-nbctl qos-list`; empty for no changes."""
-        return render_diff.render(self)
+        return render_diff.render(self.changes, self.snapshot)
 
     def as_nbctl(self) -> str:
         """A shell script of ovn-nbctl commands that leaves the database as applying the plan does."""
-        return render_nbctl.render(self)
+        return render_nbctl.render(self.changes, self.snapshot, self.summary())
 
     def as_json(self) -> str:
         """The plan as JSON, one change an object; the schema is in docs/commands.md."""
-        return render_json.render(self)
+        return render_json.render(self.changes, self.snapshot.owner, self.missing)

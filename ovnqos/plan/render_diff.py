@@ -6,18 +6,21 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.qos_list import SortKey, line, sort_key
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from ovnqos.plan.content import RowContent, SetContent
-    from ovnqos.plan.plan import Plan
+    from ovnqos.model.owner import Owner
+    from ovnqos.plan.changes import Change
+    from ovnqos.plan.snapshot import RowContent, SetContent, Snapshot
 
 CONTEXT = 3
 _MEMBERS_SHOWN = 20
 _PARTS = re.compile(r"[0-9]+|[^0-9]+")
+
+
+SortKey = tuple[str, int, str]
 
 
 class _Line(NamedTuple):
@@ -29,26 +32,42 @@ class _Line(NamedTuple):
 _ORDER = {" ": 0, "-": 1, "+": 2}
 
 
-def render(plan: Plan) -> str:
-    """The diff; empty for an empty plan."""
-    parts = [*_switches(plan), *_sets(plan)]
+def qos_list_line(content: RowContent) -> str:
+    """A row as `ovn-nbctl qos-list` prints it, e.g. `to-lport 10400 (inport == @g && ip4) rate=20000 dscp=20`.
+
+    Source: ovn-nbctl of OVN 23.03.
+    """
+    words = [f"{content.direction:>10} {content.priority:>5} ({content.match})"]
+    words.extend(f"{key}={content.bandwidth[key]}" for key in ("rate", "burst") if key in content.bandwidth)
+    words.extend(f"{key}={value}" for key, value in sorted(content.action.items()))
+    return " ".join(words)
+
+
+def qos_list_key(content: RowContent) -> SortKey:
+    """The order of qos-list: by direction, then falling priority, then match."""
+    return content.direction, -content.priority, content.match
+
+
+def render(changes: Sequence[Change], snapshot: Snapshot) -> str:
+    """The diff; empty for no changes."""
+    parts = [*_switches(changes, snapshot), *_sets(changes, snapshot.owner)]
     return "\n".join(parts) + "\n" if parts else ""
 
 
-def _switches(plan: Plan) -> Iterator[str]:
+def _switches(changes: Sequence[Change], snapshot: Snapshot) -> Iterator[str]:
     changed: dict[str, list[_Line]] = defaultdict(list)
     removed: set[tuple[str, str]] = set()  # switch and uuid of rows that are shown with a minus
-    for change in plan.changes:
+    for change in changes:
         for sign, content, switches, uuid in _row_lines(change):
             for switch in switches:
-                changed[switch].append(_Line(sort_key(content), sign, line(content)))
+                changed[switch].append(_Line(qos_list_key(content), sign, qos_list_line(content)))
                 if sign == "-":
                     removed.add((switch, uuid))
     unchanged: dict[str, list[_Line]] = defaultdict(list)
-    for stored in (*plan.snapshot.rows, *plan.snapshot.foreign_rows):
-        for switch in stored.switches & changed.keys():
-            if (switch, stored.uuid) not in removed:
-                unchanged[switch].append(_Line(sort_key(stored.content), " ", line(stored.content)))
+    for row in (*snapshot.rows, *snapshot.foreign_rows):
+        for switch in row.switches & changed.keys():
+            if (switch, row.uuid) not in removed:
+                unchanged[switch].append(_Line(qos_list_key(row.content), " ", qos_list_line(row.content)))
     for switch in sorted(changed):
         lines = sorted(changed[switch] + unchanged[switch], key=lambda one: (one.key, _ORDER[one.sign], one.text))
         yield f"--- switch {switch} (is)"
@@ -93,20 +112,20 @@ def _extent(extent: tuple[int, int]) -> str:
     return f"{skipped + 1 if length else skipped},{length}"
 
 
-def _sets(plan: Plan) -> Iterator[str]:
-    for change in plan.changes:
+def _sets(changes: Sequence[Change], owner: Owner) -> Iterator[str]:
+    for change in changes:
         if isinstance(change, SetInsert):
-            yield from _set(plan, change.content, change.content.members, (), "new")
+            yield from _set(owner, change.content, change.content.members, (), "new")
         elif isinstance(change, SetUpdate):
             note = "external_ids change" if change.relabels else ""
-            yield from _set(plan, change.content, change.add, change.remove, note)
+            yield from _set(owner, change.content, change.add, change.remove, note)
         elif isinstance(change, SetDelete):
-            yield from _set(plan, change.content, (), change.content.members, "deleted")
+            yield from _set(owner, change.content, (), change.content.members, "deleted")
 
 
-def _set(plan: Plan, content: SetContent, add: Collection[str], remove: Collection[str], note: str) -> Iterator[str]:
+def _set(owner: Owner, content: SetContent, add: Collection[str], remove: Collection[str], note: str) -> Iterator[str]:
     counts = ", ".join(filter(None, (note, f"+{len(add)}" if add else "", f"-{len(remove)}" if remove else "")))
-    meaning = plan.snapshot.owner.identity(content.external_ids)
+    meaning = owner.identity(content.external_ids)
     yield f"*** {content.kind.words} {content.name} ({counts or 'empty'}) {meaning}".rstrip()
     for sign, members in (("-", remove), ("+", add)):
         ordered = sorted(members, key=_natural)

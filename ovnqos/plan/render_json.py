@@ -6,22 +6,25 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
 
 if TYPE_CHECKING:
-    from ovnqos.plan.content import RowContent, SetContent
-    from ovnqos.plan.plan import Plan
+    from collections.abc import Iterable
 
-FORMAT = "ovnqos.io/plan/v1"
+    from ovnqos.model.owner import Owner
+    from ovnqos.plan.changes import Change, MissingReference
+    from ovnqos.plan.snapshot import RowContent, SetContent
+
+FORMAT = "ovnqos.io/plan/v2"
 
 
-def render(plan: Plan) -> str:
-    """One object: format, owner, changes in order, what waits. Sorted keys, so that equal plans print equal."""
+def render(changes: Iterable[Change], owner: Owner, missing: Iterable[MissingReference]) -> str:
+    """One object: format, owner, changes in order, missing references. Sorted keys, so that equal plans print equal."""
     document = {
         "format": FORMAT,
-        "owner": plan.snapshot.owner.name,
-        "changes": [_change(change) for change in plan.changes],
-        "waiting": [asdict(one) for one in plan.waiting],
+        "owner": owner.name,
+        "changes": [_change(change) for change in changes],
+        "missing": [asdict(one) for one in missing],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -10,15 +10,14 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ovnqos.plan.batches import batches
-from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
-from ovnqos.plan.content import ROW_COLUMNS, SetKind
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
+from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ovnqos.plan.content import RowContent, SetContent
-    from ovnqos.plan.plan import Plan
-    from ovnqos.plan.snapshot import Snapshot
+    from ovnqos.plan.changes import Change
+    from ovnqos.plan.snapshot import RowContent, SetContent, Snapshot
 
 COMMAND_LINE_WEIGHT = 800
 """Batches of this weight stay below the 2 MiB that Linux allows for a command line and the environment."""
@@ -26,20 +25,20 @@ _MEMBERS_PER_WORD = 500
 """Members in one word of the command line stay below the 128 KiB that Linux allows for it."""
 
 
-def render(plan: Plan) -> str:
-    """The script; without commands for an empty plan. Its arguments go to each ovn-nbctl, e.g. `--db=unix:/nb.sock`."""
+def render(changes: Sequence[Change], snapshot: Snapshot, summary: str) -> str:
+    """The script; without commands for no changes. Its arguments go to each ovn-nbctl, e.g. `--db=unix:/nb.sock`."""
     lines = [
         "#!/bin/sh",
-        f"# ovnqos, owner {plan.snapshot.owner.name}: {plan.summary()}",
+        f"# ovnqos, owner {snapshot.owner.name}: {summary}",
         "# Arguments are passed on to ovn-nbctl, e.g. --db=unix:/var/run/ovn/ovnnb_db.sock",
         "set -eu",
     ]
-    parts = list(batches(plan.changes, plan.snapshot.owner, COMMAND_LINE_WEIGHT))
+    parts = list(batches(changes, snapshot.owner, COMMAND_LINE_WEIGHT))
     for number, batch in enumerate(parts, start=1):
         if len(parts) > 1:
             lines.append(f"# transaction {number} of {len(parts)}")
         lines.append('ovn-nbctl "$@" \\')
-        commands = list(_commands(batch, plan.snapshot))
+        commands = list(_commands(batch, snapshot))
         lines.extend(f"  -- {command} \\" for command in commands[:-1])
         lines.append(f"  -- {commands[-1]}")
     return "\n".join(lines) + "\n"

@@ -1,8 +1,10 @@
-"""What a Northbound holds at one moment, as plain values."""
+"""What a Northbound holds at one moment, as plain values; desired rows and sets have the same form."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ovnqos.model.owner import Owner
@@ -10,13 +12,75 @@ from ovnqos.model.owner import Owner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.compile.rows import DesiredState
-    from ovnqos.plan.content import RowContent, SetContent, SetKind
+    from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup, QosRow
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_REFERENCE = re.compile(r"[$@]([A-Za-z_.][A-Za-z0-9_.]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRow:
-    """A QoS row as found: `uuid`, and the names of the logical switches that reference it."""
+class RowContent:
+    """The columns of a QoS row (ovn-nb(5)); bandwidth has `rate` in kbps and `burst` in kbit."""
+
+    direction: str
+    priority: int
+    match: str
+    action: Mapping[str, int]
+    bandwidth: Mapping[str, int]
+    external_ids: Mapping[str, str]
+
+    @classmethod
+    def desired(cls, row: QosRow, owner: Owner) -> RowContent:
+        """The content of a desired row, marked as the owner's."""
+        return cls(
+            direction=str(row.direction),
+            priority=row.priority,
+            match=str(row.match),
+            action=row.action,
+            bandwidth=row.bandwidth,
+            external_ids=owner.stamp(row.identity, row.external_ids),
+        )
+
+
+ROW_COLUMNS = ("direction", "priority", "match", "action", "bandwidth", "external_ids")
+"""The columns of `RowContent`, in the order they are shown and written."""
+
+
+class SetKind(StrEnum):
+    """The two kinds of named sets that a match can use, by their table."""
+
+    PORT_GROUP = "Port_Group"
+    ADDRESS_SET = "Address_Set"
+
+    @property
+    def column(self) -> str:
+        """The column that holds the members."""
+        return "ports" if self is SetKind.PORT_GROUP else "addresses"
+
+    @property
+    def words(self) -> str:
+        """The kind in words."""
+        return "port group" if self is SetKind.PORT_GROUP else "address set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetContent:
+    """A port group (members: port names) or an address set (members: addresses)."""
+
+    kind: SetKind
+    name: str
+    members: frozenset[str]
+    external_ids: Mapping[str, str]
+
+    @classmethod
+    def desired(cls, one: PortGroup | AddressSet, kind: SetKind, members: frozenset[str], owner: Owner) -> SetContent:
+        """The content of a desired set with these members, marked as the owner's."""
+        return cls(kind=kind, name=one.name, members=members, external_ids=owner.stamp(one.identity, one.external_ids))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActualRow:
+    """A QoS row of the Northbound: `uuid`, and the names of the logical switches that reference it."""
 
     uuid: str
     content: RowContent
@@ -24,8 +88,8 @@ class StoredRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSet:
-    """A port group or address set as found."""
+class ActualSet:
+    """A port group or address set of the Northbound."""
 
     uuid: str
     content: SetContent
@@ -33,34 +97,39 @@ class StoredSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A Northbound at one moment, in the eyes of one owner.
+    """A Northbound at one moment, as one owner's plans need it.
 
     Attributes:
-        owner: whose rows are `rows`, `port_groups` and `address_sets`.
+        owner: whose rows are `rows` and `sets`.
         rows: the owner's QoS rows, sorted by uuid.
-        foreign_rows: everybody else's, which are read but never changed.
+        foreign_rows: all other QoS rows, which are read but never changed.
         sets: the owner's port groups and address sets.
-        foreign_sets: everybody else's: their names are taken.
+        foreign_sets: all others: their names are taken.
         switches: names of all logical switches, with their uuids.
         ports: names of all logical switch ports, with their uuids.
         by_name: made without a database, so that the uuids of switches and ports are their names.
     """
 
     owner: Owner = field(default_factory=Owner)
-    rows: tuple[StoredRow, ...] = ()
-    foreign_rows: tuple[StoredRow, ...] = ()
-    sets: Mapping[tuple[SetKind, str], StoredSet] = field(default_factory=dict)
-    foreign_sets: Mapping[tuple[SetKind, str], StoredSet] = field(default_factory=dict)
+    rows: tuple[ActualRow, ...] = ()
+    foreign_rows: tuple[ActualRow, ...] = ()
+    sets: Mapping[tuple[SetKind, str], ActualSet] = field(default_factory=dict)
+    foreign_sets: Mapping[tuple[SetKind, str], ActualSet] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, str] = field(default_factory=dict)
     by_name: bool = False
 
     @classmethod
     def of_names(cls, desired: DesiredState, owner: Owner) -> Snapshot:
-        """A Northbound without rows, that has every switch and port that is wanted, known by name alone."""
+        """A Northbound without rows that has every desired switch and port, known by name alone."""
         return cls(
             owner=owner,
             switches={name: name for row in desired.rows.values() for name in row.switches},
             ports={name: name for group in desired.port_groups.values() for name in group.ports},
             by_name=True,
         )
+
+
+def references_in(match: str) -> set[str]:
+    """Names of the address sets and port groups that a match uses, also when it does not parse."""
+    return set(_REFERENCE.findall(_STRING.sub("", match)))

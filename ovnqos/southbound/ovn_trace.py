@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
-from ovnqos.errors import NorthboundUnavailable, OvnQosError
+from ovnqos.errors import OvnQosError, SouthboundUnavailable
 from ovnqos.southbound.trace import Generation, Hit, Meter, Trace, generation_of_stage, read_faults, read_trace
 from ovnqos.southbound.trace_server import TraceServer, TraceServerEnded
 
@@ -19,7 +19,6 @@ __all__ = [
     "Hit",
     "Meter",
     "OvnTrace",
-    "SouthboundUnavailable",
     "Trace",
     "TraceFailed",
     "generation_of_stage",
@@ -39,10 +38,6 @@ _NO_CONNECTION: Final = "database connection failed"
 
 class TraceFailed(OvnQosError):  # noqa: N818 - like the taxonomy's, it says what happened
     """ovn-trace could not run, or did not understand what it was asked."""
-
-
-class SouthboundUnavailable(NorthboundUnavailable):
-    """No Southbound server answers."""
 
 
 class Tls(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from ovnqos.errors import SouthboundUnavailable
 from ovnqos.ovsdb.handshake import Deadline
 from ovnqos.ovsdb.remotes import default_remotes as default_northbound
 from ovnqos.ovsdb.remotes import parse_remotes
 from ovnqos.ovsdb.session import OvsdbSession
 from ovnqos.southbound.contents_reader import QUERIES, read_contents
-from ovnqos.southbound.ovn_trace import SouthboundUnavailable
 from ovnqos.southbound.remotes import default_remotes
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ovnqos.verify.findings import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ovnqos.plan.content import RowContent
+    from ovnqos.plan.snapshot import RowContent
     from ovnqos.southbound.contents import QosFlow, SouthboundContents
 
 ASK_NORTHD: Final = "see whether ovn-northd runs: `ovn-appctl -t ovn-northd status`, and its log"

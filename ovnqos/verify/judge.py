@@ -15,7 +15,7 @@ from ovnqos.verify.sets import RowSets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ovnqos.plan.snapshot import Snapshot, StoredRow
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.verify.proof import Tracer
 
@@ -75,7 +75,7 @@ class _Judgement:
         self._names = _row_names(snapshot)
         self._prover = None if tracer is None else Prover(self._flows, self._readings, tracer, self._name_row)
 
-    def of(self, row: StoredRow, switch: str) -> Finding:
+    def of(self, row: ActualRow, switch: str) -> Finding:
         """What is to be said of a row on a switch: the first that is wrong, in the order of the packet's way."""
         content, name = row.content, name_row(row, self._snapshot.owner)
         finding = Finding(

@@ -8,7 +8,7 @@ from ovnqos.model.owner import PORT_KEY, RULE_KEY
 
 if TYPE_CHECKING:
     from ovnqos.model.owner import Owner
-    from ovnqos.plan.snapshot import StoredRow
+    from ovnqos.plan.snapshot import ActualRow
 
 _REFERENCE_RULE_KEY: Final = "rule-index"
 
@@ -25,7 +25,7 @@ class RowName(NamedTuple):
     text: str
 
 
-def name_row(row: StoredRow, owner: Owner) -> RowName:
+def name_row(row: ActualRow, owner: Owner) -> RowName:
     """What a row is called, in the eyes of an owner."""
     known = row.content.external_ids
     if not owner.owns(known):

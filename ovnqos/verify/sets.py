@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ovnqos.match import Verbatim, references
 from ovnqos.match.ranges import SetValues
 from ovnqos.match.terms import read_match, terms_of
-from ovnqos.plan.content import SetKind
-from ovnqos.plan.references import references_in
+from ovnqos.plan.snapshot import SetKind, references_in
 from ovnqos.verify.findings import Finding, Verdict
 
 if TYPE_CHECKING:

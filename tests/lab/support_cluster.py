@@ -133,8 +133,8 @@ class LabCluster:
     def _write(self, desired: DesiredState) -> Applied:
         self.northbound.refresh()
         plan = plan_changes(desired, self.northbound.snapshot())
-        if plan.waiting:
-            pytest.fail("; ".join(map(str, plan.waiting)), pytrace=False)
+        if plan.missing:
+            pytest.fail("; ".join(map(str, plan.missing)), pytrace=False)
         return self.northbound.apply(plan)
 
     def withdraw(self) -> None:

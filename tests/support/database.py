@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ovnqos import DesiredState, Owner, Snapshot, StoredRow, StoredSet
+from ovnqos import ActualRow, ActualSet, DesiredState, Owner, Snapshot
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.content import RowContent, SetContent, SetKind
+from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,8 +25,8 @@ Key = tuple[SetKind, str]
 class Database:
     """What a Northbound holds: rows and sets by uuid, names of switches and ports."""
 
-    rows: Mapping[str, StoredRow]
-    sets: Mapping[str, StoredSet]
+    rows: Mapping[str, ActualRow]
+    sets: Mapping[str, ActualSet]
     switches: frozenset[str]
     ports: frozenset[str]
 
@@ -60,7 +60,7 @@ def stored(desired: DesiredState, owner: Owner, switches: Iterable[str], ports: 
     """What a Northbound with these switches and ports holds when all that can be is as desired."""
     there, there_ports = frozenset(switches), frozenset(ports)
     rows = [
-        StoredRow(
+        ActualRow(
             uuid=f"wanted-row-{identity}",
             content=RowContent(
                 direction=row.direction.value,
@@ -91,10 +91,10 @@ def stored(desired: DesiredState, owner: Owner, switches: Iterable[str], ports: 
     )
 
 
-def _stored_set(kind: SetKind, one: PortGroup | AddressSet, members: frozenset[str], owner: Owner) -> StoredSet:
+def _stored_set(kind: SetKind, one: PortGroup | AddressSet, members: frozenset[str], owner: Owner) -> ActualSet:
     external_ids = {**one.external_ids, OWNER_KEY: owner.name, ID_KEY: one.identity}
     content = SetContent(kind=kind, name=one.name, members=members, external_ids=external_ids)
-    return StoredSet(uuid=f"wanted-set-{kind}-{one.name}", content=content)
+    return ActualSet(uuid=f"wanted-set-{kind}-{one.name}", content=content)
 
 
 def _new_uuid() -> str:
@@ -110,7 +110,7 @@ def apply(changes: Iterable[Change], database: Database) -> Database:
                 assert change.switches, "the database would drop it at once"
                 assert set(change.switches) <= database.switches
                 uuid = _new_uuid()
-                rows[uuid] = StoredRow(uuid=uuid, content=change.content, switches=frozenset(change.switches))
+                rows[uuid] = ActualRow(uuid=uuid, content=change.content, switches=frozenset(change.switches))
             case RowUpdate():
                 before = rows[change.uuid]
                 assert (before.content, before.switches) == (change.before, change.switches)
@@ -120,7 +120,7 @@ def apply(changes: Iterable[Change], database: Database) -> Database:
                 after = before.switches - set(change.unbind) | set(change.bind)
                 columns = {name: getattr(change.after, name) for name in change.columns}
                 assert after, "the database would drop it"
-                rows[change.uuid] = StoredRow(
+                rows[change.uuid] = ActualRow(
                     uuid=change.uuid, content=replace(before.content, **columns), switches=after
                 )
             case RowDelete():
@@ -133,7 +133,7 @@ def apply(changes: Iterable[Change], database: Database) -> Database:
                 taken = {(one.content.kind, one.content.name) for one in sets.values()}
                 assert (change.content.kind, change.content.name) not in taken, "names are unique"
                 uuid = _new_uuid()
-                sets[uuid] = StoredSet(uuid=uuid, content=change.content)
+                sets[uuid] = ActualSet(uuid=uuid, content=change.content)
             case SetUpdate():
                 was = sets[change.uuid].content
                 assert (was.kind, was.name) == (change.content.kind, change.content.name)
@@ -141,7 +141,7 @@ def apply(changes: Iterable[Change], database: Database) -> Database:
                 assert change.add or change.remove or change.relabels, "a change of nothing"
                 assert not set(change.add) & was.members
                 assert set(change.remove) <= was.members
-                sets[change.uuid] = StoredSet(
+                sets[change.uuid] = ActualSet(
                     uuid=change.uuid,
                     content=replace(
                         was,

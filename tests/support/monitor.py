@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ovs.db.types
 
 from ovnqos.ovsdb.records import RecordTable
-from ovnqos.plan.content import ROW_COLUMNS
+from ovnqos.plan.snapshot import ROW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

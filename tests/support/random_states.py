@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ovnqos import AddressSet, DesiredState, Direction, Owner, PortGroup, QosRow, StoredRow, StoredSet
+from ovnqos import ActualRow, ActualSet, AddressSet, DesiredState, Direction, Owner, PortGroup, QosRow
 from ovnqos import match as m
-from ovnqos.plan.content import RowContent, SetContent, SetKind
+from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 from tests.support.database import ID_KEY, OBJECT_KEY, OWNER_KEY, Database, stored
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def desired_state(random: Random, *, retained: bool = False) -> DesiredState:
     )
 
 
-def foreign_row(random: Random, uuid: str) -> StoredRow:
+def foreign_row(random: Random, uuid: str) -> ActualRow:
     """A row of somebody else, or one whose owner somebody wiped; it may use our sets' names."""
-    return StoredRow(
+    return ActualRow(
         uuid=uuid,
         content=RowContent(
             direction="to-lport",
@@ -90,12 +90,12 @@ def foreign_row(random: Random, uuid: str) -> StoredRow:
     )
 
 
-def foreign_set(uuid: str) -> StoredSet:
+def foreign_set(uuid: str) -> ActualSet:
     """A set of somebody else."""
     content = SetContent(
         kind=SetKind.ADDRESS_SET, name=f"others_{uuid}", members=frozenset(ADDRESSES[:1]), external_ids={}
     )
-    return StoredSet(uuid=uuid, content=content)
+    return ActualSet(uuid=uuid, content=content)
 
 
 def database(random: Random, earlier: DesiredState, *, mischief: bool = True) -> Database:
@@ -130,7 +130,7 @@ def meddle(random: Random, found: Database, number: int) -> Database:
         elif what == "duplicate":
             uuid = f"{random.choice('az')}-copy-{number}"
             copy = random.choice((row.content, _edited(random, row.content)))
-            rows[uuid] = StoredRow(uuid=uuid, content=copy, switches=_subset(random, THERE[0], 1))
+            rows[uuid] = ActualRow(uuid=uuid, content=copy, switches=_subset(random, THERE[0], 1))
         elif what == "delete":
             del rows[row.uuid]
         elif what == "rebind":

@@ -37,15 +37,15 @@ class Awaited:
         policies = set()
         for row in rows:
             policies.update(self._forget(row))
-        for one in plan.waiting:
+        for one in plan.missing:
             if one.kind == "logical switch port":
-                self._ports[one.name].add(one.wanted_by)
+                self._ports[one.name].add(one.needed_by)
                 continue
-            self._switches[one.name].add(one.wanted_by)
-            waiting = self._rows.setdefault(one.wanted_by, set())
+            self._switches[one.name].add(one.needed_by)
+            waiting = self._rows.setdefault(one.needed_by, set())
             waiting.add(one.name)
-            if key := policy_of(one.wanted_by):
-                self._of_policy[key][one.wanted_by] = waiting
+            if key := policy_of(one.needed_by):
+                self._of_policy[key][one.needed_by] = waiting
                 policies.add(key)
         return policies
 

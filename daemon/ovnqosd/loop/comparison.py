@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos import plan_changes, reference_rows
+from ovnqos import plan_changes, upstream_rows
 from ovnqosd.loop.drift import find_drift
 from ovnqosd.loop.foreign_rows import find_rivals
 from ovnqosd.loop.hidden_limits import hidden_by_object
@@ -56,7 +56,7 @@ class Comparison:
         self._count(delta, record)
         desired, snapshot = delta.desired, northbound.snapshot()
         self._standing.meet_rivals(find_rivals(desired, snapshot))
-        record.rival_rows = len(reference_rows(snapshot))
+        record.rival_rows = len(upstream_rows(snapshot))
         plan = plan_changes(desired, snapshot)
         if tells_drift:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it

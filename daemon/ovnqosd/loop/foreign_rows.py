@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import Owner, find_foreign_conflicts, policy_of, qos_list_line, reference_rows
+from ovnqos import Owner, find_foreign_conflicts, policy_of, qos_list_line, upstream_rows
 
 if TYPE_CHECKING:
     from ovnqos import DesiredState, Snapshot
@@ -15,7 +15,7 @@ _REFERENCE: Final = Owner.ovn_kubernetes()
 def find_rivals(desired: DesiredState, snapshot: Snapshot) -> dict[str, str]:
     """The policies whose rows collide with rows of others, and how, in words for the policy's author."""
     rivals: dict[str, str] = {}
-    for row in reference_rows(snapshot):
+    for row in upstream_rows(snapshot):
         key = _REFERENCE.object_of(row.content.external_ids).removeprefix("NetworkQoS/")
         rivals[key] = "ovn-kubernetes' own NetworkQoS controller writes rows for it too; switch one of the two off"
     for conflict in find_foreign_conflicts(desired, snapshot):

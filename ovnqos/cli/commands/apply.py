@@ -13,7 +13,7 @@ from ovnqos.cli.plans import carry_out
 from ovnqos.plan.planner import plan_changes
 
 if TYPE_CHECKING:
-    from ovnqos.plan.safety import DeleteLimit
+    from ovnqos.plan.plan import DeleteLimit
 
 
 @click.command

@@ -13,7 +13,7 @@ from ovnqos.model.owner import NETWORK_KEY, REFERENCE_NETWORK_KEY, RULE_KEY, Own
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ovnqos.plan.snapshot import StoredRow
+    from ovnqos.plan.snapshot import ActualRow
 
 _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dscp", "rate", "burst", "match")
 
@@ -57,7 +57,7 @@ def list_rows(database: options.DatabaseOptions, owner_name: str, everyone: bool
         output.info("no rows")
 
 
-def _records(rows: Iterable[StoredRow], owner: Owner) -> Iterable[dict[str, Any]]:
+def _records(rows: Iterable[ActualRow], owner: Owner) -> Iterable[dict[str, Any]]:
     owners = (owner, Owner.ovn_kubernetes())
     for row in rows:
         content = row.content

@@ -19,7 +19,7 @@ from ovnqos.sources import load_manifests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.plan.safety import DeleteLimit
+    from ovnqos.plan.plan import DeleteLimit
     from ovnqos.plan.snapshot import Snapshot
     from ovnqos.sources import Manifests
 

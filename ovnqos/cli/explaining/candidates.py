@@ -12,7 +12,7 @@ from ovnqos.match import Verbatim, parse
 from ovnqos.match.named_sets import NamedSets
 from ovnqos.model.owner import PORT_KEY, REFERENCE_NAME_KEY, REFERENCE_TYPE_KEY, RULE_KEY
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate
-from ovnqos.plan.content import SetKind
+from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ovnqos.match import Match
     from ovnqos.model.owner import Owner
     from ovnqos.plan.plan import Plan
-    from ovnqos.plan.snapshot import Snapshot, StoredRow
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
     from ovnqos.southbound.contents import SouthboundContents
 
 _REFERENCE_RULE_KEY: Final = "rule-index"
@@ -94,7 +94,7 @@ def _of_row(row: QosRow, owner: Owner) -> Candidate:
     )
 
 
-def _of_stored(row: StoredRow, owner: Owner) -> Candidate:
+def _of_stored(row: ActualRow, owner: Owner) -> Candidate:
     content = row.content
     return Candidate(
         name=_row_name(content.external_ids, owner, f"row {row.uuid[:8]}"),

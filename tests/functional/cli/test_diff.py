@@ -67,7 +67,7 @@ class TestDiff:
         ended = ovnqos("diff", "-o", "json", "-f", manifests, "--nb", server.remote)
         plan = json.loads(ended.out)
 
-        assert plan["format"] == "ovnqos.io/plan/v1"
+        assert plan["format"] == "ovnqos.io/plan/v2"
         assert plan["owner"] == "ovnqos"
         assert [one["change"] for one in plan["changes"]] == ["insert-set", "insert-row"]
         assert plan["changes"][0]["members"] == ["shop_a", "shop_b"]

@@ -151,7 +151,7 @@ class TestWrites:
         )
         plan = plan_changes(desired, client.snapshot())
         client.apply(plan)
-        assert sorted((one.kind, one.name) for one in plan.waiting) == [
+        assert sorted((one.kind, one.name) for one in plan.missing) == [
             ("logical switch", "later"),
             ("logical switch", "later"),
             ("logical switch port", "new"),

@@ -175,7 +175,7 @@ class TestStalePlans:
         client.refresh()
         plan = plan_changes(desired, client.snapshot())
         client.apply(plan)
-        assert {(one.kind, one.name) for one in plan.waiting} == {("logical switch", "wan")}
+        assert {(one.kind, one.name) for one in plan.missing} == {("logical switch", "wan")}
         assert_as_wanted(server, desired)
         assert len(our_rows(server)) == 1
 

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import InvalidRemote, NorthboundUnavailable, SchemaMismatch, TlsFiles, TransactionRefused
+from ovnqos import (
+    InvalidRemote,
+    NorthboundUnavailable,
+    SchemaMismatch,
+    SouthboundUnavailable,
+    TlsFiles,
+    TransactionRefused,
+)
 from ovnqos.ovsdb.remotes import parse_remotes
 from ovnqos.ovsdb.session import OvsdbSession
 from ovnqos.sandbox import NorthboundServer, Pki, RaftCluster, SouthboundServer
-from ovnqos.southbound.ovn_trace import SouthboundUnavailable
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ovnqos import TlsFiles
+from ovnqos import SouthboundUnavailable, TlsFiles
 from ovnqos.sandbox import Pki, Programs, SouthboundServer
-from ovnqos.southbound.ovn_trace import Meter, OvnTrace, SouthboundUnavailable, Trace, TraceFailed
+from ovnqos.southbound.ovn_trace import Meter, OvnTrace, Trace, TraceFailed
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ovnqos.ovsdb.records import RecordTable
     from ovnqos.plan.changes import Change
-    from ovnqos.plan.content import RowContent, SetContent, SetKind
+    from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 
 
 class Replica:

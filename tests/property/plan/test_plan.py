@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from ovnqos import DesiredState, StoredRow
+    from ovnqos import ActualRow, DesiredState
     from ovnqos.plan.changes import Change
-    from ovnqos.plan.content import SetKind
+    from ovnqos.plan.snapshot import SetKind
 
 ROW_CHANGES = (RowInsert, RowUpdate, RowDelete)
 
@@ -33,7 +33,7 @@ def _case(random: Random, *, retained: bool = False) -> tuple[DesiredState, Data
     return desired, database, plan_changes(desired, database.snapshot(OWNER))
 
 
-def _comparable(rows: Iterable[StoredRow]) -> list[str]:
+def _comparable(rows: Iterable[ActualRow]) -> list[str]:
     """Rows without uuids, in order."""
     return sorted(
         repr(
@@ -51,11 +51,11 @@ def _comparable(rows: Iterable[StoredRow]) -> list[str]:
     )
 
 
-def _ours(database: Database) -> list[StoredRow]:
+def _ours(database: Database) -> list[ActualRow]:
     return [row for row in database.rows.values() if owns(OWNER, row.content.external_ids)]
 
 
-def _foreign(database: Database) -> dict[str, StoredRow]:
+def _foreign(database: Database) -> dict[str, ActualRow]:
     return {uuid: row for uuid, row in database.rows.items() if not owns(OWNER, row.content.external_ids)}
 
 
@@ -76,7 +76,7 @@ def test_applying_a_plan_ends_at_what_is_desired(random: Random) -> None:
     assert _our_sets(after) == _our_sets(wanted)
     again = plan_changes(desired, after.snapshot(OWNER))
     assert again.is_empty
-    assert again.waiting == plan.waiting
+    assert again.missing == plan.missing
 
 
 @settings(max_examples=300)
@@ -145,7 +145,7 @@ def test_retained_objects_keep_their_rows_and_the_sets_that_these_use(random: Ra
 @given(RANDOMS)
 def test_what_is_missing_waits_and_is_named(random: Random) -> None:
     desired, _, plan = _case(random)
-    assert {(one.kind, one.name, one.wanted_by) for one in plan.waiting} == {
+    assert {(one.kind, one.name, one.needed_by) for one in plan.missing} == {
         *(("logical switch", "later", key) for key, row in desired.rows.items() if "later" in row.switches),
         *(
             ("logical switch port", "p-later", name)
@@ -154,7 +154,7 @@ def test_what_is_missing_waits_and_is_named(random: Random) -> None:
         ),
     }
     everything = replace(make.database(random, desired), switches=frozenset(make.SWITCHES), ports=frozenset(make.PORTS))
-    assert not plan_changes(desired, everything.snapshot(OWNER)).waiting
+    assert not plan_changes(desired, everything.snapshot(OWNER)).missing
 
 
 @settings(max_examples=200)
@@ -171,7 +171,7 @@ def test_the_order_of_the_arguments_parts_does_not_matter(random: Random) -> Non
     other = replace(database, rows=dict(stored_rows), sets=dict(stored_sets))
     again = plan_changes(turned, other.snapshot(OWNER))
     assert again.changes == plan.changes
-    assert again.waiting == plan.waiting
+    assert again.missing == plan.missing
     assert (again.as_diff(), again.as_nbctl(), again.as_json()) == (plan.as_diff(), plan.as_nbctl(), plan.as_json())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ovnqos import Plan
     from ovnqos.plan.changes import Change
-    from ovnqos.plan.content import RowContent
+    from ovnqos.plan.snapshot import RowContent
 
 
 def _case(random: Random) -> tuple[Database, Plan]:
@@ -103,12 +103,12 @@ def test_the_diff_names_every_set_that_changes_with_its_members(random: Random) 
 def test_the_json_holds_every_change(random: Random) -> None:
     _, plan = _case(random)
     document = json.loads(plan.as_json())
-    assert (document["format"], document["owner"]) == ("ovnqos.io/plan/v1", OWNER.name)
+    assert (document["format"], document["owner"]) == ("ovnqos.io/plan/v2", OWNER.name)
     assert [one["change"] for one in document["changes"]] == [_word(change) for change in plan.changes]
     for said, change in zip(document["changes"], plan.changes, strict=True):
         assert said == {"change": _word(change), **_facts(change)}
-    assert document["waiting"] == [
-        {"kind": one.kind, "name": one.name, "wanted_by": one.wanted_by} for one in plan.waiting
+    assert document["missing"] == [
+        {"kind": one.kind, "name": one.name, "needed_by": one.needed_by} for one in plan.missing
     ]
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from ovnqos import (
+    ActualRow,
     DesiredState,
     Direction,
     PortGroup,
     QosRow,
     RowContent,
     Snapshot,
-    StoredRow,
     find_foreign_conflicts,
-    reference_rows,
+    upstream_rows,
 )
 from ovnqos import match as m
 
@@ -36,11 +36,11 @@ def foreign(
     direction: str = "to-lport",
     switch: str = "lan",
     owner: dict[str, str] | None = None,
-) -> StoredRow:
+) -> ActualRow:
     content = RowContent(
         direction=direction, priority=priority, match=match, action={"dscp": 2}, bandwidth={}, external_ids=owner or {}
     )
-    return StoredRow(uuid="u", content=content, switches=frozenset({switch}))
+    return ActualRow(uuid="u", content=content, switches=frozenset({switch}))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def foreign(
         (foreign("this does not parse &&"), True),
     ],
 )
-def test_a_row_of_equal_priority_that_may_match_the_same_packet_is_found(row: StoredRow, meets: bool) -> None:
+def test_a_row_of_equal_priority_that_may_match_the_same_packet_is_found(row: ActualRow, meets: bool) -> None:
     found = find_foreign_conflicts(DESIRED, Snapshot(foreign_rows=(row,)))
     assert [(one.identity, one.switch, one.row) for one in found] == ([(ROW.identity, "lan", row)] if meets else [])
 
@@ -64,4 +64,4 @@ def test_a_row_of_equal_priority_that_may_match_the_same_packet_is_found(row: St
 def test_rows_of_ovn_kubernetes_own_controller_are_known() -> None:
     theirs = foreign("ip4", owner={"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:gold"})
     other = foreign("ip4", owner={"k8s.ovn.org/owner-type": "EgressQoS"})
-    assert reference_rows(Snapshot(foreign_rows=(theirs, other))) == (theirs,)
+    assert upstream_rows(Snapshot(foreign_rows=(theirs, other))) == (theirs,)

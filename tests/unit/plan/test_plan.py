@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import AddressSet, DesiredState, NameTaken, PortGroup, StoredRow, compile_rows, plan_changes
+from ovnqos import ActualRow, AddressSet, DesiredState, NameTaken, PortGroup, compile_rows, plan_changes
 from ovnqos import match as m
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.content import SetKind
+from ovnqos.plan.snapshot import SetKind
 from tests.support.cluster import block, inventory, pod, policy, rule
 from tests.support.database import Database, apply, stored
 from tests.support.random_states import OWNER
@@ -34,7 +34,7 @@ def _plan(desired: DesiredState, database: Database) -> Plan:
     return plan_changes(desired, database.snapshot(OWNER))
 
 
-def _with_row(**columns: Any) -> tuple[DesiredState, Database, StoredRow]:
+def _with_row(**columns: Any) -> tuple[DesiredState, Database, ActualRow]:
     """The row is wanted, and found with these columns edited by hand."""
     desired = DesiredState.of(rows=[ROW])
     database = _database(desired)
@@ -126,7 +126,8 @@ def test_a_row_whose_switches_are_all_gone_goes_and_waits() -> None:
     plan = _plan(desired, database)
     (change,) = plan.changes
     assert isinstance(change, RowDelete)
-    assert [str(one) for one in plan.waiting] == ["logical switch lan is not in the Northbound (wanted by r)"]
+    assert [(one.kind, one.name, one.needed_by) for one in plan.missing] == [("logical switch", "lan", "r")]
+    assert "lan" in str(plan.missing[0])
 
 
 def test_a_row_is_bound_to_the_switches_that_there_are() -> None:
@@ -135,7 +136,7 @@ def test_a_row_is_bound_to_the_switches_that_there_are() -> None:
     (change,) = plan.changes
     assert isinstance(change, RowInsert)
     assert change.switches == ("lan",)
-    assert [one.name for one in plan.waiting] == ["later"]
+    assert [one.name for one in plan.missing] == ["later"]
     complete = replace(apply(plan.changes, _database(DesiredState.of())), switches=frozenset(("lan", "later")))
     (then,) = _plan(desired, complete).changes
     assert isinstance(then, RowUpdate)
@@ -154,7 +155,7 @@ def test_members_change_by_mutation_and_missing_ports_wait() -> None:
         ("s", ("10.0.0.3",), ("10.0.0.1",), False),
         ("g", ("p3",), ("p1",), False),
     ]
-    assert [(one.kind, one.name, one.wanted_by) for one in plan.waiting] == [("logical switch port", "later", "g")]
+    assert [(one.kind, one.name, one.needed_by) for one in plan.missing] == [("logical switch port", "later", "g")]
 
 
 def _marked(database: Database, external_ids: Mapping[str, str]) -> Database:

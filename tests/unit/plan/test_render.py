@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 
-from ovnqos import AddressSet, DesiredState, Direction, Owner, PortGroup, Snapshot, StoredRow, plan_changes
+from ovnqos import ActualRow, AddressSet, DesiredState, Direction, Owner, PortGroup, Snapshot, plan_changes
 from ovnqos import match as m
-from ovnqos.plan.content import RowContent
+from ovnqos.plan.snapshot import RowContent
 from tests.support.database import Database, stored
 from tests.support.random_states import OWNER
 from tests.support.rows import qos_row
@@ -30,7 +30,7 @@ def test_an_empty_plan_prints_an_empty_diff_a_script_without_commands_and_no_cha
 
 def test_a_diff_shows_the_lines_of_qos_list_with_their_neighbours() -> None:
     foreign = [
-        StoredRow(
+        ActualRow(
             uuid=f"f{priority}",
             content=RowContent(
                 direction="to-lport",
@@ -141,7 +141,7 @@ def test_without_a_database_names_stand_for_uuids_and_groups_are_set_by_name() -
         port_groups=[PortGroup(name="g", ports=frozenset(("p1", "p2"))), PortGroup(name="h", ports=frozenset())],
     )
     plan = plan_changes(desired, Snapshot.of_names(desired, Owner("mine")))
-    assert not plan.waiting
+    assert not plan.missing
     script = plan.as_nbctl()
     assert "-- pg-set-ports g p1 p2 \\\n" in script
     assert "pg-set-ports h" not in script

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ovnqos import Owner, RowContent, Snapshot, StoredRow
+from ovnqos import ActualRow, Owner, RowContent, Snapshot
 from ovnqos.southbound.contents import Chassis, QosFlow, SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.southbound.trace import Hit, Meter, Trace
@@ -27,7 +27,7 @@ DROPPED: Final = 'ingress(dp="lan", inport="a")\n------\n 8. ls_in_acl (x): ip4,
 NO_HIT: Final = Trace(dscp=None, meter=None, faults=(), text=LATER)
 
 
-def stored(**changes: Any) -> StoredRow:
+def stored(**changes: Any) -> ActualRow:
     """A row that marks, of the object shop/gold."""
     known = OWNER.stamp("id", {"ovnqos.io/object": "NetworkQoS/shop/gold", "ovnqos.io/rule": "1"})
     content: dict[str, Any] = {
@@ -39,7 +39,7 @@ def stored(**changes: Any) -> StoredRow:
         "external_ids": known,
         **{name: value for name, value in changes.items() if name not in {"uuid", "switches"}},
     }
-    return StoredRow(
+    return ActualRow(
         uuid=changes.get("uuid", "01234567-0000-0000-0000-000000000000"),
         content=RowContent(**content),
         switches=changes.get("switches", frozenset({"lan"})),
@@ -63,7 +63,7 @@ def flow(**changes: Any) -> QosFlow:
     return QosFlow(**given)
 
 
-def snapshot(*rows: StoredRow) -> Snapshot:
+def snapshot(*rows: ActualRow) -> Snapshot:
     return Snapshot(owner=OWNER, rows=rows or (stored(),), switches={"lan": "nb-lan"}, ports={"a": "nb-a"})
 
 
