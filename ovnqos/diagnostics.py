@@ -21,11 +21,18 @@ class Severity(StrEnum):
 class Code(StrEnum):
     """What kind of thing is said. Stable: scripts, metrics and tests use it instead of the text."""
 
+    # sources
     INVALID_FIELD = "InvalidField"
     MISSING_FIELD = "MissingField"
     UNKNOWN_FIELD = "UnknownField"
+    DUPLICATE_FIELD = "DuplicateField"
     DUPLICATE_OBJECT = "DuplicateObject"
     UNREADABLE_OBJECT = "UnreadableObject"
+    UNSUPPORTED_ANNOTATION = "UnsupportedAnnotation"
+    HOST_BITS = "HostBits"
+    NO_EFFECT = "NoEffect"
+    BURST_BELOW_FRAME = "BurstBelowFrame"
+    BURST_LIMITS_TCP = "BurstLimitsTcp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,16 @@ class Diagnostic:
     path: str = ""
     text: str
     hint: str = ""
+
+    @classmethod
+    def error(cls, ref: ObjectRef, code: Code, text: str, *, path: str = "", hint: str = "") -> Diagnostic:
+        """An error of an object."""
+        return cls(severity=Severity.ERROR, code=code, object=ref, path=path, text=text, hint=hint)
+
+    @classmethod
+    def warning(cls, ref: ObjectRef, code: Code, text: str, *, path: str = "", hint: str = "") -> Diagnostic:
+        """A warning of an object."""
+        return cls(severity=Severity.WARNING, code=code, object=ref, path=path, text=text, hint=hint)
 
     @property
     def message(self) -> str:

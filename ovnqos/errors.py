@@ -5,61 +5,37 @@ Every error a caller can meet is an `OvnQosError`; its message is one or more co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ovnqos.diagnostics import Diagnostic, ObjectRef
 
 
 class OvnQosError(Exception):
     """Base of all errors raised by this library."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One wrong field of one object.
-
-    `path` is dotted, with list indexes: `spec.egress[0].dscp`. `message` says what is wrong and what would be right.
-    """
-
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
-
-
 class InvalidObject(OvnQosError):
-    """An object breaks its schema or its rules. All its faults are told at once.
+    """An object breaks its schema or its rules.
 
     Attributes:
-        subject: what object, in words, e.g. `NetworkQoS default/qos-external (nqos.yaml)`.
-        faults: every wrong field.
-        kind: its Kubernetes kind; like the next two, empty where it is not known or does not apply.
-        namespace: its namespace.
-        name: its name, if that is a valid one.
+        object: the object; its name and namespace are empty where they are not valid.
+        diagnostics: every error of the object; those given are made to name it.
     """
 
-    def __init__(
-        self, subject: str, faults: Iterable[Fault], *, kind: str = "", namespace: str = "", name: str = ""
-    ) -> None:
-        self.subject = subject
-        self.faults = tuple(faults)
-        self.kind = kind
-        self.namespace = namespace
-        self.name = name
-        super().__init__(subject, self.faults)
+    def __init__(self, ref: ObjectRef, diagnostics: Iterable[Diagnostic]) -> None:
+        self.object = ref
+        self.diagnostics = tuple(one if one.object == ref else replace(one, object=ref) for one in diagnostics)
+        super().__init__(ref, self.diagnostics)
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.subject}: {fault}" for fault in self.faults)
+        return "\n".join(map(str, self.diagnostics))
 
 
-class InvalidPolicy(InvalidObject):
-    """A NetworkQoS object, or another carrier of QoS, is not valid."""
-
-
-class Unsupported(InvalidPolicy):
+class Unsupported(InvalidObject):
     """The object is valid, but it asks for something that OVN, or this version, cannot express."""
 
 

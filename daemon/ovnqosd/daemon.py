@@ -291,5 +291,5 @@ def _topology_map(settings: Settings) -> TopologyMap | None:
         return None
     return load_topology_map(
         settings.topology.file,
-        warn=lambda fault: _log.warning("topology map", file=settings.topology.file, fault=str(fault)),
+        warn=lambda fault: _log.warning("topology map", file=settings.topology.file, fault=fault.message),
     )

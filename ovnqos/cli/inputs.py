@@ -20,7 +20,6 @@ from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
     from ovnqos.cli.options import CompileOptions
-    from ovnqos.errors import Fault
     from ovnqos.model.owner import Owner
     from ovnqos.model.topology_map import TopologyMap
 
@@ -84,15 +83,12 @@ def _read_topology_map(wanted: CompileOptions) -> TopologyMap | None:
     if wanted.topology.kind is not TopologyKind.STATIC:
         return None
 
-    def warn(fault: Fault) -> None:
-        output.warning(f"topology map ({wanted.topology.file}): {fault}")
-
-    return load_topology_map(wanted.topology.file, warn=warn)
+    return load_topology_map(wanted.topology.file, warn=output.warning)
 
 
 def invalid_objects(manifests: Manifests) -> list[str]:
     """The policies and pods that are not valid, whose present rows are to be kept: a typo must not lift a limit."""
-    return [f"{bad.kind}/{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind in _HAVE_ROWS]
+    return [f"{bad.object.kind}/{bad.object.key}" for bad in manifests.invalid if bad.object.kind in _HAVE_ROWS]
 
 
 def refuse_unnamed(manifests: Manifests) -> None:
@@ -101,14 +97,14 @@ def refuse_unnamed(manifests: Manifests) -> None:
     Raises:
         click.exceptions.Exit: with code 1.
     """
-    if any(not bad.name and bad.kind not in _NO_POLICIES for bad in manifests.invalid):
+    if any(not bad.object.name and bad.object.kind not in _NO_POLICIES for bad in manifests.invalid):
         output.info("nothing was done: of an object without a valid kind and name it is not known whose rows to keep")
         raise click.exceptions.Exit(EXIT_INVALID)
 
 
 def _policies_on_invalid_networks(manifests: Manifests, inventory: Inventory) -> list[str]:
     """Policies with pods on a network whose definition is not valid: their rows there are kept too."""
-    broken = {f"{bad.namespace}/{bad.name}" for bad in manifests.invalid if bad.kind == "NetworkAttachmentDefinition"}
+    broken = {bad.object.key for bad in manifests.invalid if bad.object.kind == "NetworkAttachmentDefinition"}
     return [
         f"NetworkQoS/{policy.key}"
         for policy in (manifests.policies if broken else ())

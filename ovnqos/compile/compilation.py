@@ -71,7 +71,9 @@ def compile_rows(
     unsupported: list[Unsupported] = []
     kept = set(retained)
     notes = [
-        Note(subject=problem.subject, message=str(fault)) for problem in inventory.problems for fault in problem.faults
+        Note(subject=str(one.object), message=one.message)
+        for problem in inventory.problems
+        for one in problem.diagnostics
     ]
     policies = sorted(policies, key=lambda policy: policy.key)
     for policy in policies:
@@ -106,8 +108,8 @@ def compile_rows(
 
 def _namespace_notes(inventory: Inventory) -> Iterator[Note]:
     for name, qos in sorted(inventory.limiting_namespaces().items()):
-        for remark in qos.remarks():
-            yield Note(subject=f"Namespace {name}", message=remark)
+        for one in qos.diagnostics:
+            yield Note(subject=f"Namespace {name}", message=one.message)
 
 
 def port_group(

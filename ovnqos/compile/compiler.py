@@ -83,8 +83,8 @@ class Compiler:
         elif isinstance(one, NetworkAttachmentDefinition):
             self._replace_attachment(one.key, one)
         elif isinstance(one, InvalidObject):
-            if one.kind == "NetworkQoS":
-                self._policies.invalid[f"{one.namespace}/{one.name}"] = one
+            if one.object.kind == "NetworkQoS":
+                self._policies.invalid[one.object.key] = one
         else:
             self.inventory.update(one)
         return None

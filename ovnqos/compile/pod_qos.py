@@ -45,7 +45,9 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
     """
     inventory = context.inventory
     qos = merge(record.pod.qos, inventory.namespace_qos(record.pod.namespace))
-    compiled = CompiledObject(notes=[*record.pod.qos.remarks()])  # a namespace's are told of the namespace
+    compiled = CompiledObject(
+        notes=[one.message for one in record.pod.qos.diagnostics]
+    )  # a namespace's are told of the namespace
     if qos.sets_nothing:
         return compiled
     found = _default_interface(record, inventory)

@@ -13,6 +13,7 @@ from ovnqos.convert.conversion import AnnotationConversion, LimitedObject, Remar
 from ovnqos.convert.default_networks import is_only_on_default, may_take, network_of, takes_only
 from ovnqos.convert.label_selection import LabelIndex
 from ovnqos.convert.outside import Reach, reach_of
+from ovnqos.diagnostics import Severity
 from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import BandwidthScope
 
@@ -209,7 +210,7 @@ class _Namespace:
 
     def _obstacle_of_present(self, said: _Said, subject: str, own: PodQos, merged: PodQos) -> _Obstacle | None:
         """What annotations of the same subject say already, beside the object."""
-        if own.faults:
+        if any(one.severity is Severity.ERROR for one in own.diagnostics):
             return _Obstacle(field=_PODS, reason=f"{subject} has an annotation that is wrong; mend it first")
         if merged.egress is not None and said.rule.bandwidth is not None:
             return _Obstacle(field=f"{_RULE}.bandwidth", reason=f"{subject} has an egress limit already, and both hold")

@@ -13,7 +13,7 @@ from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.policy import Bandwidth, NetworkQoS
     from ovnqos.model.workloads import Namespace, Pod
@@ -98,9 +98,10 @@ class Remark:
     reason: str
 
     @classmethod
-    def of(cls, subject: str, fault: Fault) -> Remark:
+    def of(cls, diagnostic: Diagnostic) -> Remark:
         """What is wrong with an object's annotation."""
-        return cls(subject=subject, field=fault.path, reason=fault.message)
+        reason = f"{diagnostic.text}; {diagnostic.hint}" if diagnostic.hint else diagnostic.text
+        return cls(subject=str(diagnostic.object), field=diagnostic.path, reason=reason)
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.field}: {self.reason}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.convert.conversion import ClusterObjects
-from ovnqos.errors import Fault, InvalidObject, InvalidPolicy
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.sources.egress_qos import EGRESS_QOS_API_VERSION, EGRESS_QOS_KIND, parse_egress_qos
 from ovnqos.sources.lists import expand_lists
-from ovnqos.sources.manifests import ObjectWarning, parse_manifests
-from ovnqos.sources.objects import subject_of
+from ovnqos.sources.manifests import parse_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ class LoadedObjects:
 
     objects: ClusterObjects
     invalid: tuple[InvalidObject, ...]
-    warnings: tuple[ObjectWarning, ...]
+    warnings: tuple[Diagnostic, ...]
 
 
 def parse_cluster_objects(documents: Iterable[Document]) -> LoadedObjects:
@@ -71,24 +71,26 @@ class _EgressQoSLoader:
     def __init__(self) -> None:
         self.objects: dict[str, EgressQoS] = {}
         self.invalid: list[InvalidObject] = []
-        self.warnings: list[ObjectWarning] = []
+        self.warnings: list[Diagnostic] = []
 
     def add(self, document: Document) -> None:
-        warnings: list[Fault] = []
-        faults = list(document.faults)
+        warnings: list[Diagnostic] = []
+        errors = list(document.errors)
         namespace = name = ""
         found = None
         try:
             found = parse_egress_qos(document.value, origin=document.origin, warn=warnings.append)
             namespace, name = found.namespace, found.name
         except InvalidObject as error:
-            faults.extend(error.faults)
-            namespace, name = error.namespace, error.name
+            errors.extend(error.diagnostics)
+            namespace, name = error.object.namespace, error.object.name
+        origin = f"{document.origin}, {document.place}"
+        ref = ObjectRef(kind=EGRESS_QOS_KIND, namespace=namespace, name=name, origin=origin)
         if found is not None and namespace in self.objects:
-            faults.append(Fault(path="", message="the same object is given twice; keep one of the two"))
-        subject = subject_of(EGRESS_QOS_KIND, namespace, name, f"{document.origin}, {document.place}")
-        self.warnings.extend(ObjectWarning(subject=subject, fault=warning) for warning in warnings)
-        if faults:
-            self.invalid.append(InvalidPolicy(subject, faults, kind=EGRESS_QOS_KIND, namespace=namespace, name=name))
+            text = "the same object is given twice"
+            errors.append(Diagnostic.error(ref, Code.DUPLICATE_OBJECT, text, hint="keep one of the two"))
+        self.warnings.extend(replace(warning, object=ref) for warning in warnings)
+        if errors:
+            self.invalid.append(InvalidObject(ref, errors))
         elif found is not None:
             self.objects[namespace] = found

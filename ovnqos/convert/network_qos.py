@@ -17,6 +17,7 @@ from ovnqos.convert.egress_qos import rule_runs
 from ovnqos.convert.label_selection import uses_transient_labels
 from ovnqos.convert.outside import may_stay_inside
 from ovnqos.convert.pod_limits import DEFAULTS, LimitWishes, PodLimits
+from ovnqos.diagnostics import Code
 from ovnqos.model.policy import PRIORITY_MAXIMUM, BandwidthScope, NetworkQoS
 
 if TYPE_CHECKING:
@@ -227,8 +228,9 @@ def _annotation_remarks(namespace: str, objects: NamespaceObjects) -> Iterator[R
 
 
 def _qos_remarks(subject: str, qos: PodQos) -> Iterator[Remark]:
-    for fault in (*qos.faults, *qos.inexpressible):
-        yield Remark.of(subject, fault)
+    for diagnostic in qos.diagnostics:
+        if diagnostic.code in {Code.INVALID_FIELD, Code.UNSUPPORTED_ANNOTATION}:
+            yield Remark.of(diagnostic)
     if qos.ingress is not None:
         yield Remark(subject=subject, field=f"ingress bandwidth {qos.ingress.rate_kbps} kbps", reason=_INGRESS)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.errors import Fault, Unsupported
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import Unsupported
 from ovnqos.model.labels import LabelSelector, Operator
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.policy import BandwidthScope, IPBlock, PortMatch, Protocol
@@ -31,13 +32,15 @@ def network_qos_document(policy: NetworkQoS) -> dict[str, Any]:
     Raises:
         Unsupported: a rule has no mark, which the CRD requires.
     """
-    faults = [
-        Fault(path=f"spec.egress[{index}].dscp", message="missing, and the CRD of NetworkQoS requires it")
+    ref = ObjectRef(kind=KIND, namespace=policy.namespace, name=policy.name)
+    text, hint = "missing", "the CRD of NetworkQoS requires it"
+    missing = [
+        Diagnostic.error(ref, Code.MISSING_FIELD, text, path=f"spec.egress[{index}].dscp", hint=hint)
         for index, rule in enumerate(policy.rules)
         if rule.dscp is None
     ]
-    if faults:
-        raise Unsupported(f"{KIND} {policy.key}", faults, kind=KIND, namespace=policy.namespace, name=policy.name)
+    if missing:
+        raise Unsupported(ref, missing)
     metadata: dict[str, Any] = {"name": policy.name, "namespace": policy.namespace}
     if policy.bandwidth_scope is not BandwidthScope.POLICY:
         metadata["annotations"] = {BANDWIDTH_SCOPE_ANNOTATION: str(policy.bandwidth_scope)}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ovnqos.errors import Fault, InvalidObject
+    from ovnqos.diagnostics import Diagnostic
+    from ovnqos.errors import InvalidObject
     from ovnqos.kubernetes.resources import WatchedObject
 
 
@@ -32,7 +33,7 @@ class Updated:
 
     metadata: Metadata
     object: WatchedObject
-    warnings: tuple[Fault, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Invalid:
 
     metadata: Metadata
     error: InvalidObject
-    warnings: tuple[Fault, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ovnqos.errors import Fault, InvalidObject
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.kubernetes.changes import Changes, Invalid, Metadata, Updated
 from ovnqos.kubernetes.request_errors import UnreadableAnswerError
 
@@ -168,17 +169,16 @@ class Relist:
 
 
 def _read(resource: Resource, document: object, metadata: Metadata) -> Updated | Invalid:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
+    ref = ObjectRef(kind=resource.kind, namespace=metadata.namespace, name=metadata.name)
     try:
         parsed = resource.parse(document, warn=warnings.append)
     except InvalidObject as error:
-        if not error.name:  # of a document without a readable name; the API server's list knows it
-            error.kind, error.namespace, error.name = resource.kind, metadata.namespace, metadata.name
-        return Invalid(metadata=metadata, error=error, warnings=tuple(warnings))
+        named = InvalidObject(ref, error.diagnostics)  # its document may have no readable name
+        return Invalid(metadata=metadata, error=named, warnings=tuple(warnings))
     except Exception as error:  # an object that trips its parser must not keep the others from being read
         _log.exception("a parser failed", kind=resource.kind, object=metadata.key)
-        fault = Fault(path="", message=f"cannot be read: {type(error).__name__}: {error}")
-        subject = f"{resource.kind} {metadata.key}"
-        invalid = InvalidObject(subject, [fault], kind=resource.kind, namespace=metadata.namespace, name=metadata.name)
+        text = f"cannot be read: {type(error).__name__}: {error}"
+        invalid = InvalidObject(ref, [Diagnostic.error(ref, Code.UNREADABLE_OBJECT, text)])
         return Invalid(metadata=metadata, error=invalid, warnings=tuple(warnings))
     return Updated(metadata=metadata, object=parsed, warnings=tuple(warnings))

@@ -13,15 +13,15 @@ from ovnqos.sources import parse_namespace, parse_network_attachment_definition,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
 
 WatchedObject: TypeAlias = NetworkQoS | NetworkAttachmentDefinition | Namespace | Node | Pod
 
 
 class Parser(Protocol):
-    """Makes an object of a document, or raises `InvalidObject` with all its faults."""
+    """Makes an object of a document, or raises `InvalidObject` with every error."""
 
-    def __call__(self, document: object, *, warn: Callable[[Fault], None] | None = None) -> WatchedObject:
+    def __call__(self, document: object, *, warn: Callable[[Diagnostic], None] | None = None) -> WatchedObject:
         """Parses; each warning goes to `warn`."""
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code, Diagnostic
+
 if TYPE_CHECKING:
+    from ovnqos.diagnostics import ObjectRef
     from ovnqos.model.policy import Bandwidth
 
 FRAME_KBIT = 12
@@ -13,7 +16,7 @@ TCP_BURST_DIVISOR = 5
 """TCP needs a burst of about rate / 5, a fifth of a second of its rate, to reach that rate."""
 
 
-def bandwidth_advice(bandwidth: Bandwidth) -> str | None:
+def bandwidth_advice(bandwidth: Bandwidth, ref: ObjectRef, path: str) -> Diagnostic | None:
     """Say whether the burst is too small for packets, or for TCP, to get the rate, and what would be right.
 
     Measured on OVN 23.03 at a rate of 20000 kbps with one TCP stream over a lab link of negligible delay:
@@ -32,24 +35,32 @@ def bandwidth_advice(bandwidth: Bandwidth) -> str | None:
 
     Args:
         bandwidth: the limit.
+        ref: the object that sets it.
+        path: the field of its burst.
 
     Returns:
-        One line for the operator, or None when there is nothing to say.
+        A warning, or None when the burst is large enough.
     """
     rate, burst = bandwidth.rate_kbps, bandwidth.burst_kbit
     enough = max(FRAME_KBIT, -(-rate // TCP_BURST_DIVISOR))
     allowed = rate if burst is None else burst
     if allowed < FRAME_KBIT:
         given = f"burst {burst} kbit" if burst is not None else f"the default burst of one second of rate, {rate} kbit,"
-        return (
-            f"{given} is less than one full-size packet ({FRAME_KBIT} kbit), so such packets are all dropped; "
-            f"set burst to {enough} or more"
+        return Diagnostic.warning(
+            ref,
+            Code.BURST_BELOW_FRAME,
+            f"{given} is below one full-size packet ({FRAME_KBIT} kbit), so such packets are all dropped",
+            path=path,
+            hint=f"set burst to {enough} kbit or more",
         )
     if burst is None or burst >= enough:
         return None
     share = max(1, 100 * TCP_BURST_DIVISOR * burst // rate)
     remedy = "leave burst out (OVN then allows one second of rate) or " if rate >= FRAME_KBIT else ""
-    return (
-        f"burst {burst} kbit is too small for TCP, which will get about {share} % of rate {rate} kbps "
-        f"(UDP gets all of it); {remedy}set burst to {enough} or more"
+    return Diagnostic.warning(
+        ref,
+        Code.BURST_LIMITS_TCP,
+        f"burst {burst} kbit limits TCP to about {share} % of rate {rate} kbps (UDP gets all of it)",
+        path=path,
+        hint=f"{remedy}set burst to {enough} kbit or more",
     )

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ovnqos.model.advice import bandwidth_advice
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
     from ovnqos.model.policy import Bandwidth
 
 
@@ -31,28 +27,19 @@ class PodQos:
         ingress: the limit of what the pod receives; None sets none.
         egress: the limit of what it sends; None sets none.
         dscp: the mark of what it sends out of the cluster, 0 to 63 (0 is a mark); None leaves the mark alone.
-        faults: each annotation that is wrong, with its value and the accepted form. It sets nothing.
-        inexpressible: each annotation that is not wrong but has no effect on OVN, with its value and the reason.
+        diagnostics: an error for each annotation that is wrong, and sets nothing; a warning for each that OVN cannot
+            express, and for each burst that is too small.
     """
 
     ingress: Bandwidth | None = None
     egress: Bandwidth | None = None
     dscp: int | None = None
-    faults: tuple[Fault, ...] = ()
-    inexpressible: tuple[Fault, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def sets_nothing(self) -> bool:
         """Whether there is neither a limit nor a mark; there may be something to tell all the same."""
         return self.ingress is None and self.egress is None and self.dscp is None
-
-    def remarks(self) -> Iterator[str]:
-        """What the author is to be told: what is wrong, what has no effect, and advice on small bursts."""
-        yield from map(str, (*self.faults, *self.inexpressible))
-        for purpose, limit in ((Purpose.EGRESS, self.egress), (Purpose.INGRESS, self.ingress)):
-            advice = bandwidth_advice(limit) if limit is not None else None
-            if advice:
-                yield f"{purpose}: {advice}"
 
 
 NO_POD_QOS = PodQos()
@@ -70,8 +57,7 @@ def merge(pod: PodQos, namespace: PodQos) -> PodQos:
         namespace: of its namespace's.
 
     Returns:
-        What holds. Its faults and its inexpressible annotations are the pod's; the namespace's are told of the
-        namespace, once, and not of each of its pods.
+        What holds, with the pod's diagnostics; those of the namespace are the namespace's own.
     """
     if namespace.sets_nothing:
         return pod
@@ -79,6 +65,5 @@ def merge(pod: PodQos, namespace: PodQos) -> PodQos:
         ingress=pod.ingress if pod.ingress is not None else namespace.ingress,
         egress=pod.egress if pod.egress is not None else namespace.egress,
         dscp=pod.dscp if pod.dscp is not None else namespace.dscp,
-        faults=pod.faults,
-        inexpressible=pod.inexpressible,
+        diagnostics=pod.diagnostics,
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from netaddr import IPNetwork
 
-from ovnqos.sources.fields import show
+from ovnqos.sources.fields import InvalidValueError, show
 
 _ABBREVIATED = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 _LEADING_ZERO = re.compile(r"(.*\.)?0[0-9]+(\..*)?")
@@ -26,13 +26,13 @@ def parse_cidr(text: str) -> tuple[IPNetwork, str]:
     """Parse a CIDR.
 
     Returns:
-        The network without host bits, and a remark that is empty unless host bits were cleared.
+        The network without host bits, and a text that is empty unless host bits were cleared.
 
     Raises:
-        ValueError: it is none; the message says what is wrong and what would be right.
+        InvalidValueError: it is none.
     """
-    version, network, length, remark = _parse(text)
-    return IPNetwork((network, length), version=version), remark
+    version, network, length, cleared = _parse(text)
+    return IPNetwork((network, length), version=version), cleared
 
 
 @functools.lru_cache(_CACHE_SIZE)  # policies repeat their CIDRs; only numbers are shared, since IPNetwork is mutable
@@ -41,11 +41,11 @@ def _parse(text: str) -> tuple[Literal[4, 6], int, int, str]:
     address = _parse_address(address_text, text)
     bits = address.max_prefixlen
     if not slash:
-        message = f"{text} has no prefix length; write {text}/{bits} for this one address"
-        raise ValueError(message)
+        raise InvalidValueError(f"{text} has no prefix length", f"write {text}/{bits} for this one address")
     if not _PREFIX_LENGTH.fullmatch(length_text) or int(length_text) > bits:
-        message = f"{show(text)} has a wrong prefix length; use a whole number from 0 to {bits} after the slash"
-        raise ValueError(message)
+        raise InvalidValueError(
+            f"{show(text)} has a wrong prefix length", f"use a whole number from 0 to {bits} after the slash"
+        )
     length = int(length_text)
     network = int(address) >> (bits - length) << (bits - length)
     if network == int(address):
@@ -58,28 +58,27 @@ def _parse_address(address_text: str, text: str) -> ipaddress.IPv4Address | ipad
     try:
         address = ipaddress.ip_address(address_text)
     except ValueError:
-        message = _address_fault(address_text, text)
-        raise ValueError(message) from None
+        raise _invalid_address(address_text, text) from None
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
-            message = f"{show(text)} names a zone (%...), which no CIDR can; leave it out"
-            raise ValueError(message)
+            raise InvalidValueError(f"{show(text)} names a zone (%...), which no CIDR can", "leave it out")
         if address.ipv4_mapped is not None:
-            message = (
-                f"{text} is IPv4 written as IPv6; write {address.ipv4_mapped} with an IPv4 prefix length (0 to 32)"
+            raise InvalidValueError(
+                f"{text} is IPv4 written as IPv6", f"write {address.ipv4_mapped} with an IPv4 prefix length (0 to 32)"
             )
-            raise ValueError(message)
     return address
 
 
-def _address_fault(address_text: str, text: str) -> str:
+def _invalid_address(address_text: str, text: str) -> InvalidValueError:
     if text != text.strip():
-        return f"{show(text)} has spaces around it; remove them"
+        return InvalidValueError(f"{show(text)} has spaces around it", "remove them")
     if _ABBREVIATED.fullmatch(address_text):
         missing = 3 - address_text.count(".")
         length = text[len(address_text) :] or f"/{32 - 8 * missing}"
         whole = address_text + ".0" * missing + length
-        return f"{show(text)} is abbreviated; write all four numbers: {whole}"
+        return InvalidValueError(f"{show(text)} is abbreviated", f"write all four numbers: {whole}")
     if _LEADING_ZERO.fullmatch(address_text) and ":" not in address_text:
-        return f"{show(text)} has a number with a leading zero, which could be meant as octal; write it without"
-    return f"{show(text)} is not a CIDR; {_EXAMPLE}"
+        return InvalidValueError(
+            f"{show(text)} has a number with a leading zero, which could be meant as octal", "write it without"
+        )
+    return InvalidValueError(f"{show(text)} is not a CIDR", _EXAMPLE)

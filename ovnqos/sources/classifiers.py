@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code
 from ovnqos.model.policy import PORT_MAXIMUM, Classifier, IPBlock, PodPeer, PortMatch, Protocol
 from ovnqos.sources.cidrs import parse_cidr
-from ovnqos.sources.fields import show
+from ovnqos.sources.fields import InvalidValueError, show
 from ovnqos.sources.labels import read_selector
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def _destinations(classifier: Fields) -> tuple[IPBlock | PodPeer, ...] | None:
             namespace_selector=read_selector(entry, "namespaceSelector"),
         )
         if entry.has("ipBlock") and selectors:
-            entry.fault("", f"ipBlock and {' and '.join(selectors)} exclude each other; make two entries of them")
+            entry.error("", f"ipBlock and {' and '.join(selectors)} exclude each other", "make two entries of them")
         elif block is not None:
             found.append(block)
         elif selectors:
             found.append(peer)
         elif not entry.has("ipBlock"):
-            entry.warn("", "selects nothing; give ipBlock, podSelector or namespaceSelector")
+            entry.warn(Code.NO_EFFECT, "", "selects nothing", "give ipBlock, podSelector or namespaceSelector")
     return tuple(found)
 
 
@@ -59,12 +60,12 @@ def _sources(classifier: Fields) -> tuple[IPBlock, ...] | None:
     for entry in entries:
         selectors = [key for key in _POD_SELECTORS if entry.has(key)]
         for key in selectors:
-            entry.fault(key, "from takes an ipBlock only; the source pods are chosen by spec.podSelector")
+            entry.error(key, "from takes an ipBlock only", "the source pods are chosen by spec.podSelector")
         block = _ip_block(entry)
         if block is not None:
             found.append(block)
         elif not entry.has("ipBlock") and not selectors:
-            entry.warn("", "selects nothing; give ipBlock")
+            entry.warn(Code.NO_EFFECT, "", "selects nothing", "give ipBlock")
     return tuple(found)
 
 
@@ -81,28 +82,28 @@ def _ip_block(entry: Fields) -> IPBlock | None:
         if exception is None or cidr is None:
             continue
         if exception.version != cidr.version:
-            block.fault(
+            block.error(
                 place,
-                f"{exception} is IPv{exception.version}, but the cidr {cidr} is IPv{cidr.version}; "
+                f"{exception} is IPv{exception.version}, but the cidr {cidr} is IPv{cidr.version}",
                 "write one ipBlock for each family",
             )
         elif exception not in cidr:
-            block.fault(place, f"{exception} does not lie inside the cidr {cidr}; leave it out or widen the cidr")
+            block.error(place, f"{exception} does not lie inside the cidr {cidr}", "leave it out or widen the cidr")
         else:
             excluded.append(exception)
             if exception == cidr:
-                block.warn(place, "excludes all of the cidr, so the entry selects nothing")
+                block.warn(Code.NO_EFFECT, place, "excludes all of the cidr, so the entry selects nothing")
     return IPBlock(cidr=cidr, excluded=tuple(excluded)) if cidr is not None else None
 
 
 def _cidr(block: Fields, place: str, text: str) -> IPNetwork | None:
     try:
-        cidr, remark = parse_cidr(text)
-    except ValueError as error:
-        block.fault(place, str(error))
+        cidr, cleared = parse_cidr(text)
+    except InvalidValueError as error:
+        block.invalid(place, error)
         return None
-    if remark:
-        block.warn(place, remark)
+    if cleared:
+        block.warn(Code.HOST_BITS, place, cleared)
     return cidr
 
 
@@ -117,7 +118,11 @@ def _port_matches(classifier: Fields) -> tuple[PortMatch, ...] | None:
         if protocol is not None or port is not None:
             found.append(PortMatch(protocol=protocol, port=port))
         elif not entry.has("protocol") and not entry.has("port"):
-            entry.warn("", "names neither protocol nor port, ignored; if no entry is left, every packet matches")
+            entry.warn(
+                Code.NO_EFFECT,
+                "",
+                "names neither protocol nor port, ignored; if no entry is left, every packet matches",
+            )
     return tuple(found) or None
 
 
@@ -126,7 +131,7 @@ def _protocol(entry: Fields) -> Protocol | None:
     if word is None or word in _PROTOCOLS:
         return _PROTOCOLS[word] if word is not None else None
     if word.upper() in _PROTOCOLS:
-        entry.fault("protocol", f"{show(word)} is spelt in capitals: write {word.upper()}")
+        entry.error("protocol", f"{show(word)} is spelt in capitals", f"write {word.upper()}")
     else:
-        entry.fault("protocol", f"{show(word)} is not a protocol with ports; use TCP, UDP or SCTP")
+        entry.error("protocol", f"{show(word)} is not a protocol with ports", "use TCP, UDP or SCTP")
     return None

@@ -17,7 +17,7 @@ from ovnqos.sources.yaml_documents import parse_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
 
 STANDARD_INPUT = "-"
 """The path that stands for standard input."""
@@ -33,13 +33,13 @@ class Document:
         value: what it holds.
         origin: the file it is in, or `standard input`.
         place: where in it, e.g. `line 12` or `line 1, items[3]`.
-        faults: keys that it repeats, which Kubernetes' strict decoding refuses.
+        errors: keys that it repeats, which Kubernetes' strict decoding refuses.
     """
 
     value: Mapping[str, object]
     origin: str
     place: str
-    faults: tuple[Fault, ...] = ()
+    errors: tuple[Diagnostic, ...] = ()
 
 
 def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) -> list[Document]:
@@ -144,7 +144,7 @@ def _documents(text: str, origin: str, *, is_json: bool) -> Iterator[Document]:
         if not isinstance(document.value, dict):
             message = f"{origin}:{document.line}: {describe(document.value)} is no Kubernetes object; give a mapping"
             raise UnreadableInput(message)
-        yield Document(value=document.value, origin=origin, place=f"line {document.line}", faults=document.faults)
+        yield Document(value=document.value, origin=origin, place=f"line {document.line}", errors=document.errors)
 
 
 def _parse(text: str, *, is_json: bool) -> Iterable[ParsedDocument]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ovnqos.model.policy import DSCP_MAXIMUM
-from ovnqos.sources.fields import show, suggest
+from ovnqos.sources.fields import InvalidValueError, show, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def parse_dscp(text: str) -> int:
         The DSCP.
 
     Raises:
-        ValueError: it is none; the message says what would be right.
+        InvalidValueError: it is none.
     """
     word = text.strip()
     if _NUMBER.fullmatch(word):
@@ -50,13 +50,12 @@ def parse_dscp(text: str) -> int:
             return int(digits)
     elif (named := DSCP_NAMES.get(word.upper())) is not None:
         return named
-    message = f"{show(text)} is not a DSCP; {_FORM}{_hint(word.upper())}"
-    raise ValueError(message)
+    raise InvalidValueError(f"{show(text)} is not a DSCP", _FORM, _hint(word.upper()))
 
 
 def _hint(word: str) -> str:
     if word in _UNKNOWN_TO_CALICO:
-        return f"; for {word}, which is no name here, write {_UNKNOWN_TO_CALICO[word]}"
+        return f"for {word}, which is no name here, write {_UNKNOWN_TO_CALICO[word]}"
     if re.fullmatch(r"AF[0-9]{2}", word):
-        return "; AF takes a class from 1 to 4 and a drop precedence from 1 to 3"
+        return "AF takes a class from 1 to 4 and a drop precedence from 1 to 3"
     return suggest(word, DSCP_NAMES)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import InvalidPolicy
+from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.policy import DSCP_MAXIMUM
 from ovnqos.sources.cidrs import parse_cidr
-from ovnqos.sources.fields import show
+from ovnqos.sources.fields import InvalidValueError, show
 from ovnqos.sources.labels import read_selector
 from ovnqos.sources.objects import ObjectKind, ObjectReader
 from ovnqos.sources.rules import read_rules
@@ -28,7 +28,7 @@ EGRESS_QOS_KIND = "EgressQoS"
 EGRESS_QOS_NAME = "default"
 """The one name that ovn-kubernetes reads."""
 EGRESS_QOS_RULES_MAXIMUM = 1000
-_KIND = ObjectKind(name=EGRESS_QOS_KIND, policed=True, error=InvalidPolicy)
+_KIND = ObjectKind(name=EGRESS_QOS_KIND, policed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,24 +59,24 @@ def parse_egress_qos(document: object, *, origin: str = "", warn: Warn | None = 
 
     Args:
         document: the object as JSON or YAML gives it: a mapping.
-        origin: where it was read, e.g. a file's name; the error's subject tells it.
-        warn: called with each warning: unknown fields, host bits in CIDRs, no rules. Warnings are told before faults
-            are raised.
+        origin: where it was read, e.g. a file's name; for the diagnostics.
+        warn: called with each warning: unknown fields, host bits in CIDRs, no rules. Warnings come before
+            the error is raised.
 
     Returns:
         The object. An absent `metadata.namespace` is `default`.
 
     Raises:
-        InvalidPolicy: with every fault of the object. A name other than `default` is one: ovn-kubernetes passes such an
+        InvalidObject: with every error of the object. A name other than `default` is one: ovn-kubernetes passes such an
             object over, so its rules hold nowhere.
     """
     reader = ObjectReader(document, _KIND, origin=origin)
     root = reader.root
     _check_type(root)
     if reader.name and reader.name != EGRESS_QOS_NAME:
-        reader.metadata.fault(
+        reader.metadata.error(
             "name",
-            f"{show(reader.name)} is passed over by ovn-kubernetes, which reads one EgressQoS of each namespace; "
+            f"{show(reader.name)} is passed over by ovn-kubernetes, which reads one EgressQoS of each namespace",
             f"name it {EGRESS_QOS_NAME}, or leave it out",
         )
     spec = root.mapping("spec", required="give egress")
@@ -94,17 +94,17 @@ def parse_egress_qos(document: object, *, origin: str = "", warn: Warn | None = 
 def _check_type(root: Fields) -> None:
     version = root.string("apiVersion", required=f"use {EGRESS_QOS_API_VERSION}")
     if version is not None and version != EGRESS_QOS_API_VERSION:
-        root.fault("apiVersion", f"{show(version)} is not read here; use {EGRESS_QOS_API_VERSION}")
+        root.error("apiVersion", f"{show(version)} is not read here", f"use {EGRESS_QOS_API_VERSION}")
     kind = root.string("kind", required=f"use {EGRESS_QOS_KIND}")
     if kind is not None and kind != EGRESS_QOS_KIND:
-        root.fault("kind", f"{show(kind)} is not {EGRESS_QOS_KIND}")
+        root.error("kind", f"{show(kind)} is not {EGRESS_QOS_KIND}")
 
 
 def _rule(rule: Fields) -> EgressQoSRule:
     dscp = rule.integer("dscp", "a DSCP", 0, DSCP_MAXIMUM, required=True)
     selector = read_selector(rule, "podSelector")
     return EgressQoSRule(
-        dscp=dscp or 0,  # a missing one is a fault, and no object comes of it
+        dscp=dscp or 0,  # a missing one is an error, and no object comes of it
         destination=_destination(rule),
         pod_selector=selector if selector is not None else EVERYTHING,
     )
@@ -115,10 +115,10 @@ def _destination(rule: Fields) -> IPNetwork | None:
     if text is None:
         return None
     try:
-        cidr, remark = parse_cidr(text)
-    except ValueError as error:
-        rule.fault("dstCIDR", str(error))
+        cidr, cleared = parse_cidr(text)
+    except InvalidValueError as error:
+        rule.invalid("dstCIDR", error)
         return None
-    if remark:
-        rule.warn("dstCIDR", remark)
+    if cleared:
+        rule.warn(Code.HOST_BITS, "dstCIDR", cleared)
     return cidr

@@ -1,4 +1,4 @@
-"""A typed reader over a Kubernetes mapping that collects every fault instead of stopping at the first.
+"""A typed reader over a Kubernetes mapping that collects every error instead of stopping at the first.
 
 Its rules are the API server's: null is as good as absent, a boolean is no number, and a quoted number is a string.
 """
@@ -9,15 +9,19 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ovnqos.errors import Fault
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
+from ovnqos.errors import InvalidObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Warn: TypeAlias = "Callable[[Fault], None]"
-"""What a parser calls with each warning: the field, and what is odd about it."""
+Warn: TypeAlias = "Callable[[Diagnostic], None]"
+"""What a parser calls with each warning."""
+UNNAMED = ObjectRef(kind="")
+"""The object of a diagnostic while the object is being read."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _BRACKETED_KEY = re.compile(r"[A-Za-z0-9_./-]{1,400}")
@@ -61,44 +65,80 @@ def describe(value: object) -> str:
             return show(value)
 
 
+class InvalidValueError(ValueError):
+    """A value is not what its field takes.
+
+    Attributes:
+        text: what is wrong.
+        hint: what to write.
+    """
+
+    def __init__(self, text: str, *hints: str) -> None:
+        self.text = text
+        self.hint = "; ".join(filter(None, hints))
+        super().__init__(f"{text}; {self.hint}" if self.hint else text)
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the known word that looks most like it, or nothing."""
+    """`did you mean X?` for the known word that looks most like it, or nothing."""
     spellings = {candidate.lower(): candidate for candidate in known}
     begun = [spelling for spelling in spellings if len(word) > 2 and spelling.startswith(word.lower())]
     close = begun or difflib.get_close_matches(word.lower(), spellings, n=1, cutoff=0.7)
-    return f"; did you mean {spellings[close[0]]}?" if close else ""
+    return f"did you mean {spellings[close[0]]}?" if close else ""
 
 
 class Report:
-    """The faults and warnings of one object, and the readers that know which of its fields were read."""
+    """The diagnostics of one object, and the readers that know which of its fields were read."""
 
-    __slots__ = ("faults", "readers", "warnings")
+    __slots__ = ("diagnostics", "readers")
 
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
-        self.warnings: list[Fault] = []
+        self.diagnostics: list[Diagnostic] = []
         self.readers: list[Fields] = []
 
-    def fault(self, path: str, message: str) -> None:
-        """Add a fault of the field at a full path."""
-        self.faults.append(Fault(path=path, message=message))
+    def error(self, path: str, text: str, *hints: str, code: Code = Code.INVALID_FIELD) -> None:
+        """Add an error of the field at a full path."""
+        self._add(Severity.ERROR, code, path, text, hints)
 
-    def warn(self, path: str, message: str) -> None:
+    def warn(self, code: Code, path: str, text: str, *hints: str) -> None:
         """Add a warning of the field at a full path."""
-        self.warnings.append(Fault(path=path, message=message))
+        self._add(Severity.WARNING, code, path, text, hints)
 
-    def warn_of_unknown_fields(self) -> None:
-        """Add a warning for each field, of the policed mappings, that nobody read."""
-        for reader in self.readers:
-            reader.warn_of_unknown_fields()
+    def _add(self, severity: Severity, code: Code, path: str, text: str, hints: tuple[str, ...]) -> None:
+        hint = "; ".join(filter(None, hints))
+        self.diagnostics.append(
+            Diagnostic(severity=severity, code=code, object=UNNAMED, path=path, text=text, hint=hint)
+        )
+
+    def finish(self, ref: ObjectRef, warn: Warn | None) -> None:
+        """Hand out the warnings, those of unknown fields too, then raise if there is an error.
+
+        Args:
+            ref: the object that has been read.
+            warn: called with each warning; None leaves them out.
+
+        Raises:
+            InvalidObject: with every error.
+        """
+        if warn is not None:
+            for reader in self.readers:
+                reader.warn_of_unknown_fields()
+            for one in self.diagnostics:
+                if one.severity is Severity.WARNING:
+                    warn(replace(one, object=ref))
+        errors = [one for one in self.diagnostics if one.severity is Severity.ERROR]
+        if errors:
+            raise InvalidObject(ref, errors)
 
 
 class Fields:
-    """One mapping of an object. Each getter returns None for a field that is absent, null, or faulty (then it says so).
+    """One mapping of an object.
+
+    Each getter returns None for a field that is absent, null, or invalid; then it adds an error.
 
     Args:
         mapping: what to read.
-        report: where faults go.
+        report: where diagnostics go.
         parent: the reader that this mapping is a field of.
         place: its path relative to the parent, e.g. `egress[0]`.
         policed: whether fields that nobody reads are warned of.
@@ -129,13 +169,26 @@ class Fields:
         above = self._parent.path if self._parent is not None else ""
         return f"{above}.{self._place}" if above and self._place else above or self._place
 
-    def fault(self, place: str, message: str) -> None:
-        """Add a fault of the field at a path relative to this mapping (`except[1]`), or of itself if that is empty."""
-        self._report.fault(self._path_of(place), message)
+    def error(self, place: str, text: str, *hints: str, code: Code = Code.INVALID_FIELD) -> None:
+        """Add an error of the field at a path relative to this mapping (`except[1]`), or of itself if that is empty."""
+        self._report.error(self._path_of(place), text, *hints, code=code)
 
-    def warn(self, place: str, message: str) -> None:
-        """Add a warning; `place` as in `fault`."""
-        self._report.warn(self._path_of(place), message)
+    def invalid(self, place: str, error: InvalidValueError) -> None:
+        """Add the error of a value; `place` as in `error`."""
+        self.error(place, error.text, error.hint)
+
+    def missing(self, place: str, hint: str) -> None:
+        """Add the error that a field is absent; `place` as in `error`."""
+        self.error(place, "missing", hint, code=Code.MISSING_FIELD)
+
+    def warn(self, code: Code, place: str, text: str, *hints: str) -> None:
+        """Add a warning; `place` as in `error`."""
+        self._report.warn(code, self._path_of(place), text, *hints)
+
+    def add(self, diagnostic: Diagnostic | None) -> None:
+        """Add a diagnostic that was made elsewhere; None adds nothing."""
+        if diagnostic is not None:
+            self._report.diagnostics.append(diagnostic)
 
     def _path_of(self, place: str) -> str:
         path = self.path
@@ -156,27 +209,27 @@ class Fields:
         return [key for key in map(str, self._mapping) if key.startswith(prefix)]
 
     def integer(self, key: str, noun: str, low: int, high: int, *, required: bool = False) -> int | None:
-        """A whole number within bounds; `noun` names it in the fault, with its article."""
+        """A whole number within bounds; `noun` names it in the error, with its article."""
         value = self.get(key)
         if type(value) is int and low <= value <= high:
             return value
         right = f"a whole number from {low} to {high}"
         if value is not None:
             quotes = ", without quotes" if isinstance(value, str) and value.isdecimal() else ""
-            self.fault(key, f"{show(value)} is not {noun}; use {right}{quotes}")
+            self.error(key, f"{show(value)} is not {noun}", f"use {right}{quotes}")
         elif required:
-            self.fault(key, f"missing; give {right}")
+            self.missing(key, f"give {right}")
         return None
 
     def string(self, key: str, *, required: str = "") -> str | None:
-        """A string; `required` says what to give when it is absent, and makes absence a fault."""
+        """A string; `required` says what to give when it is absent, and makes absence an error."""
         value = self.get(key)
         if isinstance(value, str):
             return value
         if value is not None:
-            self.fault(child_path("", key), _must_be_a_string(value))
+            self.invalid(child_path("", key), _must_be_a_string(value))
         elif required:
-            self.fault(child_path("", key), f"missing; {required}")
+            self.missing(child_path("", key), required)
         return None
 
     def boolean(self, key: str) -> bool | None:
@@ -184,7 +237,7 @@ class Fields:
         value = self.get(key)
         if value is None or isinstance(value, bool):
             return value
-        self.fault(key, f"must be true or false, not {describe(value)}")
+        self.error(key, f"must be true or false, not {describe(value)}")
         return None
 
     def mapping(self, key: str, *, required: str = "", policed: bool = True) -> Fields | None:
@@ -193,9 +246,9 @@ class Fields:
         if isinstance(value, (dict, Mapping)):
             return Fields(value, self._report, parent=self, place=key, policed=policed)
         if value is not None:
-            self.fault(key, f"must be a mapping, not {describe(value)}")
+            self.error(key, f"must be a mapping, not {describe(value)}")
         elif required:
-            self.fault(key, f"missing; {required}")
+            self.missing(key, required)
         return None
 
     def child(self, key: str, mapping: Mapping[str, object]) -> Fields:
@@ -207,11 +260,11 @@ class Fields:
         value = self.get(key)
         if value is None or isinstance(value, (list, tuple)):
             return value
-        self.fault(key, f"must be a list, not {describe(value)}")
+        self.error(key, f"must be a list, not {describe(value)}")
         return None
 
     def mappings(self, key: str, *, policed: bool = True) -> list[Fields] | None:
-        """Readers of a list's entries, less those that are no mappings (each a fault)."""
+        """Readers of a list's entries, less those that are no mappings (each an error)."""
         entries = self.entries(key)
         if entries is None:
             return None
@@ -221,17 +274,17 @@ class Fields:
             if isinstance(entry, (dict, Mapping)):
                 readers.append(Fields(entry, self._report, parent=self, place=place, policed=policed))
             else:
-                self.fault(place, f"must be a mapping, not {describe(entry)}")
+                self.error(place, f"must be a mapping, not {describe(entry)}")
         return readers
 
     def strings(self, key: str) -> dict[int, str]:
-        """A list's strings by index, less the entries that are none (each a fault); empty when absent."""
+        """A list's strings by index, less the entries that are none (each an error); empty when absent."""
         found = {}
         for index, entry in enumerate(self.entries(key) or ()):
             if isinstance(entry, str):
                 found[index] = entry
             else:
-                self.fault(f"{key}[{index}]", _must_be_a_string(entry))
+                self.invalid(f"{key}[{index}]", _must_be_a_string(entry))
         return found
 
     def string_map(self, key: str) -> dict[str, str]:
@@ -240,7 +293,7 @@ class Fields:
         if value is None:
             return {}
         if not isinstance(value, (dict, Mapping)):
-            self.fault(key, f"must be a mapping, not {describe(value)}")
+            self.error(key, f"must be a mapping, not {describe(value)}")
             return {}
         found = {}
         for name, text in value.items():
@@ -248,7 +301,7 @@ class Fields:
                 found[name] = text
             else:
                 wrong = text if isinstance(name, str) else name
-                self.fault(child_path(key, name), _must_be_a_string(wrong))
+                self.invalid(child_path(key, name), _must_be_a_string(wrong))
         return found
 
     def warn_of_unknown_fields(self) -> None:
@@ -259,15 +312,19 @@ class Fields:
         for key in self._mapping:
             if key not in asked:
                 likely = suggest(str(key), (known for known in asked if known not in self._mapping))
-                self._report.warn(child_path(self.path, key), f"unknown field, ignored{likely}")
+                self._report.warn(Code.UNKNOWN_FIELD, child_path(self.path, key), "unknown field, ignored", likely)
 
 
-def _must_be_a_string(value: object) -> str:
+def _must_be_a_string(value: object) -> InvalidValueError:
     match value:
         case bool():
             example = '"true" or "yes"' if value else '"false" or "no"'
-            return f"must be a string, but reads as the boolean {show(value)}; quote it: {example}, as it was meant"
+            return InvalidValueError(
+                f"must be a string, but reads as the boolean {show(value)}", f"quote it: {example}, as it was meant"
+            )
         case int() | float():
-            return f'must be a string, but reads as the number {show(value)}; quote it, e.g. "{show(value)}"'
+            return InvalidValueError(
+                f"must be a string, but reads as the number {show(value)}", f'quote it, e.g. "{show(value)}"'
+            )
         case _:
-            return f"must be a string, not {describe(value)}"
+            return InvalidValueError(f"must be a string, not {describe(value)}")

@@ -6,8 +6,8 @@ import json
 import re
 from typing import NoReturn
 
-from ovnqos.errors import Fault
-from ovnqos.sources.fields import show
+from ovnqos.diagnostics import Code, Diagnostic
+from ovnqos.sources.fields import UNNAMED, show
 from ovnqos.sources.parsed import ParsedDocument, UnreadableTextError
 from ovnqos.sources.yaml_documents import parse_yaml
 
@@ -17,7 +17,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def parse_json(text: str) -> list[ParsedDocument]:
     """Parse the JSON documents of a text, which follow each other with or without white space between them.
 
-    A key that an object holds twice is a fault of its document; the last value counts.
+    A key that an object holds twice is an error of its document; the last value counts.
 
     Raises:
         UnreadableTextError: the text, from some place on, is no JSON.
@@ -46,8 +46,8 @@ def parse_json(text: str) -> list[ParsedDocument]:
             message = f"not read: {error}"
             raise UnreadableTextError(message) from None
         line = text.count("\n", 0, start) + 1
-        faults = _located(repeated, text[start:end], line) if repeated else ()
-        documents.append(ParsedDocument(value=value, line=line, faults=faults))
+        errors = _located(repeated, text[start:end], line) if repeated else ()
+        documents.append(ParsedDocument(value=value, line=line, errors=errors))
         repeated.clear()
         start = _skip_space(text, end)
     return documents
@@ -63,12 +63,13 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(message)
 
 
-def _located(repeated: list[str], text: str, line: int) -> tuple[Fault, ...]:
-    """The faults with path and line, by reading the JSON as YAML; without them if YAML cannot (escaped surrogates)."""
+def _located(repeated: list[str], text: str, line: int) -> tuple[Diagnostic, ...]:
+    """The errors with path and line, by reading the JSON as YAML; without them if YAML cannot (escaped surrogates)."""
     try:
-        faults = [fault for document in parse_yaml("\n" * (line - 1) + text) for fault in document.faults]
+        errors = [error for document in parse_yaml("\n" * (line - 1) + text) for error in document.errors]
     except UnreadableTextError:
-        faults = []
-    return tuple(faults) or tuple(
-        Fault(path="", message=f"key {show(key)} is given twice; keep one") for key in repeated
+        errors = []
+    return tuple(errors) or tuple(
+        Diagnostic.error(UNNAMED, Code.DUPLICATE_FIELD, f"key {show(key)} is given twice", hint="keep one")
+        for key in repeated
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from ovnqos.errors import Fault, InvalidObject
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.policy import NetworkQoS
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.sources.fields import describe, show
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
-from ovnqos.sources.objects import subject_of
 from ovnqos.sources.workloads import parse_namespace, parse_node, parse_pod
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def parse_object(
     origin: str = "",
     warn: Warn | None = None,
     also_keep: frozenset[str] = frozenset(),
-) -> KubernetesObject | None:
+) -> KubernetesObject | InvalidObject | None:
     """Parse an object of any kind.
 
     A kind is known by its API group too: other groups have a `Node` of their own. A `NetworkQoS` of another group or
@@ -52,31 +52,37 @@ def parse_object(
 
     Args:
         document: the object as JSON or YAML gives it.
-        origin: where it was read; the error's subject tells it.
+        origin: where it was read, for the diagnostics.
         warn: called with each warning.
         also_keep: of pods, as in `parse_pod`.
 
     Returns:
-        The object; None if it is of a kind that is not read.
-
-    Raises:
-        InvalidObject: with every fault of the object; of a NetworkQoS an InvalidPolicy.
+        The object; or, for `Compiler.apply` to keep its last valid version in force, an InvalidObject with every error
+        of it; None if it is of a kind that is not read.
     """
     kind = document.get("kind")
     if not isinstance(kind, str):
-        right = "give what it is, e.g. NetworkQoS"
-        message = f"missing; {right}" if kind is None else f"must be a string, not {describe(kind)}; {right}"
-        raise InvalidObject(subject_of("object", "", "", origin), [Fault(path="kind", message=message)])
+        hint = "give what it is, e.g. NetworkQoS"
+        if kind is None:
+            return _invalid_kind("missing", hint, origin, Code.MISSING_FIELD)
+        return _invalid_kind(f"must be a string, not {describe(kind)}", hint, origin)
     if kind not in _PARSERS:
         meant = _SPELLINGS.get(kind.lower())
         if meant is None:
             return None
-        fault = Fault(path="kind", message=f"{show(kind)} is not a kind; it is spelt {meant}")
-        raise InvalidObject(subject_of("object", "", "", origin), [fault])
+        return _invalid_kind(f"{show(kind)} is not a kind", f"it is spelt {meant}", origin)
     group, parse = _PARSERS[kind]
     version = document.get("apiVersion")
     if kind != "NetworkQoS" and isinstance(version, str) and version.rpartition("/")[0] != group:
         return None
-    if kind == "Pod":
-        return parse_pod(document, origin=origin, warn=warn, also_keep=also_keep)
-    return parse(document, origin=origin, warn=warn)
+    try:
+        if kind == "Pod":
+            return parse_pod(document, origin=origin, warn=warn, also_keep=also_keep)
+        return parse(document, origin=origin, warn=warn)
+    except InvalidObject as error:
+        return error
+
+
+def _invalid_kind(text: str, hint: str, origin: str, code: Code = Code.INVALID_FIELD) -> InvalidObject:
+    ref = ObjectRef(kind="", origin=origin)
+    return InvalidObject(ref, [Diagnostic.error(ref, code, text, path="kind", hint=hint)])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import Fault, InvalidObject
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.sources.documents import Document
 from ovnqos.sources.fields import describe
-from ovnqos.sources.objects import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,38 +34,40 @@ def expand_lists(document: Document) -> Iterator[Document | InvalidObject]:
             yield current
             continue
         items = current.value["items"]
-        own_faults, item_faults = _divide(current.faults)
+        ref = ObjectRef(kind=kind, origin=f"{current.origin}, {current.place}")
+        errors, item_errors = _divide(current.errors)
         if items is not None and not isinstance(items, list):
-            own_faults.append(Fault(path="items", message=f"must be a list, not {describe(items)}"))
+            text = f"must be a list, not {describe(items)}"
+            errors.append(Diagnostic.error(ref, Code.INVALID_FIELD, text, path="items"))
         elif items is not None:
             children = []
             for index, item in enumerate(items):
                 if isinstance(item, Mapping):
-                    children.append(_item(current, index, item, tuple(item_faults.get(index, ()))))
+                    children.append(_item(current, index, item, tuple(item_errors.get(index, ()))))
                 else:
-                    own_faults.append(Fault(path=f"items[{index}]", message=f"must be a mapping, not {describe(item)}"))
+                    text = f"must be a mapping, not {describe(item)}"
+                    errors.append(Diagnostic.error(ref, Code.INVALID_FIELD, text, path=f"items[{index}]"))
             pending.extend(reversed(children))
-        if own_faults:
-            subject = subject_of(kind, "", "", f"{current.origin}, {current.place}")
-            yield InvalidObject(subject, own_faults, kind=kind)
+        if errors:
+            yield InvalidObject(ref, errors)
 
 
-def _divide(faults: tuple[Fault, ...]) -> tuple[list[Fault], dict[int, list[Fault]]]:
-    """A list's faults: its own, and each item's with paths that begin at the item."""
-    own: list[Fault] = []
-    of_items: dict[int, list[Fault]] = defaultdict(list)
-    for fault in faults:
-        match = _ITEM.fullmatch(fault.path)
+def _divide(errors: tuple[Diagnostic, ...]) -> tuple[list[Diagnostic], dict[int, list[Diagnostic]]]:
+    """A list's errors: its own, and each item's with paths that begin at the item."""
+    own: list[Diagnostic] = []
+    of_items: dict[int, list[Diagnostic]] = defaultdict(list)
+    for error in errors:
+        match = _ITEM.fullmatch(error.path)
         if match is None:
-            own.append(fault)
+            own.append(error)
         else:
-            of_items[int(match[1])].append(Fault(path=match[2], message=fault.message))
+            of_items[int(match[1])].append(replace(error, path=match[2]))
     return own, of_items
 
 
-def _item(parent: Document, index: int, item: Mapping[str, object], faults: tuple[Fault, ...]) -> Document:
+def _item(parent: Document, index: int, item: Mapping[str, object], errors: tuple[Diagnostic, ...]) -> Document:
     kind = str(parent.value["kind"]).removesuffix(_SUFFIX)
     if kind and (item.get("kind") is None or item.get("apiVersion") is None):
         inherited = {"apiVersion": parent.value.get("apiVersion"), "kind": kind}
         item = {**inherited, **{key: value for key, value in item.items() if value is not None}}
-    return Document(value=item, origin=parent.origin, place=f"{parent.place}, items[{index}]", faults=faults)
+    return Document(value=item, origin=parent.origin, place=f"{parent.place}, items[{index}]", errors=errors)

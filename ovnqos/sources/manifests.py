@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from ovnqos.errors import Fault, InvalidObject, InvalidPolicy
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.policy import NetworkQoS
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.sources.documents import read_documents
 from ovnqos.sources.kinds import KubernetesObject, parse_object
 from ovnqos.sources.lists import expand_lists
-from ovnqos.sources.objects import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ovnqos.sources.documents import Document
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectWarning:
-    """What is odd about a field of an object; `subject` names the object, its kind and its file."""
-
-    subject: str
-    fault: Fault
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.fault}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +34,7 @@ class Manifests:
         nodes: the nodes.
         network_attachment_definitions: the NADs.
         invalid: an error for each object that is not valid, or is there a second time.
-        warnings: what is odd, about valid and invalid objects.
+        warnings: of valid and invalid objects.
         ignored_kinds: how many objects there are of each kind that is not read.
     """
 
@@ -55,7 +44,7 @@ class Manifests:
     nodes: tuple[Node, ...] = ()
     network_attachment_definitions: tuple[NetworkAttachmentDefinition, ...] = ()
     invalid: tuple[InvalidObject, ...] = ()
-    warnings: tuple[ObjectWarning, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
     ignored_kinds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -97,38 +86,32 @@ class _Loader:
         self._also_keep = also_keep
         self.invalid: list[InvalidObject] = []
         self._objects: list[KubernetesObject] = []
-        self._warnings: list[ObjectWarning] = []
+        self._warnings: list[Diagnostic] = []
         self._ignored: Counter[str] = Counter()
         self._places: dict[tuple[str, str, str], str] = {}
 
     def add(self, document: Document) -> None:
-        warnings: list[Fault] = []
-        outcome: KubernetesObject | InvalidObject | None
-        try:
-            outcome = parse_object(
-                document.value, origin=document.origin, warn=warnings.append, also_keep=self._also_keep
-            )
-        except InvalidObject as error:
-            outcome = error
-        if outcome is None:
+        warnings: list[Diagnostic] = []
+        parsed = parse_object(document.value, origin=document.origin, warn=warnings.append, also_keep=self._also_keep)
+        if parsed is None:
             self._ignored[str(document.value["kind"])] += 1
             return
-        kind, namespace, name = identity = _identity(outcome)
+        kind, namespace, name = _identity(parsed)
         place = f"{document.origin}, {document.place}"
-        first_place = self._places.setdefault(identity, place) if name else place
-        faults = list(document.faults)
-        if isinstance(outcome, InvalidObject):
-            faults.extend(outcome.faults)
-        if first_place != place:
-            faults.append(Fault(path="", message=f"the same object is in {first_place} already; keep one of the two"))
+        first_place = self._places.setdefault((kind, namespace, name), place) if name else place
         origin = document.origin if name and first_place == place else place
-        subject = subject_of(kind or "object", namespace, name, origin)
-        self._warnings.extend(ObjectWarning(subject=subject, fault=warning) for warning in warnings)
-        if faults:
-            error_class = InvalidPolicy if kind == "NetworkQoS" else InvalidObject
-            self.invalid.append(error_class(subject, faults, kind=kind, namespace=namespace, name=name))
-        elif not isinstance(outcome, InvalidObject):
-            self._objects.append(outcome)
+        ref = ObjectRef(kind=kind, namespace=namespace, name=name, origin=origin)
+        errors = list(document.errors)
+        if isinstance(parsed, InvalidObject):
+            errors.extend(parsed.diagnostics)
+        if first_place != place:
+            text = f"the same object is in {first_place} already"
+            errors.append(Diagnostic.error(ref, Code.DUPLICATE_OBJECT, text, hint="keep one of the two"))
+        self._warnings.extend(replace(warning, object=ref) for warning in warnings)
+        if errors:
+            self.invalid.append(InvalidObject(ref, errors))
+        elif not isinstance(parsed, InvalidObject):
+            self._objects.append(parsed)
 
     def manifests(self) -> Manifests:
         return Manifests(
@@ -145,9 +128,9 @@ class _Loader:
         )
 
 
-def _identity(outcome: KubernetesObject | InvalidObject) -> tuple[str, str, str]:
+def _identity(parsed: KubernetesObject | InvalidObject) -> tuple[str, str, str]:
     """The kind, namespace and name of an object; each empty where there is none, or where it is not valid."""
-    if isinstance(outcome, InvalidObject):
-        return outcome.kind, outcome.namespace, outcome.name
-    namespace = "" if isinstance(outcome, (Namespace, Node)) else outcome.namespace
-    return type(outcome).__name__, namespace, outcome.name
+    if isinstance(parsed, InvalidObject):
+        return parsed.object.kind, parsed.object.namespace, parsed.object.name
+    namespace = "" if isinstance(parsed, (Namespace, Node)) else parsed.namespace
+    return type(parsed).__name__, namespace, parsed.name

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code
 from ovnqos.model.networks import (
     NetworkAttachmentDefinition,
     NetworkRole,
@@ -15,7 +16,7 @@ from ovnqos.model.networks import (
     OwnerReference,
 )
 from ovnqos.sources.cidrs import parse_cidr
-from ovnqos.sources.fields import describe, show
+from ovnqos.sources.fields import InvalidValueError, describe, show
 from ovnqos.sources.objects import ObjectKind, ObjectReader
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def parse_network_attachment_definition(
     it names no topology, which is how ovn-kubernetes writes the cluster's default network (a warning says so).
 
     Raises:
-        InvalidObject: with every fault of the object.
+        InvalidObject: with every error of the object.
     """
     reader = ObjectReader(document, _KIND, origin=origin)
     owners = _owners(reader.metadata)
@@ -82,18 +83,18 @@ def _config(spec: Fields) -> Fields | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        spec.fault("config", f'must be JSON text, not {describe(value)}; in YAML write "config: |" and JSON below it')
+        spec.error("config", f"must be JSON text, not {describe(value)}", 'in YAML write "config: |" and JSON below it')
         return None
     try:
         config: object = json.loads(value)
     except json.JSONDecodeError as error:
-        spec.fault("config", f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
+        spec.error("config", f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
         return None
     except (ValueError, RecursionError):
-        spec.fault("config", "not JSON that can be read: a number is too long, or it is nested too deep")
+        spec.error("config", "not JSON that can be read: a number is too long, or it is nested too deep")
         return None
     if not isinstance(config, Mapping):
-        spec.fault("config", f"must hold a JSON object, not {describe(config)}")
+        spec.error("config", f"must hold a JSON object, not {describe(config)}")
         return None
     return spec.child("config", config)
 
@@ -117,25 +118,28 @@ def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig |
     named = config if config.has("name") else plugin
     name = named.string("name", required="name the network")
     if name == "":
-        named.fault("name", "is empty; name the network")
+        named.error("name", "is empty", "name the network")
     role_word = plugin.string("role") or NetworkRole.SECONDARY.value
     role = _ROLES.get(role_word)
     if role is None:
-        plugin.fault("role", f"{show(role_word)} is not a role; use primary or secondary")
+        plugin.error("role", f"{show(role_word)} is not a role", "use primary or secondary")
     attached_as = plugin.string("netAttachDefName")
     if attached_as is not None and attached_as != key:
-        plugin.fault("netAttachDefName", f"{show(attached_as)} is not this object; write {key}")
+        plugin.error("netAttachDefName", f"{show(attached_as)} is not this object", f"write {key}")
     word = plugin.string("topology")
     if word is None:
         plugin.warn(
-            "topology", f"none given, so it is taken for the default network; {_TOPOLOGY_WORDS} makes it another"
+            Code.MISSING_FIELD,
+            "topology",
+            "none given, so it is taken for the default network",
+            f"{_TOPOLOGY_WORDS} makes it another",
         )
         return None
     if attached_as is None and not plugin.has("netAttachDefName"):
-        plugin.fault("netAttachDefName", f"missing; write {key}")
+        plugin.missing("netAttachDefName", f"write {key}")
     topology = _TOPOLOGIES.get(word)
     if topology is None:
-        plugin.fault("topology", f"{show(word)} is not a topology; use {_TOPOLOGY_WORDS}")
+        plugin.error("topology", f"{show(word)} is not a topology", f"use {_TOPOLOGY_WORDS}")
         return None
     subnets = _subnets(plugin, topology)
     return OvnNetworkConfig(network=name or "", topology=topology, subnets=subnets, role=role or NetworkRole.SECONDARY)
@@ -148,12 +152,12 @@ def _subnets(plugin: Fields, topology: NetworkTopology) -> tuple[IPNetwork, ...]
         if not entry.strip():
             continue
         try:
-            subnet, remark = _subnet(entry.strip(), topology)
-        except ValueError as error:
-            plugin.fault("subnets", str(error))
+            subnet, cleared = _subnet(entry.strip(), topology)
+        except InvalidValueError as error:
+            plugin.invalid("subnets", error)
             continue
-        if remark:
-            plugin.warn("subnets", remark)
+        if cleared:
+            plugin.warn(Code.HOST_BITS, "subnets", cleared)
         subnets.append(subnet)
     return tuple(subnets)
 
@@ -163,12 +167,12 @@ def _subnet(text: str, topology: NetworkTopology) -> tuple[IPNetwork, str]:
     if text.count("/") < 2:
         return parse_cidr(text)
     if topology is not NetworkTopology.LAYER3:
-        message = f"{show(text)} has a second length, which only topology layer3 takes; remove it"
-        raise ValueError(message)
+        raise InvalidValueError(f"{show(text)} has a second length, which only topology layer3 takes", "remove it")
     cidr_text, _, share = text.rpartition("/")
-    subnet, remark = parse_cidr(cidr_text)
+    subnet, cleared = parse_cidr(cidr_text)
     bits = 32 if subnet.version == 4 else 128
     if not (share.isascii() and share.isdecimal() and len(share) <= 3 and subnet.prefixlen < int(share) <= bits):
-        message = f"{show(text)}: the length of a node's share must be from {subnet.prefixlen + 1} to {bits}"
-        raise ValueError(message)
-    return subnet, remark
+        raise InvalidValueError(
+            f"{show(text)}: the length of a node's share must be from {subnet.prefixlen + 1} to {bits}"
+        )
+    return subnet, cleared

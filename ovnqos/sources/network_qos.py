@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import InvalidPolicy
+from ovnqos.diagnostics import Code
 from ovnqos.model.advice import bandwidth_advice
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.policy import (
@@ -22,7 +22,7 @@ from ovnqos.model.policy import (
     Rule,
 )
 from ovnqos.sources.classifiers import read_classifier
-from ovnqos.sources.fields import child_path, show, suggest
+from ovnqos.sources.fields import UNNAMED, child_path, show, suggest
 from ovnqos.sources.labels import read_selector
 from ovnqos.sources.network_selectors import read_network_selectors
 from ovnqos.sources.objects import ObjectKind, ObjectReader
@@ -36,7 +36,7 @@ KIND = "NetworkQoS"
 ANNOTATION_PREFIX = "ovnqos.io/"
 """Annotations with this prefix are for this project; one that it does not know is warned of."""
 BANDWIDTH_SCOPE_ANNOTATION = "ovnqos.io/bandwidth-scope"
-_KIND = ObjectKind(name=KIND, policed=True, error=InvalidPolicy)
+_KIND = ObjectKind(name=KIND, policed=True)
 _GENERATION_MAXIMUM = 2**63 - 1
 
 
@@ -45,15 +45,15 @@ def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None
 
     Args:
         document: the object as JSON or YAML gives it: a mapping.
-        origin: where it was read, e.g. a file's name; the error's subject tells it.
+        origin: where it was read, e.g. a file's name; for the diagnostics.
         warn: called with each warning: unknown fields, host bits in CIDRs, entries that select nothing, a burst too
-            small for its rate. Warnings are told before faults are raised.
+            small for its rate. Warnings come before the error is raised.
 
     Returns:
         The policy. An absent `metadata.namespace` is `default`.
 
     Raises:
-        InvalidPolicy: with every fault of the object.
+        InvalidObject: with every error of the object.
     """
     reader = ObjectReader(document, _KIND, origin=origin)
     root = reader.root
@@ -87,10 +87,10 @@ def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None
 def _check_type(root: Fields) -> None:
     version = root.string("apiVersion", required=f"use {API_VERSION}")
     if version is not None and version != API_VERSION:
-        root.fault("apiVersion", f"{show(version)} is not read here; use {API_VERSION}")
+        root.error("apiVersion", f"{show(version)} is not read here", f"use {API_VERSION}")
     kind = root.string("kind", required=f"use {KIND}")
     if kind is not None and kind != KIND:
-        root.fault("kind", f"{show(kind)} is not {KIND}")
+        root.error("kind", f"{show(kind)} is not {KIND}")
 
 
 def _bandwidth_scope(metadata: Fields) -> BandwidthScope:
@@ -100,14 +100,14 @@ def _bandwidth_scope(metadata: Fields) -> BandwidthScope:
     for key in annotations.keys_with_prefix(ANNOTATION_PREFIX):
         if key != BANDWIDTH_SCOPE_ANNOTATION:
             likely = suggest(key, [BANDWIDTH_SCOPE_ANNOTATION])
-            metadata.warn(child_path("annotations", key), f"unknown annotation, ignored{likely}")
+            metadata.warn(Code.UNKNOWN_FIELD, child_path("annotations", key), "unknown annotation, ignored", likely)
     place = f"annotations[{BANDWIDTH_SCOPE_ANNOTATION}]"
     value = annotations.get(BANDWIDTH_SCOPE_ANNOTATION)
     if value is None:
         return BandwidthScope.POLICY
     if isinstance(value, str) and value in set(BandwidthScope):
         return BandwidthScope(value)
-    metadata.fault(place, f"{show(value)} is not a scope; use pod (each pod gets the rate) or policy (they share it)")
+    metadata.error(place, f"{show(value)} is not a scope", "use pod (each pod gets the rate) or policy (they share it)")
     return BandwidthScope.POLICY
 
 
@@ -127,10 +127,8 @@ def _bandwidth(rule: Fields) -> Bandwidth | None:
     burst = bandwidth.integer("burst", "a burst in kbit", 1, BANDWIDTH_MAXIMUM)
     if rate is None:
         if burst is not None and not bandwidth.has("rate"):
-            bandwidth.fault("burst", "does nothing without a rate; add bandwidth.rate, or remove burst")
+            bandwidth.error("burst", "does nothing without a rate", "add bandwidth.rate, or remove burst")
         return None
     limit = Bandwidth(rate_kbps=rate, burst_kbit=burst)
-    advice = bandwidth_advice(limit)
-    if advice:
-        bandwidth.warn("burst", advice)
+    bandwidth.add(bandwidth_advice(limit, UNNAMED, f"{bandwidth.path}.burst"))
     return limit

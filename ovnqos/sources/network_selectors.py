@@ -54,15 +54,18 @@ def _selector(entry: Fields) -> NetworkSelector | None:
     word = entry.string("networkSelectionType", required=f"use {_TYPE_WORDS}")
     selected = _TYPES.get(word) if word is not None else None
     if word is not None and selected is None:
-        entry.fault("networkSelectionType", f"{show(word)} is no such type; use {_TYPE_WORDS}{suggest(word, _TYPES)}")
+        entry.error(
+            "networkSelectionType", f"{show(word)} is no such type", f"use {_TYPE_WORDS}", suggest(word, _TYPES)
+        )
     found = None
     for owner, form in _FORMS.items():
         if owner is selected:
             found = entry.mapping(form.field, required=f"networkSelectionType {selected} needs it")
         elif entry.has(form.field) and selected is not None:
-            entry.fault(
+            entry.error(
                 form.field,
-                f"goes with networkSelectionType {owner}, but the type is {selected}; remove it or change the type",
+                f"goes with networkSelectionType {owner}, but the type is {selected}",
+                "remove it or change the type",
             )
     if selected is None or selected not in _FORMS:
         return NetworkSelector(type=selected) if selected is not None else None

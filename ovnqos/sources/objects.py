@@ -1,4 +1,4 @@
-"""What all Kubernetes objects have in common: a kind, a name, labels, and one error for all their faults."""
+"""What all Kubernetes objects have in common: a kind, a name, labels, and one error for all that is wrong."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.sources.fields import Fields, Report, describe
-from ovnqos.sources.names import dns_label_fault, dns_subdomain_fault
+from ovnqos.sources.names import dns_label_error, dns_subdomain_error
 
 if TYPE_CHECKING:
     from ovnqos.sources.fields import Warn
 
 DEFAULT_NAMESPACE = "default"
 """The namespace of an object that names none, as kubectl has it without a context."""
-
-
-def subject_of(kind: str, namespace: str, name: str, origin: str) -> str:
-    """An object in words: `NetworkQoS default/qos-external (nqos.yaml)`. Without a name only its kind can be told."""
-    whole_name = f"{namespace}/{name}" if namespace and name else name
-    words = f"{kind} {whole_name}" if whole_name else kind
-    return f"{words} ({origin})" if origin else words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +28,12 @@ class ObjectKind:
         namespaced: whether it lives in namespaces.
         dotted_names: whether names are DNS subdomains; else they are DNS labels.
         policed: whether unknown fields are warned of.
-        error: the class of the error that tells the faults.
     """
 
     name: str
     namespaced: bool = True
     dotted_names: bool = True
     policed: bool = False
-    error: type[InvalidObject] = InvalidObject
 
 
 class ObjectReader:
@@ -50,14 +42,14 @@ class ObjectReader:
     Attributes:
         root: the reader of the object itself.
         metadata: the reader of its metadata; of an empty mapping when there is none.
-        namespace: its namespace; empty for a cluster-wide kind, or when it is faulty.
-        name: its name; empty when it is missing or faulty.
+        namespace: its namespace; empty for a cluster-wide kind, or when it is invalid.
+        name: its name; empty when it is missing or invalid.
         labels: its labels.
 
     Args:
         document: the object.
         kind: what it is.
-        origin: where it was read, for the errors; may be empty.
+        origin: where it was read, for the diagnostics; may be empty.
 
     Raises:
         InvalidObject: the document is no mapping.
@@ -69,8 +61,8 @@ class ObjectReader:
         self._report = Report()
         self.namespace = self.name = ""
         if not isinstance(document, Mapping):
-            self._report.fault("", f"must be a mapping, not {describe(document)}")
-            raise self._invalid()
+            text = f"must be a mapping, not {describe(document)}"
+            raise InvalidObject(self.ref, [Diagnostic.error(self.ref, Code.INVALID_FIELD, text)])
         self.root = Fields(document, self._report, policed=kind.policed)
         for key in ("kind", "status"):
             self.root.get(key)
@@ -87,26 +79,21 @@ class ObjectReader:
         name = self.metadata.string(key, required=required)
         if name is None:
             return ""
-        fault = dns_subdomain_fault(name) if dotted else dns_label_fault(name)
-        if fault:
-            self.metadata.fault(key, fault)
+        error = dns_subdomain_error(name) if dotted else dns_label_error(name)
+        if error:
+            self.metadata.invalid(key, error)
             return ""
         return sys.intern(name)
 
+    @property
+    def ref(self) -> ObjectRef:
+        """The object."""
+        return ObjectRef(kind=self._kind.name, namespace=self.namespace, name=self.name, origin=self._origin)
+
     def check(self, warn: Warn | None) -> None:
-        """Tell the warnings, then raise if there is a fault.
+        """Hand out the warnings, then raise if there is an error.
 
         Raises:
-            InvalidObject: of the class given; it holds all faults.
+            InvalidObject: with every error.
         """
-        if warn is not None:
-            self._report.warn_of_unknown_fields()
-            for warning in self._report.warnings:
-                warn(warning)
-        if self._report.faults:
-            raise self._invalid()
-
-    def _invalid(self) -> InvalidObject:
-        kind = self._kind.name
-        subject = subject_of(kind, self.namespace, self.name, self._origin)
-        return self._kind.error(subject, self._report.faults, kind=kind, namespace=self.namespace, name=self.name)
+        self._report.finish(self.ref, warn)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
 
 
 class UnreadableTextError(ValueError):
@@ -20,8 +20,8 @@ class UnreadableTextError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedDocument:
-    """One document of a text: its value, the line it begins in, and a fault for each key that it repeats."""
+    """One document of a text: its value, the line it begins in, and an error for each key that it repeats."""
 
     value: object
     line: int
-    faults: tuple[Fault, ...] = ()
+    errors: tuple[Diagnostic, ...] = ()

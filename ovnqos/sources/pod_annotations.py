@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.errors import Fault
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
+from ovnqos.model.advice import bandwidth_advice
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.policy import Bandwidth
 from ovnqos.sources.dscp import parse_dscp
-from ovnqos.sources.fields import child_path, show, suggest
+from ovnqos.sources.fields import InvalidValueError, child_path, show, suggest
 from ovnqos.sources.quantities import parse_burst, parse_rate
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _BANDWIDTH_KEYS = {
 }
 _BURST_KEYS = {direction: f"{CALICO_PREFIX}{direction}Burst" for direction in _DIRECTIONS}
 _KUBERNETES_KEYS = frozenset(key for _, key in _BANDWIDTH_KEYS.values())
-_EXPRESSIBLE_KEYS = frozenset(
+_SUPPORTED_KEYS = frozenset(
     {DSCP_KEY, *_BURST_KEYS.values(), *(key for keys in _BANDWIDTH_KEYS.values() for key in keys)}
 )
 _NO_PACKETS = "OVN limits bits, not packets"
@@ -40,19 +41,22 @@ _REASONS = {
     "Peakrate": "OVN limits to one rate and a burst, not to a second, peak rate",
     "Minburst": "OVN limits to one rate and a burst, not to a second, peak rate",
 }
-_INEXPRESSIBLE_KEYS = {
-    f"{CALICO_PREFIX}{direction}{noun}": f"{reason}, so this has no effect; limit bits by {direction}Bandwidth"
+_UNSUPPORTED_KEYS = {
+    f"{CALICO_PREFIX}{direction}{noun}": (
+        f"{reason}, so this has no effect",
+        f"limit bits by {direction}Bandwidth",
+    )
     for direction in _DIRECTIONS
     for noun, reason in _REASONS.items()
 }
-POD_QOS_KEYS: Final = _EXPRESSIBLE_KEYS | frozenset(_INEXPRESSIBLE_KEYS)
+POD_QOS_KEYS: Final = _SUPPORTED_KEYS | frozenset(_UNSUPPORTED_KEYS)
 """The annotations that are known. `ingressPackets` and `egressPackets` are a tutorial's names, unknown to Calico."""
 _SUGGESTED = sorted(
     key.removeprefix(CALICO_PREFIX)
     for key in POD_QOS_KEYS - _KUBERNETES_KEYS
     if not key.endswith("Packets")  # the tutorial's
 )
-_KNOWN_NAMES = "; use ingressBandwidth, egressBandwidth, ingressBurst, egressBurst or dscp"
+_KNOWN_NAMES = "use ingressBandwidth, egressBandwidth, ingressBurst, egressBurst or dscp"
 
 
 def is_pod_qos_key(key: str) -> bool:
@@ -60,7 +64,7 @@ def is_pod_qos_key(key: str) -> bool:
     return key.startswith(CALICO_PREFIX) or key in _KUBERNETES_KEYS
 
 
-def read_pod_qos(annotations: Mapping[str, str], *, path: str = "metadata.annotations") -> PodQos:
+def read_pod_qos(annotations: Mapping[str, str], ref: ObjectRef, *, path: str = "metadata.annotations") -> PodQos:
     """Read the QoS annotations of a pod or a namespace.
 
     Rates are bit/s, bursts bits, both Kubernetes quantities from 1k up to OVN's limit of 4294967295 kbps or kbit
@@ -70,51 +74,45 @@ def read_pod_qos(annotations: Mapping[str, str], *, path: str = "metadata.annota
     - Of Calico's and Kubernetes' bandwidth of one direction Calico's holds; if one of the two is wrong, the other one.
       (Calico itself lifts the limit when its own key cannot be parsed, and takes the nearest bound when it is out of
       bounds.)
-    - A burst that is wrong leaves the rate with OVN's default burst; one without any bandwidth of its direction is a
-      fault; beside a bandwidth that is wrong it is not told as well.
+    - A burst that is wrong leaves the rate with OVN's default burst; one without any bandwidth of its direction is an
+      error; beside a bandwidth that is wrong it is not told as well.
 
     Without a burst, OVN's default of one second of rate holds (`burst_kbit` is None). Calico's default is 4 Gibit.
 
     Args:
         annotations: those of the object, at least those of `is_pod_qos_key`.
-        path: where they stand in it, for the faults.
+        ref: the object, for the diagnostics.
+        path: where they stand in it, for the diagnostics.
 
     Returns:
-        What they say; faults and inexpressible ones name the annotation in their path and its value in their message.
+        What they say; each diagnostic names the annotation in its path and its value in its text.
     """
     own = {key: value for key, value in annotations.items() if is_pod_qos_key(key)}
     if not own:
         return NO_POD_QOS
-    reader = _Reader(own, path)
+    reader = _Reader(own, ref, path)
     ingress, egress = (reader.bandwidth(direction) for direction in _DIRECTIONS)
     dscp = reader.dscp()
-    return PodQos(
-        ingress=ingress,
-        egress=egress,
-        dscp=dscp,
-        faults=tuple(reader.faults),
-        inexpressible=tuple(reader.told(key, _without_effect(key)) for key in sorted(own.keys() - _EXPRESSIBLE_KEYS)),
-    )
+    for key in sorted(own.keys() - _SUPPORTED_KEYS):
+        reader.warn_of_unsupported(key)
+    for direction, limit in (("egress", egress), ("ingress", ingress)):
+        reader.advise(direction, limit)
+    return PodQos(ingress=ingress, egress=egress, dscp=dscp, diagnostics=tuple(reader.diagnostics))
 
 
 class _Reader:
     """The annotations of one object, and what is wrong with them."""
 
-    def __init__(self, annotations: Mapping[str, str], path: str) -> None:
+    def __init__(self, annotations: Mapping[str, str], ref: ObjectRef, path: str) -> None:
         self._annotations = annotations
+        self._ref = ref
         self._path = path
-        self.faults: list[Fault] = []
-
-    def fault(self, key: str, message: str) -> None:
-        self.faults.append(Fault(path=child_path(self._path, key), message=message))
-
-    def told(self, key: str, reason: str) -> Fault:
-        return Fault(path=child_path(self._path, key), message=f"{show(self._annotations[key])}: {reason}")
+        self.diagnostics: list[Diagnostic] = []
 
     def dscp(self) -> int | None:
         outcome = self._outcome(DSCP_KEY, parse_dscp)
-        if isinstance(outcome, ValueError):
-            self.fault(DSCP_KEY, str(outcome))
+        if isinstance(outcome, InvalidValueError):
+            self._error(DSCP_KEY, outcome.text, outcome.hint)
             return None
         return outcome
 
@@ -122,42 +120,70 @@ class _Reader:
         rate = self._rate(direction)
         key = _BURST_KEYS[direction]
         burst = self._outcome(key, parse_burst)
-        if isinstance(burst, ValueError):
-            self.fault(key, f"{burst}{'' if rate is None else '; the rate holds, with a burst of one second of it'}")
+        if isinstance(burst, InvalidValueError):
+            self._error(
+                key, burst.text, burst.hint, "" if rate is None else "the rate holds, with a burst of one second of it"
+            )
             burst = None
         elif burst is not None and not any(
             bandwidth_key in self._annotations for bandwidth_key in _BANDWIDTH_KEYS[direction]
         ):
-            right = f"add {_BANDWIDTH_KEYS[direction][0]}, e.g. 10M, or remove this"
-            self.faults.append(self.told(key, f"a burst does nothing without a bandwidth; {right}"))
+            text = f"{show(self._annotations[key])}: a burst does nothing without a bandwidth"
+            self._error(key, text, f"add {_BANDWIDTH_KEYS[direction][0]}, e.g. 10M, or remove this")
         return None if rate is None else Bandwidth(rate_kbps=rate, burst_kbit=burst)
+
+    def warn_of_unsupported(self, key: str) -> None:
+        known = _UNSUPPORTED_KEYS.get(key)
+        if known is not None:
+            text, hint = known
+        else:
+            text = "unknown annotation, so it has no effect"
+            hint = suggest(key.removeprefix(CALICO_PREFIX), _SUGGESTED) or _KNOWN_NAMES
+        text = f"{show(self._annotations[key])}: {text}"
+        self._add(Severity.WARNING, Code.UNSUPPORTED_ANNOTATION, key, text, hint)
+
+    def advise(self, direction: str, limit: Bandwidth | None) -> None:
+        if limit is None:
+            return
+        keys = (_BURST_KEYS[direction], *_BANDWIDTH_KEYS[direction])
+        key = next(key for key in keys if key in self._annotations)
+        advice = bandwidth_advice(limit, self._ref, child_path(self._path, key))
+        if advice is not None:
+            self.diagnostics.append(advice)
+
+    def _error(self, key: str, text: str, *hints: str) -> None:
+        self._add(Severity.ERROR, Code.INVALID_FIELD, key, text, *hints)
+
+    def _add(self, severity: Severity, code: Code, key: str, text: str, *hints: str) -> None:
+        self.diagnostics.append(
+            Diagnostic(
+                severity=severity,
+                code=code,
+                object=self._ref,
+                path=child_path(self._path, key),
+                text=text,
+                hint="; ".join(filter(None, hints)),
+            )
+        )
 
     def _rate(self, direction: str) -> int | None:
         outcomes = {key: self._outcome(key, parse_rate) for key in _BANDWIDTH_KEYS[direction]}
         holding = next((key for key, outcome in outcomes.items() if isinstance(outcome, int)), None)
-        remark = "" if holding is None else f"; {holding} holds, {show(self._annotations[holding])}"
+        in_force = "" if holding is None else f"{holding} holds, {show(self._annotations[holding])}"
         rate = None
         for key, outcome in outcomes.items():
-            if isinstance(outcome, ValueError):
-                self.fault(key, f"{outcome}{remark}")
+            if isinstance(outcome, InvalidValueError):
+                self._error(key, outcome.text, outcome.hint, in_force)
             elif key == holding:
                 rate = outcome
         return rate
 
-    def _outcome(self, key: str, parse: Callable[[str], int]) -> int | ValueError | None:
+    def _outcome(self, key: str, parse: Callable[[str], int]) -> int | InvalidValueError | None:
         """The value of an annotation, or what is wrong with it; None when it is absent."""
         text = self._annotations.get(key)
         if text is None:
             return None
         try:
             return parse(text)
-        except ValueError as error:
+        except InvalidValueError as error:
             return error
-
-
-def _without_effect(key: str) -> str:
-    known = _INEXPRESSIBLE_KEYS.get(key)
-    if known is not None:
-        return known
-    likely = suggest(key.removeprefix(CALICO_PREFIX), _SUGGESTED)
-    return f"unknown annotation, so it has no effect{likely or _KNOWN_NAMES}"

@@ -12,7 +12,7 @@ import re
 from fractions import Fraction
 
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM
-from ovnqos.sources.fields import show
+from ovnqos.sources.fields import InvalidValueError, show
 
 QUANTITY_MAXIMUM = 2**63 - 1
 """The highest magnitude of a quantity; Kubernetes reads a greater one as this."""
@@ -57,13 +57,12 @@ def parse_quantity(text: str) -> Fraction:
         zero to a whole one; everything else is exact.
 
     Raises:
-        ValueError: it is none; the message says so and what would be right.
+        InvalidValueError: it is none.
     """
     found = _QUANTITY.fullmatch(text) if len(text) <= _LENGTH_MAXIMUM else None
     digits = found["whole"] + (found["part"] or "") if found is not None else ""
     if found is None or not digits:
-        message = f"{show(text)} is not a Kubernetes quantity; {_EXAMPLE}"
-        raise ValueError(message)
+        raise InvalidValueError(f"{show(text)} is not a Kubernetes quantity", _EXAMPLE)
     magnitude = Fraction(int(digits), 10 ** len(found["part"] or ""))
     if found["exponent"] is not None:
         exponent = max(-_EXPONENT_MAXIMUM, min(int(found["exponent"]), _EXPONENT_MAXIMUM))
@@ -84,7 +83,7 @@ def parse_rate(text: str) -> int:
         The rate in kbps (1000 bit/s), a fraction rounded up: 1 to 4294967295, what OVN takes (ovn-nb(5), QoS).
 
     Raises:
-        ValueError: it is none, or out of bounds; the message says what would be right.
+        InvalidValueError: it is none, or out of bounds.
     """
     return _thousands(text, noun="a rate in bit/s", limit="kbps (4.29 Tbit/s)", form=_RATE_FORM)
 
@@ -99,7 +98,7 @@ def parse_burst(text: str) -> int:
         The burst in kbit (1000 bit), a fraction rounded up: 1 to 4294967295, what OVN takes (ovn-nb(5), QoS).
 
     Raises:
-        ValueError: it is none, or out of bounds; the message says what would be right.
+        InvalidValueError: it is none, or out of bounds.
     """
     return _thousands(text, noun="a burst in bits", limit="kbit (4.29 Tbit)", form=_BURST_FORM)
 
@@ -107,20 +106,19 @@ def parse_burst(text: str) -> int:
 def _thousands(text: str, *, noun: str, limit: str, form: str) -> int:
     try:
         bits = math.ceil(parse_quantity(text))
-    except ValueError:
-        fault = f"is not {noun}"
+    except InvalidValueError:
+        reason = f"is not {noun}"
     else:
         thousands = -(-bits // _KILO)
         if bits >= BITS_MINIMUM and thousands <= BANDWIDTH_MAXIMUM:
             return thousands
-        too_small = f"is less than 1k, the least{'; m means thousandths' if text.endswith('m') else ''}"
-        too_large = f"is more than OVN takes, which is {BANDWIDTH_MAXIMUM} {limit}"
-        fault = too_small if bits < BITS_MINIMUM else too_large
+        too_small = f"is below the minimum of 1k{' (m means thousandths)' if text.endswith('m') else ''}"
+        too_large = f"is above the maximum of {BANDWIDTH_MAXIMUM} {limit}"
+        reason = too_small if bits < BITS_MINIMUM else too_large
     meant = _meant(text)
     within = meant is not None and BITS_MINIMUM <= parse_quantity(meant) <= BANDWIDTH_MAXIMUM * _KILO
-    likely = f"; did you mean {meant}?" if within and meant != text else ""
-    message = f"{show(text)} {fault}; {form}{likely}"
-    raise ValueError(message)
+    likely = f"did you mean {meant}?" if within and meant != text else ""
+    raise InvalidValueError(f"{show(text)} {reason}", form, likely)
 
 
 def _meant(text: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from ovnqos.diagnostics import Code
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,7 +15,7 @@ _R = TypeVar("_R")
 
 
 def read_rules(spec: Fields, read: Callable[[Fields], _R], *, maximum: int, beyond: str) -> tuple[_R, ...]:
-    """The rules of an object; a missing list and one that is too long are faults, an empty one draws a warning.
+    """The rules of an object; a missing list and one that is too long are errors, an empty one draws a warning.
 
     Args:
         spec: the object's `spec`.
@@ -24,10 +26,10 @@ def read_rules(spec: Fields, read: Callable[[Fields], _R], *, maximum: int, beyo
     entries = spec.mappings("egress")
     if entries is None:
         if not spec.has("egress"):
-            spec.fault("egress", f"missing; give a list of 1 to {maximum} rules")
+            spec.missing("egress", f"give a list of 1 to {maximum} rules")
         return ()
     if len(entries) > maximum:
-        spec.fault("egress", f"{len(entries)} rules are too many; {beyond}")
+        spec.error("egress", f"{len(entries)} rules are too many", beyond)
     if not spec.get("egress"):
-        spec.warn("egress", "no rules, so the object does nothing; add a rule or delete the object")
+        spec.warn(Code.NO_EFFECT, "egress", "no rules, so the object does nothing", "add a rule or delete the object")
     return tuple(map(read, entries))

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 from netaddr import AddrFormatError, IPAddress
 
-from ovnqos.errors import InvalidObject, UnreadableInput
+from ovnqos.diagnostics import ObjectRef
+from ovnqos.errors import UnreadableInput
 from ovnqos.model.networks import NetworkTopology
 from ovnqos.model.topology_map import PLACEHOLDERS, MappedInterface, MappedNetwork, NameTemplate, TopologyMap
-from ovnqos.sources.fields import Fields, Report, describe, show, suggest
-from ovnqos.sources.names import dns_label_fault, dns_subdomain_fault, label_key_fault
+from ovnqos.sources.fields import Fields, InvalidValueError, Report, describe, show, suggest
+from ovnqos.sources.names import dns_label_error, dns_subdomain_error, label_key_error
 from ovnqos.sources.parsed import UnreadableTextError
 from ovnqos.sources.yaml_documents import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
     from ovnqos.sources.fields import Warn
 
 _TOPOLOGIES = {topology.value: topology for topology in NetworkTopology}
@@ -39,7 +40,7 @@ def load_topology_map(path: Path | str, *, warn: Warn | None = None) -> Topology
 
     Raises:
         UnreadableInput: in one line, why the file cannot be read.
-        InvalidObject: with every fault of the map.
+        InvalidObject: with every error of the map.
     """
     origin = str(path)
     try:
@@ -57,42 +58,37 @@ def load_topology_map(path: Path | str, *, warn: Warn | None = None) -> Topology
         raise UnreadableInput(f"{origin!r}: not a path") from None  # it holds a null byte
     if len(documents) != 1:
         raise UnreadableInput(f"{origin}: {len(documents)} YAML documents in it; a topology map is one")
-    return parse_topology_map(documents[0].value, origin=origin, warn=warn, faults=documents[0].faults)
+    return parse_topology_map(documents[0].value, origin=origin, warn=warn, errors=documents[0].errors)
 
 
 def parse_topology_map(
-    document: object, *, origin: str = "", warn: Warn | None = None, faults: Iterable[Fault] = ()
+    document: object, *, origin: str = "", warn: Warn | None = None, errors: Iterable[Diagnostic] = ()
 ) -> TopologyMap:
     """Parse a topology map.
 
     Args:
         document: what YAML made of it.
-        origin: where it was read, for the error.
+        origin: where it was read, for the diagnostics.
         warn: called with each warning.
-        faults: what is known to be wrong with it already, such as repeated keys.
+        errors: what is known to be wrong with it already, such as repeated keys.
 
     Raises:
-        InvalidObject: with every fault.
+        InvalidObject: with every error.
     """
     report = Report()
-    report.faults.extend(faults)
+    report.diagnostics.extend(errors)
     networks: dict[str, MappedNetwork] = {}
     pods: dict[str, Mapping[str, MappedInterface]] = {}
     if isinstance(document, dict):
         root = Fields(document, report)
         networks = _networks(root)
-        if not report.faults:  # what pods lack depends on their networks
+        if not report.diagnostics:  # what pods lack depends on their networks
             pods = _pods(root, networks)
         else:
             root.get("pods")
     else:
-        report.fault("", f"must be a mapping, not {describe(document)}; it begins with `networks:`")
-    report.warn_of_unknown_fields()
-    if warn is not None:
-        for warning in report.warnings:
-            warn(warning)
-    if report.faults:
-        raise InvalidObject(f"topology map ({origin})" if origin else "topology map", report.faults)
+        report.error("", f"must be a mapping, not {describe(document)}", "it begins with `networks:`")
+    report.finish(ObjectRef(kind="topology map", origin=origin), warn)
     return TopologyMap(networks=MappingProxyType(networks), pods=MappingProxyType(pods))
 
 
@@ -102,10 +98,10 @@ def _networks(root: Fields) -> dict[str, MappedNetwork]:
         return {}
     networks = {}
     for name in fields.keys_with_prefix(""):
-        wrong = _network_name_fault(name)
-        if wrong:
+        if not _can_name_a_network(name):
             fields.get(name)
-            fields.fault("", wrong)
+            hint = "use default, the <namespace>/<name> of a NAD, or a DNS name"
+            fields.error("", f"{show(name)} cannot name a network", hint)
             continue
         entry = fields.mapping(name, required=f"give its topology: {_TOPOLOGY_WORDS}")
         if entry is not None:
@@ -113,35 +109,34 @@ def _networks(root: Fields) -> dict[str, MappedNetwork]:
             if network is not None:
                 networks[name] = network
     if not fields.keys_with_prefix(""):
-        fields.fault("", "is empty; name the networks, e.g. default")
+        fields.error("", "is empty", "name the networks, e.g. default")
     return networks
 
 
-def _network_name_fault(name: str) -> str:
+def _can_name_a_network(name: str) -> bool:
     namespace, slash, rest = name.partition("/")
-    fault = dns_label_fault(namespace) or dns_subdomain_fault(rest) if slash else dns_subdomain_fault(name)
-    if not fault:
-        return ""
-    return f"{show(name)} cannot name a network; use default, the <namespace>/<name> of a NAD, or a DNS name"
+    error = dns_label_error(namespace) or dns_subdomain_error(rest) if slash else dns_subdomain_error(name)
+    return error is None
 
 
 def _network(name: str, fields: Fields) -> MappedNetwork | None:
     word = fields.string("topology", required=f"use {_TOPOLOGY_WORDS}")
     topology = _TOPOLOGIES.get(word or "")
     if word is not None and topology is None:
-        fields.fault("topology", f"{show(word)} is not a topology; use {_TOPOLOGY_WORDS}")
+        fields.error("topology", f"{show(word)} is not a topology", f"use {_TOPOLOGY_WORDS}")
     direction = fields.string("direction") or ""
     if direction and direction not in _DIRECTIONS:
-        fields.fault("direction", f"{show(direction)} is not a direction; use {' or '.join(_DIRECTIONS)}")
+        fields.error("direction", f"{show(direction)} is not a direction", f"use {' or '.join(_DIRECTIONS)}")
     switch, port = _template(fields, "switch"), _template(fields, "port")
     if port is not None and "name" not in port.placeholders:
-        fields.fault("port", f"{show(port.text)} is the same port for all pods; write e.g. {{namespace}}-{{name}}")
+        fields.error("port", f"{show(port.text)} is the same port for all pods", "write e.g. {namespace}-{name}")
     if port is not None and not fields.has("switch"):
-        fields.fault("switch", "missing; say which switch the ports are on, e.g. {node}")
+        fields.missing("switch", "say which switch the ports are on, e.g. {node}")
     if topology is NetworkTopology.LAYER3 and switch is not None and "node" not in switch.placeholders:
-        fields.fault(
+        fields.error(
             "switch",
-            f"{show(switch.text)} is not a switch a node, as layer3 is; write {{node}} in it, or topology: layer2",
+            f"{show(switch.text)} is not a switch a node, as layer3 is",
+            "write {node} in it, or topology: layer2",
         )
     annotation = _address_annotation(fields)
     if topology is None:
@@ -156,9 +151,9 @@ def _address_annotation(fields: Fields) -> str:
     if addresses is None:
         return ""
     key = addresses.string("annotation", required="name the annotation that holds a pod's addresses")
-    wrong = label_key_fault(key) if key is not None else ""
-    if wrong:
-        addresses.fault("annotation", wrong.replace("a label key", "the key of an annotation"))
+    wrong = label_key_error(key) if key is not None else None
+    if wrong is not None:
+        addresses.error("annotation", f"{show(key)} is not the key of an annotation", wrong.hint)
     return key or ""
 
 
@@ -172,20 +167,22 @@ def _template(fields: Fields, key: str) -> NameTemplate | None:
     known = ", ".join(f"{{{word}}}" for word in sorted(PLACEHOLDERS))
     if unknown or stray:
         likely = suggest(unknown[0], sorted(PLACEHOLDERS)) if unknown else ""
-        fields.fault(key, f"{show(text)}: the placeholders are {known}{likely}")
+        fields.error(key, f"{show(text)}: the placeholders are {known}", likely)
         return None
-    wrong = _ovn_name_fault(text)
+    wrong = _ovn_name_error(text)
     if wrong:
-        fields.fault(key, wrong)
+        fields.invalid(key, wrong)
         return None
     return template
 
 
-def _ovn_name_fault(text: str) -> str:
+def _ovn_name_error(text: str) -> InvalidValueError | None:
     """What is wrong with the name of a switch or port (ovn-nb(5): any string), for a person to see and to type."""
     if text and text.isprintable() and text == text.strip() and len(text) <= _NAME_LENGTH:
-        return ""
-    return f"{show(text)} cannot name a switch or port; use 1 to {_NAME_LENGTH} printable characters"
+        return None
+    return InvalidValueError(
+        f"{show(text)} cannot name a switch or port", f"use 1 to {_NAME_LENGTH} printable characters"
+    )
 
 
 def _pods(root: Fields, networks: Mapping[str, MappedNetwork]) -> dict[str, Mapping[str, MappedInterface]]:
@@ -196,9 +193,9 @@ def _pods(root: Fields, networks: Mapping[str, MappedNetwork]) -> dict[str, Mapp
     owners: dict[str, str] = {}
     for key in fields.keys_with_prefix(""):
         namespace, _, name = key.partition("/")
-        if dns_label_fault(namespace) or dns_subdomain_fault(name):
+        if dns_label_error(namespace) or dns_subdomain_error(name):
             fields.get(key)
-            fields.fault("", f"{show(key)} cannot name a pod; write <namespace>/<name>")
+            fields.error("", f"{show(key)} cannot name a pod", "write <namespace>/<name>")
             continue
         entries = fields.mapping(key, required="name its networks")
         if entries is not None:
@@ -214,7 +211,7 @@ def _interfaces(
         network = networks.get(name)
         if network is None:
             fields.get(name)
-            fields.fault("", f"{show(name)} is not one of the networks above{suggest(name, networks)}")
+            fields.error("", f"{show(name)} is not one of the networks above", suggest(name, networks))
             continue
         entry = fields.mapping(name, required="give its port")
         if entry is None:
@@ -222,7 +219,7 @@ def _interfaces(
         interface = _interface(entry, network)
         interfaces[name] = interface
         if interface.port is not None and owners.setdefault(interface.port, pod) != pod:
-            entry.fault("port", f"{show(interface.port)} is a port of pod {owners[interface.port]} already")
+            entry.error("port", f"{show(interface.port)} is a port of pod {owners[interface.port]} already")
     return interfaces
 
 
@@ -230,9 +227,9 @@ def _interface(fields: Fields, network: MappedNetwork) -> MappedInterface:
     names = {}
     for key, template in (("switch", network.switch), ("port", network.port)):
         names[key] = fields.string(key, required="" if template else f"network {network.name} has no template for it")
-        wrong = _ovn_name_fault(names[key] or "") if names[key] is not None else ""
+        wrong = _ovn_name_error(names[key] or "") if names[key] is not None else None
         if wrong:
-            fields.fault(key, wrong)
+            fields.invalid(key, wrong)
     addresses = None
     if fields.has("addresses"):
         addresses = tuple(
@@ -247,5 +244,5 @@ def _address(fields: Fields, place: str, text: str) -> str:
     try:
         return str(IPAddress(text))
     except (AddrFormatError, ValueError):
-        fields.fault(place, f"{show(text)} is not an IP address; give it without a prefix length")
+        fields.error(place, f"{show(text)} is not an IP address", "give it without a prefix length")
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -43,22 +44,22 @@ def keeps_pod_annotation(key: str) -> bool:
 
 
 def parse_namespace(document: object, *, origin: str = "", warn: Warn | None = None) -> Namespace:
-    """Parse a Namespace; what its QoS annotations say wrongly is in its `qos`, and no fault of the object.
+    """Parse a Namespace; what is wrong with its QoS annotations is in its `qos`, and does not make it invalid.
 
     Raises:
-        InvalidObject: with every fault of the object.
+        InvalidObject: with every error of the object.
     """
     reader = ObjectReader(document, _NAMESPACE, origin=origin)
     annotations = _kept_annotations(reader.metadata, is_pod_qos_key)
     reader.check(warn)
-    return Namespace(name=reader.name, labels=reader.labels, qos=_qos(annotations))
+    return Namespace(name=reader.name, labels=reader.labels, qos=_qos(annotations, reader))
 
 
 def parse_node(document: object, *, origin: str = "", warn: Warn | None = None) -> Node:
     """Parse a Node; of its annotations only `NODE_ANNOTATIONS` are kept.
 
     Raises:
-        InvalidObject: with every fault of the object.
+        InvalidObject: with every error of the object.
     """
     reader = ObjectReader(document, _NODE, origin=origin)
     annotations = _annotations(reader.metadata, NODE_ANNOTATIONS)
@@ -73,19 +74,19 @@ def parse_pod(
     warn: Warn | None = None,
     also_keep: frozenset[str] = frozenset(),
 ) -> Pod:
-    """Parse a Pod; what its QoS annotations say wrongly is in its `qos`, and no fault of the object.
+    """Parse a Pod; what is wrong with its QoS annotations is in its `qos`, and does not make it invalid.
 
     A pod without `status.phase`, as manifests have it, is taken to run.
 
     Args:
         document: the object.
-        origin: where it was read, for the errors.
+        origin: where it was read, for the diagnostics.
         warn: called with each warning.
         also_keep: annotations to keep, of this pod, besides those of `keeps_pod_annotation`: those that a topology map
             needs.
 
     Raises:
-        InvalidObject: with every fault of the object.
+        InvalidObject: with every error of the object.
     """
     reader = ObjectReader(document, _POD, origin=origin)
     annotations = _kept_annotations(
@@ -102,7 +103,7 @@ def parse_pod(
     if status is not None:
         phase = status.string("phase")
     reader.check(warn)
-    qos = _qos(annotations)
+    qos = _qos(annotations, reader)
     return Pod(
         namespace=reader.namespace,
         name=reader.name,
@@ -115,10 +116,10 @@ def parse_pod(
     )
 
 
-def _qos(annotations: dict[str, str]) -> PodQos:
+def _qos(annotations: dict[str, str], reader: ObjectReader) -> PodQos:
     """What the QoS annotations say; they are taken out."""
     found = {key: annotations.pop(key) for key in [*annotations] if is_pod_qos_key(key)}
-    return read_pod_qos(found) if found else NO_POD_QOS
+    return read_pod_qos(found, replace(reader.ref, origin="")) if found else NO_POD_QOS
 
 
 def _annotations(metadata: Fields, kept: frozenset[str]) -> dict[str, str]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ovnqos.errors import Fault
-from ovnqos.sources.fields import child_path, show
+from ovnqos.diagnostics import Code, Diagnostic
+from ovnqos.sources.fields import UNNAMED, child_path, show
 from ovnqos.sources.parsed import ParsedDocument, UnreadableTextError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _MERGE = "<<"
 def parse_yaml(text: str) -> Iterator[ParsedDocument]:
     """Parse the documents of a text; empty ones are left out.
 
-    A key that a mapping holds twice is a fault of its document, with its path and line; the last value counts.
+    A key that a mapping holds twice is an error of its document, with its path and line; the last value counts.
 
     Raises:
         UnreadableTextError: the text, from some place on, is no YAML, or uses tags or keys that Kubernetes does not.
@@ -80,7 +80,7 @@ class _Builder:
     def __init__(self) -> None:
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[object, int]] = {}
-        self._faults: list[Fault] = []
+        self._errors: list[Diagnostic] = []
         self._root: object = None
         self._line = 0
         self._size = 0
@@ -100,9 +100,9 @@ class _Builder:
                 handler(event)
             elif isinstance(event, yaml.DocumentEndEvent):
                 if self._root is not None:
-                    yield ParsedDocument(value=self._root, line=self._line, faults=tuple(self._faults))
+                    yield ParsedDocument(value=self._root, line=self._line, errors=tuple(self._errors))
                 self._root, self._line = None, 0
-                self._anchors, self._faults = {}, []
+                self._anchors, self._errors = {}, []
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         if self._stack and self._stack[-1].expects_key:
@@ -126,8 +126,10 @@ class _Builder:
         frame = self._stack[-1]
         frame.key, frame.expects_key, frame.merging = key, False, merging
         if key in frame.container and not merging:
-            message = f"given twice, the second time in line {_line(event)}; keep one"
-            self._faults.append(Fault(path=self._path(), message=message))
+            text = f"given twice, the second time in line {_line(event)}"
+            self._errors.append(
+                Diagnostic.error(UNNAMED, Code.DUPLICATE_FIELD, text, path=self._path(), hint="keep one")
+            )
 
     def _path(self) -> str:
         path = ""

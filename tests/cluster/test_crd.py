@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from ovnqos import InvalidPolicy, parse_policy
+from ovnqos import InvalidObject, parse_policy
 from ovnqos.sandbox import SandboxError
 from ovnqos.sandbox.kubernetes_http import APPLY, MERGE_PATCH
 from tests.cluster.support_network_qos import ABSENT, BEYOND_A_SCHEMA, INVALID, VALID, with_value
@@ -78,7 +78,7 @@ def test_what_the_daemon_takes_the_api_server_takes(api: KubernetesApi, path: st
 @pytest.mark.parametrize(("path", "value"), INVALID, ids=case_name)
 def test_what_the_daemon_refuses_the_api_server_refuses(api: KubernetesApi, path: str, value: object) -> None:
     document = with_value(path, value)
-    with pytest.raises(InvalidPolicy):
+    with pytest.raises(InvalidObject):
         parse_policy(document)
     status, answer = dry_run(api, document)
     assert status == 422, answer
@@ -88,7 +88,7 @@ def test_what_the_daemon_refuses_the_api_server_refuses(api: KubernetesApi, path
 @pytest.mark.parametrize(("path", "value"), BEYOND_A_SCHEMA, ids=case_name)
 def test_what_no_schema_can_say_is_left_to_the_daemon(api: KubernetesApi, path: str, value: object) -> None:
     document = with_value(path, value)
-    with pytest.raises(InvalidPolicy):
+    with pytest.raises(InvalidObject):
         parse_policy(document)
     status, answer = dry_run(api, document)
     assert status == 201, answer["message"]

@@ -123,7 +123,7 @@ class LabCluster:
         """What these documents mean in this cluster; for `remark` see `apply`."""
         compilation = compile_rows(map(parse_policy, documents), self.inventory)
         told = [str(one) for one in (*compilation.unsupported, *compilation.notes)]
-        remarks = [one for one in told if "too small for TCP" not in one]  # what is measured here is UDP
+        remarks = [one for one in told if "limits TCP" not in one]  # what is measured here is UDP
         if any(remark is None or remark not in one for one in remarks):
             pytest.fail("; ".join(remarks), pytrace=False)
         if remark is not None and not remarks:

@@ -32,7 +32,7 @@ from ovnqos import (
     Requirement,
     Rule,
 )
-from ovnqos.errors import Fault
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from tests.support.cluster import POD_NETWORKS, attachment, pod_networks
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+_WEB = ObjectRef(kind="Pod", namespace="shop", name="web")
+_WRONG = Diagnostic.error(_WEB, Code.INVALID_FIELD, "is wrong", path="metadata.annotations[x]")
 RANDOMS = st.randoms(use_true_random=True)
 
 KEYS = ("app", "tier", "team")
@@ -158,9 +160,9 @@ def pod_qos(random: Random) -> PodQos:
     def limit() -> Bandwidth | None:
         return Bandwidth(rate_kbps=random.randint(1, 9)) if random.random() < 0.5 else None
 
-    wrong = (Fault(path="metadata.annotations[x]", message="is wrong"),) if random.random() < 0.2 else ()
+    wrong = (_WRONG,) if random.random() < 0.2 else ()
     dscp = random.randint(0, 63) if random.random() < 0.4 else None
-    return PodQos(ingress=limit(), egress=limit(), dscp=dscp, faults=wrong)
+    return PodQos(ingress=limit(), egress=limit(), dscp=dscp, diagnostics=wrong)
 
 
 def namespace(random: Random) -> Namespace:

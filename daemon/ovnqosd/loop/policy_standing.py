@@ -101,7 +101,7 @@ class PolicyStanding:
     def _reason(self, key: str, error: OvnQosError | None) -> tuple[Reason, str]:
         fault = self._live.invalid.get(key)
         if fault is not None:
-            message = "; ".join(map(str, fault.faults))
+            message = "; ".join(one.message for one in fault.diagnostics)
             if self._live.compiled(key) is not None:
                 message += " (the last valid version stays in force)"
             return Reason.UNSUPPORTED if isinstance(fault, Unsupported) else Reason.INVALID, message

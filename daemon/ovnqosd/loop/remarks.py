@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import NO_POD_QOS, Namespace, Pod
+from ovnqos import NO_POD_QOS, Code, Namespace, Pod
 from ovnqosd.loop.outcomes import AnnotationProblem, ObjectRemark
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Remarks:
         if kind == _POD:
             return (*self._live.pod_notes(key), *self._hidden.get(key, ()))
         annotated = self._annotated.get((kind, key))
-        return tuple(annotated.qos.remarks()) if annotated else ()
+        return tuple(one.message for one in annotated.qos.diagnostics) if annotated else ()
 
     def _count(self, kind: str, key: str, new: _Annotated | None) -> None:
         old = self._annotated.pop((kind, key), None)
@@ -111,5 +111,6 @@ class Remarks:
             self._annotated[kind, key] = new
         for one, step in ((old, -1), (new, 1)):
             if one is not None:
-                self._problems[AnnotationProblem.INVALID] += step * len(one.qos.faults)
-                self._problems[AnnotationProblem.INEXPRESSIBLE] += step * len(one.qos.inexpressible)
+                codes = [diagnostic.code for diagnostic in one.qos.diagnostics]
+                self._problems[AnnotationProblem.INVALID] += step * codes.count(Code.INVALID_FIELD)
+                self._problems[AnnotationProblem.INEXPRESSIBLE] += step * codes.count(Code.UNSUPPORTED_ANNOTATION)

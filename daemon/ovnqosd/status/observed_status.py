@@ -12,7 +12,7 @@ from ovnqosd.status.condition import Condition, read_conditions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import Fault
+    from ovnqos import Diagnostic
     from ovnqos.kubernetes.resources import Resource, WatchedObject
 
 
@@ -109,7 +109,7 @@ def with_status(resource: Resource, observe: Callable[[ObservedStatus], None]) -
     """
     parse = resource.parse
 
-    def parse_and_tell(document: object, *, warn: Callable[[Fault], None] | None = None) -> WatchedObject:
+    def parse_and_tell(document: object, *, warn: Callable[[Diagnostic], None] | None = None) -> WatchedObject:
         status = read_status(document)
         if status is not None:
             observe(status)

@@ -71,7 +71,7 @@ def prune(  # noqa: PLR0913 - one parameter an option
 
 def _present_pods(manifests: Manifests, snapshot: Snapshot) -> Iterator[str]:
     """The pods whose rows stay: those among the manifests, or all where there is no pod among them."""
-    invalid = {f"{POD_KIND}/{one.namespace}/{one.name}" for one in manifests.invalid if one.kind == POD_KIND}
+    invalid = {f"{POD_KIND}/{bad.object.key}" for bad in manifests.invalid if bad.object.kind == POD_KIND}
     known = {f"{POD_KIND}/{pod.key}" for pod in manifests.pods} | invalid
     for row in snapshot.rows:
         made_for = snapshot.owner.object_of(row.content.external_ids)

@@ -14,7 +14,7 @@ from ovnqos.compile.topologies.pod_annotations import bare_address, broken
 from ovnqos.compile.topology import Network, PodInterface, Topology
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 from ovnqos.model.workloads import ALLOCATED, IP_ADDRESS, LOGICAL_ROUTER, LOGICAL_SWITCH, VIRTUAL_MACHINE
-from ovnqos.sources.names import dns_subdomain_fault
+from ovnqos.sources.names import dns_subdomain_error
 
 if TYPE_CHECKING:
     from ovnqos.model.networks import NetworkAttachmentDefinition
@@ -92,7 +92,7 @@ def _declared_by(provider: str) -> str:
     parts = provider.split(".")
     for end in range(len(parts) - 1, 1, -1):
         if parts[end] == DEFAULT_PROVIDER:
-            return "" if dns_subdomain_fault(provider) else f"{parts[end - 1]}/{'.'.join(parts[: end - 1])}"
+            return "" if dns_subdomain_error(provider) else f"{parts[end - 1]}/{'.'.join(parts[: end - 1])}"
     return ""
 
 
@@ -113,13 +113,13 @@ def _interface(pod: Pod, provider: str, declared_by: str) -> PodInterface:
 
 def _name(pod: Pod, annotation: str, *, required: bool = False) -> str:
     text = pod.annotations.get(annotation, "")
-    fault = _name_fault(text) if text or required else ""
-    if fault:
-        raise broken(pod, annotation, "", fault, author="Kube-OVN")
+    error = _name_error(text) if text or required else None
+    if error:
+        raise broken(pod, annotation, "", str(error), author="Kube-OVN")
     return text
 
 
-_name_fault = lru_cache(maxsize=4096)(dns_subdomain_fault)  # Subnets and VPCs are few
+_name_error = lru_cache(maxsize=4096)(dns_subdomain_error)  # Subnets and VPCs are few
 
 
 def _addresses(pod: Pod, annotation: str) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import Fault, InvalidObject
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.match.address_blocks import canonical_address
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def broken(pod: Pod, annotation: str, path: str, what: str, *, author: str) -> InvalidObject:
     """The error for a pod's annotation: what is wrong at a path inside it, and who writes it."""
     where = f"metadata.annotations[{annotation}]" + (f".{path}" if path else "")
-    return InvalidObject(f"Pod {pod.key}", [Fault(path=where, message=f"{what}; {author} writes it")])
+    ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+    return InvalidObject(ref, [Diagnostic.error(ref, Code.INVALID_FIELD, what, path=where, hint=f"{author} writes it")])
 
 
 def bare_address(text: object) -> str | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.rows import Direction
 from ovnqos.compile.topologies.pod_annotations import bare_address
 from ovnqos.compile.topology import Network, PodInterface, Topology
-from ovnqos.errors import Fault, InvalidObject
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkTopology
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _addresses(pod: Pod, network: MappedNetwork, text: str) -> tuple[str, ...]:
 
 
 def _broken(pod: Pod, network: MappedNetwork, what: str) -> InvalidObject:
-    reason = f"{what}; the topology map takes the addresses on network {network.name} from it"
+    ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+    hint = f"the topology map takes the addresses on network {network.name} from it"
     path = f"metadata.annotations[{network.address_annotation}]"
-    return InvalidObject(f"Pod {pod.key}", [Fault(path=path, message=reason)])
+    return InvalidObject(ref, [Diagnostic.error(ref, Code.INVALID_FIELD, what, path=path, hint=hint)])

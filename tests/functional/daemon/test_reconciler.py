@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import Bandwidth, InvalidPolicy, Northbound, TransactionRefused
+from ovnqos import Bandwidth, InvalidObject, Northbound, ObjectRef, TransactionRefused
 from ovnqos.kubernetes.changes import Changes, Invalid
 from ovnqos.model.pod_qos import PodQos
 from ovnqosd.loop.outcomes import DriftKind, Reason
@@ -117,7 +117,7 @@ def test_a_duplicate_of_our_row_goes_and_foreign_rows_stay(synced: Daemon, wired
 
 def test_an_invalid_version_keeps_the_rows_and_says_so(synced: Daemon, wired: NorthboundServer) -> None:
     good = content(wired)
-    error = InvalidPolicy("NetworkQoS shop/gold", [], kind="NetworkQoS", namespace="shop", name="gold")
+    error = InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"), [])
     synced.inbox.changed(Changes(kind="NetworkQoS", invalid=(Invalid(metadata=metadata(POLICY, 2), error=error),)))
     outcome = synced.wait(lambda one: bool(one.policies))
     assert outcome.policies["shop/gold"].reason is Reason.INVALID

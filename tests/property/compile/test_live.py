@@ -13,11 +13,12 @@ from netaddr import IPNetwork
 from ovnqos import (
     Compiler,
     DesiredState,
-    InvalidPolicy,
+    InvalidObject,
     Inventory,
     LabelSelector,
     Namespace,
     NetworkQoS,
+    ObjectRef,
     Pod,
     Topology,
     compile_rows,
@@ -215,7 +216,7 @@ def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: Compiler)
     key = next(key for key in live.policies if live.compiled(key) and live.compiled(key).rows)  # type: ignore[union-attr] # just tested
     before = live.desired()
     namespace, _, name = key.partition("/")
-    fault = InvalidPolicy(f"NetworkQoS {key}", [], kind="NetworkQoS", namespace=namespace, name=name)
+    fault = InvalidObject(ObjectRef(kind="NetworkQoS", namespace=namespace, name=name), [])
     live.apply(fault)
     assert live.drain().is_empty
     assert live.desired() == before
@@ -226,7 +227,7 @@ def test_an_invalid_version_keeps_the_rows_of_the_last_valid_one(live: Compiler)
 
 
 def test_an_invalid_object_that_was_never_valid_keeps_what_the_database_has(live: Compiler) -> None:
-    live.apply(InvalidPolicy("NetworkQoS shop/broken", [], kind="NetworkQoS", namespace="shop", name="broken"))
+    live.apply(InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="broken"), []))
     live.drain()
     assert live.desired().retained == {"NetworkQoS/shop/broken"}
 

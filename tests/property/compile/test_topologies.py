@@ -22,7 +22,7 @@ from ovnqos import (
     compile_rows,
 )
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY
-from ovnqos.sources.names import dns_subdomain_fault
+from ovnqos.sources.names import dns_subdomain_error
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.support import kube_ovn
 from tests.support import random_clusters as some
@@ -198,7 +198,7 @@ def _interfaces(topology: Topology, pod: Pod) -> tuple[PodInterface, ...]:
 
 
 def _check(error: InvalidObject) -> None:
-    assert error.faults
+    assert error.diagnostics
     assert all(line.isprintable() for line in str(error).split("\n"))
 
 
@@ -225,8 +225,8 @@ def test_any_annotations_are_read_or_refused_in_a_printable_line(annotations: di
             annotations = {**annotations, f"{provider}.kubernetes.io/allocated": "true"}
     one = Pod(namespace="shop", name="web", node="n", labels={}, annotations=annotations)
     for each in _interfaces(Topology.kube_ovn(), one):
-        assert not dns_subdomain_fault(each.port)
-        assert not dns_subdomain_fault(each.location)
+        assert not dns_subdomain_error(each.port)
+        assert not dns_subdomain_error(each.location)
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | TEXTS

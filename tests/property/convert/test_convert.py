@@ -26,6 +26,7 @@ from ovnqos import (
 from ovnqos.convert import ClusterObjects, network_qos_document, to_annotations, to_network_qos
 from ovnqos.convert.annotation_documents import qos_annotations
 from ovnqos.convert.label_selection import LabelIndex
+from ovnqos.diagnostics import ObjectRef
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM
 from ovnqos.sources.pod_annotations import read_pod_qos
@@ -109,7 +110,8 @@ LIMITS = st.none() | st.builds(
 
 @given(st.builds(PodQos, ingress=LIMITS, egress=LIMITS, dscp=st.none() | st.integers(0, 63)))
 def test_annotations_are_read_as_the_limits_they_are_made_of(qos: PodQos) -> None:
-    assert read_pod_qos(qos_annotations(qos)) == qos
+    pod = ObjectRef(kind="Pod", namespace="shop", name="web")
+    assert replace(read_pod_qos(qos_annotations(qos), pod), diagnostics=()) == qos
 
 
 def _pods(random: Random) -> tuple[Pod, ...]:

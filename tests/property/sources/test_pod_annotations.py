@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity as parse_quantity_of_kubernetes_client
 
-from ovnqos.errors import InvalidObject
+from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, Bandwidth
 from ovnqos.sources.dscp import parse_dscp
@@ -24,6 +24,7 @@ from ovnqos.sources.quantities import parse_burst, parse_quantity, parse_rate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+POD = ObjectRef(kind="Pod", namespace="a", name="b")
 EXACT = Context(prec=600, Emax=MAX_EMAX, Emin=MIN_EMIN)
 POWERS = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 BINARY_POWERS = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
@@ -114,7 +115,7 @@ def test_a_rate_is_the_least_kbps_that_holds_the_bits_or_it_is_out_of_bounds(tex
         assert (rate - 1) * 1000 < bits <= rate * 1000
         assert parse_burst(text) == rate
     else:
-        with pytest.raises(ValueError, match="less than 1k" if bits < 1000 else "more than OVN takes"):
+        with pytest.raises(ValueError, match="below the minimum" if bits < 1000 else "above the maximum"):
             parse_rate(text)
 
 
@@ -157,7 +158,7 @@ def test_annotations_set_what_their_values_say_each_on_its_own(annotations: dict
             )
         return None
 
-    qos = read_pod_qos(annotations)
+    qos = read_pod_qos(annotations, POD)
     for direction, found in (("ingress", qos.ingress), ("egress", qos.egress)):
         rates = [value(f"qos.projectcalico.org/{direction}Bandwidth"), value(f"kubernetes.io/{direction}-bandwidth")]
         rate = next((rate for rate in rates if rate is not None), None)
@@ -180,7 +181,7 @@ def is_taken(parse: Callable[[str], int], text: str) -> bool:
 @given(ANNOTATIONS)
 @settings(max_examples=200)
 def test_exactly_the_annotations_without_effect_are_told_each_once(annotations: dict[str, str]) -> None:
-    faults, inexpressible = [], []
+    errors, unsupported = [], []
     for key, text in annotations.items():
         if not is_pod_qos_key(key):
             continue
@@ -188,23 +189,21 @@ def test_exactly_the_annotations_without_effect_are_told_each_once(annotations: 
             bandwidth = key.removesuffix("Burst") + "Bandwidth"
             plain = f"kubernetes.io/{key.removeprefix('qos.projectcalico.org/').removesuffix('Burst')}-bandwidth"
             if not is_taken(parse_burst, text) or not {bandwidth, plain} & annotations.keys():
-                faults.append(key)
+                errors.append(key)
         elif key.lower().endswith("bandwidth") and key in POD_QOS_KEYS:
             if not is_taken(parse_rate, text):
-                faults.append(key)
+                errors.append(key)
         elif key == "qos.projectcalico.org/dscp":
             if not is_taken(parse_dscp, text):
-                faults.append(key)
+                errors.append(key)
         else:
-            inexpressible.append(key)
-    qos = read_pod_qos(annotations)
-    assert sorted(fault.path for fault in qos.faults) == sorted(
-        child_path("metadata.annotations", key) for key in faults
-    )
-    assert sorted(fault.path for fault in qos.inexpressible) == sorted(
-        child_path("metadata.annotations", key) for key in inexpressible
-    )
-    for line in str(InvalidObject("Pod a/b", [*qos.faults, *qos.inexpressible])).split("\n"):
+            unsupported.append(key)
+    qos = read_pod_qos(annotations, POD)
+    for code, keys in ((Code.INVALID_FIELD, errors), (Code.UNSUPPORTED_ANNOTATION, unsupported)):
+        assert sorted(one.path for one in qos.diagnostics if one.code is code) == sorted(
+            child_path("metadata.annotations", key) for key in keys
+        )
+    for line in map(str, qos.diagnostics):
         assert line.isprintable()
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPNetwork
 
+from ovnqos.diagnostics import Diagnostic, Severity
 from ovnqos.errors import InvalidObject, OvnQosError
 from ovnqos.model.labels import LabelSelector, Operator, Requirement
 from ovnqos.model.networks import NetworkSelectionType, NetworkSelector
@@ -142,7 +143,8 @@ def to_yaml(document: object) -> str:
 
 
 def check_error(error: InvalidObject) -> None:
-    assert error.faults
+    assert error.diagnostics
+    assert all(one.severity is Severity.ERROR for one in error.diagnostics)
     for line in str(error).split("\n"):
         assert line.isprintable()
 
@@ -150,10 +152,12 @@ def check_error(error: InvalidObject) -> None:
 @given(DOCUMENTS)
 @settings(max_examples=400, deadline=None)
 def test_any_document_is_parsed_or_refused_in_printable_lines(document: dict[str, Any]) -> None:
-    try:
-        parse_object(document, warn=lambda warning: check_error(InvalidObject("x", [warning])))
-    except InvalidObject as error:
-        check_error(error)
+    warnings: list[Diagnostic] = []
+    parsed = parse_object(document, warn=warnings.append)
+    assert all(one.severity is Severity.WARNING for one in warnings)
+    assert all(str(one).isprintable() for one in warnings)
+    if isinstance(parsed, InvalidObject):
+        check_error(parsed)
 
 
 @given(VALUES)

@@ -89,7 +89,7 @@ def test_a_pod_in_a_namespace_new_to_a_selector_is_found() -> None:
 def test_a_pod_that_cannot_be_read_is_a_problem_until_it_can() -> None:
     broken = pod("a", networks={"default": ["banana"]})
     known = inventory(broken, pod("b", networks={"default": ["pear"]}))
-    assert [problem.subject for problem in known.problems] == ["Pod shop/a", "Pod shop/b"]
+    assert [str(problem.object) for problem in known.problems] == ["Pod shop/a", "Pod shop/b"]
     known.update(pod("a", "10.0.0.1"))
     known.remove(pod("b"))
     assert not known.problems

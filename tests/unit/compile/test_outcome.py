@@ -18,7 +18,7 @@ from ovnqos import (
     compile_rows,
 )
 from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
-from ovnqos.errors import Fault
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR
 from ovnqos.model.policy import Rule
 from tests.support.cluster import attachment, compiled, inventory, labels, only_row, pod, policy, rule
@@ -106,12 +106,13 @@ def test_a_pod_that_cannot_be_read_is_noted_and_stops_no_other() -> None:
 
 
 def test_an_object_that_cannot_be_compiled_is_retained_and_stops_no_other() -> None:
-    fault = Fault(path="spec.networkSelectors", message="this CNI has no such networks")
+    bad = ObjectRef(kind="NetworkQoS", namespace="shop", name="bad")
+    error = Unsupported(bad, [Diagnostic.error(bad, Code.INVALID_FIELD, "this CNI has no such networks")])
 
     class Picky(OvnKubernetesTopology):
         def direction(self, network: Network) -> Direction:
             if network.name == "blue":
-                raise Unsupported("NetworkQoS shop/bad", [fault])
+                raise error
             return super().direction(network)
 
     one = pod("client", networks={"default": ["10.0.0.1"], "shop/blue": ["10.1.0.1"]})
@@ -119,8 +120,7 @@ def test_an_object_that_cannot_be_compiled_is_retained_and_stops_no_other() -> N
     found = compile_rows(
         (policy(name="bad", networks=[ANY_NAD_SELECTOR]), policy(networks=[DEFAULT_NETWORK_SELECTOR])), known
     )
-    (error,) = found.unsupported
-    assert error.faults == (fault,)
+    assert found.unsupported == (error,)
     assert found.desired.retained == {"NetworkQoS/shop/bad"}
     assert only_row(found).identity == "NetworkQoS/shop/gold/0/default"
 

@@ -19,8 +19,9 @@ from ovnqos import (
     Topology,
     compile_rows,
     parse_object,
+    parse_pod,
 )
-from ovnqos.errors import Fault
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from tests.support.cluster import POD_NETWORKS, attachment, pod, pod_networks, policy
@@ -95,12 +96,13 @@ def test_a_namespaces_limits_are_for_its_pods_that_have_none() -> None:
 
 
 def test_what_is_wrong_is_told_of_whom_said_it_and_the_rest_holds() -> None:
-    wrong = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message="'10Q' is not a quantity")
-    odd = Fault(path="metadata.annotations[qos.projectcalico.org/ingressPacketRate]", message="has no effect")
-    defaults = Namespace(name="shop", labels={}, qos=PodQos(inexpressible=(odd,)))
-    found = _compiled(defaults, _limited(PodQos(ingress=FAST, faults=(wrong,))))
+    web, shop = ObjectRef(kind="Pod", namespace="shop", name="web"), ObjectRef(kind="Namespace", name="shop")
+    wrong = Diagnostic.error(web, Code.INVALID_FIELD, '"10Q" is not a rate', path="metadata.annotations[x]")
+    odd = Diagnostic.warning(shop, Code.UNSUPPORTED_ANNOTATION, "has no effect", path="metadata.annotations[y]")
+    defaults = Namespace(name="shop", labels={}, qos=PodQos(diagnostics=(odd,)))
+    found = _compiled(defaults, _limited(PodQos(ingress=FAST, diagnostics=(wrong,))))
     assert set(found.desired.rows) == {"Pod/shop/web/ingress"}
-    assert [str(note) for note in found.notes] == [f"Namespace shop: {odd}", f"Pod shop/web: {wrong}"]
+    assert [str(note) for note in found.notes] == [str(odd), str(wrong)]
 
 
 def test_a_primary_network_has_the_pods_limits() -> None:
@@ -174,24 +176,31 @@ def test_a_namespaces_new_default_takes_its_pods(live: Compiler) -> None:
 
 
 def test_what_is_to_be_said_of_a_pod_is_kept(live: Compiler) -> None:
-    live.apply(_limited(PodQos(faults=(Fault(path="metadata.annotations[x]", message="is wrong"),))))
+    web = ObjectRef(kind="Pod", namespace="shop", name="web")
+    wrong = Diagnostic.error(web, Code.INVALID_FIELD, "is wrong", path="metadata.annotations[x]")
+    live.apply(_limited(PodQos(diagnostics=(wrong,))))
     assert live.drain().pods == {"shop/web"}
     assert live.pod_notes("shop/web") == ("metadata.annotations[x]: is wrong",)
     assert live.pod_notes("shop/plain") == ()
 
 
+def _of_annotations(**values: str) -> PodQos:
+    annotations = {f"qos.projectcalico.org/{key}": value for key, value in values.items()}
+    return parse_pod({"metadata": {"namespace": "shop", "name": "web", "annotations": annotations}}).qos
+
+
 def test_a_burst_too_small_for_tcp_is_advised_on() -> None:
-    found = _compiled(_limited(PodQos(egress=Bandwidth(rate_kbps=10_000, burst_kbit=100))))
-    (note,) = found.notes
-    assert str(note).startswith("Pod shop/web: egress: ")
-    assert "burst" in str(note)
+    qos = _of_annotations(egressBandwidth="10M", egressBurst="100k")
+    (note,) = _compiled(_limited(qos)).notes
+    assert str(note) == f"Pod shop/web: {qos.diagnostics[0].message}"
+    assert [one.code for one in qos.diagnostics] == [Code.BURST_LIMITS_TCP]
 
 
 def test_a_namespaces_burst_is_advised_on_once_whatever_pods_it_has() -> None:
-    small = PodQos(ingress=Bandwidth(rate_kbps=10_000, burst_kbit=100))
+    small = _of_annotations(ingressBandwidth="10M", ingressBurst="100k")
     pods = [replace(pod(name, "10.0.0.5"), qos=PodQos()) for name in ("a", "b")]
     (note,) = _compiled(Namespace(name="shop", labels={}, qos=small), *pods).notes
-    assert str(note).startswith("Namespace shop: ingress: burst 100 kbit")
+    assert str(note) == f"Namespace shop: {small.diagnostics[0].message}"
 
 
 def test_a_pod_without_a_default_interface_is_told_of_only_if_it_asked_itself() -> None:

@@ -15,7 +15,7 @@ from ovnqos import (
     NetworkTopology,
     PodPeer,
     PortMatch,
-    parse_object,
+    parse_pod,
 )
 from ovnqos.convert import (
     AnnotationConversion,
@@ -23,7 +23,7 @@ from ovnqos.convert import (
     annotation_documents,
     to_annotations,
 )
-from ovnqos.errors import Fault
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector
 from ovnqos.model.pod_qos import PodQos
@@ -105,9 +105,8 @@ class TestWhatAnnotationsSay:
 
     def test_documents_are_what_is_read_as_annotations(self) -> None:
         made = _converted(_policy(rule(46, rate=10_000, burst=1_500)), _pod("web", app="web"))
-        assert [one.qos for one in map(parse_object, annotation_documents(made.annotated))] == [  # type: ignore[union-attr]  # a pod
-            PodQos(egress=Bandwidth(rate_kbps=10_000, burst_kbit=1_500), dscp=46)
-        ]
+        (read,) = map(parse_pod, annotation_documents(made.annotated))
+        assert (read.qos.egress, read.qos.dscp) == (Bandwidth(rate_kbps=10_000, burst_kbit=1_500), 46)
 
     def test_a_selector_of_all_pods_is_the_namespaces_default(self) -> None:
         made = _converted(_policy(BOTH, pods=EVERYTHING), _pod("web", app="web"))
@@ -170,7 +169,8 @@ class TestWhatAnnotationsSay:
 OTHER_NETWORK = replace(
     pod("web", networks={"default": ["10.0.0.1"], "shop/blue": ["10.1.0.1"]}), labels={"app": "web"}
 )
-WRONG = PodQos(faults=(Fault(path="metadata.annotations[x]", message="is wrong"),))
+POD = ObjectRef(kind="Pod", namespace="shop", name="web")
+WRONG = PodQos(diagnostics=(Diagnostic.error(POD, Code.INVALID_FIELD, "is wrong", path="metadata.annotations[x]"),))
 
 
 class TestWhatAnnotationsDoNotSay:

@@ -10,7 +10,8 @@ from netaddr import IPNetwork
 
 from ovnqos import Bandwidth, BandwidthScope, Namespace, NetworkTopology
 from ovnqos.convert import NetworkQoSConversion, Part, network_qos_document, to_network_qos
-from ovnqos.errors import Fault, Unsupported
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import Unsupported
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
@@ -192,16 +193,26 @@ class TestPods:
         assert (made.policies, _remarks(made)) == ((), [f"Pod shop/web: dscp 46: {reason}"])
 
     def test_ingress_and_what_is_wrong_or_has_no_effect_is_told(self) -> None:
-        wrong = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message='"10Q" is not a rate')
-        odd = Fault(path="metadata.annotations[qos.projectcalico.org/ingressPacketRate]", message="has no effect")
+        wrong = Diagnostic.error(
+            ObjectRef(kind="Pod", namespace="shop", name="web"),
+            Code.INVALID_FIELD,
+            '"10Q" is not a rate',
+            path="metadata.annotations[kubernetes.io/egress-bandwidth]",
+        )
+        odd = Diagnostic.warning(
+            ObjectRef(kind="Namespace", name="shop"),
+            Code.UNSUPPORTED_ANNOTATION,
+            "has no effect",
+            path="metadata.annotations[qos.projectcalico.org/ingressPacketRate]",
+        )
         made = _converted(
-            _defaults(PodQos(ingress=FAST, inexpressible=(odd,))), _pod("web", PodQos(ingress=SLOW, faults=(wrong,)))
+            _defaults(PodQos(ingress=FAST, diagnostics=(odd,))), _pod("web", PodQos(ingress=SLOW, diagnostics=(wrong,)))
         )
         assert made.policies == ()
         assert _remarks(made) == [
-            f"Namespace shop: {odd}",
+            str(odd),
             "Namespace shop: ingress bandwidth 50000 kbps: NetworkQoS limits egress only: keep the annotation",
-            f"Pod shop/web: {wrong}",
+            str(wrong),
             "Pod shop/web: ingress bandwidth 10000 kbps: NetworkQoS limits egress only: keep the annotation",
         ]
 
@@ -391,9 +402,7 @@ class TestEgressQoS:
 
 class TestDocuments:
     def test_a_rule_without_a_mark_cannot_be_written(self) -> None:
-        with pytest.raises(
-            Unsupported, match=r"spec\.egress\[1\]\.dscp: missing, and the CRD of NetworkQoS requires it"
-        ):
+        with pytest.raises(Unsupported, match=r"spec\.egress\[1\]\.dscp: missing; the CRD of NetworkQoS requires it"):
             network_qos_document(policy(rule(), rule(None, rate=5)))
 
     @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ovnqos import Fault
+    from ovnqos import Diagnostic
     from tests.support.scripted_api import Exchange
 
 
@@ -90,7 +90,7 @@ def test_an_empty_list_syncs_without_changes(tmp_path: Path) -> None:
 def test_a_new_list_tells_exactly_the_difference(tmp_path: Path) -> None:
     parsed: list[str] = []
 
-    def parse(document: object, *, warn: Callable[[Fault], None] | None = None) -> Pod:
+    def parse(document: object, *, warn: Callable[[Diagnostic], None] | None = None) -> Pod:
         one = PODS.parse(document, warn=warn)
         assert isinstance(one, Pod)
         parsed.append(one.name)
@@ -174,7 +174,7 @@ def test_an_object_that_cannot_be_read_is_told_with_its_faults_beside_the_others
 
 
 def test_an_object_that_trips_its_parser_does_not_hide_the_others(tmp_path: Path) -> None:
-    def parse(document: object, *, warn: Callable[[Fault], None] | None = None) -> Pod:
+    def parse(document: object, *, warn: Callable[[Diagnostic], None] | None = None) -> Pod:
         one = PODS.parse(document, warn=warn)
         assert isinstance(one, Pod)
         if one.name == "odd":

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import pytest
 
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.model.advice import bandwidth_advice
 from ovnqos.model.policy import Bandwidth
+
+POLICY = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
+PATH = "spec.egress[0].bandwidth.burst"
+
+
+def advice_on(rate_kbps: int, burst_kbit: int | None = None) -> Diagnostic | None:
+    return bandwidth_advice(Bandwidth(rate_kbps=rate_kbps, burst_kbit=burst_kbit), POLICY, PATH)
 
 
 @pytest.mark.parametrize(
     ("burst_kbit", "share"), [(100, "about 2 %"), (500, "about 12 %"), (2000, "about 50 %"), (3999, "about 99 %")]
 )
 def test_a_burst_that_holds_tcp_back_is_told_with_the_share_that_was_measured(burst_kbit: int, share: str) -> None:
-    advice = bandwidth_advice(Bandwidth(rate_kbps=20000, burst_kbit=burst_kbit))
+    advice = advice_on(20000, burst_kbit)
     assert advice is not None
-    assert share in advice
-    assert advice.endswith("leave burst out (OVN then allows one second of rate) or set burst to 4000 or more")
+    assert (advice.severity, advice.code, advice.object, advice.path) == (
+        Severity.WARNING,
+        Code.BURST_LIMITS_TCP,
+        POLICY,
+        PATH,
+    )
+    assert share in advice.text
+    assert advice.hint == "leave burst out (OVN then allows one second of rate) or set burst to 4000 kbit or more"
 
 
 @pytest.mark.parametrize(
@@ -29,27 +43,21 @@ def test_a_burst_that_holds_tcp_back_is_told_with_the_share_that_was_measured(bu
     ],
 )
 def test_a_burst_that_is_large_enough_draws_no_advice(bandwidth: Bandwidth) -> None:
-    assert bandwidth_advice(bandwidth) is None
+    assert bandwidth_advice(bandwidth, POLICY, PATH) is None
 
 
-def test_a_burst_below_one_packet_drops_them_all() -> None:
-    assert bandwidth_advice(Bandwidth(rate_kbps=20000, burst_kbit=11)) == (
-        "burst 11 kbit is less than one full-size packet (12 kbit), so such packets are all dropped; "
-        "set burst to 4000 or more"
-    )
-
-
-def test_the_default_burst_of_a_very_low_rate_drops_packets_too() -> None:
-    assert bandwidth_advice(Bandwidth(rate_kbps=5)) == (
-        "the default burst of one second of rate, 5 kbit, is less than one full-size packet (12 kbit), so such packets "
-        "are all dropped; set burst to 12 or more"
-    )
+@pytest.mark.parametrize(("rate_kbps", "burst_kbit", "enough"), [(20000, 11, 4000), (5, None, 12)])
+def test_a_burst_below_one_packet_drops_them_all(rate_kbps: int, burst_kbit: int | None, enough: int) -> None:
+    advice = advice_on(rate_kbps, burst_kbit)
+    assert advice is not None
+    assert (advice.code, advice.hint) == (Code.BURST_BELOW_FRAME, f"set burst to {enough} kbit or more")
+    assert str(burst_kbit or rate_kbps) in advice.text
 
 
 def test_following_the_advice_silences_it() -> None:
     for rate in (1, 11, 12, 59, 60, 61, 20000, 4294967295):
         for burst in (1, 11, 12, 13):
-            advice = bandwidth_advice(Bandwidth(rate_kbps=rate, burst_kbit=burst))
+            advice = advice_on(rate, burst)
             if advice is not None:
-                enough = int(advice.rpartition("set burst to ")[2].partition(" ")[0])
-                assert bandwidth_advice(Bandwidth(rate_kbps=rate, burst_kbit=enough)) is None
+                enough = int(advice.hint.rpartition("set burst to ")[2].partition(" ")[0])
+                assert advice_on(rate, enough) is None

@@ -221,7 +221,7 @@ def test_a_name_of_odd_bytes_is_told_in_printable_text(tmp_path: Path) -> None:
 def test_repeated_keys_are_faults_with_path_and_line() -> None:
     text = "spec:\n  egress:\n  - dscp: 1\n    bandwidth: {rate: 1}\n    dscp: 2\nspec: {}\n"
     (document,) = read_documents(["-"], stdin=io.StringIO(text))
-    assert [str(fault) for fault in document.faults] == [
+    assert [one.message for one in document.errors] == [
         "spec.egress[0].dscp: given twice, the second time in line 5; keep one",
         "spec: given twice, the second time in line 6; keep one",
     ]
@@ -231,6 +231,6 @@ def test_repeated_keys_of_json_are_faults_too(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text('{"a": 1}\n{"a":\n [{"b": 1,\n "b": 2}]}\n{"x": "\\ud83d\\ude00", "x": 1}')
     first, second, third = read_documents([file])
-    assert first.faults == ()
-    assert [str(fault) for fault in second.faults] == ["a[0].b: given twice, the second time in line 4; keep one"]
-    assert [str(fault) for fault in third.faults] == ['key "x" is given twice; keep one']
+    assert first.errors == ()
+    assert [one.message for one in second.errors] == ["a[0].b: given twice, the second time in line 4; keep one"]
+    assert [one.message for one in third.errors] == ['key "x" is given twice; keep one']

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos.errors import InvalidPolicy
+from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule, parse_egress_qos
 
 if TYPE_CHECKING:
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
 
 VALID: dict[str, Any] = {
     "apiVersion": "k8s.ovn.org/v1",
@@ -41,7 +41,7 @@ def spoiled(path: str, value: object) -> dict[str, Any]:
 
 
 def test_an_object_keeps_its_rules_in_order() -> None:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     egress_qos = parse_egress_qos(VALID, warn=warnings.append)
     assert egress_qos == EgressQoS(
         namespace="calls",
@@ -81,9 +81,9 @@ def test_an_object_without_namespace_is_of_the_default_one() -> None:
     ],
 )
 def test_what_is_odd_is_warned_of(path: str, value: object, warning: str) -> None:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     parse_egress_qos(spoiled(path, value), warn=warnings.append)
-    assert [str(found) for found in warnings] == [warning]
+    assert [one.message for one in warnings] == [warning]
 
 
 @pytest.mark.parametrize(
@@ -126,18 +126,18 @@ def test_what_is_odd_is_warned_of(path: str, value: object, warning: str) -> Non
     ],
 )
 def test_each_fault_is_told_at_its_path(path: str, value: object, fault: str) -> None:
-    with pytest.raises(InvalidPolicy) as raised:
+    with pytest.raises(InvalidObject) as raised:
         parse_egress_qos(spoiled(path, value), origin="qos.yaml")
-    assert [str(found) for found in raised.value.faults] == [fault]
-    assert raised.value.kind == "EgressQoS"
-    assert raised.value.subject.endswith("(qos.yaml)")
+    assert [one.message for one in raised.value.diagnostics] == [fault]
+    assert raised.value.object.kind == "EgressQoS"
+    assert raised.value.object.origin == "qos.yaml"
 
 
 def test_all_faults_are_told_at_once() -> None:
     document = spoiled("spec.egress", [{"dscp": -1}, {"dscp": 1, "dstCIDR": "x"}])
-    with pytest.raises(InvalidPolicy) as raised:
+    with pytest.raises(InvalidObject) as raised:
         parse_egress_qos(document)
-    assert [found.path for found in raised.value.faults] == ["spec.egress[0].dscp", "spec.egress[1].dstCIDR"]
+    assert [one.path for one in raised.value.diagnostics] == ["spec.egress[0].dscp", "spec.egress[1].dstCIDR"]
 
 
 def test_the_most_rules_that_ovn_kubernetes_takes_are_taken() -> None:

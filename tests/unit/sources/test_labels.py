@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ovnqos.errors import InvalidPolicy
+from ovnqos.errors import InvalidObject
 from ovnqos.sources import parse_policy
 
 EXPRESSION = "spec.podSelector.matchExpressions[0]"
@@ -30,8 +30,8 @@ def faults_of(selector: object) -> list[str]:
     }
     try:
         parse_policy(document)
-    except InvalidPolicy as error:
-        return [str(fault) for fault in error.faults]
+    except InvalidObject as error:
+        return [one.message for one in error.diagnostics]
     return []
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from netaddr import IPNetwork
 
-from ovnqos.errors import Fault, InvalidObject
+from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkTopology, OvnNetworkConfig, OwnerReference
 from ovnqos.sources import parse_network_attachment_definition
+
+if TYPE_CHECKING:
+    from ovnqos.diagnostics import Diagnostic
 
 GUIDE = """
 apiVersion: k8s.cni.cncf.io/v1
@@ -44,17 +47,17 @@ OVN: dict[str, Any] = {
 
 
 def nad_of(config: object, **metadata: object) -> tuple[NetworkAttachmentDefinition, list[str]]:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     text = config if isinstance(config, str) else json.dumps(config)
     document = {"metadata": {"name": "net", **metadata}, "spec": {"config": text}}
     nad = parse_network_attachment_definition(document, warn=warnings.append)
-    return nad, [str(warning) for warning in warnings]
+    return nad, [one.message for one in warnings]
 
 
 def faults_of(spec: object) -> list[str]:
     with pytest.raises(InvalidObject) as raised:
         parse_network_attachment_definition({"metadata": {"name": "net"}, "spec": spec})
-    return [str(fault) for fault in raised.value.faults]
+    return [one.message for one in raised.value.diagnostics]
 
 
 def test_the_guides_object_is_a_layer3_network() -> None:

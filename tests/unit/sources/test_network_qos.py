@@ -24,7 +24,7 @@ from ovnqos.model.policy import (
 from ovnqos.sources import parse_policy
 
 if TYPE_CHECKING:
-    from ovnqos.errors import Fault
+    from ovnqos.diagnostics import Diagnostic
 
 GUIDE = """
 apiVersion: k8s.ovn.org/v1alpha1
@@ -61,7 +61,7 @@ spec:
 
 
 def policy_of(spec: dict[str, Any], **metadata: object) -> tuple[NetworkQoS, list[str]]:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     document = {
         "apiVersion": "k8s.ovn.org/v1alpha1",
         "kind": "NetworkQoS",
@@ -69,7 +69,7 @@ def policy_of(spec: dict[str, Any], **metadata: object) -> tuple[NetworkQoS, lis
         "spec": {"priority": 0, "egress": [{"dscp": 0}], **spec},
     }
     policy = parse_policy(document, warn=warnings.append)
-    return policy, [str(warning) for warning in warnings]
+    return policy, [one.message for one in warnings]
 
 
 def classifier_of(classifier: object) -> tuple[Classifier, list[str]]:
@@ -112,7 +112,7 @@ def test_the_guides_object_means_what_the_guide_says() -> None:
 
 
 def test_the_guides_burst_draws_advice() -> None:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     parse_policy(yaml.safe_load(GUIDE), warn=warnings.append)
     assert [warning.path for warning in warnings] == ["spec.egress[0].bandwidth.burst"]
     assert "about 2 % of rate 20000 kbps" in warnings[0].message

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from ovnqos.diagnostics import Code, ObjectRef, Severity
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos, merge
 from ovnqos.model.policy import Bandwidth
-from ovnqos.sources.pod_annotations import POD_QOS_KEYS, is_pod_qos_key, read_pod_qos
+from ovnqos.sources.pod_annotations import POD_QOS_KEYS, is_pod_qos_key
+from ovnqos.sources.pod_annotations import read_pod_qos as read_pod_qos_of
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POD = ObjectRef(kind="Pod", namespace="shop", name="web")
 CALICO = "qos.projectcalico.org"
 RATE_FORM = "use bit/s as a Kubernetes quantity from 1k to 4294967295k, e.g. 10M"
 BURST_FORM = "use bits as a Kubernetes quantity from 1k to 4294967295k, e.g. 20M"
@@ -15,8 +23,13 @@ TEN = Bandwidth(rate_kbps=10_000)
 TWENTY = Bandwidth(rate_kbps=20_000)
 
 
+def read_pod_qos(annotations: Mapping[str, str], path: str = "metadata.annotations") -> PodQos:
+    return read_pod_qos_of(annotations, POD, path=path)
+
+
 def told(qos: PodQos) -> list[str]:
-    return [str(fault) for fault in (*qos.faults, *qos.inexpressible)]
+    assert all(one.object == POD for one in qos.diagnostics)
+    return [one.message for one in qos.diagnostics]
 
 
 def test_the_annotations_of_the_calico_lab_limit_both_directions() -> None:
@@ -79,9 +92,9 @@ def test_calicos_key_wins_over_kubernetes(direction: str) -> None:
     [
         ("10Q", "is not a rate in bit/s"),
         ("", "is not a rate in bit/s"),
-        ("-5M", "is less than 1k, the least"),
-        ("0", "is less than 1k, the least"),
-        ("1P", "is more than OVN takes, which is 4294967295 kbps (4.29 Tbit/s)"),
+        ("-5M", "is below the minimum of 1k"),
+        ("0", "is below the minimum of 1k"),
+        ("1P", "is above the maximum of 4294967295 kbps (4.29 Tbit/s)"),
     ],
 )
 @pytest.mark.parametrize("key", [f"{CALICO}/egressBandwidth", "kubernetes.io/egress-bandwidth"])
@@ -106,7 +119,7 @@ def test_of_two_bandwidths_the_valid_one_holds_when_kubernetes_is_wrong() -> Non
     qos = read_pod_qos({f"{CALICO}/ingressBandwidth": "10M", "kubernetes.io/ingress-bandwidth": "1P"})
     assert qos.ingress == TEN
     assert told(qos) == [
-        'metadata.annotations[kubernetes.io/ingress-bandwidth]: "1P" is more than OVN takes, which is 4294967295 kbps '
+        'metadata.annotations[kubernetes.io/ingress-bandwidth]: "1P" is above the maximum of 4294967295 kbps '
         f'(4.29 Tbit/s); {RATE_FORM}; {CALICO}/ingressBandwidth holds, "10M"'
     ]
 
@@ -114,7 +127,7 @@ def test_of_two_bandwidths_the_valid_one_holds_when_kubernetes_is_wrong() -> Non
 def test_two_bandwidths_that_are_both_wrong_are_both_told() -> None:
     qos = read_pod_qos({f"{CALICO}/ingressBandwidth": "10Q", "kubernetes.io/ingress-bandwidth": ""})
     assert qos.sets_nothing
-    assert [fault.path for fault in qos.faults] == [
+    assert [one.path for one in qos.diagnostics] == [
         f"metadata.annotations[{CALICO}/ingressBandwidth]",
         "metadata.annotations[kubernetes.io/ingress-bandwidth]",
     ]
@@ -133,14 +146,14 @@ def test_a_burst_without_bandwidth_is_told_and_sets_nothing() -> None:
 def test_a_burst_beside_a_bandwidth_that_is_wrong_is_not_told_as_well() -> None:
     qos = read_pod_qos({f"{CALICO}/egressBurst": "4M", f"{CALICO}/egressBandwidth": "10Q"})
     assert qos.sets_nothing
-    assert [fault.path for fault in qos.faults] == [f"metadata.annotations[{CALICO}/egressBandwidth]"]
+    assert [one.path for one in qos.diagnostics] == [f"metadata.annotations[{CALICO}/egressBandwidth]"]
 
 
 def test_a_burst_that_is_wrong_leaves_the_rate() -> None:
     qos = read_pod_qos({f"{CALICO}/egressBandwidth": "10M", f"{CALICO}/egressBurst": "0"})
     assert qos.egress == TEN
     assert told(qos) == [
-        f'metadata.annotations[{CALICO}/egressBurst]: "0" is less than 1k, the least; {BURST_FORM}; the rate holds, '
+        f'metadata.annotations[{CALICO}/egressBurst]: "0" is below the minimum of 1k; {BURST_FORM}; the rate holds, '
         "with a burst of one second of it"
     ]
 
@@ -175,7 +188,7 @@ def test_what_ovn_cannot_express_is_told_and_the_others_hold(direction: str, nou
     key = f"{CALICO}/{direction}{noun}"
     assert key in POD_QOS_KEYS
     qos = read_pod_qos({key: "100", f"{CALICO}/egressBandwidth": "10M"})
-    assert (qos.egress, qos.faults) == (TEN, ())
+    assert (qos.egress, [one.code for one in qos.diagnostics]) == (TEN, [Code.UNSUPPORTED_ANNOTATION])
     assert told(qos) == [
         f'metadata.annotations[{key}]: "100": {reason}, so this has no effect; limit bits by {direction}Bandwidth'
     ]
@@ -214,7 +227,7 @@ def test_what_is_told_does_not_depend_on_the_order_of_the_annotations() -> None:
 
 def test_a_path_of_the_callers_stands_in_what_is_told() -> None:
     qos = read_pod_qos({f"{CALICO}/dscp": "64"}, path="annotations")
-    assert qos.faults[0].path == f"annotations[{CALICO}/dscp]"
+    assert qos.diagnostics[0].path == f"annotations[{CALICO}/dscp]"
 
 
 def test_a_pod_takes_from_its_namespace_what_it_has_none_of() -> None:
@@ -235,9 +248,8 @@ def test_a_pods_rate_does_not_get_its_namespaces_burst() -> None:
 def test_a_pod_whose_own_value_is_wrong_gets_the_default_and_the_fault_is_told() -> None:
     pod = read_pod_qos({f"{CALICO}/egressBandwidth": "10Q", f"{CALICO}/egressPackets": "5"})
     merged = merge(pod, PodQos(egress=TWENTY))
-    assert merged == PodQos(egress=TWENTY, faults=pod.faults, inexpressible=pod.inexpressible)
-    assert merged.faults
-    assert merged.inexpressible
+    assert merged == PodQos(egress=TWENTY, diagnostics=pod.diagnostics)
+    assert [one.severity for one in merged.diagnostics] == [Severity.ERROR, Severity.WARNING]
 
 
 def test_what_is_wrong_with_a_namespace_is_not_told_of_its_pods() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ovnqos.errors import Fault, InvalidPolicy
+from ovnqos.diagnostics import Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.sources import parse_policy
 
 VALID: dict[str, Any] = {
@@ -50,13 +51,13 @@ def with_value(path: str, value: object) -> dict[str, Any]:
 
 
 def faults_of(document: object) -> list[str]:
-    with pytest.raises(InvalidPolicy) as raised:
+    with pytest.raises(InvalidObject) as raised:
         parse_policy(document)
-    return [str(fault) for fault in raised.value.faults]
+    return [one.message for one in raised.value.diagnostics]
 
 
 def test_the_object_that_the_cases_spoil_is_valid_and_draws_no_warning() -> None:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     parse_policy(VALID, warn=warnings.append)
     assert warnings == []
 
@@ -165,7 +166,7 @@ RATE = "use a whole number from 1 to 4294967295"
         (
             "spec.egress.0.classifier.ports.0.protocol",
             "tcp",
-            f'{RULE}.classifier.ports[0].protocol: "tcp" is spelt in capitals: write TCP',
+            f'{RULE}.classifier.ports[0].protocol: "tcp" is spelt in capitals; write TCP',
         ),
         (
             "spec.egress.0.classifier.ports.0.port",
@@ -293,25 +294,25 @@ def test_all_faults_of_an_object_are_told_at_once() -> None:
 
 
 def test_the_error_names_the_object_its_file_and_its_identity() -> None:
-    with pytest.raises(InvalidPolicy) as raised:
+    with pytest.raises(InvalidObject) as raised:
         parse_policy(with_value("spec.priority", 101), origin="voice.yaml")
     error = raised.value
     assert str(error) == (
         "NetworkQoS calls/voice (voice.yaml): spec.priority: 101 is not a priority; use a whole number from 0 to 100"
     )
-    assert (error.kind, error.namespace, error.name) == ("NetworkQoS", "calls", "voice")
+    assert error.object == ObjectRef(kind="NetworkQoS", namespace="calls", name="voice", origin="voice.yaml")
 
 
 def test_an_object_without_a_usable_name_is_named_by_kind_and_file() -> None:
-    with pytest.raises(InvalidPolicy) as raised:
+    with pytest.raises(InvalidObject) as raised:
         parse_policy(with_value("metadata.name", "x y"), origin="voice.yaml")
-    assert raised.value.subject == "NetworkQoS (voice.yaml)"
-    assert raised.value.name == ""
+    assert str(raised.value.object) == "NetworkQoS (voice.yaml)"
+    assert raised.value.object.name == ""
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 3])
 def test_what_is_no_mapping_is_no_policy(document: object) -> None:
-    with pytest.raises(InvalidPolicy, match="must be a mapping"):
+    with pytest.raises(InvalidObject, match="must be a mapping"):
         parse_policy(document)
 
 

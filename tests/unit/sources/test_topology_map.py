@@ -13,7 +13,7 @@ from ovnqos.sources.topology_map import load_topology_map, parse_topology_map
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ovnqos import Fault
+    from ovnqos import Diagnostic
 
 WHOLE = """
 networks:
@@ -34,7 +34,7 @@ pods:
 """
 
 
-def _load(folder: Path, text: str, warnings: list[Fault] | None = None) -> TopologyMap:
+def _load(folder: Path, text: str, warnings: list[Diagnostic] | None = None) -> TopologyMap:
     path = folder / "topology.yaml"
     path.write_text(text)
     return load_topology_map(path, warn=None if warnings is None else warnings.append)
@@ -50,7 +50,7 @@ def _faults(folder: Path, text: str) -> list[str]:
 
 
 def test_a_whole_map(tmp_path: Path) -> None:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     found = _load(tmp_path, WHOLE, warnings)
     assert found == TopologyMap(
         networks={
@@ -180,9 +180,11 @@ def test_all_faults_are_told_with_their_paths(tmp_path: Path, text: str, faults:
 
 
 def test_a_misspelt_field_draws_a_warning(tmp_path: Path) -> None:
-    warnings: list[Fault] = []
+    warnings: list[Diagnostic] = []
     _load(tmp_path, "networks: {lan: {topology: layer2, switch: lan, adresses: {annotation: x}}}", warnings)
-    assert [str(one) for one in warnings] == ["networks.lan.adresses: unknown field, ignored; did you mean addresses?"]
+    assert [one.message for one in warnings] == [
+        "networks.lan.adresses: unknown field, ignored; did you mean addresses?"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from ovnqos import Bandwidth, Compiler, Namespace, Pod, PodQos, Topology
-from ovnqos.errors import Fault
+from ovnqos import Bandwidth, Compiler, Namespace, Pod, PodQos, Topology, parse_namespace
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.kubernetes.changes import Metadata
 from ovnqosd.loop.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark
 from ovnqosd.loop.remarks import Remarks
 from ovnqosd.status.events import event_of_remark, events_of_drift
 from tests.support.cluster import pod
 
-WRONG = Fault(path="metadata.annotations[kubernetes.io/egress-bandwidth]", message="'10Q' is not a quantity")
-ODD = Fault(path="metadata.annotations[qos.projectcalico.org/egressPacketRate]", message="OVN limits bits, not packets")
-BROKEN = PodQos(faults=(WRONG,), inexpressible=(ODD,), ingress=Bandwidth(rate_kbps=5_000))
+WEB = ObjectRef(kind="Pod", namespace="shop", name="web")
+WRONG = Diagnostic.error(WEB, Code.INVALID_FIELD, '"10Q" is not a rate', path="metadata.annotations[x]")
+ODD = Diagnostic.warning(WEB, Code.UNSUPPORTED_ANNOTATION, "OVN limits bits", path="metadata.annotations[y]")
+BROKEN = PodQos(diagnostics=(WRONG, ODD), ingress=Bandwidth(rate_kbps=5_000))
 
 
 class Zone:
@@ -46,7 +47,7 @@ def _pod(qos: PodQos, node: str = "node1") -> Pod:
 
 
 def test_all_that_is_wrong_with_a_pod_is_said_once(zone: Zone) -> None:
-    expected = ObjectRemark(kind="Pod", key="shop/web", uid="u", notes=(str(WRONG), str(ODD)))
+    expected = ObjectRemark(kind="Pod", key="shop/web", uid="u", notes=(WRONG.message, ODD.message))
     assert zone.tell(_pod(BROKEN)) == (expected,)
     assert zone.tell(replace(_pod(BROKEN), labels={"x": "y"})) == ()
     assert zone.remarks.problems() == {AnnotationProblem.INVALID: 1, AnnotationProblem.INEXPRESSIBLE: 1}
@@ -65,15 +66,16 @@ def test_pods_of_other_zones_are_for_others_to_tell_of(zone: Zone) -> None:
 
 
 def test_a_namespace_is_told_of_by_the_one_that_is_elected() -> None:
-    shop = Namespace(name="shop", labels={}, qos=PodQos(faults=(WRONG,)))
+    shop = Namespace(name="shop", labels={}, qos=PodQos(diagnostics=(WRONG,)))
     assert Zone(elected=False).tell(shop) == ()
-    assert Zone().tell(shop) == (ObjectRemark(kind="Namespace", key="shop", uid="u", notes=(str(WRONG),)),)
+    assert Zone().tell(shop) == (ObjectRemark(kind="Namespace", key="shop", uid="u", notes=(WRONG.message,)),)
 
 
 def test_a_namespaces_burst_is_advised_on(zone: Zone) -> None:
-    small = PodQos(egress=Bandwidth(rate_kbps=10_000, burst_kbit=100))
-    (remark,) = zone.tell(Namespace(name="shop", labels={}, qos=small))
-    assert remark.notes[0].startswith("egress: burst 100 kbit")
+    key = "qos.projectcalico.org/egress"
+    annotations = {f"{key}Bandwidth": "10M", f"{key}Burst": "100k"}
+    (remark,) = zone.tell(parse_namespace({"metadata": {"name": "shop", "annotations": annotations}}))
+    assert remark.notes[0].startswith(f"metadata.annotations[{key}Burst]: burst 100 kbit")
 
 
 def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
@@ -94,7 +96,7 @@ def test_the_event_is_of_the_pod_and_names_key_and_value(zone: Zone) -> None:
     (remark,) = zone.tell(_pod(BROKEN))
     event = event_of_remark(remark)
     assert (event.kind, event.key, event.uid, event.type) == ("Pod", "shop/web", "u", "Warning")
-    assert event.message == f"{WRONG}; {ODD}"
+    assert event.message == f"{WRONG.message}; {ODD.message}"
 
 
 def test_drift_of_a_pods_row_is_told_of_the_pod() -> None:
