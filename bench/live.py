@@ -20,7 +20,7 @@ from bench.measures import Objects, Result
 from bench.pods import change_addresses
 from bench.probe import with_probe
 from bench.rpc import RawClient, encode
-from ovnqos.kubernetes.changes import Changes
+from ovnqos.kubernetes import Changes
 from ovnqos.sandbox import NorthboundServer
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _objects(loop: Loop, objects: Objects, random: Random, times: int) -> tuple[
     for number in range(times):
         policy: NetworkQoS = replace(random.choice(objects.policies), name=f"new-{number}", priority=100)
         made.append(loop.after(lambda one=policy: loop.inbox.changed(told(one))))  # type: ignore[misc] # bound at once
-        removed = Changes(kind="NetworkQoS", removed=(policy.key,))
+        removed = Changes(kind="NetworkQoS", deleted=(policy.key,))
         gone.append(loop.after(lambda changes=removed: loop.inbox.changed(changes)))  # type: ignore[misc] # likewise
     return made, gone
 

@@ -7,8 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ovnqos import Compiler, Northbound, Topology
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.changes import Changes, Metadata, Updated
+from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.reconciler import Reconciler
 
@@ -95,7 +94,7 @@ def told(*objects: Any) -> Changes:
     """Objects of one kind as a reflector tells of them."""
     return Changes(
         kind=type(objects[0]).__name__,
-        updated=tuple(Updated(metadata=_metadata(one), object=one) for one in objects),
+        updated=tuple(ObservedObject(metadata=_metadata(one), object=one) for one in objects),
     )
 
 

@@ -22,9 +22,7 @@ from ovnqos import (
     make_topology,
     parse_pod,
 )
-from ovnqos.kubernetes.backoff import Clock, Pace
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES
+from ovnqos.kubernetes import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
 from ovnqosd.health import HealthServer
 from ovnqosd.leadership.leadership import LeaderElector, LeasePace
 from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
@@ -34,7 +32,7 @@ from ovnqosd.loop.reconciler import Reconciler
 from ovnqosd.metrics import Metrics
 from ovnqosd.settings.settings import Mode
 from ovnqosd.status.event_writer import EventWriter
-from ovnqosd.status.observed_status import with_status
+from ovnqosd.status.observed_status import ObservedStatus, read_status
 from ovnqosd.status.status_pace import StatusPace
 from ovnqosd.status.status_writer import StatusWriter
 from ovnqosd.zones import zone_of
@@ -43,8 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos import DatabaseChange
-    from ovnqos.kubernetes.changes import Changes
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import Changes, KubernetesClient
     from ovnqosd.settings.settings import Settings
 
 _log = structlog.get_logger()
@@ -77,7 +74,7 @@ class Daemon:
         self._zones: dict[str, str] = {}  # of each node
         self._metrics = Metrics()
         self._events = EventWriter(client, settings.node or self._identity)
-        pace = Pace(longest_delay=settings.api_retry, absent_interval=settings.absent_crd_seconds)
+        pace = RetryPolicy(longest_delay=settings.api_retry, absent_interval=settings.absent_crd_seconds)
         self._status = StatusWriter(
             client,
             zone,
@@ -88,10 +85,10 @@ class Daemon:
             api_pace=pace,
         )
         topology_map = _topology_map(settings)
-        observed = {NETWORK_QOSES: with_status(NETWORK_QOSES, self._status.observe_object)}
+        observed = {NETWORK_QOSES: replace(NETWORK_QOSES, parse_status=read_status)}
         if topology_map is not None and topology_map.annotations:
             observed[PODS] = replace(PODS, parse=partial(parse_pod, also_keep=topology_map.annotations))
-        self._reflectors = [Reflector(observed.get(one, one), client, self, pace=pace) for one in RESOURCES]
+        self._reflectors = [Reflector(observed.get(one, one), client, self, policy=pace) for one in RESOURCES]
         self._elector = LeaderElector(
             Lease(client, settings.lease_namespace or own_namespace(), settings.lease_name),
             self._identity,
@@ -179,10 +176,13 @@ class Daemon:
 
     def changed(self, changes: Changes) -> None:
         """Hand changes of Kubernetes objects on."""
-        if changes.removed and changes.kind in {NETWORK_QOSES.kind, PODS.kind, NAMESPACES.kind}:
-            self._events.forget_objects(changes.kind, changes.removed)
+        for one in changes.updated:
+            if isinstance(one.status, ObservedStatus):
+                self._status.observe_object(one.status)
+        if changes.deleted and changes.kind in {NETWORK_QOSES.kind, PODS.kind, NAMESPACES.kind}:
+            self._events.forget_objects(changes.kind, changes.deleted)
             if changes.kind == NETWORK_QOSES.kind:
-                self._status.forget_objects(changes.removed)
+                self._status.forget_objects(changes.deleted)
         if changes.kind == NODES.kind and self._settings.mode is Mode.ZONE:
             self._note_zones(changes)
         self._inbox.changed(changes)
@@ -190,7 +190,7 @@ class Daemon:
     def _note_zones(self, changes: Changes) -> None:
         """Know which zones there are, so that the condition of one that is gone counts no more."""
         before = frozenset(self._zones.values())
-        for name in changes.removed:
+        for name in changes.deleted:
             self._zones.pop(name, None)
         for updated in changes.updated:
             if isinstance(updated.object, Node):

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import OvnQosError
-from ovnqos.kubernetes import client as kubernetes_client
-from ovnqos.kubernetes.api_requests import send
-from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.request_errors import RequestError
+from ovnqos.kubernetes import RequestError, connect
 from ovnqosd import logs
 from ovnqosd.daemon import CLEAN_UP_S, Daemon
 from ovnqosd.settings.loading import load_settings, print_settings
@@ -23,7 +20,7 @@ from ovnqosd.zones import zone_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import KubernetesClient
     from ovnqosd.settings.settings import Settings
 
 _log = structlog.get_logger()
@@ -40,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
             sys.stdout.write(print_settings(settings))
             return 0
         logs.configure(settings.log_format, settings.log_level)
-        client = kubernetes_client.connect(settings.kubeconfig)
+        client = connect(settings.kubeconfig, user_agent="ovnqosd")
         zone = settings.zone or _find_zone(settings, client)
         logs.configure(settings.log_format, settings.log_level, zone=zone)
         daemon = Daemon(settings, client, zone)
@@ -69,7 +66,7 @@ def _find_zone(settings: Settings, client: KubernetesClient) -> str:
         return DEFAULT_ZONE
     try:
         path = f"/api/v1/nodes/{settings.node}"
-        document = send(client, "GET", path, interruption=Interruption(), timeout=_NODE_TIMEOUT_S)
+        document = client.request("GET", path, timeout=_NODE_TIMEOUT_S)
     except RequestError as error:
         _log.warning("the node cannot be read; the zone is called as it is", node=settings.node, error=str(error))
         return settings.node

@@ -20,7 +20,7 @@ from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind, Reason, Trigger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ovnqos.kubernetes.reflector import Reflector
+    from ovnqos.kubernetes import Reflector
     from ovnqosd.loop.outcomes import PassOutcome
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

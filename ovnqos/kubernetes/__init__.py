@@ -1,1 +1,62 @@
-"""A client of the Kubernetes API: requests, lists, and lists that are watched."""
+"""A client of the Kubernetes API: requests, lists, and lists that are kept up to date by a watch.
+
+`connect` gives a `KubernetesClient`; `list_objects` lists the objects of a `Resource` once; a `Reflector` lists and
+watches them in a thread of its own. The Python package `kubernetes` is loaded by `connect` only.
+"""
+
+from ovnqos.kubernetes.client import APPLY_PATCH, MERGE_PATCH, KubernetesClient, KubernetesConfigurationError, connect
+from ovnqos.kubernetes.errors import (
+    ApiStatusError,
+    ApiUnreachableError,
+    RequestError,
+    RequestInterruptedError,
+    UnreadableAnswerError,
+)
+from ovnqos.kubernetes.interruption import Interruption
+from ovnqos.kubernetes.objects import list_objects
+from ovnqos.kubernetes.reflector import Reflector
+from ovnqos.kubernetes.resources import (
+    NAMESPACES,
+    NETWORK_ATTACHMENT_DEFINITIONS,
+    NETWORK_QOSES,
+    NODES,
+    PODS,
+    RESOURCES,
+    ChangeHandler,
+    Changes,
+    Metadata,
+    ObservedObject,
+    Resource,
+)
+from ovnqos.kubernetes.retries import Backoff, Clock, RestartReason, RetryPolicy
+
+__all__ = [
+    "APPLY_PATCH",
+    "MERGE_PATCH",
+    "NAMESPACES",
+    "NETWORK_ATTACHMENT_DEFINITIONS",
+    "NETWORK_QOSES",
+    "NODES",
+    "PODS",
+    "RESOURCES",
+    "ApiStatusError",
+    "ApiUnreachableError",
+    "Backoff",
+    "ChangeHandler",
+    "Changes",
+    "Clock",
+    "Interruption",
+    "KubernetesClient",
+    "KubernetesConfigurationError",
+    "Metadata",
+    "ObservedObject",
+    "Reflector",
+    "RequestError",
+    "RequestInterruptedError",
+    "Resource",
+    "RestartReason",
+    "RetryPolicy",
+    "UnreadableAnswerError",
+    "connect",
+    "list_objects",
+]

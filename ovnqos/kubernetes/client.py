@@ -1,7 +1,7 @@
-"""The connection to the Kubernetes API: the official client's settings and TLS, the answers as plain JSON.
+"""The connection to the Kubernetes API: the official client's configuration and TLS, the answers as plain JSON.
 
 The generated models of `kubernetes` 37 cost 197 µs a small pod where `json.loads` takes 17 µs (measured), so requests
-go to its connection pool; whoever needs them finds the models' `ApiClient` in `KubernetesClient.api_client`.
+go to its connection pool directly.
 """
 
 from __future__ import annotations
@@ -11,40 +11,42 @@ import os
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import urllib3
 import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from ovnqos.errors import OvnQosError
-from ovnqos.kubernetes.interruptible_pool import interruptible, make_interruptible
-from ovnqos.kubernetes.request_errors import (
+from ovnqos.kubernetes.errors import (
     ApiUnreachableError,
     RequestInterruptedError,
     UnreadableAnswerError,
-    in_words,
+    describe_http_error,
     status_error,
 )
+from ovnqos.kubernetes.interruption import Interruption, interruptible, make_interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ovnqos.kubernetes.interruption import Interruption
+    from kubernetes.client import Configuration
 
-CONNECT_TIMEOUT = 10.0
+JSON: Final = "application/json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+"""The content type of a server-side apply; JSON is YAML."""
+MERGE_PATCH: Final = "application/merge-patch+json"
+CONNECT_TIMEOUT: Final = 10.0
 """Seconds in which the API server must take a connection."""
-READ_TIMEOUT = 60.0
+REQUEST_TIMEOUT: Final = 60.0
 """Seconds in which an answer must begin and go on; the API server itself gives a request up after 60 s."""
-_POOL_SIZE = 16
-_CHUNK = 65_536
-_INTERRUPTED = "the request was ended from outside"
-_KEEPALIVE = [
+_POOL_SIZE: Final = 16
+_CHUNK: Final = 65_536
+_INTERRUPTED: Final = "the request was interrupted"
+_KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
@@ -57,31 +59,41 @@ class KubernetesConfigurationError(OvnQosError):
     """There is no configuration for a Kubernetes API, or it cannot be used."""
 
 
-def connect(kubeconfig: Path | None = None, *, context: str | None = None) -> KubernetesClient:
-    """Makes a client; nothing is sent yet.
+def connect(
+    kubeconfig: Path | None = None, *, context: str | None = None, user_agent: str = "ovnqos"
+) -> KubernetesClient:
+    """Make a client; nothing is sent yet.
 
     Args:
         kubeconfig: the file to use. None: the service account when this process runs in a pod, else what kubectl
             would use (`$KUBECONFIG`, `~/.kube/config`).
         context: the kubeconfig's context to use; None: its current one.
+        user_agent: how requests name this program.
 
     Raises:
-        KubernetesConfigurationError: there is no configuration, or it cannot be used.
+        KubernetesConfigurationError: there is no configuration, it cannot be used, or the Python package `kubernetes`
+            is not installed.
     """
+    try:
+        from kubernetes import config  # noqa: PLC0415 # it takes half a second to load, and is an extra
+        from kubernetes.client import Configuration  # noqa: PLC0415 # likewise
+    except ImportError as error:
+        message = "Kubernetes: the Python package kubernetes is not installed; install ovnqos[kubernetes]"
+        raise KubernetesConfigurationError(message) from error
     configuration = Configuration()
     source = str(kubeconfig) if kubeconfig is not None else "the kubeconfig"
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             source = "the service account"
-            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # kubernetes types it not
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # kubernetes has no type for it
         else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes types it not
+            config.load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes has no type for it
                 str(kubeconfig) if kubeconfig is not None else None,
                 context=context,
                 client_configuration=configuration,
                 persist_config=False,
             )
-        return KubernetesClient(configuration)
+        return KubernetesClient(configuration, user_agent=user_agent)
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise KubernetesConfigurationError(f"Kubernetes: {source}: {_one_line(error)}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader checks little of the file's shape
@@ -93,8 +105,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def parse_document(body: bytes) -> dict[str, object]:
-    """Parses a JSON object.
+def parse_document(body: bytes, where: str) -> dict[str, object]:
+    """Parse a JSON object; `where` names its URL in errors.
 
     Raises:
         UnreadableAnswerError: it is none.
@@ -102,93 +114,129 @@ def parse_document(body: bytes) -> dict[str, object]:
     try:
         document: object = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UnreadableAnswerError(f"an answer that is not JSON: {error}") from None
+        raise UnreadableAnswerError(f"{where}: not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise UnreadableAnswerError("an answer that is not a JSON object")
+        raise UnreadableAnswerError(f"{where}: not a JSON object")
     return document
 
 
 class KubernetesClient:
-    """Reads from the Kubernetes API. Threads may share it.
+    """Send requests to the Kubernetes API. Threads may share it.
 
     Attributes:
-        api_client: the official client of the same connections, for what is not a list or a watch.
         server: the API server's URL.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, *, user_agent: str = "ovnqos") -> None:
+        """Use a configuration of the official client; see `connect`."""
+        from kubernetes.client import ApiClient  # noqa: PLC0415 # see connect
+
         configuration.connection_pool_maxsize = _POOL_SIZE
         configuration.socket_options = [*HTTPConnection.default_socket_options, *_KEEPALIVE]
-        self.api_client = ApiClient(configuration)
-        self.server = configuration.host
-        self._pool = self.api_client.rest_client.pool_manager
+        self.server: str = configuration.host
+        self._api_client = ApiClient(configuration)
+        self._pool = self._api_client.rest_client.pool_manager
         make_interruptible(self._pool)
+        self._user_agent = user_agent
         self._authentication = threading.Lock()
 
     def close(self) -> None:
-        """Closes the idle connections."""
-        self.api_client.close()  # type: ignore[no-untyped-call]  # kubernetes types it not
+        """Close the idle connections."""
+        self._api_client.close()  # type: ignore[no-untyped-call]  # kubernetes has no type for it
 
-    def get(self, path: str, query: Mapping[str, str | int], interruption: Interruption) -> dict[str, object]:
-        """Gets a document.
+    def request(  # noqa: PLR0913 - keywords with defaults
+        self,
+        method: str,
+        path: str,
+        document: object = None,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str | int] | None = None,
+        interruption: Interruption | None = None,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> dict[str, object]:
+        """Send a request and return the answer's document.
+
+        Args:
+            method: `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+            path: with a leading slash, without a query.
+            document: what to send, as JSON; None sends no body.
+            content_type: of the document.
+            query: parameters.
+            interruption: ends the request from another thread; None: nothing does.
+            timeout: seconds of silence of the server; for the connection that long, or `CONNECT_TIMEOUT`.
 
         Raises:
-            RequestError: one of its kinds.
+            RequestError: one of its kinds. A request without an answer may have been carried out.
         """
-        return parse_document(self.read(path, query, interruption))
+        stop = interruption if interruption is not None else Interruption()
+        body = None if document is None else json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+        with self._exchange(method, path, query, stop, timeout, body=body, content_type=content_type) as response:
+            return parse_document(self._read(response, None, stop), f"{self.server}{path}")
 
     def read(self, path: str, query: Mapping[str, str | int], interruption: Interruption) -> bytes:
-        """Gets a document, unparsed.
+        """Get a document, unparsed.
 
         Raises:
             RequestError: one of its kinds.
         """
-        with self._request(path, query, READ_TIMEOUT, interruption) as response:
+        with self._exchange("GET", path, query, interruption, REQUEST_TIMEOUT) as response:
             return self._read(response, None, interruption)
 
     @contextmanager
     def stream(
-        self, path: str, query: Mapping[str, str | int], interruption: Interruption, *, read_timeout: float
+        self, path: str, query: Mapping[str, str | int], interruption: Interruption, *, timeout: float
     ) -> Iterator[Iterator[bytes]]:
-        """Opens an answer that goes on; gives its bytes as they come, until the server ends it.
+        """Open an answer that goes on; give its bytes as they come, until the server ends it.
 
-        `read_timeout` is the longest silence in seconds.
+        Args:
+            path: with a leading slash, without a query.
+            query: parameters.
+            interruption: ends the request from another thread.
+            timeout: the longest silence of the server in seconds.
 
         Raises:
             RequestError: one of its kinds; also while the bytes are read.
         """
-        with self._request(path, query, read_timeout, interruption) as response:
-            yield self._chunks(response, interruption)
-
-    def _chunks(self, response: urllib3.BaseHTTPResponse, interruption: Interruption) -> Iterator[bytes]:
-        while chunk := self._read(response, _CHUNK, interruption):
-            yield chunk
+        with self._exchange("GET", path, query, interruption, timeout) as response:
+            yield iter(lambda: self._read(response, _CHUNK, interruption), b"")
 
     @contextmanager
-    def _request(
-        self, path: str, query: Mapping[str, str | int], read_timeout: float, interruption: Interruption
+    def _exchange(  # noqa: PLR0913 - of a request
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        interruption: Interruption,
+        timeout: float,
+        *,
+        body: bytes | None = None,
+        content_type: str = JSON,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        headers = self._headers()
+        headers = {"Accept": JSON, "User-Agent": self._user_agent, **self._authorization()}
+        if body is not None:
+            headers["Content-Type"] = content_type
         with interruption.request():
             if interruption.is_set():
                 raise RequestInterruptedError(_INTERRUPTED)
             try:
                 with interruptible(interruption):
                     response = self._pool.request(
-                        "GET",
-                        f"{self.server}{path}?{urlencode(query)}",
+                        method,
+                        f"{self.server}{path}" + (f"?{urlencode(query)}" if query else ""),
+                        body=body,
                         headers=headers,
-                        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout),
+                        timeout=urllib3.Timeout(connect=min(timeout, CONNECT_TIMEOUT), read=timeout),
                         preload_content=False,
                         redirect=False,
-                        retries=False,  # whoever asks decides when to ask again
+                        retries=False,  # the caller decides when to retry
                     )
             except (HTTPError, OSError) as error:
                 raise self._failure(error, interruption) from error
             try:
-                if response.status != 200:
-                    body = self._read(response, _CHUNK, interruption)
-                    raise status_error(response.status, response.reason or "", response.headers, body)
+                if not 200 <= response.status < 300:
+                    refusal = self._read(response, _CHUNK, interruption)
+                    raise status_error(response.status, response.reason or "", response.headers, refusal)
                 yield response
             finally:
                 response.close()
@@ -202,16 +250,16 @@ class KubernetesClient:
     def _failure(self, error: Exception, interruption: Interruption) -> ApiUnreachableError | RequestInterruptedError:
         if interruption.is_set():
             return RequestInterruptedError(_INTERRUPTED)
-        words = in_words(error, self.server) if isinstance(error, HTTPError) else f"{self.server}: {_one_line(error)}"
-        return ApiUnreachableError(words)
+        if isinstance(error, HTTPError):
+            return ApiUnreachableError(describe_http_error(error, self.server))
+        return ApiUnreachableError(f"{self.server}: {_one_line(error)}")
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "ovnqosd"}
+    def _authorization(self) -> dict[str, str]:
+        from kubernetes.config import ConfigException  # noqa: PLC0415 # see connect
+
         try:
             with self._authentication:  # it may read a rotated token, or run the kubeconfig's credential program
-                bearer = self.api_client.configuration.auth_settings().get("BearerToken")
-        except (config.ConfigException, OSError) as error:
-            raise ApiUnreachableError(f"{self.server}: no token to show it: {_one_line(error)}") from error
-        if bearer is not None and bearer["value"]:
-            headers[bearer["key"]] = bearer["value"].strip()
-        return headers
+                bearer = self._api_client.configuration.auth_settings().get("BearerToken")
+        except (ConfigException, OSError) as error:
+            raise ApiUnreachableError(f"{self.server}: no credentials: {_one_line(error)}") from error
+        return {bearer["key"]: bearer["value"].strip()} if bearer is not None and bearer["value"] else {}

@@ -1,4 +1,8 @@
-"""Ends requests and waits of a thread from another one."""
+"""Ending a thread's requests and waits from another thread.
+
+`urllib3.HTTPResponse.shutdown` ends the reading of a response; a server that takes a request and never answers gives
+none. The connections here hand over their socket before they wait for the other side of TLS, and for the answer.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,19 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from urllib3 import HTTPResponse, PoolManager
+
 
 class Interruption:
-    """A switch that is set once: it wakes a wait, breaks the request under way, and refuses the next ones.
+    """A flag that is set once: it wakes a wait, breaks the request under way, and refuses the next ones.
 
-    One thread waits and asks; any thread may call `set`.
+    One thread waits and sends requests; any thread may call `set`.
     """
 
     def __init__(self) -> None:
@@ -28,17 +37,17 @@ class Interruption:
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Waits so long, or until the switch is set; returns whether it is."""
+        """Wait so long, or until the flag is set; return whether it is."""
         return self._event.wait(seconds)
 
     def set(self) -> None:
-        """Sets the switch."""
+        """Set the flag."""
         with self._lock:
             self._event.set()
             self._shut_down()
 
     def cover(self, file_descriptor: int) -> None:
-        """From now on `set` shuts this socket down, until `request` ends or another one is covered."""
+        """Have `set` shut this socket down, until `request` ends or another one is covered."""
         # a duplicate: its number cannot come to mean another connection while the request's own thread closes this one
         duplicate = socket.socket(fileno=os.dup(file_descriptor))
         with self._lock:
@@ -49,7 +58,7 @@ class Interruption:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """The span of one request."""
+        """Span one request."""
         try:
             yield
         finally:
@@ -65,3 +74,55 @@ class Interruption:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+class _Current(threading.local):
+    interruption: Interruption | None = None
+
+
+_current = _Current()  # urllib3 passes nothing of the caller's from a request to its connection
+
+
+def _cover(connection: socket.socket | None) -> None:
+    if _current.interruption is not None and connection is not None:
+        _current.interruption.cover(connection.fileno())
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 returns a class of its own
+        _cover(self.sock)
+        return super().getresponse()
+
+
+class _TlsConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        _cover(connection)
+        return connection
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 returns a class of its own
+        _cover(self.sock)
+        return super().getresponse()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def make_interruptible(pool_manager: PoolManager) -> None:
+    """Make the connections of a manager that was not used yet interruptible."""
+    pool_manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+@contextmanager
+def interruptible(interruption: Interruption) -> Iterator[None]:
+    """Cover the requests that this thread begins inside by the interruption."""
+    _current.interruption = interruption
+    try:
+        yield
+    finally:
+        _current.interruption = None

@@ -1,28 +1,25 @@
-"""What the daemon reads from the Kubernetes API."""
+"""Which collections of the Kubernetes API are read, and the values in which their objects come."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ovnqos.model.networks import NetworkAttachmentDefinition
-from ovnqos.model.policy import NetworkQoS
-from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ovnqos.diagnostics import Diagnostic
+    from ovnqos.errors import InvalidObject
+    from ovnqos.sources import KubernetesObject, Warn
 
-WatchedObject: TypeAlias = NetworkQoS | NetworkAttachmentDefinition | Namespace | Node | Pod
 
+class ObjectParser(Protocol):
+    """Parse a document to an object, or raise `InvalidObject` with everything that is wrong with it."""
 
-class Parser(Protocol):
-    """Makes an object of a document, or raises `InvalidObject` with every error."""
-
-    def __call__(self, document: object, *, warn: Callable[[Diagnostic], None] | None = None) -> WatchedObject:
-        """Parses; each warning goes to `warn`."""
+    def __call__(self, document: object, *, warn: Warn | None = None) -> KubernetesObject:
+        """Parse; each warning goes to `warn`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +30,14 @@ class Resource:
         kind: the kind of its objects.
         path: where the API serves it.
         parse: from a document to the object that is kept of it.
+        parse_status: from a document to what is kept of its status; None keeps nothing.
         optional: whether a cluster may lack it; then HTTP 404 means that it has no objects.
     """
 
     kind: str
     path: str
-    parse: Parser
+    parse: ObjectParser
+    parse_status: Callable[[Mapping[str, object]], Any] | None = None
     optional: bool = False
 
 
@@ -53,4 +52,69 @@ NETWORK_ATTACHMENT_DEFINITIONS = Resource(
     optional=True,  # a cluster without secondary networks
 )
 RESOURCES = (NETWORK_QOSES, PODS, NAMESPACES, NODES, NETWORK_ATTACHMENT_DEFINITIONS)
-"""All that the daemon reads."""
+"""All that is compiled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Which object, as the API server has it. `namespace` is empty for a cluster-wide kind."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+
+    @property
+    def key(self) -> str:
+        """`<namespace>/<name>`, or `<name>` of a cluster-wide kind."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedObject:
+    """A version of an object that the API server holds.
+
+    Attributes:
+        metadata: which object and version.
+        object: what was parsed; or the error, if the version is not valid.
+        warnings: what its parser warns of.
+        status: what `Resource.parse_status` kept of its status; None without such a parser.
+    """
+
+    metadata: Metadata
+    object: KubernetesObject | InvalidObject
+    warnings: tuple[Diagnostic, ...] = ()
+    status: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """How the objects of one kind differ from what a handler was given before; no object is in both tuples.
+
+    Attributes:
+        kind: the kind.
+        updated: the objects that are new or changed.
+        deleted: the keys (`Metadata.key`) of the objects that are gone.
+    """
+
+    kind: str
+    updated: tuple[ObservedObject, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.updated or self.deleted)
+
+
+class ChangeHandler(Protocol):
+    """Take what reflectors read. Each reflector calls from a thread of its own.
+
+    After an exception of the handler the reflector logs it, waits, and delivers every object of its kind anew, so a
+    change can come twice.
+    """
+
+    def changed(self, changes: Changes) -> None:
+        """Take changes, never empty ones. The whole difference that a new list makes comes in one call."""
+
+    def synced(self, kind: str) -> None:
+        """Take note, once a kind, that all its objects have been delivered."""

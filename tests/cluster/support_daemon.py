@@ -14,7 +14,7 @@ import tenacity
 import yaml
 
 from ovnqos import DesiredState, Inventory, NetworkQoS, Northbound, Plan, Topology, compile_rows, plan_changes
-from ovnqos.kubernetes.resources import RESOURCES
+from ovnqos.kubernetes import RESOURCES
 from ovnqos.sandbox.process import Process
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import KubernetesClient
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from ovnqos.kubernetes.resources import RESOURCES
+from ovnqos.kubernetes import RESOURCES
 from ovnqos.sandbox import NorthboundServer
 from tests.cluster.conftest import DEPLOY, NETWORK_ATTACHMENT_DEFINITION_CRD
 from tests.cluster.support_daemon import (

@@ -11,7 +11,7 @@ from ovnqosd.leadership.lease import Lease, own_identity
 from tests.cluster.support_status import client_of
 
 if TYPE_CHECKING:
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import KubernetesClient
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
 PATIENCE = 30.0

@@ -10,11 +10,7 @@ import pytest
 import tenacity
 import yaml
 
-from ovnqos.kubernetes.api_requests import send
-from ovnqos.kubernetes.client import connect
-from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import RESOURCES
+from ovnqos.kubernetes import RESOURCES, Interruption, Reflector, connect
 from ovnqosd.leadership.lease import Lease, LeaseRecord, micro_time
 from ovnqosd.loop.outcomes import PolicyOutcome, Reason
 from ovnqosd.settings.settings import Settings
@@ -26,8 +22,7 @@ from tests.support.reflectors import PATIENCE, Recorder, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.kubernetes.client import KubernetesClient
-    from ovnqos.kubernetes.resources import Resource
+    from ovnqos.kubernetes import KubernetesClient, Resource
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
 DEPLOY = Path(__file__).parents[2] / "daemon" / "deploy"
@@ -123,7 +118,7 @@ def test_the_account_lists_and_watches(resource: Resource, client: KubernetesCli
 def test_the_account_reads_a_node(api: KubernetesApi, client: KubernetesClient, namespace: str) -> None:
     name = f"node-{namespace}"
     api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    document = send(client, "GET", f"/api/v1/nodes/{name}", interruption=Interruption())
+    document = client.request("GET", f"/api/v1/nodes/{name}")
     assert document["kind"] == "Node"
 
 

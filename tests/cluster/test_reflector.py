@@ -11,22 +11,26 @@ import tenacity
 from structlog.testing import capture_logs
 
 from ovnqos import Namespace, NetworkAttachmentDefinition, NetworkQoS, Node, Pod
-from ovnqos.kubernetes.backoff import Pace
-from ovnqos.kubernetes.client import connect
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import NETWORK_ATTACHMENT_DEFINITIONS, NODES, PODS, RESOURCES
-from ovnqos.kubernetes.restarts import RestartReason
+from ovnqos.kubernetes import (
+    NETWORK_ATTACHMENT_DEFINITIONS,
+    NODES,
+    PODS,
+    RESOURCES,
+    Reflector,
+    RestartReason,
+    RetryPolicy,
+    connect,
+)
 from tests.cluster.conftest import NETWORK_ATTACHMENT_DEFINITION_CRD
 from tests.support.reflectors import PATIENCE, Recorder, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.kubernetes.client import KubernetesClient
-    from ovnqos.kubernetes.resources import Resource
+    from ovnqos.kubernetes import KubernetesClient, Resource
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
-_IMPATIENT = Pace(longest_delay=0.3, absent_interval=0.2, absence_confirmed_after=0.5)
+_IMPATIENT = RetryPolicy(longest_delay=0.3, absent_interval=0.2, absence_confirmed_after=0.5)
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NAD_CRD = f"{_CRDS}/network-attachment-definitions.k8s.cni.cncf.io"
 
@@ -46,10 +50,10 @@ def _reflected(
     recorder: Recorder,
     resource: Resource,
     *,
-    pace: Pace = _IMPATIENT,
+    policy: RetryPolicy = _IMPATIENT,
     token: str | None = None,
 ) -> Iterator[Reflector]:
-    with _client(api, token) as client, running(Reflector(resource, client, recorder, pace=pace)) as reflector:
+    with _client(api, token) as client, running(Reflector(resource, client, recorder, policy=policy)) as reflector:
         yield reflector
 
 
@@ -134,7 +138,7 @@ def test_every_kind_is_reflected_from_one_client(api: KubernetesApi, namespace: 
     created = api.create(f"/apis/k8s.ovn.org/v1alpha1/namespaces/{namespace}/networkqoses", policy)
     recorder = Recorder()
     with _client(api) as client:
-        reflectors = [Reflector(resource, client, recorder, pace=_IMPATIENT) for resource in RESOURCES]
+        reflectors = [Reflector(resource, client, recorder, policy=_IMPATIENT) for resource in RESOURCES]
         for reflector in reflectors:
             reflector.start()
         try:
@@ -199,10 +203,12 @@ def test_a_restart_of_the_servers_loses_and_repeats_nothing_and_makes_nothing_se
     own_api.create(_pods(namespace), _pod("before"))
     own_api.create(_attachments(namespace), _attachment(namespace))
     pods, attachments = Recorder(), Recorder()
-    hasty = Pace(first_delay=0.02, longest_delay=0.02)  # to meet the moment in which the server does not know its CRDs
+    hasty = RetryPolicy(
+        first_delay=0.02, longest_delay=0.02
+    )  # to meet the moment in which the server does not know its CRDs
     with (
         _reflected(own_api, pods, PODS) as reflector,
-        _reflected(own_api, attachments, NETWORK_ATTACHMENT_DEFINITIONS, pace=hasty) as hasty_reflector,
+        _reflected(own_api, attachments, NETWORK_ATTACHMENT_DEFINITIONS, policy=hasty) as hasty_reflector,
     ):
         pods.wait_until(lambda: before in pods.world)
         attachments.wait_until(lambda: f"{namespace}/blue" in attachments.world)
@@ -215,7 +221,7 @@ def test_a_restart_of_the_servers_loses_and_repeats_nothing_and_makes_nothing_se
         assert len(pods.changes) == 2
         assert reflector.restarts[RestartReason.UNREACHABLE] >= 1
         assert reflector.problem == ""
-        assert all(not changes.removed for changes in attachments.changes)
+        assert all(not changes.deleted for changes in attachments.changes)
         assert not hasty_reflector.absent
 
 
@@ -238,8 +244,8 @@ def test_a_version_that_etcd_has_compacted_makes_a_new_list(own_api: KubernetesA
 
 def test_a_watch_that_ends_goes_on_where_it_was(api: KubernetesApi, namespace: str) -> None:
     recorder = Recorder()
-    pace = Pace(watch_shortest=1, watch_longest=1, first_delay=0.01, longest_delay=0.01)
-    with _reflected(api, recorder, PODS, pace=pace) as reflector:
+    policy = RetryPolicy(watch_shortest=1, watch_longest=1, first_delay=0.01, longest_delay=0.01)
+    with _reflected(api, recorder, PODS, policy=policy) as reflector:
         for name in ("first", "second", "third"):
             before = reflector.restarts[RestartReason.CLOSED]
             api.create(_pods(namespace), _pod(name))

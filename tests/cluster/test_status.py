@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from ovnqos.kubernetes.backoff import Pace
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import NETWORK_QOSES
+from ovnqos.kubernetes import NETWORK_QOSES, Reflector, RetryPolicy
 from ovnqosd.loop.outcomes import PolicyOutcome, Reason
 from ovnqosd.status.condition import APPLIED
-from ovnqosd.status.observed_status import with_status
+from ovnqosd.status.observed_status import ObservedStatus, read_status
 from ovnqosd.status.status_pace import StatusPace
 from ovnqosd.status.status_writer import StatusWriter
 from tests.cluster.support_status import (
@@ -29,8 +28,7 @@ from tests.cluster.support_status import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.kubernetes.changes import Changes
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import Changes, KubernetesClient
     from ovnqos.sandbox.kubernetes_api import KubernetesApi
 
 PATIENCE = 30.0
@@ -41,14 +39,17 @@ class Zone:
     """A status writer with the reflector that shows it the objects, as in the daemon."""
 
     def __init__(self, client: KubernetesClient, name: str) -> None:
-        pace = Pace(longest_delay=1.0)
+        pace = RetryPolicy(longest_delay=1.0)
         self.writer = StatusWriter(client, name, pace=SOON, api_pace=pace)
-        self.reflector = Reflector(with_status(NETWORK_QOSES, self.writer.observe_object), client, self, pace=pace)
+        self.reflector = Reflector(replace(NETWORK_QOSES, parse_status=read_status), client, self, policy=pace)
         self.removed = threading.Event()
 
     def changed(self, changes: Changes) -> None:
-        self.writer.forget_objects(changes.removed)
-        if changes.removed:
+        for one in changes.updated:
+            assert isinstance(one.status, ObservedStatus)
+            self.writer.observe_object(one.status)
+        self.writer.forget_objects(changes.deleted)
+        if changes.deleted:
             self.removed.set()
 
     def synced(self, kind: str) -> None:

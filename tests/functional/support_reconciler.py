@@ -6,8 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ovnqos import Compiler, Namespace, NetworkQoS, Northbound, Pod, Topology
-from ovnqos.kubernetes.backoff import Clock, Pace
-from ovnqos.kubernetes.changes import Changes, Metadata, Updated
+from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject, RetryPolicy
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.reconciler import Reconciler
 from tests.support.cluster import pod, policy, rule
@@ -36,7 +35,7 @@ class Daemon:
             report=self._report,
             clock=Clock(),
             kinds=KINDS,
-            pace=Pace(first_delay=0.05, longest_delay=0.2),
+            pace=RetryPolicy(first_delay=0.05, longest_delay=0.2),
             **options,
         )
         self._thread = threading.Thread(target=self.reconciler.run)
@@ -49,7 +48,7 @@ class Daemon:
 
     def tell(self, *objects: NetworkQoS | Pod | Namespace) -> None:
         for one in objects:
-            updated = Updated(metadata=metadata(one), object=one)
+            updated = ObservedObject(metadata=metadata(one), object=one)
             self.inbox.changed(Changes(kind=type(one).__name__, updated=(updated,)))
 
     def sync(self, *objects: NetworkQoS | Pod) -> None:

@@ -6,13 +6,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ovnqos.kubernetes.restarts import RestartReason
+from ovnqos import InvalidObject
+from ovnqos.kubernetes import RestartReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ovnqos.kubernetes.changes import Changes
-    from ovnqos.kubernetes.reflector import Reflector
+    from ovnqos.kubernetes import Changes, Reflector
 
 PATIENCE = 20.0
 """Seconds after which something that was to happen is taken for never to happen."""
@@ -35,8 +35,9 @@ class Recorder:
         with self._changed:
             self.calls.append(changes)
             for updated in changes.updated:
-                self.world[updated.metadata.key] = updated.object
-            for key in changes.removed:
+                if not isinstance(updated.object, InvalidObject):
+                    self.world[updated.metadata.key] = updated.object
+            for key in changes.deleted:
                 del self.world[key]
             self._changed.notify_all()
 
@@ -54,9 +55,9 @@ class Recorder:
         """Of each change the keys: updated, invalid, removed, each sorted."""
         return [
             (
-                sorted(one.metadata.key for one in changes.updated),
-                sorted(one.metadata.key for one in changes.invalid),
-                sorted(changes.removed),
+                sorted(one.metadata.key for one in changes.updated if not isinstance(one.object, InvalidObject)),
+                sorted(one.metadata.key for one in changes.updated if isinstance(one.object, InvalidObject)),
+                sorted(changes.deleted),
             )
             for changes in self.changes
         ]

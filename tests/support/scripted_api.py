@@ -14,21 +14,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.client import connect
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import PODS
+from ovnqos.kubernetes import PODS, Clock, Reflector, connect
 from tests.support.reflectors import PATIENCE, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from ovnqos.kubernetes.backoff import Pace
-    from ovnqos.kubernetes.changes import Handler
-    from ovnqos.kubernetes.client import KubernetesClient
-    from ovnqos.kubernetes.interruption import Interruption
-    from ovnqos.kubernetes.resources import Resource
+    from ovnqos.kubernetes import ChangeHandler, Interruption, KubernetesClient, Resource, RetryPolicy
 
 
 class Exchange(BaseHTTPRequestHandler):
@@ -256,10 +249,10 @@ def client_of(url: str, folder: Path) -> Iterator[KubernetesClient]:
 def reflected(
     url: str,
     folder: Path,
-    handler: Handler,
+    handler: ChangeHandler,
     *,
     resource: Resource = PODS,
-    pace: Pace | None = None,
+    policy: RetryPolicy | None = None,
     clock: Clock | None = None,
     handler_raises: bool = False,
 ) -> Iterator[Reflector]:
@@ -267,7 +260,7 @@ def reflected(
     with (
         client_of(url, folder) as client,
         running(
-            Reflector(resource, client, handler, pace=pace, clock=clock), handler_raises=handler_raises
+            Reflector(resource, client, handler, policy=policy, clock=clock), handler_raises=handler_raises
         ) as reflector,
     ):
         yield reflector

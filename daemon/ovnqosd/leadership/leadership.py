@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.request_errors import RequestError, RequestInterruptedError
+from ovnqos.kubernetes import Clock, Interruption, RequestError, RequestInterruptedError
 from ovnqosd.leadership.lease import LeaseRecord, micro_time
 
 if TYPE_CHECKING:

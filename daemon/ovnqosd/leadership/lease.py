@@ -12,12 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.kubernetes.api_requests import send
-from ovnqos.kubernetes.request_errors import ApiStatusError, UnreadableAnswerError
+from ovnqos.kubernetes import ApiStatusError, UnreadableAnswerError
 
 if TYPE_CHECKING:
-    from ovnqos.kubernetes.client import KubernetesClient
-    from ovnqos.kubernetes.interruption import Interruption
+    from ovnqos.kubernetes import Interruption, KubernetesClient
 
 _API_VERSION: Final = "coordination.k8s.io/v1"
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -80,8 +78,8 @@ class Lease:
             RequestError: the API did not say.
         """
         try:
-            document = send(
-                self._client, "GET", f"{self._collection}/{self.name}", interruption=interruption, timeout=timeout
+            document = self._client.request(
+                "GET", f"{self._collection}/{self.name}", interruption=interruption, timeout=timeout
             )
         except ApiStatusError as error:
             if error.status == _NOT_FOUND:
@@ -114,7 +112,7 @@ class Lease:
         path = self._collection if new else f"{self._collection}/{self.name}"
         method = "POST" if new else "PUT"
         try:
-            document = send(self._client, method, path, body, interruption=interruption, timeout=timeout)
+            document = self._client.request(method, path, body, interruption=interruption, timeout=timeout)
         except ApiStatusError as error:
             if error.status == _CONFLICT or (error.status == _NOT_FOUND and not new):
                 return None

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import LockLost, NorthboundUnavailable, StalePlan
-from ovnqos.kubernetes.backoff import Backoff
+from ovnqos.kubernetes import Backoff
 
 if TYPE_CHECKING:
     from ovnqos import OvnQosError
-    from ovnqos.kubernetes.backoff import Clock, Pace
+    from ovnqos.kubernetes import Clock, RetryPolicy
 
 _log = structlog.get_logger()
 _LOOK_AGAIN_S: Final = 5.0
@@ -25,7 +25,7 @@ class Failures:
         retry_at: before this time, on the monotonic clock, nothing is tried again.
     """
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pace: RetryPolicy, clock: Clock) -> None:
         self.retry_at = 0.0
         self._backoff = Backoff(pace)
         self._clock = clock

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from ovnqos import DatabaseChange
 
 if TYPE_CHECKING:
-    from ovnqos.kubernetes.backoff import Clock
-    from ovnqos.kubernetes.changes import Changes
+    from ovnqos.kubernetes import Changes, Clock
 
 
 @dataclass(slots=True)

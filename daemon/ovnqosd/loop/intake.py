@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from ovnqos import InvalidObject
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos import Compiler
-    from ovnqos.kubernetes.changes import Changes
+    from ovnqos.kubernetes import Changes
     from ovnqosd.loop.policy_standing import PolicyStanding
     from ovnqosd.loop.remarks import Remarks
 
@@ -32,25 +34,27 @@ class Intake:
         for changes in batches:
             is_policy = changes.kind == _POLICY
             self._take_objects(changes)
-            for key in changes.removed:
+            for key in changes.deleted:
                 self._live.delete(changes.kind, key)
                 self._remarks.forget(changes.kind, key)
             if is_policy:
-                there = [*(one.metadata for one in changes.updated), *(one.metadata for one in changes.invalid)]
+                there = [one.metadata for one in changes.updated]
                 for metadata in there:
                     self._standing.note(metadata)
-                for key in changes.removed:
+                for key in changes.deleted:
                     self._standing.forget(key)
-                removed |= set(changes.removed)
+                removed |= set(changes.deleted)
                 removed -= {metadata.key for metadata in there}
         return frozenset(removed)
 
     def _take_objects(self, changes: Changes) -> None:
         for updated in changes.updated:
             problem = self._live.apply(updated.object)
+            if isinstance(updated.object, InvalidObject):
+                _log.warning(
+                    "invalid object", kind=changes.kind, object=updated.metadata.key, error=str(updated.object)
+                )
+                continue
             self._remarks.note(updated.metadata, updated.object)
             if problem is not None:
                 _log.warning("a pod whose networks cannot be read; it counts as having none", error=str(problem))
-        for invalid in changes.invalid:
-            self._live.apply(invalid.error)
-            _log.warning("invalid object", kind=changes.kind, object=invalid.metadata.key, error=str(invalid.error))

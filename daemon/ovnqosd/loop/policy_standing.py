@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ovnqos import Compiler, OvnQosError
-    from ovnqos.kubernetes.changes import Metadata
+    from ovnqos.kubernetes import Metadata
     from ovnqosd.loop.pass_record import PassRecord
 
 _SWITCHES_SHOWN: Final = 5

@@ -21,7 +21,7 @@ from ovnqos import (
     collector_paused,
     plan_changes,
 )
-from ovnqos.kubernetes.backoff import Pace
+from ovnqos.kubernetes import RetryPolicy
 from ovnqosd.loop.awaited import Awaited
 from ovnqosd.loop.comparison import Comparison
 from ovnqosd.loop.failures import Failures
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos import Compiler, DatabaseChange, Northbound
-    from ovnqos.kubernetes.backoff import Clock
+    from ovnqos.kubernetes import Clock
     from ovnqosd.loop.inbox import Inbox, Work
 
 _log = structlog.get_logger()
@@ -63,7 +63,7 @@ class Reconciler:
         clock: Clock,
         kinds: frozenset[str],
         full_pass_seconds: float = 300.0,
-        pace: Pace | None = None,
+        pace: RetryPolicy | None = None,
         may_write: Callable[[], bool] = lambda: True,
         failed: Callable[[OvnQosError], None] = lambda _error: None,
         tells_of_namespaces: Callable[[], bool] = lambda: True,
@@ -92,7 +92,7 @@ class Reconciler:
         self._clock = clock
         self._kinds = kinds
         self._full_pass_seconds = full_pass_seconds
-        self._pace = pace or Pace()
+        self._pace = pace or RetryPolicy()
         self._may_write = may_write
         self._failed = failed
         self._awaited = Awaited()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ovnqos import Compiler, PodQos
-    from ovnqos.kubernetes.changes import Metadata
+    from ovnqos.kubernetes import Metadata
 
 _POD: Final = "Pod"
 _NAMESPACE: Final = "Namespace"

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos.kubernetes.api_requests import MERGE_PATCH, send
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.request_errors import ApiStatusError, RequestError, RequestInterruptedError
+from ovnqos.kubernetes import MERGE_PATCH, ApiStatusError, Clock, RequestError, RequestInterruptedError
 from ovnqosd.status.condition import format_time
 from ovnqosd.status.event_ledger import EventLedger
 from ovnqosd.status.events import NETWORK_QOS, event_of_condition, event_of_remark, event_of_unsayable, events_of_drift
@@ -20,7 +18,7 @@ from ovnqosd.status.outbox import Outbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import KubernetesClient
     from ovnqosd.loop.outcomes import Drift, ObjectRemark, PolicyOutcome
     from ovnqosd.status.condition import Condition
     from ovnqosd.status.event_ledger import EventWrite
@@ -146,8 +144,7 @@ class EventWriter:
             self._ledger.named(write.event, unique)
 
     def _request(self, method: str, path: str, document: object, content_type: str = "application/json") -> None:
-        send(
-            self._client,
+        self._client.request(
             method,
             path,
             document,

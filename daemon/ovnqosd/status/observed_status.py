@@ -5,15 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ovnqosd.status.condition import Condition, read_conditions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ovnqos import Diagnostic
-    from ovnqos.kubernetes.resources import Resource, WatchedObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,24 +88,3 @@ def _mapping(document: object, key: str) -> Mapping[str, object]:
 def _string(mapping: Mapping[str, object], key: str) -> str:
     value = mapping.get(key)
     return value if isinstance(value, str) else ""
-
-
-def with_status(resource: Resource, observe: Callable[[ObservedStatus], None]) -> Resource:
-    """The resource, whose parser first tells the status of each object that it is given.
-
-    A reflector parses each version of an object once, so every change of a status is told. Removals are the handler's
-    to tell.
-
-    Args:
-        resource: whose objects have a status.
-        observe: is called in the reflector's thread, before the handler hears of the object.
-    """
-    parse = resource.parse
-
-    def parse_and_tell(document: object, *, warn: Callable[[Diagnostic], None] | None = None) -> WatchedObject:
-        status = read_status(document)
-        if status is not None:
-            observe(status)
-        return parse(document, warn=warn)
-
-    return replace(resource, parse=parse_and_tell)

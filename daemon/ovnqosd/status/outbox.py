@@ -7,14 +7,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.request_errors import RequestInterruptedError
+from ovnqos.kubernetes import Interruption, RequestInterruptedError
 from ovnqosd.status.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ovnqos.kubernetes.backoff import Clock
+    from ovnqos.kubernetes import Clock
 
 _Write = TypeVar("_Write")
 _STOP_TIMEOUT: Final = 2.0

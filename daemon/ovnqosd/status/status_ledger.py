@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.kubernetes.backoff import Backoff, Pace
+from ovnqos.kubernetes import Backoff, RetryPolicy
 from ovnqosd.loop.outcomes import Reason
 from ovnqosd.status.condition import PENDING, condition_of, condition_type, field_manager, summarise
 from ovnqosd.status.due_queue import DueQueue
@@ -65,7 +65,7 @@ class StatusLedger:
         self._shared = shared
         self._type = condition_type(zone)
         self._pace = pace if pace is not None else StatusPace()
-        self._retry_pace = Pace(first_delay=self._pace.retry_first, longest_delay=self._pace.retry_longest)
+        self._retry_pace = RetryPolicy(first_delay=self._pace.retry_first, longest_delay=self._pace.retry_longest)
         self._entries: dict[str, _Entry] = {}
         self._queue = DueQueue()
         self._aggregating = False

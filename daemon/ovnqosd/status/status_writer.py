@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos.kubernetes.api_requests import APPLY_PATCH, MERGE_PATCH, send
-from ovnqos.kubernetes.backoff import Backoff, Clock, Pace
-from ovnqos.kubernetes.request_errors import ApiStatusError, RequestError, RequestInterruptedError
+from ovnqos.kubernetes import (
+    APPLY_PATCH,
+    MERGE_PATCH,
+    ApiStatusError,
+    Backoff,
+    Clock,
+    RequestError,
+    RequestInterruptedError,
+    RetryPolicy,
+)
 from ovnqosd.status.observed_status import read_status
 from ovnqosd.status.outbox import Outbox
 from ovnqosd.status.status_ledger import StatusLedger
@@ -19,7 +26,7 @@ from ovnqosd.status.status_patch import PatchKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes import KubernetesClient
     from ovnqosd.loop.outcomes import PolicyOutcome
     from ovnqosd.status.condition import Condition
     from ovnqosd.status.observed_status import ObservedStatus
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from ovnqosd.status.status_patch import StatusPatch
 
 API_VERSION: Final = "k8s.ovn.org/v1alpha1"
+_TIMEOUT: Final = 30.0
 _NOT_FOUND: Final = 404
 _UNPROCESSABLE: Final = 422
 _ONE_OBJECT: Final = frozenset({400, 404, 409, 413, 415, 422})
@@ -49,7 +57,7 @@ class StatusWriter:
         on_condition: Callable[[PolicyOutcome, Condition | None], None] | None = None,
         on_unsayable: Callable[[PolicyOutcome, str], None] | None = None,
         pace: StatusPace | None = None,
-        api_pace: Pace | None = None,
+        api_pace: RetryPolicy | None = None,
         rate: float = 50.0,
         burst: int = 100,
         clock: Clock | None = None,
@@ -76,7 +84,7 @@ class StatusWriter:
         self._on_unsayable = on_unsayable
         self._clock = clock if clock is not None else Clock()
         self._ledger = StatusLedger(zone, pace, shared=shared)
-        self._api_pace = api_pace if api_pace is not None else Pace()
+        self._api_pace = api_pace if api_pace is not None else RetryPolicy()
         self._backoff = Backoff(self._api_pace)
         self._refused: dict[str, int] = {}
         self._unsayable: dict[str, Condition] = {}
@@ -118,7 +126,7 @@ class StatusWriter:
             self._ledger.take(outcomes, self._clock.monotonic())
 
     def observe_object(self, observed: ObservedStatus) -> None:
-        """Takes what the API server holds as an object's status; see `observed_status.with_status`."""
+        """Takes what the API server holds as an object's status; see `observed_status.read_status`."""
         with self._outbox.changing():
             self._ledger.observe(observed, self._clock.monotonic())
 
@@ -189,14 +197,14 @@ class StatusWriter:
         else:
             query["force"] = "true"
         body = {"apiVersion": API_VERSION, "kind": "NetworkQoS", "metadata": metadata, "status": patch.status()}
-        return send(
-            self._client,
+        return self._client.request(
             "PATCH",
             f"/apis/{API_VERSION}/namespaces/{namespace}/networkqoses/{name}/status",
             body,
             content_type=MERGE_PATCH if patch.replaces else APPLY_PATCH,
             query=query,
             interruption=self._outbox.interruption,
+            timeout=_TIMEOUT,
         )
 
     def _fail(self, patch: StatusPatch, error: RequestError) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import Bandwidth, InvalidObject, Northbound, ObjectRef, TransactionRefused
-from ovnqos.kubernetes.changes import Changes, Invalid
+from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.model.pod_qos import PodQos
 from ovnqosd.loop.outcomes import DriftKind, Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, metadata, rows_of
@@ -118,7 +118,8 @@ def test_a_duplicate_of_our_row_goes_and_foreign_rows_stay(synced: Daemon, wired
 def test_an_invalid_version_keeps_the_rows_and_says_so(synced: Daemon, wired: NorthboundServer) -> None:
     good = content(wired)
     error = InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"), [])
-    synced.inbox.changed(Changes(kind="NetworkQoS", invalid=(Invalid(metadata=metadata(POLICY, 2), error=error),)))
+    invalid = ObservedObject(metadata=metadata(POLICY, 2), object=error)
+    synced.inbox.changed(Changes(kind="NetworkQoS", updated=(invalid,)))
     outcome = synced.wait(lambda one: bool(one.policies))
     assert outcome.policies["shop/gold"].reason is Reason.INVALID
     assert outcome.policies["shop/gold"].generation == 2
@@ -126,7 +127,7 @@ def test_an_invalid_version_keeps_the_rows_and_says_so(synced: Daemon, wired: No
 
 
 def test_a_policy_that_is_gone_takes_its_rows_along(synced: Daemon, wired: NorthboundServer) -> None:
-    synced.inbox.changed(Changes(kind="NetworkQoS", removed=("shop/gold",)))
+    synced.inbox.changed(Changes(kind="NetworkQoS", deleted=("shop/gold",)))
     outcome = synced.wait(lambda one: bool(one.removed))
     assert outcome.removed == {"shop/gold"}
     assert rows_of(wired) == []

@@ -9,16 +9,14 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, StalePlan, TransactionRefused
-from ovnqos.kubernetes.resources import PODS
-from ovnqos.kubernetes.restarts import RestartReason
+from ovnqos.kubernetes import PODS, RestartReason
 from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, PolicyOutcome, Reason, Trigger
 from ovnqosd.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.kubernetes.reflector import Reflector
-    from ovnqos.kubernetes.resources import Resource
+    from ovnqos.kubernetes import Reflector, Resource
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:

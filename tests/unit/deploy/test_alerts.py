@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from ovnqos.kubernetes.resources import RESOURCES
+from ovnqos.kubernetes import RESOURCES
 from ovnqosd.metrics import Metrics
 from tests.support.deploy import DEPLOY, OVERLAYS, ROOT, documents
 

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos.kubernetes.client import KubernetesClient
-from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import RESOURCES, Resource
+from ovnqos.kubernetes import RESOURCES, Interruption, KubernetesClient, Reflector, Resource
 from ovnqosd.leadership.lease import Lease, LeaseRecord
 from ovnqosd.loop.outcomes import PolicyOutcome, Reason
 from ovnqosd.main import _find_zone

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos.kubernetes.client import KubernetesConfigurationError, connect
-from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.request_errors import ApiStatusError, ApiUnreachableError
+from ovnqos.kubernetes import ApiStatusError, ApiUnreachableError, KubernetesConfigurationError, connect
 from tests.support.scripted_api import ScriptedApi, client_of, page, write_kubeconfig
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 def test_a_request_shows_the_token_of_the_kubeconfig(tmp_path: Path) -> None:
     with ScriptedApi(page([], 5)) as api:
         client = connect(write_kubeconfig(tmp_path, api.url, {"token": "secret"}))
-        assert client.get("/api/v1/pods", {"limit": 1}, Interruption())["items"] == []
+        assert client.request("GET", "/api/v1/pods", query={"limit": 1})["items"] == []
         client.close()
         assert api.headers[0]["authorization"] == "Bearer secret"
         assert api.requests == [{"limit": "1"}]
@@ -70,7 +68,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
         client_of(api.url, tmp_path) as client,
     ):
         with pytest.raises(ApiStatusError) as caught:
-            client.get("/api/v1/pods", {}, Interruption())
+            client.request("GET", "/api/v1/pods")
         assert caught.value.status == 302
         assert len(api.requests) == 1
 
@@ -78,5 +76,5 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
 def test_a_name_that_dns_does_not_know_is_told(tmp_path: Path) -> None:
     with client_of("http://no-such-host.invalid:6443", tmp_path) as client:
         with pytest.raises(ApiUnreachableError) as caught:
-            client.get("/api/v1/pods", {}, Interruption())
+            client.request("GET", "/api/v1/pods")
         assert str(caught.value).startswith("http://no-such-host.invalid:6443: ")

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ovnqos import InvalidObject, Pod
-from ovnqos.kubernetes.resources import NETWORK_QOSES, PODS, Resource
-from ovnqos.kubernetes.restarts import RestartReason
+from ovnqos.kubernetes import (
+    NETWORK_ATTACHMENT_DEFINITIONS,
+    NETWORK_QOSES,
+    PODS,
+    ApiStatusError,
+    Resource,
+    RestartReason,
+    list_objects,
+)
 from tests.support.reflectors import Recorder
 from tests.support.scripted_api import (
     FakeClock,
     ScriptedApi,
+    client_of,
     event,
     expired_event,
     page,
@@ -167,10 +178,11 @@ def test_an_object_that_cannot_be_read_is_told_with_its_faults_beside_the_others
             (["shop/bad"], [], []),
         ]
         first = recorder.changes[0]
-        (invalid,) = first.invalid
-        assert "spec.priority" in str(invalid.error)
+        first_good, invalid = first.updated
+        assert isinstance(invalid.object, InvalidObject)
+        assert [one.path for one in invalid.object.diagnostics] == ["spec.priority"]
         assert (invalid.metadata.uid, invalid.metadata.generation) == ("uid-bad", 2)
-        assert ["spec.colour" in str(warning) for warning in first.updated[0].warnings] == [True]
+        assert ["spec.colour" in str(warning) for warning in first_good.warnings] == [True]
 
 
 def test_an_object_that_trips_its_parser_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -188,6 +200,35 @@ def test_an_object_that_trips_its_parser_does_not_hide_the_others(tmp_path: Path
     ):
         recorder.wait_for_calls(2)
         assert recorder.told == [(["shop/a", "shop/z"], ["shop/odd"], [])]
-        error = recorder.changes[0].invalid[0].error
+        error = recorder.changes[0].updated[1].object
         assert isinstance(error, InvalidObject)
         assert str(error) == "Pod shop/odd: cannot be read: RuntimeError: tripped"
+
+
+def test_a_list_for_once_gives_every_object_with_its_metadata(tmp_path: Path) -> None:
+    with (
+        ScriptedApi(page([pod("a", 1)], 9, token="more"), page([pod("b", 2)], 9)) as api,
+        client_of(api.url, tmp_path) as client,
+    ):
+        listed = list_objects(client, PODS)
+        assert [(one.metadata.key, one.metadata.resource_version) for one in listed] == [
+            ("shop/a", "1"),
+            ("shop/b", "2"),
+        ]
+        assert all(isinstance(one.object, Pod) for one in listed)
+        assert len(api.requests) == 2
+
+
+def test_a_list_for_once_of_a_missing_crd_is_empty_if_the_resource_is_optional(tmp_path: Path) -> None:
+    missing = refusal(404, "NotFound")
+    with ScriptedApi(missing, missing) as api, client_of(api.url, tmp_path) as client:
+        assert list_objects(client, NETWORK_ATTACHMENT_DEFINITIONS) == ()
+        with pytest.raises(ApiStatusError) as caught:
+            list_objects(client, NETWORK_QOSES)
+        assert caught.value.status == 404
+
+
+def test_what_a_resource_keeps_of_a_status_comes_with_each_object(tmp_path: Path) -> None:
+    resource = replace(PODS, parse_status=lambda document: document["status"])
+    with ScriptedApi(page([pod("a", 1)], 9)) as api, client_of(api.url, tmp_path) as client:
+        assert [one.status for one in list_objects(client, resource)] == [{"phase": "Running"}]

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from ovnqos.kubernetes.backoff import Pace
-from ovnqos.kubernetes.resources import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES
-from ovnqos.kubernetes.restarts import RestartReason
+from ovnqos.kubernetes import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES, RestartReason, RetryPolicy
 from tests.support.reflectors import Recorder
 from tests.support.scripted_api import (
     FakeClock,
@@ -42,7 +40,7 @@ def test_a_missing_optional_crd_counts_as_synced_and_is_noticed_when_it_appears(
         capture_logs() as logs,
         ScriptedApi(_MISSING, _MISSING, _MISSING, page([_attachment("blue", 3)], 5)) as api,
         reflected(
-            api.url, tmp_path, recorder, resource=NETWORK_ATTACHMENT_DEFINITIONS, pace=Pace(), clock=clock
+            api.url, tmp_path, recorder, resource=NETWORK_ATTACHMENT_DEFINITIONS, policy=RetryPolicy(), clock=clock
         ) as reflector,
     ):
         assert reflector.wait_synced(20)
@@ -65,7 +63,7 @@ def test_the_objects_of_a_crd_that_vanishes_are_removed(tmp_path: Path) -> None:
         api.last = _MISSING
         clock = FakeClock(ends_at=100)
         with reflected(
-            api.url, tmp_path, recorder, resource=NETWORK_ATTACHMENT_DEFINITIONS, pace=Pace(), clock=clock
+            api.url, tmp_path, recorder, resource=NETWORK_ATTACHMENT_DEFINITIONS, policy=RetryPolicy(), clock=clock
         ) as reflector:
             assert clock.ended.wait(20)
             assert recorder.told == [(["shop/blue", "shop/red"], [], []), ([], [], ["shop/blue", "shop/red"])]
@@ -82,7 +80,7 @@ def test_a_server_that_does_not_know_its_crds_yet_removes_nothing(tmp_path: Path
             page([_attachment("blue", 3)], 5), watch(ends=True), *[_MISSING] * 3, page([_attachment("blue", 3)], 9)
         ) as api,
         reflected(
-            api.url, tmp_path, recorder, resource=NETWORK_ATTACHMENT_DEFINITIONS, pace=Pace(), clock=clock
+            api.url, tmp_path, recorder, resource=NETWORK_ATTACHMENT_DEFINITIONS, policy=RetryPolicy(), clock=clock
         ) as reflector,
     ):
         api.wait_for_requests(7)
@@ -102,7 +100,7 @@ def test_an_absent_resource_that_is_then_refused_is_a_problem_and_no_longer_one_
         api.last = _MISSING
         clock = FakeClock(ends_at=200)
         with reflected(
-            api.url, tmp_path, Recorder(), resource=NETWORK_ATTACHMENT_DEFINITIONS, pace=Pace(), clock=clock
+            api.url, tmp_path, Recorder(), resource=NETWORK_ATTACHMENT_DEFINITIONS, policy=RetryPolicy(), clock=clock
         ) as reflector:
             assert clock.ended.wait(20)
             assert reflector.problem == ""

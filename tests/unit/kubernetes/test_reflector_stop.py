@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos.kubernetes.backoff import Pace
-from ovnqos.kubernetes.reflector import Reflector
-from ovnqos.kubernetes.resources import PODS
+from ovnqos.kubernetes import PODS, Reflector, RetryPolicy
 from tests.support.reflectors import Recorder, running
 from tests.support.scripted_api import (
     Exchange,
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ovnqos.kubernetes.changes import Changes
+    from ovnqos.kubernetes import Changes
 
 
 def _half_a_page(exchange: Exchange) -> None:
@@ -54,9 +52,9 @@ def _half_a_page(exchange: Exchange) -> None:
 def test_stop_ends_the_thread_while_it_waits(
     tmp_path: Path, script: list[Callable[[Exchange], None]], requests: int
 ) -> None:
-    pace = Pace(first_delay=1e6, longest_delay=1e6)
+    pace = RetryPolicy(first_delay=1e6, longest_delay=1e6)
     with ScriptedApi(*script) as api, client_of(api.url, tmp_path) as client:
-        reflector = Reflector(PODS, client, Recorder(), pace=pace)
+        reflector = Reflector(PODS, client, Recorder(), policy=pace)
         reflector.start()
         api.wait_for_requests(requests)
         assert reflector.is_alive

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos.kubernetes.backoff import Pace
-from ovnqos.kubernetes.restarts import RestartReason
+from ovnqos.kubernetes import RestartReason, RetryPolicy
 from tests.support.reflectors import Recorder
 from tests.support.scripted_api import (
     Exchange,
@@ -216,11 +215,11 @@ def test_what_is_no_event_makes_a_new_list(tmp_path: Path, line: bytes) -> None:
 
 
 def test_a_server_that_goes_silent_is_left(tmp_path: Path) -> None:
-    pace = Pace(watch_shortest=0, watch_longest=0, silence_maximum=0.1)
+    pace = RetryPolicy(watch_shortest=0, watch_longest=0, silence_maximum=0.1)
     recorder = Recorder()
     with (
         ScriptedApi(page([], 5), watch(bookmark(6)), watch(event("ADDED", pod("a", 7)))) as api,
-        reflected(api.url, tmp_path, recorder, pace=pace, clock=FakeClock()) as reflector,
+        reflected(api.url, tmp_path, recorder, policy=pace, clock=FakeClock()) as reflector,
     ):
         recorder.wait_for_calls(2)
         assert api.watches[1]["resourceVersion"] == "6"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes import Clock, connect
 from ovnqosd.leadership.leadership import LeaderElector, LeasePace
 from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ovnqos.kubernetes.interruption import Interruption
+    from ovnqos.kubernetes import Interruption
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/ovn/leases"
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, OvnQosError, StalePlan, TransactionRefused
-from ovnqos.kubernetes.backoff import Clock, Pace
+from ovnqos.kubernetes import Clock, RetryPolicy
 from ovnqosd.loop.failures import Failures
 
 NOW = 1000.0
@@ -28,7 +28,7 @@ class Longest(random.Random):
 
 
 def failures() -> Failures:
-    return Failures(Pace(longest_delay=LONG, random=Longest()), Still())
+    return Failures(RetryPolicy(longest_delay=LONG, random=Longest()), Still())
 
 
 def delays(row: Failures, error: OvnQosError | None, count: int) -> list[float]:

@@ -8,7 +8,7 @@ import pytest
 
 from ovnqos import Bandwidth, Compiler, Namespace, Pod, PodQos, Topology, parse_namespace
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.kubernetes.changes import Metadata
+from ovnqos.kubernetes import Metadata
 from ovnqosd.loop.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark
 from ovnqosd.loop.remarks import Remarks
 from ovnqosd.status.events import event_of_remark, events_of_drift

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqos.kubernetes.client import connect
+from ovnqos.kubernetes import connect
 from ovnqosd.loop.outcomes import Drift, DriftKind, PolicyOutcome, Reason
 from ovnqosd.status.condition import condition_of
 from ovnqosd.status.event_ledger import EventLedger

@@ -6,8 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.request_errors import RequestInterruptedError
+from ovnqos.kubernetes import Clock, RequestInterruptedError
 from ovnqosd.status.due_queue import DueQueue
 from ovnqosd.status.outbox import Outbox
 

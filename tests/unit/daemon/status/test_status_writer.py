@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqos.kubernetes.backoff import Clock
-from ovnqos.kubernetes.client import connect
-from ovnqos.kubernetes.resources import NETWORK_QOSES
+from ovnqos.kubernetes import Clock, connect
 from ovnqosd.loop.outcomes import PolicyOutcome, Reason
-from ovnqosd.status.observed_status import read_status, with_status
+from ovnqosd.status.observed_status import read_status
 from ovnqosd.status.status_pace import StatusPace
 from ovnqosd.status.status_writer import StatusWriter
 from ovnqosd.status.token_bucket import TokenBucket
@@ -26,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ovnqos.kubernetes.interruption import Interruption
+    from ovnqos.kubernetes import Interruption
     from ovnqosd.status.condition import Condition
-    from ovnqosd.status.observed_status import ObservedStatus
 
 SOON = StatusPace(spacing=0.0, retraction_settles=0.0, missing_retry=0.0, retry_first=0.001, retry_longest=0.001)
 GOLD = PolicyOutcome(key="shop/gold", uid="u1", generation=2, reason=Reason.SUCCESS, message="2 rows")
@@ -256,9 +253,7 @@ def test_stop_ends_a_request_that_is_never_answered(tmp_path: Path) -> None:
     assert logs == []
 
 
-def test_the_parser_of_a_resource_tells_each_status() -> None:
-    observed: list[ObservedStatus] = []
-    resource = with_status(NETWORK_QOSES, observed.append)
+def test_a_status_is_read_with_its_conditions_by_type() -> None:
     condition = {"type": "Ready-In-Zone-a", "status": "True", "reason": "Success", "observedGeneration": 4}
     document = {
         "apiVersion": "k8s.ovn.org/v1alpha1",
@@ -267,8 +262,8 @@ def test_the_parser_of_a_resource_tells_each_status() -> None:
         "spec": {"priority": 1, "egress": [{"dscp": 1}]},
         "status": {"status": "fine", "conditions": [condition]},
     }
-    assert resource.parse(document) == NETWORK_QOSES.parse(document)
-    (found,) = observed
+    found = read_status(document)
+    assert found is not None
     assert (found.key, found.uid, found.generation, found.summary) == ("shop/gold", "u1", 4, "fine")
     assert found.conditions["Ready-In-Zone-a"].observed_generation == 4
 

@@ -1,4 +1,4 @@
-"""How a request to the Kubernetes API can fail, in words for the person who reads the log."""
+"""How a request to the Kubernetes API can fail: one class a kind of failure, each with a message for the log."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from urllib3.exceptions import HTTPError
 
-_WORDS_MAXIMUM = 500
+_TEXT_MAXIMUM = 500
 
 
 class RequestError(OvnQosError):
-    """A request to the Kubernetes API got no answer that can be used."""
+    """A request to the Kubernetes API got no usable answer."""
 
 
 class RequestInterruptedError(RequestError):
-    """Another thread of this process ended the request."""
+    """Another thread of this process interrupted the request."""
 
 
 class ApiUnreachableError(RequestError):
@@ -38,7 +38,7 @@ class ApiUnreachableError(RequestError):
 
 
 class UnreadableAnswerError(RequestError):
-    """An answer that is not what the Kubernetes API says."""
+    """An answer that does not follow the Kubernetes API."""
 
 
 class ApiStatusError(RequestError):
@@ -46,7 +46,7 @@ class ApiStatusError(RequestError):
 
     Attributes:
         status: the HTTP status, e.g. 403.
-        retry_after: seconds that the server asked to be left alone; 0 if it did not.
+        retry_after: seconds to wait as the server asked (Retry-After); 0 if it did not.
     """
 
     def __init__(self, status: int, reason: str, *, retry_after: float = 0.0) -> None:
@@ -56,52 +56,52 @@ class ApiStatusError(RequestError):
 
 
 def status_error(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> ApiStatusError:
-    """The error of an HTTP answer; a `Status` document in its body says more than its status line."""
+    """Read the error of an HTTP answer; a `Status` document in its body says more than its status line."""
     try:
         document: object = json.loads(body)
     except (ValueError, RecursionError):
         document = None
-    words = _status_words(document, reason)
-    return ApiStatusError(status, words, retry_after=_seconds(headers.get("Retry-After", "")))
+    text = _status_text(document, reason)
+    return ApiStatusError(status, text, retry_after=_seconds(headers.get("Retry-After", "")))
 
 
 def status_event_error(document: Mapping[str, object]) -> ApiStatusError:
-    """The error in an `ERROR` event of a watch, whose document is a `Status`."""
+    """Read the error in an `ERROR` event of a watch, whose document is a `Status`."""
     code = document.get("code")
-    return ApiStatusError(code if isinstance(code, int) else 500, _status_words(document, "in a watch"))
+    return ApiStatusError(code if isinstance(code, int) else 500, _status_text(document, "in a watch"))
 
 
-def _status_words(document: object, otherwise: str) -> str:
+def _status_text(document: object, otherwise: str) -> str:
     if not isinstance(document, dict):
         return otherwise
     reason, message = document.get("reason"), document.get("message")
-    words = ": ".join(word for word in (reason, message) if isinstance(word, str) and word)
-    return " ".join(words.split())[:_WORDS_MAXIMUM] or otherwise
+    text = ": ".join(part for part in (reason, message) if isinstance(part, str) and part)
+    return " ".join(text.split())[:_TEXT_MAXIMUM] or otherwise
 
 
 def _seconds(text: str) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0.0
 
 
-def in_words(error: HTTPError, server: str) -> str:
-    """What went wrong on the way to a server, without the names of Python's objects."""
+def describe_http_error(error: HTTPError, server: str) -> str:
+    """Say what went wrong on the way to a server, without the names of Python's objects."""
     if isinstance(error, NameResolutionError):
-        return f"{server}: its name is not known to DNS"
+        return f"{server}: its name cannot be resolved"
     if isinstance(error, NewConnectionError):
-        return f"{server}: {_system_words(error) or 'no connection'}"
+        return f"{server}: {_system_error(error) or 'no connection'}"
     if isinstance(error, ConnectTimeoutError):
-        return f"{server}: it does not take the connection"
+        return f"{server}: connection timed out"
     if isinstance(error, ReadTimeoutError):
-        return f"{server}: it has gone silent"
+        return f"{server}: no answer in time"
     if isinstance(error, SSLError):
         return f"{server}: TLS: {error}"
     if isinstance(error, ProtocolError):
-        return f"{server}: the connection broke: {_system_words(error) or 'in the middle of an answer'}"
+        return f"{server}: the connection was lost: {_system_error(error) or 'in the middle of an answer'}"
     return f"{server}: {error}"
 
 
-def _system_words(error: BaseException) -> str:
-    """The operating system's words for the error behind this one, e.g. `Connection refused`."""
+def _system_error(error: BaseException) -> str:
+    """Return the operating system's text for the error behind this one, e.g. `Connection refused`."""
     behind = (error.__cause__, error.__context__, *error.args)
     numbers = (one.errno for one in behind if isinstance(one, OSError) and one.errno)
     return next(map(os.strerror, numbers), "")

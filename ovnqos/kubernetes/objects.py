@@ -1,0 +1,279 @@
+"""Objects out of the API server's answers: lists in pages, watch events, and what changed since the last of either."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ovnqos.collector import collector_paused
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
+from ovnqos.kubernetes.client import parse_document
+from ovnqos.kubernetes.errors import ApiStatusError, UnreadableAnswerError
+from ovnqos.kubernetes.interruption import Interruption
+from ovnqos.kubernetes.resources import Changes, Metadata, ObservedObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes.resources import Resource
+    from ovnqos.sources import KubernetesObject
+
+_log = structlog.get_logger()
+_PAGE_SIZE: Final = 500
+"""Objects a page, as kubectl and client-go ask for."""
+_GONE: Final = 410
+_NOT_FOUND: Final = 404
+_DELIVER_AGAIN: Final = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEvent:
+    """`type` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR; the document of an ERROR is a Status."""
+
+    type: str
+    document: dict[str, object]
+
+
+@dataclass(slots=True)
+class ResourceList:
+    """The objects of a resource as they were at one version, page by page.
+
+    Attributes:
+        resource: what is listed.
+        known: versions by key; an object that still has its version is not even parsed.
+        resource_version: from where a watch goes on.
+        objects: those that do not have the version that is known.
+        versions: the resourceVersion of each object by its key.
+    """
+
+    resource: Resource
+    known: Mapping[str, str] = field(default_factory=dict)
+    resource_version: str = ""
+    objects: list[ObservedObject] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def add_page(self, page: Mapping[str, object]) -> str:
+        """Add a page; return the token of the next one, empty after the last.
+
+        Raises:
+            UnreadableAnswerError: an object has no name or version, or the page has none.
+        """
+        for document in _items(page):
+            metadata = _read_metadata(document)
+            self.versions[metadata.key] = metadata.resource_version
+            if self.known.get(metadata.key) != metadata.resource_version:
+                self.objects.append(_read_object(self.resource, document, metadata))
+        self.resource_version = read_resource_version(page)
+        token = _metadata(page).get("continue")
+        return token if isinstance(token, str) else ""
+
+
+def list_objects(
+    client: KubernetesClient, resource: Resource, *, interruption: Interruption | None = None
+) -> tuple[ObservedObject, ...]:
+    """List all objects of a resource, once; an optional one that the API server does not serve has none.
+
+    Raises:
+        RequestError: one of its kinds.
+    """
+    try:
+        return tuple(read_list(client, resource, {}, interruption or Interruption()).objects)
+    except ApiStatusError as error:
+        if error.status == _NOT_FOUND and resource.optional:
+            return ()
+        raise
+
+
+def read_list(
+    client: KubernetesClient, resource: Resource, known: Mapping[str, str], interruption: Interruption
+) -> ResourceList:
+    """List all objects as they are now (a consistent read: never older than what was read before).
+
+    At most one page of whole documents is in memory. A list whose next page is refused, because the server forgot
+    that version, begins again without pages: that cannot expire (client-go's convention).
+
+    Args:
+        client: the API.
+        resource: what to list.
+        known: versions by key; an object that still has its version is not even parsed.
+        interruption: ends the request from another thread.
+
+    Raises:
+        RequestError: one of its kinds; of HTTP 410 only for a list without pages.
+    """
+    query: dict[str, str | int] = {"limit": _PAGE_SIZE}
+    listed = ResourceList(resource, known)
+    while True:
+        try:
+            body = client.read(resource.path, query, interruption)
+        except ApiStatusError as error:
+            if error.status != _GONE or "continue" not in query:
+                raise
+            query, listed = {}, ResourceList(resource, known)
+            continue
+        with collector_paused():
+            token = listed.add_page(parse_document(body, f"{client.server}{resource.path}"))
+        if not token:
+            return listed
+        query = {"limit": _PAGE_SIZE, "continue": token}
+
+
+def read_events(chunks: Iterable[bytes]) -> Iterator[list[WatchEvent]]:
+    """Read the events of a watch's byte stream, one JSON object a line; those that arrived together come together.
+
+    An unfinished last line is dropped: a watch that goes on from the last version gets it again.
+
+    Raises:
+        UnreadableAnswerError: a line is no event.
+    """
+    unfinished: list[bytes] = []  # joined once, when the line ends: a large object comes in many pieces
+    for chunk in chunks:
+        *finished, rest = chunk.split(b"\n")
+        if finished:
+            finished[0] = b"".join([*unfinished, finished[0]])
+            unfinished = []
+            if lines := [line for line in finished if line.strip()]:
+                yield [_read_event(line) for line in lines]
+        if rest:
+            unfinished.append(rest)
+
+
+def read_resource_version(document: object) -> str:
+    """Read the resourceVersion in a document's metadata.
+
+    Raises:
+        UnreadableAnswerError: it has none.
+    """
+    return _string(_metadata(document), "resourceVersion")
+
+
+class KnownObjects:
+    """The objects of one resource that were delivered to the handler: of each only its key and resourceVersion."""
+
+    def __init__(self, resource: Resource) -> None:
+        """Know none."""
+        self._resource = resource
+        self.versions: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    def replace(self, listed: ResourceList) -> Changes:
+        """Take a complete list; return what it changed."""
+        deleted = tuple(key for key in self.versions if key not in listed.versions)
+        self.versions = listed.versions
+        return Changes(kind=self._resource.kind, updated=tuple(listed.objects), deleted=deleted)
+
+    def clear(self) -> Changes:
+        """Take the resource to have no objects; return what that changed."""
+        deleted = tuple(self.versions)
+        self.versions = {}
+        return Changes(kind=self._resource.kind, deleted=deleted)
+
+    def apply(self, events: Iterable[WatchEvent]) -> Changes:
+        """Take watch events of type ADDED, MODIFIED or DELETED.
+
+        Returns:
+            What they changed in the end: of two events of one object the last counts.
+
+        Raises:
+            UnreadableAnswerError: an object has no name or version.
+        """
+        read = [(event, _read_metadata(event.document)) for event in events]  # raises before any effect
+        updated: dict[str, ObservedObject] = {}
+        deleted: dict[str, None] = {}
+        new: set[str] = set()  # that the handler has not seen
+        for event, metadata in read:
+            key = metadata.key
+            if event.type == "DELETED":
+                if self.versions.pop(key, None) is not None:
+                    updated.pop(key, None)
+                    if key not in new:
+                        deleted[key] = None
+            elif self.versions.get(key) != metadata.resource_version:
+                if key not in self.versions and key not in deleted:
+                    new.add(key)
+                self.versions[key] = metadata.resource_version
+                deleted.pop(key, None)
+                updated[key] = _read_object(self._resource, event.document, metadata)
+        return Changes(kind=self._resource.kind, updated=tuple(updated.values()), deleted=tuple(deleted))
+
+    def deliver_again(self, changes: Changes) -> None:
+        """Have every object delivered again, since the handler took these changes in part."""
+        updated = (one.metadata.key for one in changes.updated)
+        self.versions = dict.fromkeys((*self.versions, *updated, *changes.deleted), _DELIVER_AGAIN)
+
+
+def _read_object(resource: Resource, document: Mapping[str, object], metadata: Metadata) -> ObservedObject:
+    warnings: list[Diagnostic] = []
+    one: KubernetesObject | InvalidObject
+    ref = ObjectRef(kind=resource.kind, namespace=metadata.namespace, name=metadata.name)
+    try:
+        one = resource.parse(document, warn=warnings.append)
+    except InvalidObject as error:
+        one = InvalidObject(ref, error.diagnostics)  # its document may have no readable name
+    except Exception as error:  # an object that trips its parser must not keep the others from being read
+        _log.exception("parser failed", kind=resource.kind, object=metadata.key)
+        text = f"cannot be read: {type(error).__name__}: {error}"
+        one = InvalidObject(ref, [Diagnostic.error(ref, Code.UNREADABLE_OBJECT, text)])
+    status = resource.parse_status(document) if resource.parse_status is not None else None
+    return ObservedObject(metadata=metadata, object=one, warnings=tuple(warnings), status=status)
+
+
+def _read_metadata(document: object) -> Metadata:
+    metadata = _metadata(document)
+    namespace, uid, generation = metadata.get("namespace"), metadata.get("uid"), metadata.get("generation")
+    return Metadata(
+        namespace=sys.intern(namespace) if isinstance(namespace, str) else "",
+        name=_string(metadata, "name"),
+        uid=uid if isinstance(uid, str) else "",
+        generation=generation if isinstance(generation, int) else 0,
+        resource_version=_string(metadata, "resourceVersion"),
+    )
+
+
+def _metadata(document: object) -> Mapping[str, object]:
+    metadata = document.get("metadata") if isinstance(document, Mapping) else None
+    if not isinstance(metadata, Mapping):
+        message = "a document without metadata"
+        raise UnreadableAnswerError(message)
+    return metadata
+
+
+def _string(metadata: Mapping[str, object], key: str) -> str:
+    value = metadata.get(key)
+    if not isinstance(value, str) or not value:
+        message = f"a document without metadata.{key}"
+        raise UnreadableAnswerError(message)
+    return value
+
+
+def _items(page: Mapping[str, object]) -> list[dict[str, object]]:
+    items = page.get("items")
+    if items is None:
+        return []  # how Go prints an empty list that was never made
+    if not isinstance(items, list):
+        message = "a list whose items are not a list"
+        raise UnreadableAnswerError(message)
+    return items
+
+
+def _read_event(line: bytes) -> WatchEvent:
+    try:
+        event: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        message = f"a line of the watch is not JSON: {error}"
+        raise UnreadableAnswerError(message) from None
+    if isinstance(event, dict):
+        kind, document = event.get("type"), event.get("object")
+        if isinstance(kind, str) and isinstance(document, dict):
+            return WatchEvent(type=kind, document=document)
+    message = "a line of the watch is not an event"
+    raise UnreadableAnswerError(message)
