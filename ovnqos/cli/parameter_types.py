@@ -83,8 +83,8 @@ def _text(text: str) -> str:
 
 
 def _owner(text: str) -> Owner:
-    from ovnqos.errors import InvalidRow  # noqa: PLC0415 - see the module's docstring
-    from ovnqos.model.owner import Owner  # noqa: PLC0415 - same
+    from ovnqos.errors import InvalidRow
+    from ovnqos.model.owner import Owner
 
     try:
         return Owner(text)
@@ -93,13 +93,13 @@ def _owner(text: str) -> Owner:
 
 
 def _topology(text: str) -> TopologyChoice:
-    from ovnqos.compile.topologies.choice import parse_topology_choice  # noqa: PLC0415 - see the module's docstring
+    from ovnqos.compile.topologies.choice import parse_topology_choice
 
     return parse_topology_choice(text)
 
 
 def _cidr(text: str) -> IPNetwork:
-    from ovnqos.sources.cidrs import parse_cidr  # noqa: PLC0415 - see the module's docstring
+    from ovnqos.sources.cidrs import parse_cidr
 
     cidr, remark = parse_cidr(text)
     if remark:
@@ -112,7 +112,7 @@ def _cidr_list(text: str) -> tuple[IPNetwork, ...]:
 
 
 def _address(text: str) -> IPAddress:
-    from netaddr import INET_PTON, AddrFormatError, IPAddress  # noqa: PLC0415 - see the module's docstring
+    from netaddr import INET_PTON, AddrFormatError, IPAddress
 
     try:
         return IPAddress(text, flags=INET_PTON)

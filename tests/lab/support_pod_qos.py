@@ -9,7 +9,7 @@ from netaddr import IPNetwork
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from ovnqos import Northbound, find_hidden_limits, parse_object
-from ovnqos.cli.demo.calico_streams import SecondBySecond, measure_second_by_second
+from ovnqos.cli.demo.streams import SecondBySecond, measure_second_by_second
 from ovnqos.sandbox import Sandbox, Stream, StreamError
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_matrix import Destination

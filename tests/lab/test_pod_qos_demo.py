@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from ovnqos.cli.demo.calico import SECONDS_AT_LEAST, play_calico
+from ovnqos.cli.demo.calico import calico_scene
+from ovnqos.cli.demo.stage import play
 from ovnqos.cli.exit_codes import EXIT_DRIFT
 from tests.functional.support_command import PROGRAM
 
@@ -49,8 +50,8 @@ def test_the_lab_is_measured_and_nothing_is_left(tmp_path: Path) -> None:
         env={**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All as it should be" in done.stdout
-    assert "WRONG" not in done.stdout
+    assert "All checks passed" in done.stdout
+    assert "FAILED" not in done.stdout
     for line in LINES:
         assert re.search(line, done.stdout), done.stdout
     assert len(re.findall(LINES[0], done.stdout)) == 2, done.stdout  # before the limits, and after
@@ -65,8 +66,8 @@ def test_figures_that_miss_are_told_and_the_demo_fails() -> None:
 
     shown = io.StringIO()
     console = Console(file=shown, width=80)
-    assert not play_calico(pretend, console, packets=True, seconds=SECONDS_AT_LEAST)
+    assert not play(calico_scene(), pretend, console, packets=True, seconds=3)
     said = shown.getvalue()
-    assert "NOT as it should be" in said
-    assert len(re.findall(r"UDP, .* WRONG", said)) == 4, said
+    assert "CHECKS FAILED" in said
+    assert len(re.findall(r"UDP, .* FAILED", said)) == 4, said
     assert len(re.findall(r"TCP, without limits .* ok", said)) == 2, said

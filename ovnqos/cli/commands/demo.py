@@ -1,36 +1,20 @@
-"""`ovnqos demo`: the guide, or a cluster of another topology, on a private OVN."""
+"""`ovnqos demo`: the guide, Calico's lab, or a cluster of another topology, on a private OVN."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
 
-from ovnqos.cli.demo.calico import SECONDS_AT_LEAST, play_calico
-from ovnqos.cli.demo.guide import play
-from ovnqos.cli.demo.kube_ovn import kube_ovn_scene
-from ovnqos.cli.demo.scene import play_scene
-from ovnqos.cli.demo.static import static_scene
 from ovnqos.cli.exit_codes import EXIT_INVALID
-from ovnqos.cli.options import Seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ovnqos.cli.demo.scene import Scene
-
-_GUIDE: Final = "guide"
-_CALICO: Final = "calico"
-_SCENES: Final[dict[str, Callable[[], Scene]]] = {"kube-ovn": kube_ovn_scene, "static": static_scene}
+from ovnqos.cli.parameter_types import seconds as seconds_type
 
 
 @click.command
-@click.argument("scene", type=click.Choice([_GUIDE, _CALICO, *_SCENES]), default=_GUIDE)
+@click.argument("scene", type=click.Choice(["guide", "calico", "kube-ovn", "static"]), default="guide")
 @click.option(
     "--seconds",
-    type=Seconds(min=1),
+    type=seconds_type(1),
     default=5.0,
     show_default=True,
     help="How long each bandwidth check sends.",
@@ -43,7 +27,7 @@ def demo(context: click.Context, scene: str, seconds: float) -> None:
     VPCs with Subnets as Kube-OVN builds them; static, a switch that a topology map describes.
 
     Starts Northbound, Southbound, northd and two nodes in a temporary folder and in namespaces of its own, and removes
-    them at the end. Nothing else on this machine is touched. Without root it plays without packets.
+    them at the end. Nothing else on this machine is changed. Without root it plays without packets.
     Needs Debian's ovn-central, ovn-host, openvswitch-switch, iperf3, tcpdump, ethtool, iproute2.
 
     \b
@@ -53,14 +37,17 @@ def demo(context: click.Context, scene: str, seconds: float) -> None:
       sudo ovnqos demo kube-ovn
       ovnqos demo --seconds 1
     """  # noqa: D301 - \b keeps click from filling the lines
-    run, console, packets = context.obj, Console(), os.geteuid() == 0
-    if scene == _GUIDE:
-        good = play(run, console, packets=packets, seconds=seconds)
-    elif scene == _CALICO:
-        if seconds < SECONDS_AT_LEAST:
-            raise click.UsageError(f"calico needs --seconds {SECONDS_AT_LEAST} or more: the first two are the burst's")
-        good = play_calico(run, console, packets=packets, seconds=seconds)
-    else:
-        good = play_scene(_SCENES[scene](), run, console, packets=packets, seconds=seconds)
-    if not good:
+    from rich.console import Console
+
+    from ovnqos.cli.demo.calico import calico_scene
+    from ovnqos.cli.demo.guide import guide_scene
+    from ovnqos.cli.demo.stage import play
+    from ovnqos.cli.demo.topologies import kube_ovn_scene, static_scene
+
+    scenes = {"guide": guide_scene, "calico": calico_scene, "kube-ovn": kube_ovn_scene, "static": static_scene}
+    chosen = scenes[scene]()
+    if seconds < chosen.seconds_at_least:
+        least = chosen.seconds_at_least
+        raise click.UsageError(f"{scene} needs --seconds {least:g} or more: the first {least - 1:g} are the burst's")
+    if not play(chosen, context.obj, Console(), packets=os.geteuid() == 0, seconds=seconds):
         raise click.exceptions.Exit(EXIT_INVALID)

@@ -1,1 +1,1 @@
-"""The guide to NetworkQoS, played on a private OVN."""
+"""The demo: scenes, each played on a private OVN."""

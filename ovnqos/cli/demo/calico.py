@@ -1,138 +1,183 @@
-"""Calico's QoS lab on OVN, step by step: baseline, annotations, limit, and its change and removal on running pods."""
+"""Calico's QoS lab on OVN: four iperf3 pods, which run on while their annotations are set, changed and removed."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ovnqos.cli.demo.calico_checks import LAB_SECONDS, RATE, SETTLED, changed_tcp, limited_tcp, limited_udp, unlimited
-from ovnqos.cli.demo.calico_stage import LIMITED, NODES, QOS_MANIFEST, CalicoStage
-from ovnqos.cli.demo.shell import Shell
-from ovnqos.cli.demo.table import show_checks
+import yaml
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
+from ovnqos.cli.demo.stage import Scene, ScenePod, ovn_kubernetes_wiring, read_file
+from ovnqos.cli.demo.streams import SecondBySecond, measure_second_by_second
+from ovnqos.cli.demo.terminal import Check, at_most, mega, near, over
 from ovnqos.cli.exit_codes import EXIT_DRIFT
+from ovnqos.sandbox import Layer3Network, Stream, StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
+    from ovnqos.cli.demo.stage import Stage
 
-    from ovnqos.cli.demo.checks import Check
-
+_NODES: Final = ("ovn-worker", "ovn-worker2")
 _FREE: Final = ("iperf-client", "iperf-server")
-_KEYS: Final = ("ingressBandwidth", "egressBandwidth")
-_HIGHER: Final = 2 * RATE
-SECONDS_AT_LEAST: Final = SETTLED + 1
-"""A check must send so long that something is left once the bucket is empty."""
+_LIMITED: Final = ("iperf-client-qos", "iperf-server-qos")
+"""The pods that are limited: the lab's sender and receiver."""
+_SERVICE_NAME: Final = "iperf-server-qos"
+_SERVICE: Final = "10.96.25.245"
+"""The Service's address, as in the lab's output."""
+_PORT: Final = 5201
+_MANIFEST: Final = "calico_files/iperf-qos.yaml"
+"""The manifest of the pods that are limited."""
+_MANIFESTS: Final = ("calico_files/iperf.yaml", _MANIFEST)
+_KEYS: Final = tuple(f"qos.projectcalico.org/{direction}Bandwidth" for direction in ("ingress", "egress"))
+
+_RATE: Final = 10e6
+"""The lab's `10M`, bit/s."""
+_HIGHER: Final = 2 * _RATE
+_SETTLED: Final = 2
+"""Seconds after which the bucket, which holds one second of the rate, is empty."""
+_OFFERED: Final = 1.5
+"""How many times its limit UDP sends."""
+_TCP_AT_LEAST: Final = 0.75
+"""Of the rate: a meter drops what is too much, which TCP answers by sending less for a while."""
+_UNLIMITED: Final = 10 * _RATE
+"""TCP faster than this is not held to the rate; user-space switching on two busy cores gives more."""
+_LAB_SECONDS: Final = (299, 10.5, 10.5, 10.5, 10.5)
+"""Mbit/s in each second of the lab's limited run, section 5."""
+_NOTES: Final = """\
+TCP second by second, Mbit/s: the lab {lab}; here {here}.
+In the first second the full bucket goes too. Here it holds one second of the rate; the annotations
+egressBurst and ingressBurst choose another size."""
 
 
-def play_calico(run: Callable[[Sequence[str]], int], console: Console, *, packets: bool, seconds: float) -> bool:
-    """Play the lab; returns whether everything was as it should be.
-
-    Args:
-        run: runs a command line of this program and returns its exit code.
-        console: where to show it.
-        packets: with nodes and pods, which needs root; else the databases alone.
-        seconds: how long each bandwidth check sends, at least 3.
-
-    Raises:
-        SandboxError: OVN, or a measuring tool, is missing or does not start.
-    """
-    nodes = ", two nodes, four pods" if packets else ""
-    console.rule(f"A private OVN: Northbound, Southbound, northd{nodes}")
-    with CalicoStage(packets=packets) as stage, tempfile.TemporaryDirectory(prefix="ovnqos-demo-") as folder:
-        good = _Lab(stage, Path(folder), run, console, seconds).play()
-    if not packets:
-        console.print("Without root there are no pods, so no packets were sent. As root the demo measures them too.")
-    console.rule("All as it should be" if good else "NOT as it should be: see above")
-    return good
-
-
-class _Lab:
-    """The lab's sections; each says whether all in it was as it should be."""
-
-    def __init__(
-        self,
-        stage: CalicoStage,
-        folder: Path,
-        run: Callable[[Sequence[str]], int],
-        console: Console,
-        seconds: float,
-    ) -> None:
-        self._stage = stage
-        self._folder = folder
-        self._console = console
-        self._seconds = seconds
-        self._show = Shell(run, console, central=stage.central, input_options=["-f", str(folder)])
-
-    def play(self) -> bool:
-        played = [self._baseline(), self._limits(), self._change(), self._removal()]
-        return all(played)
-
-    def _baseline(self) -> bool:
-        self._console.rule("Section 2: the baseline, without limits")
-        return self._check(lambda: [unlimited(self._stage, _FREE, self._seconds)])
-
-    def _limits(self) -> bool:
-        self._console.rule("Sections 3 to 5: the annotations, and what they do")
-        self._show.show_file(QOS_MANIFEST, self._stage.manifests[QOS_MANIFEST])
-        good = self._apply()
-        for node in NODES:
-            self._show.nbctl("qos-list", node)
-        good &= self._show.ovnqos("list", exit_code=0, with_input=False)
-        seconds: list[float] = []
-
-        def measure() -> list[Check]:
-            tcp = limited_tcp(self._stage, self._seconds)
-            seconds.extend(tcp.seconds)
-            return [*tcp.checks, *limited_udp(self._stage, RATE, self._seconds)]
-
-        good &= self._check(measure)
-        if seconds:
-            self._console.print(
-                f"TCP second by second, Mbit/s: the lab {_listed(LAB_SECONDS)}; here {_listed(seconds)}.\n"
-                "In the first second the full bucket goes too. Here it holds one second of the rate; the annotations\n"
-                "egressBurst and ingressBurst choose another size.",
-                highlight=False,
-                soft_wrap=True,
+def calico_scene() -> Scene:
+    """Make it, with the lab's own manifests."""
+    documents: list[dict[str, Any]] = [one for name in _MANIFESTS for one in yaml.safe_load_all(read_file(name))]
+    return Scene(
+        title="Northbound, Southbound, northd, two nodes, four pods",
+        nodes=_NODES,
+        networks=(Layer3Network(),),
+        pods={
+            document["metadata"]["name"]: ScenePod(
+                node=document["spec"]["nodeName"],
+                labels=document["metadata"]["labels"],
+                annotations=document["metadata"].get("annotations", {}),
             )
-        return good
+            for document in documents
+            if document["kind"] == "Pod"
+        },
+        wiring=ovn_kubernetes_wiring,
+        script=_script,
+        seconds_at_least=_SETTLED + 1,
+    )
 
-    def _change(self) -> bool:
-        self._console.rule("A change on the running pods: 20M")
-        self._stage.annotate(LIMITED, dict.fromkeys(_KEYS, f"{_HIGHER / 1e6:.0f}M"))
-        good = self._apply()
-        good &= self._check(
-            lambda: [
-                changed_tcp(self._stage, _HIGHER, self._seconds),
-                *limited_udp(self._stage, _HIGHER, self._seconds),
-            ]
+
+def _script(stage: Stage) -> None:
+    terminal = stage.terminal
+    if stage.sandbox:
+        backends = [stage.pods[_SERVICE_NAME].address(version=4)]
+        stage.sandbox.add_service(_SERVICE_NAME, address=_SERVICE, port=_PORT, backends=backends)
+    terminal.section("Section 2: the baseline, without limits")
+    _check(stage, partial(_unlimited, stage, _FREE))
+    terminal.section("Sections 3 to 5: the annotations, and what they do")
+    terminal.show_file(_MANIFEST.rpartition("/")[2], read_file(_MANIFEST))
+    _apply(stage)
+    for node in _NODES:
+        terminal.nbctl("qos-list", node)
+    terminal.ovnqos("list", with_input=False)
+    seconds: list[float] = []
+    _check(stage, partial(_limited, stage, seconds))
+    if seconds:
+        terminal.say(_NOTES.format(lab=_listed(_LAB_SECONDS), here=_listed(seconds)))
+    terminal.section("A change on the running pods: 20M")
+    for name in _LIMITED:
+        stage.annotate(name, dict.fromkeys(_KEYS, f"{_HIGHER / 1e6:.0f}M"))
+    _apply(stage)
+    _check(stage, partial(_changed, stage))
+    terminal.section("Section 7: no annotations any more; the same pods")
+    for name in _LIMITED:
+        stage.annotate(name, {})
+    _apply(stage)
+    terminal.ovnqos("diff", "--exit-code")
+    _check(stage, partial(_unlimited, stage, _LIMITED))
+
+
+def _apply(stage: Stage) -> None:
+    stage.terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
+    stage.terminal.ovnqos("apply")
+    stage.sync()
+
+
+def _check(stage: Stage, measure: partial[Iterator[Check]]) -> None:
+    if stage.sandbox:
+        stage.terminal.check(measure, original="The lab")
+
+
+def _unlimited(stage: Stage, pair: tuple[str, str]) -> Iterator[Check]:
+    """TCP from the first of two pods without limits to the second."""
+    yield over("TCP, without limits", _UNLIMITED, _run(stage, pair, "tcp").rate, original="9.44 Gbit/s")
+
+
+def _limited(stage: Stage, seconds: list[float]) -> Iterator[Check]:
+    """TCP from the limited client to the limited server, by its Service; `seconds` get Mbit/s in each second."""
+    run = _run(stage, _LIMITED, "tcp")
+    seconds.extend(rate / 1e6 for rate in run.rates)
+    first_second = 2 * _RATE  # a full bucket, and what the rate lets through meanwhile
+    yield at_most("TCP, second 1", first_second, run.rates[0], original="299 Mbit/s")
+    yield _settled_tcp(run, _RATE, original="10.5 Mbit/s")
+    whole = _RATE * (1 + 1 / len(run.rates))
+    yield at_most(f"TCP, seconds 1 to {len(run.rates)}", whole, run.rate, original="60.4 Mbit/s")
+    yield from _limited_udp(stage, _RATE)
+
+
+def _changed(stage: Stage) -> Iterator[Check]:
+    """TCP and UDP after the limits of the running pods were changed."""
+    yield _settled_tcp(_run(stage, _LIMITED, "tcp"), _HIGHER, original="new pods")
+    yield from _limited_udp(stage, _HIGHER)
+
+
+def _limited_udp(stage: Stage, rate: float) -> Iterator[Check]:
+    """UDP at 1.5 times the rate, both ways: egress of the one and ingress of the other."""
+    for pair, direction in ((_LIMITED, "client to server"), (_LIMITED[::-1], "server to client")):
+        settled = _run(stage, pair, "udp", _OFFERED * rate).sustained(skip=_SETTLED)
+        yield near(f"UDP, {direction}", rate, settled, original="-")
+
+
+def _settled_tcp(run: SecondBySecond, expected: float, *, original: str) -> Check:
+    rate = run.sustained(skip=_SETTLED)
+    low, high = _TCP_AT_LEAST * expected, expected * 1.05
+    return Check(
+        what=f"TCP, seconds {_SETTLED + 1} to {len(run.rates)}",
+        expected=f"{low / 1e6:.1f} to {high / 1e6:.1f} Mbit/s",
+        measured=mega(rate),
+        good=low <= rate <= high,
+        original=original,
+    )
+
+
+@retry(retry=retry_if_exception_type(StreamError), stop=stop_after_attempt(3), reraise=True)
+def _run(stage: Stage, pair: tuple[str, ...], protocol: Literal["udp", "tcp"], offered: float = 0) -> SecondBySecond:
+    """A stream from one pod to another, by its Service if it has one.
+
+    Again if iperf3 lost the packet by which it starts.
+    """
+    sender, receiver = pair
+    own = stage.pods[receiver].address(version=4)
+    balanced = receiver == _SERVICE_NAME
+    return measure_second_by_second(
+        Stream(
+            sender=stage.pods[sender],
+            receiver=stage.pods[receiver],
+            address=_SERVICE if balanced else own,
+            balanced_to=own if balanced else None,
+            protocol=protocol,
+            offered=offered,
+            seconds=stage.seconds,
+            port=_PORT,
+            payload=1200,
         )
-        return good
-
-    def _removal(self) -> bool:
-        self._console.rule("Section 7: no annotations any more; the same pods")
-        self._stage.annotate(LIMITED, dict.fromkeys(_KEYS))
-        good = self._apply()
-        good &= self._show.ovnqos("diff", "--exit-code", exit_code=0)
-        good &= self._check(lambda: [unlimited(self._stage, LIMITED, self._seconds)])
-        return good
-
-    def _apply(self) -> bool:
-        self._stage.write_pods(self._folder)
-        good = self._show.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
-        good &= self._show.ovnqos("apply", exit_code=0)
-        if self._stage.sandbox:
-            self._stage.central.sync()
-        return good
-
-    def _check(self, measure: Callable[[], list[Check]]) -> bool:
-        """Measures and shows the table; without packets there is nothing to see."""
-        if not self._stage.sandbox:
-            return True
-        with self._console.status("measuring"):
-            checks = measure()
-        return show_checks(self._console, checks, guide="The lab")
+    )
 
 
 def _listed(seconds: Sequence[float]) -> str:

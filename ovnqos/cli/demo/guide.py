@@ -1,77 +1,131 @@
-"""Sections 2 to 4 of the guide, step by step."""
+"""Sections 2 to 4 of the guide to NetworkQoS: two nodes, three pods on two networks."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
-from ovnqos.cli.demo.checks import OFFERED, bandwidth, marks
-from ovnqos.cli.demo.shell import Shell
-from ovnqos.cli.demo.stage import Stage
-from ovnqos.cli.demo.table import show_checks
+from ovnqos.cli.demo.stage import Scene, ScenePod, ovn_kubernetes_wiring
+from ovnqos.cli.demo.terminal import Check, at_most, marked, near, over
 from ovnqos.cli.exit_codes import EXIT_DRIFT
+from ovnqos.sandbox import Layer3Network, Probe, Stream, measure, read_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
 
-    from rich.console import Console
+    from ovnqos.cli.demo.stage import Stage
 
-
-_ROWS_OF_GUIDE: Final = ("ovn.stream_ovn-worker", "ovn.stream_ovn-worker2")
-
-
-def play(run: Callable[[Sequence[str]], int], console: Console, *, packets: bool, seconds: float) -> bool:
-    """Play the guide; returns whether everything was as it should be.
-
-    Args:
-        run: runs a command line of this program and returns its exit code.
-        console: where to show it.
-        packets: with nodes and pods, which needs root; else the databases alone.
-        seconds: how long each bandwidth check sends.
-
-    Raises:
-        SandboxError: OVN, or a measuring tool, is missing or does not start.
-    """
-    console.rule("A private OVN: Northbound, Southbound, northd" + (", two nodes, three pods" if packets else ""))
-    with Stage(packets=packets) as stage, tempfile.TemporaryDirectory(prefix="ovnqos-demo-") as folder:
-        manifests = Path(folder)
-        stage.write_manifests(manifests)
-        show = Shell(run, console, central=stage.central, input_options=["-f", folder])
-        console.rule("Sections 2 and 3: the network and the policy, as the guide has them")
-        good = show.ovnqos("diff", exit_code=0)
-        good &= show.ovnqos("apply", exit_code=0)
-        console.rule("The rows, as OVN shows them")
-        for switch in _ROWS_OF_GUIDE:
-            show.nbctl("qos-list", switch)
-        good &= show.ovnqos("list", exit_code=0, with_input=False)
-        if packets:
-            console.rule("Section 4: bandwidth and marks, measured")
-            stage.central.sync()
-            good &= _measure(stage, console, seconds)
-        console.rule("Drift: somebody lifts the limit by hand")
-        row = stage.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "bandwidth:rate=20000").split()[0]
-        show.nbctl("set", "QoS", row, "bandwidth:rate=4000000")
-        good &= show.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
-        good &= show.ovnqos("apply", exit_code=0)
-        good &= show.ovnqos("diff", "--exit-code", exit_code=0)
-    if not packets:
-        console.print("Without root there are no pods, so no packets were sent. As root the demo measures them too.")
-    console.rule("All as it should be" if good else "NOT as it should be: see above")
-    return good
+_NAD: Final = "default/ovn-stream"
+_NODES: Final = ("ovn-worker", "ovn-worker2")
+_SWITCHES: Final = ("ovn.stream_ovn-worker", "ovn.stream_ovn-worker2")
+_LIMITED: Final = {"nqos-app": "bw-limited"}
+_RATE: Final = 20e6
+_BURST: Final = 100e3
+_OFFERED: Final = 1.5 * _RATE
+_MARK: Final = 0x50
+"""DSCP 20 in the byte that tcpdump calls tos."""
+_UNLIMITED: Final = 1.2 * _RATE
+"""TCP faster than this is not held to the rate."""
+_NOTES: Final = f"""\
+TCP stays far below the limit because the guide's burst of 100 kbit is too small for it: with rate 20000 it
+needs a burst of some 4000 kbit, or none given (OVN then takes one second of rate). UDP shows the limit:
+{_OFFERED / 1e6:g} Mbit/s are offered.
+Marks (tos) are read inside geneve, between the nodes. The guide's 31.9 Gbit/s is a kernel datapath; the OVN
+here runs in user space."""
 
 
-def _measure(stage: Stage, console: Console, seconds: float) -> bool:
-    with console.status("measuring"):
-        checks = [*bandwidth(stage, seconds), *marks(stage)]
-    good = show_checks(console, checks)
-    console.print(
-        "TCP stays far below the limit because the guide's burst of 100 kbit is too small for it: with rate 20000 it\n"
-        "needs a burst of some 4000 kbit, or none given (OVN then takes one second of rate). UDP shows the limit:\n"
-        f"{OFFERED / 1e6:g} Mbit/s are offered.\n"
-        "Marks (tos) are read inside geneve, between the nodes. The guide's 31.9 Gbit/s is a kernel datapath; the OVN\n"
-        "here runs in user space.",
-        highlight=False,
-        soft_wrap=True,
+def guide_scene() -> Scene:
+    """Make it, with the guide's own manifests."""
+
+    def pod(name: str, node: str, **labels: str) -> ScenePod:
+        return ScenePod(node=node, networks=("default", _NAD), labels={"name": name, **labels})
+
+    return Scene(
+        title="Northbound, Southbound, northd, two nodes, three pods",
+        nodes=_NODES,
+        networks=(Layer3Network(), Layer3Network("ovn-stream", subnets=["10.245.0.0/16/24"], nad=_NAD)),
+        pods={
+            "pod0": pod("pod0", _NODES[0]),
+            "pod1": pod("pod1", _NODES[0], **_LIMITED),
+            "pod2": pod("pod2", _NODES[1], foo="bar", **_LIMITED),
+        },
+        wiring=ovn_kubernetes_wiring,
+        script=_script,
+        manifests=("nad.yaml", "nqos.yaml"),
     )
-    return good
+
+
+def _script(stage: Stage) -> None:
+    terminal = stage.terminal
+    terminal.section("Sections 2 and 3: the network and the policy, as the guide has them")
+    terminal.ovnqos("diff")
+    terminal.ovnqos("apply")
+    terminal.section("The rows, as OVN shows them")
+    for switch in _SWITCHES:
+        terminal.nbctl("qos-list", switch)
+    terminal.ovnqos("list", with_input=False)
+    if stage.sandbox:
+        terminal.section("Section 4: bandwidth and marks, measured")
+        stage.sync()
+        terminal.check(lambda: [*_bandwidth(stage), *_marks(stage)])
+        terminal.say(_NOTES)
+    terminal.section("Drift: the limit is changed by hand")
+    row = stage.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "bandwidth:rate=20000").split()[0]
+    terminal.nbctl("set", "QoS", row, "bandwidth:rate=4000000")
+    terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
+    terminal.ovnqos("apply")
+    terminal.ovnqos("diff", "--exit-code")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GuideRun:
+    """`iperf3 -c RECEIVER -R`: the server sends."""
+
+    sender: str
+    receiver: str
+    protocol: Literal["udp", "tcp"]
+    guide: str
+    limited: bool
+
+
+_RUNS: Final = (
+    _GuideRun(sender="pod0", receiver="pod1", protocol="udp", guide="-", limited=False),
+    _GuideRun(sender="pod2", receiver="pod1", protocol="udp", guide="-", limited=True),
+    _GuideRun(sender="pod0", receiver="pod1", protocol="tcp", guide="31.9 Gbit/s", limited=False),
+    _GuideRun(sender="pod2", receiver="pod1", protocol="tcp", guide="17.4 Mbit/s", limited=True),
+)
+_MARKS: Final = (("pod0", "pod2", 0), ("pod2", "pod0", _MARK), ("pod1", "pod2", _MARK), ("pod2", "pod1", _MARK))
+
+
+def _bandwidth(stage: Stage) -> Iterator[Check]:
+    """Measure the guide's two streams, by UDP (what the limit is) and by TCP (what the guide does with it)."""
+    for one in _RUNS:
+        receiver = stage.pods[one.receiver]
+        stream = Stream(
+            sender=stage.pods[one.sender],
+            receiver=receiver,
+            address=receiver.address_on(_NAD),
+            protocol=one.protocol,
+            offered=_OFFERED,
+            seconds=stage.seconds,
+            payload=1200,
+        )
+        rate = measure([stream])[0].bits_per_second
+        what = f"{one.sender} to {one.receiver}, {one.protocol.upper()}"
+        if one.protocol == "udp":
+            expected = _RATE + _BURST / stage.seconds if one.limited else _OFFERED
+            yield near(what, expected, rate, original=one.guide)
+        elif one.limited:
+            yield at_most(what, _RATE, rate, original=one.guide)
+        else:
+            yield over(what, _UNLIMITED, rate, original=one.guide)
+
+
+def _marks(stage: Stage) -> Iterator[Check]:
+    """Capture the guide's four directions of ping between the nodes; requests only, since a reply copies the mark."""
+    assert stage.sandbox is not None
+    for sender, receiver, mark in _MARKS:
+        target = stage.pods[receiver]
+        probe = Probe(sender=stage.pods[sender], receiver=target, address=target.address_on(_NAD), count=3)
+        seen = read_marks(stage.sandbox, probe).wire
+        yield marked(f"{sender} to {receiver}, ping", mark, seen, original=f"tos {mark:#x}")

@@ -1,91 +1,194 @@
-"""The cluster that the demo plays on: two nodes, three pods on two networks, with or without packets."""
+"""A scene of the demo, and the stage on which it is played: a private OVN with nodes and pods, or databases alone."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ovnqos.sandbox import Central, Layer3Network, Sandbox
+from ovnqos.cli.demo.terminal import Terminal
+from ovnqos.sandbox import Central
+from ovnqos.sandbox.plain import PlainSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ovnqos.sandbox import Pod
+    from rich.console import Console
 
-NAD: Final = "default/ovn-stream"
-NODES: Final = ("ovn-worker", "ovn-worker2")
-LIMITED: Final = {"nqos-app": "bw-limited"}
-PODS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
-    "pod0": ("ovn-worker", {}),
-    "pod1": ("ovn-worker", LIMITED),
-    "pod2": ("ovn-worker2", {"foo": "bar", **LIMITED}),
-}
-"""The guide's pods: node and labels."""
+    from ovnqos.sandbox import Attachment, Pod
+    from ovnqos.sandbox.network import Network
+
+NAMESPACE: Final = "default"
+_PODS: Final = "pods.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenePod:
+    """A pod of a scene: its node, the keys of its networks, its labels and annotations."""
+
+    node: str
+    networks: tuple[str, ...] = ("default",)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is built, and what is done with it.
+
+    Attributes:
+        title: what is built.
+        nodes: their names.
+        networks: the logical networks, each used for one play only.
+        pods: by name.
+        wiring: what the CNI writes on a pod: its annotations, by its name and attachments.
+        script: the commands and measurements.
+        manifests: files of this package that are input, besides the pods.
+        topology_map: a file of this package; empty: the topology is detected.
+        seconds_at_least: how long each bandwidth check must send.
+    """
+
+    title: str
+    nodes: tuple[str, ...]
+    networks: tuple[Network, ...]
+    pods: Mapping[str, ScenePod]
+    wiring: Callable[[str, Sequence[Attachment]], Mapping[str, str]]
+    script: Callable[[Stage], None]
+    manifests: tuple[str, ...] = ()
+    topology_map: str = ""
+    seconds_at_least: float = 1
+
+
+def read_file(name: str) -> str:
+    """The text of a file of this package."""
+    return files(__package__).joinpath(name).read_text()
+
+
+def ovn_kubernetes_wiring(_name: str, attachments: Sequence[Attachment]) -> dict[str, str]:
+    """What ovn-kubernetes writes on a pod."""
+    return {"k8s.ovn.org/pod-networks": json.dumps({one.network: one.annotation() for one in attachments})}
 
 
 class Stage:
-    """A private OVN with the guide's network and pods; a context manager.
+    """A private OVN with a scene's networks and pods; a context manager.
 
     Attributes:
+        terminal: runs and shows commands.
+        seconds: how long each bandwidth check sends.
         sandbox: nodes and pods that can send packets; None without root.
         pods: those that can send, by name; empty without root.
+        attachments: of each pod, by name.
+        folder: a temporary folder.
     """
 
-    def __init__(self, *, packets: bool) -> None:
+    def __init__(self, scene: Scene, terminal: Terminal, *, packets: bool, seconds: float) -> None:
         """Describe it; entering it starts it."""
-        self.sandbox = Sandbox(NODES) if packets else None
+        self.terminal = terminal
+        self.seconds = seconds
+        self.sandbox = PlainSandbox(scene.nodes) if packets else None
         self.central = self.sandbox.central if self.sandbox else Central()
         self.pods: dict[str, Pod] = {}
-        self._annotations: dict[str, str] = {}
+        self.attachments: dict[str, Sequence[Attachment]] = {}
+        self.folder = Path()
+        self._scene = scene
+        self._annotations = {name: dict(pod.annotations) for name, pod in scene.pods.items()}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        stream = Layer3Network("ovn-stream", subnets=["10.245.0.0/16/24"], nad=NAD)
         with ExitStack() as stack:
+            stack.enter_context(self.sandbox or self.central)
             if self.sandbox:
-                stack.enter_context(self.sandbox)
-                self.sandbox.add_network(stream)
-                for name, (node, _labels) in PODS.items():
-                    self.pods[name] = self.sandbox.add_pod(name, node=node, networks=("default", NAD))
-                    self._annotations[name] = self.pods[name].annotation
+                self._wire(self.sandbox)
             else:
-                stack.enter_context(self.central)
-                self._wire_without_packets((Layer3Network(), stream))
+                self._wire_without_packets()
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ovnqos-demo-")))
+            self._write_files()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def write_manifests(self, folder: Path) -> None:
-        """Write the guide's manifests, as they are, and the pods as the API server would show them."""
-        for name in ("nad.yaml", "nqos.yaml"):
-            (folder / name).write_text(files(__package__).joinpath(name).read_text())
-        (folder / "pods.json").write_text(json.dumps({"kind": "List", "items": [*map(self._pod, PODS)]}, indent=2))
+    def annotate(self, name: str, annotations: Mapping[str, str]) -> None:
+        """Set the annotations of a pod beside those of the CNI."""
+        self._annotations[name] = dict(annotations)
+        self._write_pods()
+
+    def sync(self) -> None:
+        """Wait until the chassis, if there are any, have caught up."""
+        if self.sandbox:
+            self.central.sync()
+
+    def _wire(self, sandbox: PlainSandbox) -> None:
+        for network in self._scene.networks:
+            sandbox.add_network(network)
+        for name, pod in self._scene.pods.items():
+            self.pods[name] = sandbox.add_pod(name, node=pod.node, namespace=NAMESPACE, networks=pod.networks)
+            self.attachments[name] = self.pods[name].attachments
+
+    def _wire_without_packets(self) -> None:
+        networks = {network.key: network for network in self._scene.networks}
+        commands = [command for network in networks.values() for command in network.create(self._scene.nodes)]
+        for name, pod in self._scene.pods.items():
+            of_pod = [networks[key] for key in pod.networks]
+            self.attachments[name] = [one.attach(name, namespace=NAMESPACE, node=pod.node) for one in of_pod]
+            for network, attachment in zip(of_pod, self.attachments[name], strict=True):
+                commands += network.port_commands(attachment, namespace=NAMESPACE)
+        self.central.nbctl(*[word for command in commands for word in ("--", *command)][1:])
+
+    def _write_files(self) -> None:
+        manifests = self.folder / "manifests"
+        manifests.mkdir()
+        for name in self._scene.manifests:
+            (manifests / Path(name).name).write_text(read_file(name))
+        self._write_pods()
+        options = ["-f", str(manifests)]
+        if self._scene.topology_map:
+            path = self.folder / "topology.yaml"
+            path.write_text(read_file(self._scene.topology_map))
+            options += ["--topology", f"static:{path}"]
+        self.terminal.connect(self.central, options)
+
+    def _write_pods(self) -> None:
+        """Write the pods as the API server shows them now."""
+        document = {"apiVersion": "v1", "kind": "List", "items": [*map(self._pod, self._scene.pods)]}
+        (self.folder / "manifests" / _PODS).write_text(json.dumps(document, indent=2))
 
     def _pod(self, name: str) -> dict[str, Any]:
-        node, labels = PODS[name]
+        pod = self._scene.pods[name]
+        annotations = {**self._annotations[name], **self._scene.wiring(name, self.attachments[name])}
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": dict(pod.labels), "annotations": annotations}
         return {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {
-                "name": name,
-                "namespace": "default",
-                "labels": {"name": name, **labels},
-                "annotations": {"k8s.ovn.org/pod-networks": self._annotations[name]},
-            },
-            "spec": {"nodeName": node},
+            "metadata": metadata,
+            "spec": {"nodeName": pod.node},
             "status": {"phase": "Running"},
         }
 
-    def _wire_without_packets(self, networks: tuple[Layer3Network, ...]) -> None:
-        commands = [command for network in networks for command in network.create(NODES)]
-        for name, (node, _labels) in PODS.items():
-            attachments = [network.attach(name, namespace="default", node=node) for network in networks]
-            for network, attachment in zip(networks, attachments, strict=True):
-                commands += network.port_commands(attachment, namespace="default")
-            self._annotations[name] = json.dumps({one.network: one.annotation() for one in attachments})
-        self.central.nbctl(*[word for command in commands for word in ("--", *command)][1:])
+
+def play(scene: Scene, run: Callable[[Sequence[str]], int], console: Console, *, packets: bool, seconds: float) -> bool:
+    """Build a scene and play it; returns whether every command and measurement ended as expected.
+
+    Args:
+        scene: what is played.
+        run: runs a command line of this program and returns its exit code.
+        console: where to show it.
+        packets: with nodes and pods, which needs root; else the databases alone.
+        seconds: how long each bandwidth check sends.
+
+    Raises:
+        SandboxError: OVN, or a measuring tool, is missing or does not start.
+    """
+    terminal = Terminal(run, console)
+    terminal.section(f"A private OVN: {scene.title}")
+    with Stage(scene, terminal, packets=packets, seconds=seconds) as stage:
+        scene.script(stage)
+    if not packets:
+        terminal.say("Played without pods and packets; run it as root to measure them.")
+    terminal.section("All checks passed" if terminal.good else "CHECKS FAILED: see above")
+    return terminal.good

@@ -31,9 +31,9 @@ def test_without_root_it_shows_the_plan_and_leaves_nothing(scene: str, lines: li
             assert line in said, said
         assert "from-lport 10400 (inport == @ovnqos_src_" in said
         assert "rate=20000 burst=4000 dscp=10" in said
-        assert "Without root there are no pods, so no packets were sent" in said
+        assert "Played without pods and packets" in said
         assert "to do: no changes" in said
-        assert "All as it should be" in said
+        assert "All checks passed" in said
         assert "warning" not in said
         assert running.left_behind() == []
 
@@ -45,7 +45,7 @@ def test_an_interrupt_ends_it_in_order(scene: str, moment: str) -> None:
         running.read_until(moment)
         running.interrupt()
         assert running.wait(timeout=10) == 130
-        assert "All as it should be" not in running.said
+        assert "All checks passed" not in running.said
         assert "Traceback" not in running.said
         assert running.left_behind() == []
 

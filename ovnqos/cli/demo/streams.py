@@ -1,4 +1,4 @@
-"""What arrives second by second, as the lab's tables have it: iperf3, reported by its server."""
+"""What arrives of an iperf3 stream in each second, as Calico's lab reports it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SecondBySecond:
 
 
 def measure_second_by_second(stream: Stream) -> SecondBySecond:
-    """Runs a stream and returns what its receiver got.
+    """Run a stream and return what its receiver got.
 
     Raises:
         StreamError: iperf3 could not start the stream, or exchange its results; quotes what it said.
