@@ -15,24 +15,34 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 	iperf3 tcpdump ethtool iputils-ping iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv ovn ovn-25.03 ovn-unstable ovn-roots kubernetes test test-unit test-functional test-cluster \
-	test-lab matrix matrix-unstable check format bench clean
+.PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes test test-unit test-functional \
+	test-cluster test-lab test-newest test-oldest matrix matrix-unstable check format bench clean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9. -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ovn venv ## play the guide on a private OVN: plan, rows, packets, drift, repair
 	$(BIN)/ovnqos demo
 
 venv: $(VENV)/.installed ## make .venv with the command ovnqos
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml requirements-build.lock requirements-dev.lock
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		./scripts/install-packages python3 python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --require-hashes -r requirements-build.lock
+	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# pyproject.toml has the ranges; a lock has one version of each, with hashes, for every Python that we support
+LOCK = $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command 'make lock' --upgrade
+
+lock: venv ## renew the locks: the newest versions that pyproject.toml allows
+	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --all-extras --constraint requirements-dev.lock --output-file requirements.lock
+	$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 
 ovn: ## install OVN, Open vSwitch and the measuring tools from Debian, if they are missing
 	@missing=; for program in $(OVN_PROGRAMS); do \
@@ -56,6 +66,13 @@ test: test-unit test-functional test-cluster test-lab ## run all tests
 
 test-unit: venv ## the pure core: unit and property tests
 	$(BIN)/pytest tests/unit tests/property
+
+test-newest: RESOLUTION := highest
+test-oldest: RESOLUTION := lowest-direct
+test-newest test-oldest: ovn venv ## the core and the databases, with the newest or the oldest versions in pyproject.toml
+	$(BIN)/uv --quiet venv --clear --python $(BIN)/python .venv-$(RESOLUTION)
+	$(BIN)/uv --quiet pip install --python .venv-$(RESOLUTION) --resolution $(RESOLUTION) --group dev --editable .
+	.venv-$(RESOLUTION)/bin/pytest tests/unit tests/property tests/functional/northbound tests/functional/ovsdb
 
 test-functional: ovn venv ## against real database servers
 	$(BIN)/pytest tests/functional
@@ -86,4 +103,4 @@ bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 	$(BIN)/python -m bench --sizes $(SIZES)
 
 clean: ## remove what make made
-	rm -rf $(VENV) bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-highest .venv-lowest-direct bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -125,7 +125,14 @@ def test_anchors_aliases_and_merges_are_resolved() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ['{"a": ' + "[" * 100_000, "a: " + "[" * 100_000, "a:\n " + "- " * 100_000 + "x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"a": ' + "[" * 100_000, id="JSON"),
+        pytest.param("a: " + "[" * 20_000 + "]" * 20_000, id="YAML in brackets"),
+        pytest.param("a:\n " + "- " * 20_000 + "x", id="YAML in lines"),
+    ],
+)
 def test_deep_nesting_is_read_or_refused_in_one_line(text: str) -> None:
     # where the limit is, is the parser's own: libyaml refuses more than 1,000 levels since PyYAML 6.0.4
     outcome: object
