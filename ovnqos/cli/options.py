@@ -18,7 +18,7 @@ from ovnqos.model.owner import DEFAULT_OWNER, Owner
 from ovnqos.northbound.northbound import Northbound
 from ovnqos.ovsdb.tls import TlsFiles
 from ovnqos.plan.plan import DeleteLimit
-from ovnqos.sources.cidrs import parse_cidr
+from ovnqos.sources.values import parse_cidr
 
 if TYPE_CHECKING:
     from collections.abc import Callable

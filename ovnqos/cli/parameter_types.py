@@ -99,7 +99,7 @@ def _topology(text: str) -> TopologyChoice:
 
 
 def _cidr(text: str) -> IPNetwork:
-    from ovnqos.sources.cidrs import parse_cidr
+    from ovnqos.sources.values import parse_cidr
 
     cidr, remark = parse_cidr(text)
     if remark:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ovnqos.convert.conversion import ClusterObjects
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
+from ovnqos.sources.documents import expand_lists
 from ovnqos.sources.egress_qos import EGRESS_QOS_API_VERSION, EGRESS_QOS_KIND, parse_egress_qos
-from ovnqos.sources.lists import expand_lists
 from ovnqos.sources.manifests import parse_manifests
 
 if TYPE_CHECKING:

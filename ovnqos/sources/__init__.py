@@ -2,8 +2,7 @@
 
 from ovnqos.sources.documents import Document, read_documents
 from ovnqos.sources.fields import Warn
-from ovnqos.sources.kinds import KINDS, KubernetesObject, parse_object
-from ovnqos.sources.manifests import Manifests, load_manifests, parse_manifests
+from ovnqos.sources.manifests import KINDS, KubernetesObject, Manifests, load_manifests, parse_manifests, parse_object
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
 from ovnqos.sources.workloads import parse_namespace, parse_node, parse_pod

@@ -5,86 +5,21 @@ Its rules are the API server's: null is as good as absent, a boolean is no numbe
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.errors import InvalidObject
+from ovnqos.sources.values import InvalidValueError, child_path, describe, show, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 Warn: TypeAlias = "Callable[[Diagnostic], None]"
 """What a parser calls with each warning."""
 UNNAMED = ObjectRef(kind="")
 """The object of a diagnostic while the object is being read."""
-
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_BRACKETED_KEY = re.compile(r"[A-Za-z0-9_./-]{1,400}")
-_SHOWN_LENGTH = 100
-_SHOWN_BITS = 256
-
-
-def child_path(path: str, key: object) -> str:
-    """Append a key to a dotted path; a key that holds dots or slashes goes in brackets, and so does an index."""
-    if isinstance(key, int):
-        return f"{path}[{key}]"
-    text = str(key)
-    if _PLAIN_KEY.fullmatch(text):
-        return f"{path}.{text}" if path else text
-    return f"{path}[{text if _BRACKETED_KEY.fullmatch(text) else show(text)}]"
-
-
-def show(value: object) -> str:
-    """A value as a reader of a one-line message sees it: JSON in ASCII, cut when long; mappings and lists by name."""
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "a list"
-    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
-        return "a number of more than 70 digits"
-    if isinstance(value, str) and len(value) > _SHOWN_LENGTH:
-        value = value[:_SHOWN_LENGTH] + "..."
-    return json.dumps(value, default=str)
-
-
-def describe(value: object) -> str:
-    """A value of the wrong type, with its type: `the string "20"`, `the boolean true`, `a list`."""
-    match value:
-        case bool():
-            return f"the boolean {show(value)}"
-        case int() | float():
-            return f"the number {show(value)}"
-        case str():
-            return f"the string {show(value)}"
-        case _:
-            return show(value)
-
-
-class InvalidValueError(ValueError):
-    """A value is not what its field takes.
-
-    Attributes:
-        text: what is wrong.
-        hint: what to write.
-    """
-
-    def __init__(self, text: str, *hints: str) -> None:
-        self.text = text
-        self.hint = "; ".join(filter(None, hints))
-        super().__init__(f"{text}; {self.hint}" if self.hint else text)
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """`did you mean X?` for the known word that looks most like it, or nothing."""
-    spellings = {candidate.lower(): candidate for candidate in known}
-    begun = [spelling for spelling in spellings if len(word) > 2 and spelling.startswith(word.lower())]
-    close = begun or difflib.get_close_matches(word.lower(), spellings, n=1, cutoff=0.7)
-    return f"did you mean {spellings[close[0]]}?" if close else ""
 
 
 class Report:

@@ -15,9 +15,8 @@ from ovnqos.model.networks import (
     OvnNetworkConfig,
     OwnerReference,
 )
-from ovnqos.sources.cidrs import parse_cidr
-from ovnqos.sources.fields import InvalidValueError, describe, show
 from ovnqos.sources.objects import ObjectKind, ObjectReader
+from ovnqos.sources.values import InvalidValueError, describe, parse_cidr, show
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork

@@ -6,11 +6,12 @@ means the same here; what it does not admit is refused here as well.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code
-from ovnqos.model.advice import bandwidth_advice
-from ovnqos.model.labels import EVERYTHING
+from ovnqos.model.labels import EVERYTHING, LabelSelector
+from ovnqos.model.networks import NetworkSelectionType, NetworkSelector
 from ovnqos.model.policy import (
     BANDWIDTH_MAXIMUM,
     DSCP_MAXIMUM,
@@ -20,13 +21,12 @@ from ovnqos.model.policy import (
     BandwidthScope,
     NetworkQoS,
     Rule,
+    bandwidth_advice,
 )
-from ovnqos.sources.classifiers import read_classifier
-from ovnqos.sources.fields import UNNAMED, child_path, show, suggest
-from ovnqos.sources.labels import read_selector
-from ovnqos.sources.network_selectors import read_network_selectors
-from ovnqos.sources.objects import ObjectKind, ObjectReader
-from ovnqos.sources.rules import read_rules
+from ovnqos.sources.fields import UNNAMED
+from ovnqos.sources.objects import ObjectKind, ObjectReader, read_selector
+from ovnqos.sources.rules import read_classifier, read_rules
+from ovnqos.sources.values import child_path, show, suggest
 
 if TYPE_CHECKING:
     from ovnqos.sources.fields import Fields, Warn
@@ -38,6 +38,33 @@ ANNOTATION_PREFIX = "ovnqos.io/"
 BANDWIDTH_SCOPE_ANNOTATION = "ovnqos.io/bandwidth-scope"
 _KIND = ObjectKind(name=KIND, policed=True)
 _GENERATION_MAXIMUM = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """The field that a type goes with, and the selectors in it."""
+
+    field: str
+    by_namespace: bool
+    by_network: bool
+
+
+_FORMS = {
+    NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS: _Form(
+        field="networkAttachmentDefinitionSelector", by_namespace=True, by_network=True
+    ),
+    NetworkSelectionType.SECONDARY_USER_DEFINED_NETWORKS: _Form(
+        field="secondaryUserDefinedNetworkSelector", by_namespace=True, by_network=True
+    ),
+    NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS: _Form(
+        field="primaryUserDefinedNetworkSelector", by_namespace=True, by_network=False
+    ),
+    NetworkSelectionType.CLUSTER_USER_DEFINED_NETWORKS: _Form(
+        field="clusterUserDefinedNetworkSelector", by_namespace=False, by_network=True
+    ),
+}
+_TYPES = {kind.value: kind for kind in NetworkSelectionType}
+_TYPE_WORDS = ", ".join(list(_TYPES)[:-1]) + " or " + list(_TYPES)[-1]
 
 
 def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None) -> NetworkQoS:
@@ -67,7 +94,7 @@ def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None
     if spec is not None:
         priority = spec.integer("priority", "a priority", 0, PRIORITY_MAXIMUM, required=True) or 0
         pod_selector = read_selector(spec, "podSelector")
-        network_selectors = read_network_selectors(spec)
+        network_selectors = _network_selectors(spec)
         rules = read_rules(
             spec, _rule, maximum=RULES_MAXIMUM, beyond=f"keep {RULES_MAXIMUM}, the rest in another object"
         )
@@ -132,3 +159,45 @@ def _bandwidth(rule: Fields) -> Bandwidth | None:
     limit = Bandwidth(rate_kbps=rate, burst_kbit=burst)
     bandwidth.add(bandwidth_advice(limit, UNNAMED, f"{bandwidth.path}.burst"))
     return limit
+
+
+def _network_selectors(spec: Fields) -> tuple[NetworkSelector, ...] | None:
+    """Read `networkSelectors`. An absent or empty list is None: every network that the pods are on."""
+    entries = spec.mappings("networkSelectors")
+    if not entries:
+        return None
+    selectors = [_selector(entry) for entry in entries]
+    return tuple(selector for selector in selectors if selector is not None)
+
+
+def _selector(entry: Fields) -> NetworkSelector | None:
+    word = entry.string("networkSelectionType", required=f"use {_TYPE_WORDS}")
+    selected = _TYPES.get(word) if word is not None else None
+    if word is not None and selected is None:
+        entry.error(
+            "networkSelectionType", f"{show(word)} is no such type", f"use {_TYPE_WORDS}", suggest(word, _TYPES)
+        )
+    found = None
+    for owner, form in _FORMS.items():
+        if owner is selected:
+            found = entry.mapping(form.field, required=f"networkSelectionType {selected} needs it")
+        elif entry.has(form.field) and selected is not None:
+            entry.error(
+                form.field,
+                f"goes with networkSelectionType {owner}, but the type is {selected}",
+                "remove it or change the type",
+            )
+    if selected is None or selected not in _FORMS:
+        return NetworkSelector(type=selected) if selected is not None else None
+    if found is None:
+        return None
+    form = _FORMS[selected]
+    return NetworkSelector(
+        type=selected,
+        namespace_selector=_required(found, "namespaceSelector") if form.by_namespace else None,
+        network_selector=_required(found, "networkSelector") if form.by_network else None,
+    )
+
+
+def _required(fields: Fields, key: str) -> LabelSelector | None:
+    return read_selector(fields, key, required="give a label selector; {} selects all")

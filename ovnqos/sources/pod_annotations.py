@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
-from ovnqos.model.advice import bandwidth_advice
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
-from ovnqos.model.policy import Bandwidth
-from ovnqos.sources.dscp import parse_dscp
-from ovnqos.sources.fields import InvalidValueError, child_path, show, suggest
-from ovnqos.sources.quantities import parse_burst, parse_rate
+from ovnqos.model.policy import Bandwidth, bandwidth_advice
+from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_rate
+from ovnqos.sources.values import InvalidValueError, child_path, show, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

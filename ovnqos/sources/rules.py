@@ -1,16 +1,23 @@
-"""Read the list of rules in `spec.egress`, whatever a rule of the object's kind says."""
+"""`spec.egress[]` of an object: the list of rules, and the classifier of a rule of NetworkQoS."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
 from ovnqos.diagnostics import Code
+from ovnqos.model.policy import PORT_MAXIMUM, Classifier, IPBlock, PodPeer, PortMatch, Protocol
+from ovnqos.sources.objects import read_selector
+from ovnqos.sources.values import InvalidValueError, parse_cidr, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netaddr import IPNetwork
+
     from ovnqos.sources.fields import Fields
 
+_PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
+_POD_SELECTORS = ("podSelector", "namespaceSelector")
 _R = TypeVar("_R")
 
 
@@ -33,3 +40,121 @@ def read_rules(spec: Fields, read: Callable[[Fields], _R], *, maximum: int, beyo
     if not spec.get("egress"):
         spec.warn(Code.NO_EFFECT, "egress", "no rules, so the object does nothing", "add a rule or delete the object")
     return tuple(map(read, entries))
+
+
+def read_classifier(rule: Fields, key: str) -> Classifier:
+    """Read the classifier in a field; an absent one, or an absent or empty list in it, leaves that open."""
+    classifier = rule.mapping(key)
+    if classifier is None:
+        return Classifier()
+    return Classifier(
+        destinations=_destinations(classifier), sources=_sources(classifier), ports=_port_matches(classifier)
+    )
+
+
+def _destinations(classifier: Fields) -> tuple[IPBlock | PodPeer, ...] | None:
+    entries = classifier.mappings("to")
+    if not entries:
+        return None
+    found: list[IPBlock | PodPeer] = []
+    for entry in entries:
+        selectors = [key for key in _POD_SELECTORS if entry.has(key)]
+        block = _ip_block(entry)
+        peer = PodPeer(
+            pod_selector=read_selector(entry, "podSelector"),
+            namespace_selector=read_selector(entry, "namespaceSelector"),
+        )
+        if entry.has("ipBlock") and selectors:
+            entry.error("", f"ipBlock and {' and '.join(selectors)} exclude each other", "make two entries of them")
+        elif block is not None:
+            found.append(block)
+        elif selectors:
+            found.append(peer)
+        elif not entry.has("ipBlock"):
+            entry.warn(Code.NO_EFFECT, "", "selects nothing", "give ipBlock, podSelector or namespaceSelector")
+    return tuple(found)
+
+
+def _sources(classifier: Fields) -> tuple[IPBlock, ...] | None:
+    entries = classifier.mappings("from")
+    if not entries:
+        return None
+    found = []
+    for entry in entries:
+        selectors = [key for key in _POD_SELECTORS if entry.has(key)]
+        for key in selectors:
+            entry.error(key, "from takes an ipBlock only", "the source pods are chosen by spec.podSelector")
+        block = _ip_block(entry)
+        if block is not None:
+            found.append(block)
+        elif not entry.has("ipBlock") and not selectors:
+            entry.warn(Code.NO_EFFECT, "", "selects nothing", "give ipBlock")
+    return tuple(found)
+
+
+def _ip_block(entry: Fields) -> IPBlock | None:
+    block = entry.mapping("ipBlock")
+    if block is None:
+        return None
+    text = block.string("cidr", required="give one like 10.0.0.0/8 or 2001:db8::/32")
+    cidr = _cidr(block, "cidr", text) if text is not None else None
+    excluded = []
+    for index, exception_text in block.strings("except").items():
+        place = f"except[{index}]"
+        exception = _cidr(block, place, exception_text)
+        if exception is None or cidr is None:
+            continue
+        if exception.version != cidr.version:
+            block.error(
+                place,
+                f"{exception} is IPv{exception.version}, but the cidr {cidr} is IPv{cidr.version}",
+                "write one ipBlock for each family",
+            )
+        elif exception not in cidr:
+            block.error(place, f"{exception} does not lie inside the cidr {cidr}", "leave it out or widen the cidr")
+        else:
+            excluded.append(exception)
+            if exception == cidr:
+                block.warn(Code.NO_EFFECT, place, "excludes all of the cidr, so the entry selects nothing")
+    return IPBlock(cidr=cidr, excluded=tuple(excluded)) if cidr is not None else None
+
+
+def _cidr(block: Fields, place: str, text: str) -> IPNetwork | None:
+    try:
+        cidr, cleared = parse_cidr(text)
+    except InvalidValueError as error:
+        block.invalid(place, error)
+        return None
+    if cleared:
+        block.warn(Code.HOST_BITS, place, cleared)
+    return cidr
+
+
+def _port_matches(classifier: Fields) -> tuple[PortMatch, ...] | None:
+    entries = classifier.mappings("ports")
+    if not entries:
+        return None
+    found = []
+    for entry in entries:
+        protocol = _protocol(entry)
+        port = entry.integer("port", "a port", 1, PORT_MAXIMUM)
+        if protocol is not None or port is not None:
+            found.append(PortMatch(protocol=protocol, port=port))
+        elif not entry.has("protocol") and not entry.has("port"):
+            entry.warn(
+                Code.NO_EFFECT,
+                "",
+                "names neither protocol nor port, ignored; if no entry is left, every packet matches",
+            )
+    return tuple(found) or None
+
+
+def _protocol(entry: Fields) -> Protocol | None:
+    word = entry.string("protocol")
+    if word is None or word in _PROTOCOLS:
+        return _PROTOCOLS[word] if word is not None else None
+    if word.upper() in _PROTOCOLS:
+        entry.error("protocol", f"{show(word)} is spelt in capitals", f"write {word.upper()}")
+    else:
+        entry.error("protocol", f"{show(word)} is not a protocol with ports", "use TCP, UDP or SCTP")
+    return None

@@ -13,10 +13,17 @@ from ovnqos.diagnostics import ObjectRef
 from ovnqos.errors import UnreadableInput
 from ovnqos.model.networks import NetworkTopology
 from ovnqos.model.topology_map import PLACEHOLDERS, MappedInterface, MappedNetwork, NameTemplate, TopologyMap
-from ovnqos.sources.fields import Fields, InvalidValueError, Report, describe, show, suggest
-from ovnqos.sources.names import dns_label_error, dns_subdomain_error, label_key_error
-from ovnqos.sources.parsed import UnreadableTextError
-from ovnqos.sources.yaml_documents import parse_yaml
+from ovnqos.sources.fields import Fields, Report
+from ovnqos.sources.values import (
+    InvalidValueError,
+    describe,
+    dns_label_error,
+    dns_subdomain_error,
+    label_key_error,
+    show,
+    suggest,
+)
+from ovnqos.sources.yaml_json import UnreadableTextError, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,7 +14,7 @@ from ovnqos.compile.topologies.pod_annotations import bare_address, broken
 from ovnqos.compile.topology import Network, PodInterface, Topology
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 from ovnqos.model.workloads import ALLOCATED, IP_ADDRESS, LOGICAL_ROUTER, LOGICAL_SWITCH, VIRTUAL_MACHINE
-from ovnqos.sources.names import dns_subdomain_error
+from ovnqos.sources.values import dns_subdomain_error
 
 if TYPE_CHECKING:
     from ovnqos.model.networks import NetworkAttachmentDefinition

@@ -16,10 +16,9 @@ from kubernetes.utils.quantity import parse_quantity as parse_quantity_of_kubern
 from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, Bandwidth
-from ovnqos.sources.dscp import parse_dscp
-from ovnqos.sources.fields import child_path
+from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_quantity, parse_rate
 from ovnqos.sources.pod_annotations import POD_QOS_KEYS, is_pod_qos_key, read_pod_qos
-from ovnqos.sources.quantities import parse_burst, parse_quantity, parse_rate
+from ovnqos.sources.values import child_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
-from ovnqos.model.advice import bandwidth_advice
-from ovnqos.model.policy import Bandwidth
+from ovnqos.model.policy import Bandwidth, bandwidth_advice
 
 POLICY = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
 PATH = "spec.egress[0].bandwidth.burst"

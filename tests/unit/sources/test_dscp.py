@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos.sources.dscp import DSCP_NAMES, parse_dscp
+from ovnqos.sources.annotation_values import DSCP_NAMES, parse_dscp
 
 FORM = "use a whole number from 0 to 63, or DF, EF, AF11 to AF43, or CS0 to CS6"
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from ovnqos.sources.quantities import QUANTITY_MAXIMUM, parse_burst, parse_quantity, parse_rate
+from ovnqos.sources.annotation_values import QUANTITY_MAXIMUM, parse_burst, parse_quantity, parse_rate
 
 RATE_FORM = "use bit/s as a Kubernetes quantity from 1k to 4294967295k, e.g. 10M"
 BURST_FORM = "use bits as a Kubernetes quantity from 1k to 4294967295k, e.g. 20M"
