@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Severity
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,12 +25,19 @@ class InvalidObject(OvnQosError):
 
     Attributes:
         object: the object; its name and namespace are empty where they are not valid.
-        diagnostics: every error of the object; those given are made to name it.
+        diagnostics: every error of the object.
+        warnings: what is odd besides; it may show where an error comes from, e.g. a misspelt field.
+
+    Args:
+        ref: the object.
+        diagnostics: errors and warnings, made to name the object.
     """
 
     def __init__(self, ref: ObjectRef, diagnostics: Iterable[Diagnostic]) -> None:
+        given = [one if one.object == ref else replace(one, object=ref) for one in diagnostics]
         self.object = ref
-        self.diagnostics = tuple(one if one.object == ref else replace(one, object=ref) for one in diagnostics)
+        self.diagnostics = tuple(one for one in given if one.severity is Severity.ERROR)
+        self.warnings = tuple(one for one in given if one.severity is not Severity.ERROR)
         super().__init__(ref, self.diagnostics)
 
     def __str__(self) -> str:

@@ -289,7 +289,7 @@ class Daemon:
 def _topology_map(settings: Settings) -> TopologyMap | None:
     if settings.topology.kind is not TopologyKind.STATIC:
         return None
-    return load_topology_map(
-        settings.topology.file,
-        warn=lambda fault: _log.warning("topology map", file=settings.topology.file, fault=fault.message),
-    )
+    topology_map = load_topology_map(settings.topology.file)
+    for one in topology_map.diagnostics:
+        _log.warning("topology map", file=settings.topology.file, diagnostic=one.message)
+    return topology_map

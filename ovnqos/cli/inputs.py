@@ -83,7 +83,10 @@ def _read_topology_map(wanted: CompileOptions) -> TopologyMap | None:
     if wanted.topology.kind is not TopologyKind.STATIC:
         return None
 
-    return load_topology_map(wanted.topology.file, warn=output.warning)
+    topology_map = load_topology_map(wanted.topology.file)
+    for warning in topology_map.diagnostics:
+        output.warning(warning)
+    return topology_map
 
 
 def invalid_objects(manifests: Manifests) -> list[str]:

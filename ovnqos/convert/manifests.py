@@ -74,16 +74,14 @@ class _EgressQoSLoader:
         self.warnings: list[Diagnostic] = []
 
     def add(self, document: Document) -> None:
-        warnings: list[Diagnostic] = []
         errors = list(document.errors)
-        namespace = name = ""
         found = None
         try:
-            found = parse_egress_qos(document.value, origin=document.origin, warn=warnings.append)
-            namespace, name = found.namespace, found.name
+            found = parse_egress_qos(document.value, origin=document.origin)
+            namespace, name, warnings = found.namespace, found.name, found.diagnostics
         except InvalidObject as error:
             errors.extend(error.diagnostics)
-            namespace, name = error.object.namespace, error.object.name
+            namespace, name, warnings = error.object.namespace, error.object.name, error.warnings
         origin = f"{document.origin}, {document.place}"
         ref = ObjectRef(kind=EGRESS_QOS_KIND, namespace=namespace, name=name, origin=origin)
         if found is not None and namespace in self.objects:

@@ -212,11 +212,10 @@ class KnownObjects:
 
 
 def _read_object(resource: Resource, document: Mapping[str, object], metadata: Metadata) -> ObservedObject:
-    warnings: list[Diagnostic] = []
     one: KubernetesObject | InvalidObject
     ref = ObjectRef(kind=resource.kind, namespace=metadata.namespace, name=metadata.name)
     try:
-        one = resource.parse(document, warn=warnings.append)
+        one = resource.parse(document)
     except InvalidObject as error:
         one = InvalidObject(ref, error.diagnostics)  # its document may have no readable name
     except Exception as error:  # an object that trips its parser must not keep the others from being read
@@ -224,7 +223,7 @@ def _read_object(resource: Resource, document: Mapping[str, object], metadata: M
         text = f"cannot be read: {type(error).__name__}: {error}"
         one = InvalidObject(ref, [Diagnostic.error(ref, Code.UNREADABLE_OBJECT, text)])
     status = resource.parse_status(document) if resource.parse_status is not None else None
-    return ObservedObject(metadata=metadata, object=one, warnings=tuple(warnings), status=status)
+    return ObservedObject(metadata=metadata, object=one, status=status)
 
 
 def _read_metadata(document: object) -> Metadata:

@@ -10,16 +10,15 @@ from ovnqos.sources import parse_namespace, parse_network_attachment_definition,
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ovnqos.diagnostics import Diagnostic
     from ovnqos.errors import InvalidObject
-    from ovnqos.sources import KubernetesObject, Warn
+    from ovnqos.sources import KubernetesObject
 
 
 class ObjectParser(Protocol):
     """Parse a document to an object, or raise `InvalidObject` with everything that is wrong with it."""
 
-    def __call__(self, document: object, *, warn: Warn | None = None) -> KubernetesObject:
-        """Parse; each warning goes to `warn`."""
+    def __call__(self, document: object) -> KubernetesObject:
+        """Parse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +77,11 @@ class ObservedObject:
     Attributes:
         metadata: which object and version.
         object: what was parsed; or the error, if the version is not valid.
-        warnings: what its parser warns of.
         status: what `Resource.parse_status` kept of its status; None without such a parser.
     """
 
     metadata: Metadata
     object: KubernetesObject | InvalidObject
-    warnings: tuple[Diagnostic, ...] = ()
     status: Any = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netaddr import IPNetwork
+
+    from ovnqos.diagnostics import Diagnostic
 
 DEFAULT_NETWORK = "default"
 """Name of the cluster's default network, and its key in the annotation `k8s.ovn.org/pod-networks`."""
@@ -88,7 +90,11 @@ class OvnNetworkConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkAttachmentDefinition:
-    """A NAD. `ovn` is None when another CNI plugin wires it (`plugin` says which)."""
+    """A NAD.
+
+    `ovn` is None when another CNI plugin wires it (`plugin` says which). `diagnostics` holds the warnings of its
+    parser.
+    """
 
     namespace: str
     name: str
@@ -96,6 +102,7 @@ class NetworkAttachmentDefinition:
     plugin: str
     ovn: OvnNetworkConfig | None
     owners: tuple[OwnerReference, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> str:

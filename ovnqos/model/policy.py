@@ -5,7 +5,7 @@ Rates are in kbps (1000 bit/s), bursts in kbit (1000 bit), as in the CRD and in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkQoS:
-    """A valid NetworkQoS object. `network_selectors` None: every network that the selected pods are on."""
+    """A valid NetworkQoS object.
+
+    `network_selectors` None: every network that the selected pods are on. `diagnostics` holds the warnings of its
+    parser.
+    """
 
     namespace: str
     name: str
@@ -112,6 +116,7 @@ class NetworkQoS:
     network_selectors: tuple[NetworkSelector, ...] | None = None
     bandwidth_scope: BandwidthScope = BandwidthScope.POLICY
     generation: int = 0
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""A topology that somebody wrote down: which switch and port each pod has, network by network."""
+"""A topology map, written by hand: which switch and port each pod has, network by network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ovnqos.diagnostics import Diagnostic
     from ovnqos.model.networks import NetworkTopology
 
 PLACEHOLDERS: Final = frozenset({"namespace", "name", "node"})
@@ -69,10 +70,11 @@ class MappedInterface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyMap:
-    """The networks by name; the pods (`<namespace>/<name>`) that have entries, by network."""
+    """The networks by name; the pods (`<namespace>/<name>`) that have entries, by network; its parser's warnings."""
 
     networks: Mapping[str, MappedNetwork]
     pods: Mapping[str, Mapping[str, MappedInterface]] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @property
     def annotations(self) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """From Kubernetes documents to the model."""
 
 from ovnqos.sources.documents import Document, read_documents
-from ovnqos.sources.fields import Warn
 from ovnqos.sources.manifests import KINDS, KubernetesObject, Manifests, load_manifests, parse_manifests, parse_object
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
@@ -12,7 +11,6 @@ __all__ = [
     "Document",
     "KubernetesObject",
     "Manifests",
-    "Warn",
     "load_manifests",
     "parse_manifests",
     "parse_namespace",

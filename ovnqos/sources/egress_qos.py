@@ -6,7 +6,7 @@ writes one row of OVN a rule, priority 1000 for the first and one less for each 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code
@@ -19,7 +19,8 @@ from ovnqos.sources.values import InvalidValueError, parse_cidr, show
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
-    from ovnqos.sources.fields import Fields, Warn
+    from ovnqos.diagnostics import Diagnostic
+    from ovnqos.sources.fields import Fields
 
 EGRESS_QOS_API_VERSION = "k8s.ovn.org/v1"
 EGRESS_QOS_KIND = "EgressQoS"
@@ -40,11 +41,15 @@ class EgressQoSRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressQoS:
-    """A valid EgressQoS object. Of the rules that match a packet the first holds, unlike in a NetworkQoS."""
+    """A valid EgressQoS object. Of the rules that match a packet the first holds, unlike in a NetworkQoS.
+
+    `diagnostics` holds the warnings of its parser.
+    """
 
     namespace: str
     name: str
     rules: tuple[EgressQoSRule, ...]
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> str:
@@ -52,14 +57,12 @@ class EgressQoS:
         return f"{self.namespace}/{self.name}"
 
 
-def parse_egress_qos(document: object, *, origin: str = "", warn: Warn | None = None) -> EgressQoS:
+def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:
     """Parse one EgressQoS object.
 
     Args:
         document: the object as JSON or YAML gives it: a mapping.
         origin: where it was read, e.g. a file's name; for the diagnostics.
-        warn: called with each warning: unknown fields, host bits in CIDRs, no rules. Warnings come before
-            the error is raised.
 
     Returns:
         The object. An absent `metadata.namespace` is `default`.
@@ -85,8 +88,8 @@ def parse_egress_qos(document: object, *, origin: str = "", warn: Warn | None = 
         if spec is not None
         else ()
     )
-    reader.check(warn)
-    return EgressQoS(namespace=reader.namespace, name=reader.name, rules=rules)
+    diagnostics = reader.check()
+    return EgressQoS(namespace=reader.namespace, name=reader.name, rules=rules, diagnostics=diagnostics)
 
 
 def _check_type(root: Fields) -> None:

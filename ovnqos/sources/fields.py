@@ -7,17 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.errors import InvalidObject
 from ovnqos.sources.values import InvalidValueError, child_path, describe, show, suggest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Warn: TypeAlias = "Callable[[Diagnostic], None]"
-"""What a parser calls with each warning."""
 UNNAMED = ObjectRef(kind="")
 """The object of a diagnostic while the object is being read."""
 
@@ -45,25 +39,20 @@ class Report:
             Diagnostic(severity=severity, code=code, object=UNNAMED, path=path, text=text, hint=hint)
         )
 
-    def finish(self, ref: ObjectRef, warn: Warn | None) -> None:
-        """Hand out the warnings, those of unknown fields too, then raise if there is an error.
+    def finish(self, ref: ObjectRef) -> tuple[Diagnostic, ...]:
+        """Return the warnings, those of unknown fields too, if there is no error.
 
         Args:
             ref: the object that has been read.
-            warn: called with each warning; None leaves them out.
 
         Raises:
-            InvalidObject: with every error.
+            InvalidObject: with every error and warning.
         """
-        if warn is not None:
-            for reader in self.readers:
-                reader.warn_of_unknown_fields()
-            for one in self.diagnostics:
-                if one.severity is Severity.WARNING:
-                    warn(replace(one, object=ref))
-        errors = [one for one in self.diagnostics if one.severity is Severity.ERROR]
-        if errors:
-            raise InvalidObject(ref, errors)
+        for reader in self.readers:
+            reader.warn_of_unknown_fields()
+        if any(one.severity is Severity.ERROR for one in self.diagnostics):
+            raise InvalidObject(ref, self.diagnostics)
+        return tuple(replace(one, object=ref) for one in self.diagnostics)
 
 
 class Fields:

@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ovnqos.sources.documents import Document
-    from ovnqos.sources.fields import Warn
 
 
 KubernetesObject: TypeAlias = NetworkQoS | NetworkAttachmentDefinition | Namespace | Node | Pod
 
 
 class _Parser(Protocol):
-    def __call__(self, document: object, *, origin: str = "", warn: Warn | None = None) -> KubernetesObject: ...
+    def __call__(self, document: object, *, origin: str = "") -> KubernetesObject: ...
 
 
 _PARSERS: dict[str, tuple[str, _Parser]] = {
@@ -49,7 +48,6 @@ def parse_object(
     document: Mapping[str, object],
     *,
     origin: str = "",
-    warn: Warn | None = None,
     also_keep: frozenset[str] = frozenset(),
 ) -> KubernetesObject | InvalidObject | None:
     """Parse an object of any kind.
@@ -60,7 +58,6 @@ def parse_object(
     Args:
         document: the object as JSON or YAML gives it.
         origin: where it was read, for the diagnostics.
-        warn: called with each warning.
         also_keep: of pods, as in `parse_pod`.
 
     Returns:
@@ -84,8 +81,8 @@ def parse_object(
         return None
     try:
         if kind == "Pod":
-            return parse_pod(document, origin=origin, warn=warn, also_keep=also_keep)
-        return parse(document, origin=origin, warn=warn)
+            return parse_pod(document, origin=origin, also_keep=also_keep)
+        return parse(document, origin=origin)
     except InvalidObject as error:
         return error
 
@@ -163,8 +160,7 @@ class _Loader:
         self._places: dict[tuple[str, str, str], str] = {}
 
     def add(self, document: Document) -> None:
-        warnings: list[Diagnostic] = []
-        parsed = parse_object(document.value, origin=document.origin, warn=warnings.append, also_keep=self._also_keep)
+        parsed = parse_object(document.value, origin=document.origin, also_keep=self._also_keep)
         if parsed is None:
             self._ignored[str(document.value["kind"])] += 1
             return
@@ -173,13 +169,11 @@ class _Loader:
         first_place = self._places.setdefault((kind, namespace, name), place) if name else place
         origin = document.origin if name and first_place == place else place
         ref = ObjectRef(kind=kind, namespace=namespace, name=name, origin=origin)
-        errors = list(document.errors)
-        if isinstance(parsed, InvalidObject):
-            errors.extend(parsed.diagnostics)
+        errors = [*document.errors, *(parsed.diagnostics if isinstance(parsed, InvalidObject) else ())]
         if first_place != place:
             text = f"the same object is in {first_place} already"
             errors.append(Diagnostic.error(ref, Code.DUPLICATE_OBJECT, text, hint="keep one of the two"))
-        self._warnings.extend(replace(warning, object=ref) for warning in warnings)
+        self._warnings.extend(replace(warning, object=ref) for warning in _warnings(parsed))
         if errors:
             self.invalid.append(InvalidObject(ref, errors))
         elif not isinstance(parsed, InvalidObject):
@@ -206,3 +200,10 @@ def _identity(parsed: KubernetesObject | InvalidObject) -> tuple[str, str, str]:
         return parsed.object.kind, parsed.object.namespace, parsed.object.name
     namespace = "" if isinstance(parsed, (Namespace, Node)) else parsed.namespace
     return type(parsed).__name__, namespace, parsed.name
+
+
+def _warnings(parsed: KubernetesObject | InvalidObject) -> tuple[Diagnostic, ...]:
+    """The warnings of a parser; those of pods' and namespaces' annotations are said by the compiler."""
+    if isinstance(parsed, InvalidObject):
+        return parsed.warnings
+    return () if isinstance(parsed, (Namespace, Node, Pod)) else parsed.diagnostics

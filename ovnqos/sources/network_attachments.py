@@ -21,7 +21,7 @@ from ovnqos.sources.values import InvalidValueError, describe, parse_cidr, show
 if TYPE_CHECKING:
     from netaddr import IPNetwork
 
-    from ovnqos.sources.fields import Fields, Warn
+    from ovnqos.sources.fields import Fields
 
 KIND = "NetworkAttachmentDefinition"
 OVN_PLUGIN = "ovn-k8s-cni-overlay"
@@ -34,9 +34,7 @@ NETWORK_NAME = "k8s.ovn.org/network-name"
 """The annotation in which ovn-kubernetes keeps the network's name; without it the configuration's name holds."""
 
 
-def parse_network_attachment_definition(
-    document: object, *, origin: str = "", warn: Warn | None = None
-) -> NetworkAttachmentDefinition:
+def parse_network_attachment_definition(document: object, *, origin: str = "") -> NetworkAttachmentDefinition:
     """Parse a NetworkAttachmentDefinition.
 
     Of a list of plugins (a CNI conflist) the first of ovn-kubernetes counts. `ovn` is None when there is none, or when
@@ -56,9 +54,15 @@ def parse_network_attachment_definition(
     noted = _noted_name(reader.metadata)
     if noted and ovn is not None:
         ovn = replace(ovn, network=noted)
-    reader.check(warn)
+    diagnostics = reader.check()
     return NetworkAttachmentDefinition(
-        namespace=reader.namespace, name=reader.name, labels=reader.labels, plugin=plugin, ovn=ovn, owners=owners
+        namespace=reader.namespace,
+        name=reader.name,
+        labels=reader.labels,
+        plugin=plugin,
+        ovn=ovn,
+        owners=owners,
+        diagnostics=diagnostics,
     )
 
 

@@ -29,7 +29,7 @@ from ovnqos.sources.rules import read_classifier, read_rules
 from ovnqos.sources.values import child_path, show, suggest
 
 if TYPE_CHECKING:
-    from ovnqos.sources.fields import Fields, Warn
+    from ovnqos.sources.fields import Fields
 
 API_VERSION = "k8s.ovn.org/v1alpha1"
 KIND = "NetworkQoS"
@@ -67,17 +67,16 @@ _TYPES = {kind.value: kind for kind in NetworkSelectionType}
 _TYPE_WORDS = ", ".join(list(_TYPES)[:-1]) + " or " + list(_TYPES)[-1]
 
 
-def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None) -> NetworkQoS:
+def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
     """Parse one NetworkQoS object.
 
     Args:
         document: the object as JSON or YAML gives it: a mapping.
         origin: where it was read, e.g. a file's name; for the diagnostics.
-        warn: called with each warning: unknown fields, host bits in CIDRs, entries that select nothing, a burst too
-            small for its rate. Warnings come before the error is raised.
 
     Returns:
-        The policy. An absent `metadata.namespace` is `default`.
+        The policy. An absent `metadata.namespace` is `default`. Its diagnostics are warnings: unknown fields, host bits
+        in CIDRs, entries that select nothing, a burst too small for its rate.
 
     Raises:
         InvalidObject: with every error of the object.
@@ -98,7 +97,7 @@ def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None
         rules = read_rules(
             spec, _rule, maximum=RULES_MAXIMUM, beyond=f"keep {RULES_MAXIMUM}, the rest in another object"
         )
-    reader.check(warn)
+    diagnostics = reader.check()
     return NetworkQoS(
         namespace=reader.namespace,
         name=reader.name,
@@ -108,6 +107,7 @@ def parse_policy(document: object, *, origin: str = "", warn: Warn | None = None
         network_selectors=network_selectors,
         bandwidth_scope=scope,
         generation=generation or 0,
+        diagnostics=diagnostics,
     )
 
 

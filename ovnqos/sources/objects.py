@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
@@ -21,9 +20,6 @@ from ovnqos.sources.values import (
     show,
     suggest,
 )
-
-if TYPE_CHECKING:
-    from ovnqos.sources.fields import Warn
 
 DEFAULT_NAMESPACE = "default"
 """The namespace of an object that names none, as kubectl has it without a context."""
@@ -103,13 +99,13 @@ class ObjectReader:
         """The object."""
         return ObjectRef(kind=self._kind.name, namespace=self.namespace, name=self.name, origin=self._origin)
 
-    def check(self, warn: Warn | None) -> None:
-        """Hand out the warnings, then raise if there is an error.
+    def check(self) -> tuple[Diagnostic, ...]:
+        """Return the warnings if there is no error.
 
         Raises:
-            InvalidObject: with every error.
+            InvalidObject: with every error and warning.
         """
-        self._report.finish(self.ref, warn)
+        return self._report.finish(self.ref)
 
 
 def read_selector(fields: Fields, key: str, *, required: str = "") -> LabelSelector | None:

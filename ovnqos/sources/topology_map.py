@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ovnqos.diagnostics import Diagnostic
-    from ovnqos.sources.fields import Warn
 
 _TOPOLOGIES = {topology.value: topology for topology in NetworkTopology}
 _TOPOLOGY_WORDS = "layer3 (a switch a node), layer2 or localnet (one switch for all nodes)"
@@ -38,12 +37,11 @@ _BRACES = re.compile(r"[{}]")
 _NAME_LENGTH = 255
 
 
-def load_topology_map(path: Path | str, *, warn: Warn | None = None) -> TopologyMap:
+def load_topology_map(path: Path | str) -> TopologyMap:
     """Load a topology map.
 
     Args:
         path: a file of one YAML document (or JSON, which is YAML).
-        warn: called with each warning.
 
     Raises:
         UnreadableInput: in one line, why the file cannot be read.
@@ -65,18 +63,15 @@ def load_topology_map(path: Path | str, *, warn: Warn | None = None) -> Topology
         raise UnreadableInput(f"{origin!r}: not a path") from None  # it holds a null byte
     if len(documents) != 1:
         raise UnreadableInput(f"{origin}: {len(documents)} YAML documents in it; a topology map is one")
-    return parse_topology_map(documents[0].value, origin=origin, warn=warn, errors=documents[0].errors)
+    return parse_topology_map(documents[0].value, origin=origin, errors=documents[0].errors)
 
 
-def parse_topology_map(
-    document: object, *, origin: str = "", warn: Warn | None = None, errors: Iterable[Diagnostic] = ()
-) -> TopologyMap:
+def parse_topology_map(document: object, *, origin: str = "", errors: Iterable[Diagnostic] = ()) -> TopologyMap:
     """Parse a topology map.
 
     Args:
         document: what YAML made of it.
         origin: where it was read, for the diagnostics.
-        warn: called with each warning.
         errors: what is known to be wrong with it already, such as repeated keys.
 
     Raises:
@@ -95,8 +90,8 @@ def parse_topology_map(
             root.get("pods")
     else:
         report.error("", f"must be a mapping, not {describe(document)}", "it begins with `networks:`")
-    report.finish(ObjectRef(kind="topology map", origin=origin), warn)
-    return TopologyMap(networks=MappingProxyType(networks), pods=MappingProxyType(pods))
+    diagnostics = report.finish(ObjectRef(kind="topology map", origin=origin))
+    return TopologyMap(networks=MappingProxyType(networks), pods=MappingProxyType(pods), diagnostics=diagnostics)
 
 
 def _networks(root: Fields) -> dict[str, MappedNetwork]:

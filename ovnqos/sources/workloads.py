@@ -26,7 +26,7 @@ from ovnqos.sources.pod_annotations import is_pod_qos_key, read_pod_qos
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos.sources.fields import Fields, Warn
+    from ovnqos.sources.fields import Fields
 
 _NAMESPACE = ObjectKind(name="Namespace", namespaced=False, dotted_names=False)
 _NODE = ObjectKind(name="Node", namespaced=False)
@@ -43,7 +43,7 @@ def keeps_pod_annotation(key: str) -> bool:
     return key in POD_ANNOTATIONS or key.endswith(POD_ANNOTATION_SUFFIXES) or is_pod_qos_key(key)
 
 
-def parse_namespace(document: object, *, origin: str = "", warn: Warn | None = None) -> Namespace:
+def parse_namespace(document: object, *, origin: str = "") -> Namespace:
     """Parse a Namespace; what is wrong with its QoS annotations is in its `qos`, and does not make it invalid.
 
     Raises:
@@ -51,11 +51,11 @@ def parse_namespace(document: object, *, origin: str = "", warn: Warn | None = N
     """
     reader = ObjectReader(document, _NAMESPACE, origin=origin)
     annotations = _kept_annotations(reader.metadata, is_pod_qos_key)
-    reader.check(warn)
+    reader.check()
     return Namespace(name=reader.name, labels=reader.labels, qos=_qos(annotations, reader))
 
 
-def parse_node(document: object, *, origin: str = "", warn: Warn | None = None) -> Node:
+def parse_node(document: object, *, origin: str = "") -> Node:
     """Parse a Node; of its annotations only `NODE_ANNOTATIONS` are kept.
 
     Raises:
@@ -63,7 +63,7 @@ def parse_node(document: object, *, origin: str = "", warn: Warn | None = None) 
     """
     reader = ObjectReader(document, _NODE, origin=origin)
     annotations = _annotations(reader.metadata, NODE_ANNOTATIONS)
-    reader.check(warn)
+    reader.check()
     return Node(name=reader.name, labels=reader.labels, annotations=annotations)
 
 
@@ -71,7 +71,6 @@ def parse_pod(
     document: object,
     *,
     origin: str = "",
-    warn: Warn | None = None,
     also_keep: frozenset[str] = frozenset(),
 ) -> Pod:
     """Parse a Pod; what is wrong with its QoS annotations is in its `qos`, and does not make it invalid.
@@ -81,7 +80,6 @@ def parse_pod(
     Args:
         document: the object.
         origin: where it was read, for the diagnostics.
-        warn: called with each warning.
         also_keep: annotations to keep, of this pod, besides those of `keeps_pod_annotation`: those that a topology map
             needs.
 
@@ -102,7 +100,7 @@ def parse_pod(
     status = reader.root.mapping("status", policed=False)
     if status is not None:
         phase = status.string("phase")
-    reader.check(warn)
+    reader.check()
     qos = _qos(annotations, reader)
     return Pod(
         namespace=reader.namespace,

@@ -161,7 +161,9 @@ def test_every_kind_is_reflected_from_one_client(api: KubernetesApi, namespace: 
     assert told.keys() == {Namespace, NetworkAttachmentDefinition, NetworkQoS, Node, Pod}
     assert told[NetworkQoS].metadata.uid == created["metadata"]["uid"]
     assert told[NetworkQoS].metadata.generation == 1
-    assert told[NetworkQoS].warnings == ()
+    observed = told[NetworkQoS].object
+    assert isinstance(observed, NetworkQoS)
+    assert observed.diagnostics == ()
 
 
 def test_objects_made_changed_and_deleted_are_told(api: KubernetesApi, namespace: str) -> None:

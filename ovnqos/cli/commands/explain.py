@@ -163,7 +163,7 @@ _of_database.help = "OVN Northbound whose rows are explained, as for other comma
 def _inventory(wanted: options.CompileOptions, manifests: Manifests) -> Inventory:
     """What the files hold; what is wrong with a topology map has been said when they were read."""
     choice = wanted.topology
-    topology_map = load_topology_map(choice.file, warn=lambda _: None) if choice.kind is TopologyKind.STATIC else None
+    topology_map = load_topology_map(choice.file) if choice.kind is TopologyKind.STATIC else None
     topology, _ = make_topology(
         choice, pods=manifests.pods, topology_map=topology_map, zone_nodes=wanted.zone_nodes or None
     )

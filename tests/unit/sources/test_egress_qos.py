@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from netaddr import IPNetwork
@@ -11,9 +11,6 @@ from netaddr import IPNetwork
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule, parse_egress_qos
-
-if TYPE_CHECKING:
-    from ovnqos.diagnostics import Diagnostic
 
 VALID: dict[str, Any] = {
     "apiVersion": "k8s.ovn.org/v1",
@@ -41,8 +38,7 @@ def spoiled(path: str, value: object) -> dict[str, Any]:
 
 
 def test_an_object_keeps_its_rules_in_order() -> None:
-    warnings: list[Diagnostic] = []
-    egress_qos = parse_egress_qos(VALID, warn=warnings.append)
+    egress_qos = parse_egress_qos(VALID)
     assert egress_qos == EgressQoS(
         namespace="calls",
         name="default",
@@ -57,7 +53,7 @@ def test_an_object_keeps_its_rules_in_order() -> None:
         ),
     )
     assert egress_qos.key == "calls/default"
-    assert warnings == []
+    assert egress_qos.diagnostics == ()
 
 
 def test_an_object_without_namespace_is_of_the_default_one() -> None:
@@ -81,9 +77,8 @@ def test_an_object_without_namespace_is_of_the_default_one() -> None:
     ],
 )
 def test_what_is_odd_is_warned_of(path: str, value: object, warning: str) -> None:
-    warnings: list[Diagnostic] = []
-    parse_egress_qos(spoiled(path, value), warn=warnings.append)
-    assert [one.message for one in warnings] == [warning]
+    parsed = parse_egress_qos(spoiled(path, value))
+    assert [one.message for one in parsed.diagnostics] == [warning]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -12,9 +12,6 @@ from netaddr import IPNetwork
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkTopology, OvnNetworkConfig, OwnerReference
 from ovnqos.sources import parse_network_attachment_definition
-
-if TYPE_CHECKING:
-    from ovnqos.diagnostics import Diagnostic
 
 GUIDE = """
 apiVersion: k8s.cni.cncf.io/v1
@@ -47,11 +44,10 @@ OVN: dict[str, Any] = {
 
 
 def nad_of(config: object, **metadata: object) -> tuple[NetworkAttachmentDefinition, list[str]]:
-    warnings: list[Diagnostic] = []
     text = config if isinstance(config, str) else json.dumps(config)
     document = {"metadata": {"name": "net", **metadata}, "spec": {"config": text}}
-    nad = parse_network_attachment_definition(document, warn=warnings.append)
-    return nad, [one.message for one in warnings]
+    nad = parse_network_attachment_definition(document)
+    return nad, [one.message for one in nad.diagnostics]
 
 
 def faults_of(spec: object) -> list[str]:

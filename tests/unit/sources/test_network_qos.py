@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 from netaddr import IPNetwork
 
+from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkSelectionType, NetworkSelector
 from ovnqos.model.policy import (
@@ -22,9 +23,6 @@ from ovnqos.model.policy import (
     Rule,
 )
 from ovnqos.sources import parse_policy
-
-if TYPE_CHECKING:
-    from ovnqos.diagnostics import Diagnostic
 
 GUIDE = """
 apiVersion: k8s.ovn.org/v1alpha1
@@ -61,15 +59,14 @@ spec:
 
 
 def policy_of(spec: dict[str, Any], **metadata: object) -> tuple[NetworkQoS, list[str]]:
-    warnings: list[Diagnostic] = []
     document = {
         "apiVersion": "k8s.ovn.org/v1alpha1",
         "kind": "NetworkQoS",
         "metadata": {"name": "voice", **metadata},
         "spec": {"priority": 0, "egress": [{"dscp": 0}], **spec},
     }
-    policy = parse_policy(document, warn=warnings.append)
-    return policy, [one.message for one in warnings]
+    policy = parse_policy(document)
+    return policy, [one.message for one in policy.diagnostics]
 
 
 def classifier_of(classifier: object) -> tuple[Classifier, list[str]]:
@@ -112,10 +109,9 @@ def test_the_guides_object_means_what_the_guide_says() -> None:
 
 
 def test_the_guides_burst_draws_advice() -> None:
-    warnings: list[Diagnostic] = []
-    parse_policy(yaml.safe_load(GUIDE), warn=warnings.append)
-    assert [warning.path for warning in warnings] == ["spec.egress[0].bandwidth.burst"]
-    assert "about 2 % of rate 20000 kbps" in warnings[0].message
+    (warning,) = parse_policy(yaml.safe_load(GUIDE)).diagnostics
+    assert (warning.code, warning.path) == (Code.BURST_LIMITS_TCP, "spec.egress[0].bandwidth.burst")
+    assert "2 %" in warning.text
 
 
 def test_what_is_absent_has_the_defaults_of_kubernetes() -> None:

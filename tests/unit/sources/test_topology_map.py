@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import InvalidObject, NetworkTopology, UnreadableInput
+from ovnqos import Code, InvalidObject, NetworkTopology, UnreadableInput
 from ovnqos.model.topology_map import MappedInterface, MappedNetwork, NameTemplate, TopologyMap
 from ovnqos.sources.topology_map import load_topology_map, parse_topology_map
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ovnqos import Diagnostic
 
 WHOLE = """
 networks:
@@ -34,10 +33,10 @@ pods:
 """
 
 
-def _load(folder: Path, text: str, warnings: list[Diagnostic] | None = None) -> TopologyMap:
+def _load(folder: Path, text: str) -> TopologyMap:
     path = folder / "topology.yaml"
     path.write_text(text)
-    return load_topology_map(path, warn=None if warnings is None else warnings.append)
+    return load_topology_map(path)
 
 
 def _faults(folder: Path, text: str) -> list[str]:
@@ -50,8 +49,7 @@ def _faults(folder: Path, text: str) -> list[str]:
 
 
 def test_a_whole_map(tmp_path: Path) -> None:
-    warnings: list[Diagnostic] = []
-    found = _load(tmp_path, WHOLE, warnings)
+    found = _load(tmp_path, WHOLE)
     assert found == TopologyMap(
         networks={
             "default": MappedNetwork(
@@ -76,7 +74,7 @@ def test_a_whole_map(tmp_path: Path) -> None:
         },
     )
     assert found.annotations == {"example.com/addresses"}
-    assert warnings == []
+    assert found.diagnostics == ()
 
 
 def test_a_template_is_filled_with_what_tells_a_pod() -> None:
@@ -180,11 +178,10 @@ def test_all_faults_are_told_with_their_paths(tmp_path: Path, text: str, faults:
 
 
 def test_a_misspelt_field_draws_a_warning(tmp_path: Path) -> None:
-    warnings: list[Diagnostic] = []
-    _load(tmp_path, "networks: {lan: {topology: layer2, switch: lan, adresses: {annotation: x}}}", warnings)
-    assert [one.message for one in warnings] == [
-        "networks.lan.adresses: unknown field, ignored; did you mean addresses?"
-    ]
+    text = "networks: {lan: {topology: layer2, switch: lan, adresses: {annotation: x}}}"
+    (warning,) = _load(tmp_path, text).diagnostics
+    assert (warning.code, warning.path) == (Code.UNKNOWN_FIELD, "networks.lan.adresses")
+    assert warning.hint == "did you mean addresses?"
 
 
 @pytest.mark.parametrize(
