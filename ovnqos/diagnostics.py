@@ -33,6 +33,10 @@ class Code(StrEnum):
     NO_EFFECT = "NoEffect"
     BURST_BELOW_FRAME = "BurstBelowFrame"
     BURST_LIMITS_TCP = "BurstLimitsTcp"
+    # convert
+    NOT_CONVERTED = "NotConverted"
+    EFFECT_DIFFERS = "EffectDiffers"
+    TRANSIENT_LABELS = "TransientLabels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,14 @@ from rich.style import Style
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ovnqos.diagnostics import Diagnostic
 
 PATIENCE_S: Final = 1.0
 """Seconds after which a progress bar shows."""
+_LISTED: Final = 5
+_SEVERITY_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _STYLES: Final = {
     "---": Style(bold=True),
     "+++": Style(bold=True),
@@ -67,6 +71,30 @@ def warning(message: object) -> None:
 def info(message: object) -> None:
     """Print what was done or found."""
     sys.stderr.write(f"{message}\n")
+
+
+def diagnostics(found: Iterable[Diagnostic]) -> None:
+    """Print diagnostics, a line each; of several objects with the same warning one line names five."""
+    alike: dict[tuple[object, ...], list[Diagnostic]] = {}
+    for one in found:
+        cause = (one.severity, one.code, one.path, one.text, one.hint)
+        alike.setdefault((*cause, one.object) if one.severity == "error" else cause, []).append(one)
+    for same in alike.values():
+        first = same[0]
+        word, style = first.severity.value, _SEVERITY_STYLES[first.severity.value]
+        _say(word, style, f"{listed([one.object for one in same])}: {first.message}")
+
+
+def listed(items: Iterable[object]) -> str:
+    """The first five, and how many more there are."""
+    words = list(dict.fromkeys(map(str, items)))
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return ", ".join(words[:_LISTED]) + more
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, e.g. `1 object`, `2 objects`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _say(word: str, style: str, message: object) -> None:

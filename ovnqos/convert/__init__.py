@@ -1,29 +1,18 @@
-"""From one way to say the QoS of pods to another: pod annotations, NetworkQoS, and ovn-kubernetes' EgressQoS.
+"""From one way to express the QoS of pods to another: pod annotations, NetworkQoS, and ovn-kubernetes' EgressQoS.
 
-Pure: model in, model and remarks out. What is converted has the same effect, which includes what is left as it was.
+Pure: model in, model and diagnostics out. What is converted has the same effect beside all that is not converted.
 """
 
-from ovnqos.convert.annotation_documents import annotate_commands, annotation_documents
 from ovnqos.convert.annotations import to_annotations
-from ovnqos.convert.conversion import (
-    AnnotationConversion,
-    ClusterObjects,
-    LimitedObject,
-    NetworkQoSConversion,
-    Part,
-    Remark,
-    Replacement,
-)
+from ovnqos.convert.conversion import AnnotatedObject, AnnotationConversion, NetworkQoSConversion, Part, Replacement
+from ovnqos.convert.documents import annotate_commands, annotation_documents, network_qos_document
 from ovnqos.convert.network_qos import to_network_qos
-from ovnqos.convert.network_qos_document import network_qos_document
 
 __all__ = [
+    "AnnotatedObject",
     "AnnotationConversion",
-    "ClusterObjects",
-    "LimitedObject",
     "NetworkQoSConversion",
     "Part",
-    "Remark",
     "Replacement",
     "annotate_commands",
     "annotation_documents",

@@ -1,27 +1,26 @@
-"""What a conversion gets, and what comes of it."""
+"""What a conversion takes, and what it returns."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from ovnqos.diagnostics import Diagnostic
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.policy import Bandwidth, NetworkQoS
-    from ovnqos.model.workloads import Namespace, Pod
+    from ovnqos.model.workloads import Pod
+    from ovnqos.sources import Manifests
     from ovnqos.sources.egress_qos import EgressQoS
 
 
 class Part(StrEnum):
-    """The parts of a pod's QoS that a NetworkQoS can say."""
+    """The parts of a pod's QoS that a NetworkQoS can express."""
 
     LIMIT = "egress limit"
     MARK = "dscp"
@@ -31,52 +30,11 @@ class Part(StrEnum):
         return qos.egress if self is Part.LIMIT else qos.dscp
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClusterObjects:
-    """The objects of a cluster, or of a part of it, among them those to convert.
-
-    Attributes:
-        pods: the pods; a conversion is exact for these.
-        namespaces: those whose annotations or labels matter.
-        network_attachment_definitions: they tell which namespaces have a primary network of their own.
-        policies: NetworkQoS objects.
-        egress_qos: at most one a namespace.
-    """
-
-    pods: tuple[Pod, ...] = ()
-    namespaces: tuple[Namespace, ...] = ()
-    network_attachment_definitions: tuple[NetworkAttachmentDefinition, ...] = ()
-    policies: tuple[NetworkQoS, ...] = ()
-    egress_qos: tuple[EgressQoS, ...] = ()
-
-    @cached_property
-    def _by_namespace(self) -> dict[str, NamespaceObjects]:
-        found: dict[str, NamespaceObjects] = defaultdict(NamespaceObjects)
-        for namespace in self.namespaces:
-            found[namespace.name].qos = namespace.qos
-            found[namespace.name].labels = namespace.labels
-        for pod in self.pods:
-            found[pod.namespace].pods.append(pod)
-        for definition in self.network_attachment_definitions:
-            found[definition.namespace].attachments.append(definition)
-        for policy in self.policies:
-            found[policy.namespace].policies.append(policy)
-        for egress_qos in self.egress_qos:
-            found[egress_qos.namespace].egress_qos = egress_qos
-        for one in found.values():
-            one.pods.sort(key=lambda pod: pod.name)
-            one.policies.sort(key=lambda policy: policy.name)
-        return found
-
-    def by_namespace(self) -> Iterable[tuple[str, NamespaceObjects]]:
-        """Each namespace that any object is in, in the order of their names."""
-        return sorted(self._by_namespace.items(), key=lambda item: item[0])
-
-
 @dataclass(slots=True, kw_only=True)
 class NamespaceObjects:
-    """What is in one namespace; `qos` is what its own annotations say for its pods. Sorted by name."""
+    """What is in one namespace, sorted by name; `qos` is what its own annotations set for its pods."""
 
+    name: str
     qos: PodQos = NO_POD_QOS
     labels: Mapping[str, str] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
@@ -84,76 +42,92 @@ class NamespaceObjects:
     policies: list[NetworkQoS] = field(default_factory=list)
     egress_qos: EgressQoS | None = None
 
+    @property
+    def object(self) -> ObjectRef:
+        """The Namespace."""
+        return ObjectRef(kind="Namespace", name=self.name)
+
+    def pod(self, name: str) -> ObjectRef:
+        """One of its pods."""
+        return ObjectRef(kind="Pod", namespace=self.name, name=name)
+
     def sources(self) -> list[Pod]:
         """The pods whose traffic a NetworkQoS can take."""
         return [pod for pod in self.pods if pod.has_own_addresses]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """What has no equivalent, or not quite the same: the object, its field, and why."""
+def by_namespace(manifests: Manifests) -> list[NamespaceObjects]:
+    """Each namespace that any object is in, in the order of their names."""
+    found: dict[str, NamespaceObjects] = {}
 
-    subject: str
-    field: str
-    reason: str
+    def of(name: str) -> NamespaceObjects:
+        return found.setdefault(name, NamespaceObjects(name=name))
 
-    @classmethod
-    def of(cls, diagnostic: Diagnostic) -> Remark:
-        """What is wrong with an object's annotation."""
-        reason = f"{diagnostic.text}; {diagnostic.hint}" if diagnostic.hint else diagnostic.text
-        return cls(subject=str(diagnostic.object), field=diagnostic.path, reason=reason)
+    for namespace in manifests.namespaces:
+        of(namespace.name).qos = namespace.qos
+        of(namespace.name).labels = namespace.labels
+    for pod in sorted(manifests.pods, key=lambda pod: pod.name):
+        of(pod.namespace).pods.append(pod)
+    for definition in manifests.network_attachment_definitions:
+        of(definition.namespace).attachments.append(definition)
+    for policy in sorted(manifests.policies, key=lambda policy: policy.name):
+        of(policy.namespace).policies.append(policy)
+    for egress_qos in manifests.egress_qos:
+        of(egress_qos.namespace).egress_qos = egress_qos
+    return [found[name] for name in sorted(found)]
 
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.field}: {self.reason}"
+
+def policy_ref(policy: NetworkQoS) -> ObjectRef:
+    """The object of a policy."""
+    return ObjectRef(kind="NetworkQoS", namespace=policy.namespace, name=policy.name)
+
+
+def not_converted(ref: ObjectRef, path: str, text: str, hint: str = "") -> Diagnostic:
+    """A warning that a field has no equivalent, and why; the object stays as it is."""
+    return Diagnostic.warning(ref, Code.NOT_CONVERTED, text, path=path, hint=hint)
+
+
+def effect_differs(ref: ObjectRef, path: str, text: str) -> Diagnostic:
+    """A warning that a field is converted, and has more or less effect than it had."""
+    return Diagnostic.warning(ref, Code.EFFECT_DIFFERS, text, path=path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """An object that other ones say now, as a whole or in part: it shall go, or those annotations of it.
+    """An object that others replace, as a whole or in part; remove it, or those annotations of it.
 
     Attributes:
-        kind: Pod, Namespace, EgressQoS or NetworkQoS.
-        namespace: its namespace; empty for a Namespace.
-        name: its name.
-        parts: of a Pod or Namespace, the annotations that are said elsewhere.
-        by: the objects that say it now, in words.
+        object: a Pod, Namespace, EgressQoS or NetworkQoS.
+        parts: of a Pod or Namespace, which of its annotations.
+        by: the objects that replace it.
     """
 
-    kind: str
-    namespace: str
-    name: str
+    object: ObjectRef
     parts: frozenset[Part] = frozenset()
-    by: tuple[str, ...] = ()
-
-    @property
-    def subject(self) -> str:
-        """The object in words."""
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+    by: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkQoSConversion:
-    """NetworkQoS objects to make, sorted by namespace and falling priority, and what to remove when they hold."""
+    """NetworkQoS objects to create, sorted by namespace and descending priority, and what to remove afterwards."""
 
     policies: tuple[NetworkQoS, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     replacements: tuple[Replacement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitedObject:
-    """A Pod or a Namespace, and what its annotations shall say; parts that are None stay as they are."""
+class AnnotatedObject:
+    """A Pod or a Namespace, and what its annotations are to set; parts that are None stay as they are."""
 
-    kind: str
-    namespace: str
-    name: str
+    object: ObjectRef
     qos: PodQos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotationConversion:
-    """Annotations to make, namespaces before their pods, and the NetworkQoS objects to remove when they hold."""
+    """Annotations to set, namespaces before their pods, and the NetworkQoS objects to remove afterwards."""
 
-    annotated: tuple[LimitedObject, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    annotated: tuple[AnnotatedObject, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     replacements: tuple[Replacement, ...] = ()

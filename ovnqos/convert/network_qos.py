@@ -3,157 +3,162 @@
 In each namespace the objects get the lowest priorities: those of an EgressQoS at the bottom, above them the namespace's
 defaults, then what single pods have instead. That is how OVN ranks what they come from, and other NetworkQoS objects
 stay above all of them, as they are above annotations and EgressQoS.
+
+Source of what an EgressQoS does: ovn-kubernetes writes a row a rule on the node switches of the default network, in the
+direction to-lport; a rule without dstCIDR takes any destination of either IP version. Of its rules the first that
+matches holds, of a NetworkQoS the last.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ovnqos.convert.conversion import NetworkQoSConversion, Remark, Replacement
-from ovnqos.convert.default_networks import DEFAULT_PODS_NETWORK, may_take, network_of
-from ovnqos.convert.egress_qos import rule_runs
-from ovnqos.convert.label_selection import uses_transient_labels
-from ovnqos.convert.outside import may_stay_inside
-from ovnqos.convert.pod_limits import DEFAULTS, LimitWishes, PodLimits
-from ovnqos.diagnostics import Code
-from ovnqos.model.policy import PRIORITY_MAXIMUM, BandwidthScope, NetworkQoS
+from ovnqos.convert.conversion import (
+    NetworkQoSConversion,
+    Replacement,
+    by_namespace,
+    effect_differs,
+    not_converted,
+    policy_ref,
+)
+from ovnqos.convert.label_selectors import uses_transient_labels
+from ovnqos.convert.pod_limits import ANNOTATIONS, DEFAULTS, ConversionOptions, PodLimitConversion
+from ovnqos.convert.traffic import DEFAULT_PODS_NETWORK, may_stay_inside, may_take, network_of
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.model.policy import (
+    PRIORITY_MAXIMUM,
+    RULES_MAXIMUM,
+    BandwidthScope,
+    Classifier,
+    IPBlock,
+    NetworkQoS,
+    Rule,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from netaddr import IPNetwork
 
-    from ovnqos.convert.conversion import ClusterObjects, NamespaceObjects
-    from ovnqos.convert.default_networks import PodsNetwork
-    from ovnqos.convert.egress_qos import RuleRun
+    from ovnqos.convert.conversion import NamespaceObjects
+    from ovnqos.convert.traffic import PodsNetwork
     from ovnqos.model.labels import LabelSelector
     from ovnqos.model.pod_qos import PodQos
-    from ovnqos.sources.egress_qos import EgressQoS
+    from ovnqos.sources import Manifests
+    from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 
-_LEVELS = PRIORITY_MAXIMUM + 1
+_PRIORITIES = PRIORITY_MAXIMUM + 1
 _SLUG_LENGTH = 40
-_INGRESS = "NetworkQoS limits egress only: keep the annotation"
-_SEVERAL_NETWORKS = "the namespace has several primary networks, so it is not known which one it is for"
 
 
 def to_network_qos(
-    objects: ClusterObjects, *, cluster_cidrs: Iterable[IPNetwork] = (), mark: int | None = None
+    manifests: Manifests, *, cluster_cidrs: Iterable[IPNetwork] = (), mark: int | None = None
 ) -> NetworkQoSConversion:
-    """Convert what annotations and EgressQoS objects say, as far as NetworkQoS objects can say the same.
+    """Convert what annotations and EgressQoS objects set, as far as NetworkQoS objects can set the same.
 
     With these objects in the cluster, and without what they replace, each packet of a known pod gets the same mark, the
     same limit and, of each pod, the same meter, beside all that was not converted. Where a limit and a mark become one
     rule, the mark is also set on packets that stay in the cluster.
 
     Args:
-        objects: those to convert, and the pods and NetworkQoS objects beside which they are. Pods are told apart by
-            their labels among the pods that are here.
+        manifests: the objects to convert, and the pods and NetworkQoS objects beside which they are. Pods are told
+            apart by their labels among the pods that are here.
         cluster_cidrs: the addresses in the cluster, outside of which a pod's DSCP is for. Empty: not known, and marks
             stay annotations.
         mark: the DSCP (0 to 63) of pods that have a limit and no mark, since a rule of NetworkQoS always marks. None:
             limits stay annotations.
 
     Returns:
-        The objects, a remark for each thing that has no equivalent, and what the objects replace.
+        The objects, a diagnostic for each thing that has no equivalent, and what the objects replace.
     """
-    wishes = LimitWishes(cluster_cidrs=tuple(cluster_cidrs), mark=mark)
-    found = [_Namespace(name, one, wishes).convert() for name, one in objects.by_namespace()]
-    policies = tuple(policy for one in found for policy in one.policies)
+    options = ConversionOptions(cluster_cidrs=tuple(cluster_cidrs), mark=mark)
+    found = [_AnnotationsToPolicies(objects, options) for objects in by_namespace(manifests)]
+    bypassing = [policy for one in found for policy in one.bypassing]
     return NetworkQoSConversion(
-        policies=policies,
-        remarks=(*(remark for one in found for remark in one.remarks), *_hidden_ingress(objects, found)),
+        policies=tuple(policy for one in found for policy in one.policies),
+        diagnostics=(
+            *(diagnostic for one in found for diagnostic in one.diagnostics),
+            *_bypassed_ingress_limits(manifests, bypassing),
+        ),
         replacements=tuple(replacement for one in found for replacement in one.replacements),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Converted:
-    """One namespace's outcome; `hiding` are the objects that take packets to other pods in their stage of ingress."""
+class _AnnotationsToPolicies:
+    """The conversion of one namespace.
 
-    policies: tuple[NetworkQoS, ...]
-    remarks: tuple[Remark, ...]
-    replacements: tuple[Replacement, ...]
-    hiding: tuple[NetworkQoS, ...]
+    Attributes:
+        policies: by descending priority.
+        bypassing: of these, those that take packets to other pods in the direction of ingress limits.
+        diagnostics: what has no equivalent.
+        replacements: what the policies replace.
+    """
 
-
-class _Namespace:
-    """The conversion of one namespace."""
-
-    def __init__(self, name: str, objects: NamespaceObjects, wishes: LimitWishes) -> None:
-        self._name = name
+    def __init__(self, objects: NamespaceObjects, options: ConversionOptions) -> None:
         self._objects = objects
-        self._wishes = wishes
+        self._options = options
         self._names = {policy.name for policy in objects.policies}
-        self._remarks: list[Remark] = []
-        self._replacements: list[Replacement] = []
+        self.diagnostics = list(_annotation_diagnostics(objects))
+        self.replacements: list[Replacement] = []
+        known = network_of(objects)
+        network = known or DEFAULT_PODS_NETWORK
+        limits = self._limits(network, "" if known else "the namespace has several primary networks")
+        marking = self._marking(known, limits)
+        limiting = self._limiting(limits, network, len(marking))
+        self.policies = sorted((*limiting, *marking), key=lambda policy: -policy.priority)
+        beside_ingress = marking if known is None or known.shares_direction_with_limits else [*limiting, *marking]
+        cidrs = options.cluster_cidrs
+        self.bypassing = [
+            one for one in beside_ingress if any(may_stay_inside(rule.classifier, cidrs) for rule in one.rules)
+        ]
 
-    def convert(self) -> _Converted:
-        network = network_of(self._name, self._objects.attachments)
-        self._remarks.extend(_annotation_remarks(self._name, self._objects))
-        limits = self._limits(network or DEFAULT_PODS_NETWORK, "" if network is not None else _SEVERAL_NETWORKS)
-        levels = _levels(limits)
-        runs = self._runs(network, limits, levels)
-        marking = [self._marking(run, index, len(runs)) for index, run in enumerate(runs)]
-        limiting = self._limiting(limits, network or DEFAULT_PODS_NETWORK, len(runs))
-        if marking and self._objects.egress_qos is not None:
-            said_by = tuple(map(_subject, marking))
-            name = self._objects.egress_qos.name
-            replaced = Replacement(kind="EgressQoS", namespace=self._name, name=name, by=said_by)
-            self._replacements.append(replaced)
-        in_stage_of_ingress = marking if network is None or network.shares_stage_with_limits else [*limiting, *marking]
-        return _Converted(
-            policies=tuple(sorted((*limiting, *marking), key=lambda policy: -policy.priority)),
-            remarks=tuple(self._remarks),
-            replacements=tuple(self._replacements),
-            hiding=tuple(one for one in in_stage_of_ingress if self._stays_inside(one)),
-        )
-
-    def _limits(self, network: PodsNetwork, obstacle: str) -> PodLimits:
-        limits = PodLimits(self._name, self._objects, network, self._wishes, obstacle=obstacle)
-        lowest = _lowest(limits.rivals())
-        if lowest is not None and lowest.priority < _levels(limits):
-            reason = _no_room(_levels(limits), lowest)
-            limits = PodLimits(self._name, self._objects, network, self._wishes, obstacle=reason)
-        self._remarks.extend(limits.remarks())
+    def _limits(self, network: PodsNetwork, reason: str) -> PodLimitConversion:
+        limits = PodLimitConversion(self._objects, network, self._options, keep_all=(reason,) if reason else ())
+        lowest = _lowest(limits.conflicts())
+        if lowest is not None and lowest.priority < limits.priorities:
+            keep_all = _no_priority(limits.priorities, lowest)
+            limits = PodLimitConversion(self._objects, network, self._options, keep_all=keep_all)
+        self.diagnostics.extend(limits.diagnostics())
         return limits
 
-    def _runs(self, network: PodsNetwork | None, limits: PodLimits, levels: int) -> Sequence[RuleRun]:
-        """The runs of the namespace's EgressQoS; none where it must stay."""
+    def _marking(self, network: PodsNetwork | None, limits: PodLimitConversion) -> list[NetworkQoS]:
+        """The policies of the namespace's EgressQoS; none where it must stay."""
         egress_qos = self._objects.egress_qos
         if egress_qos is None or not egress_qos.rules:
-            return ()
-        runs = rule_runs(egress_qos)
-        reason = ""
-        if network is None or not network.is_primary:
-            reason = _annotated_rival(egress_qos, limits)
+            return []
+        ref = ObjectRef(kind="EgressQoS", namespace=egress_qos.namespace, name=egress_qos.name)
+        parts = list(_parts(egress_qos))
+        needed = len(parts) + limits.priorities
         lowest = _lowest(one for one in self._objects.policies if one.rules and may_take(one, DEFAULT_PODS_NETWORK))
-        room = _LEVELS if lowest is None else lowest.priority
-        if not reason and len(runs) + levels > room:
-            reason = _no_room(len(runs) + levels, lowest)
+        reason = () if network is not None and network.is_primary else _kept_mark(egress_qos, limits)
+        if not reason and needed > (_PRIORITIES if lowest is None else lowest.priority):
+            reason = _no_priority(needed, lowest)
         if reason:
-            self._remarks.append(Remark(subject=f"EgressQoS {egress_qos.key}", field="spec.egress", reason=reason))
-            return ()
-        return runs
+            self.diagnostics.append(not_converted(ref, "spec.egress", *reason))
+            return []
+        policies = [
+            NetworkQoS(
+                namespace=self._objects.name,
+                name=self._free_name("egress-qos" if len(parts) == 1 else f"egress-qos-{index + 1}"),
+                priority=len(parts) - 1 - index,
+                rules=rules,
+                pod_selector=selector,
+                network_selectors=(DEFAULT_PODS_NETWORK.selector,),
+            )
+            for index, (selector, rules) in enumerate(parts)
+        ]
+        self.replacements.append(Replacement(object=ref, by=tuple(map(policy_ref, policies))))
+        return policies
 
-    def _marking(self, run: RuleRun, index: int, count: int) -> NetworkQoS:
-        return NetworkQoS(
-            namespace=self._name,
-            name=self._free_name("egress-qos" if count == 1 else f"egress-qos-{index + 1}"),
-            priority=count - 1 - index,
-            rules=run.rules,
-            pod_selector=run.pod_selector,
-            network_selectors=(DEFAULT_PODS_NETWORK.selector,),
-        )
-
-    def _limiting(self, limits: PodLimits, network: PodsNetwork, lowest: int) -> list[NetworkQoS]:
+    def _limiting(self, limits: PodLimitConversion, network: PodsNetwork, lowest: int) -> list[NetworkQoS]:
         by: dict[str, NetworkQoS] = {}
-        exceptions = lowest + any(one.is_default for one in limits.objects)
+        exceptions = lowest + any(one.is_default for one in limits.rules)
         policies = []
-        for one in limits.objects:
+        for one in limits.rules:
             policy = NetworkQoS(
-                namespace=self._name,
+                namespace=self._objects.name,
                 name=self._free_name("pod-qos-defaults" if one.is_default else f"pod-qos-{_slug(one.selector)}"),
                 priority=lowest if one.is_default else exceptions,
                 rules=(one.rule,),
@@ -162,89 +167,91 @@ class _Namespace:
                 bandwidth_scope=BandwidthScope.POLICY if one.rule.bandwidth is None else BandwidthScope.POD,
             )
             policies.append(policy)
-            by.update(dict.fromkeys((DEFAULTS,) if one.is_default else one.pods, policy))
+            by.update(dict.fromkeys(one.names, policy))
             if uses_transient_labels(one.selector):
-                reason = f"no lasting label tells its pods apart, so it holds only while they have {one.selector}"
-                self._remarks.append(Remark(subject=_subject(policy), field="spec.podSelector", reason=reason))
+                ref, text = policy_ref(policy), f"applies only while its pods have {one.selector}"
+                hint = "give them a lasting label of their own"
+                self.diagnostics.append(
+                    Diagnostic.warning(ref, Code.TRANSIENT_LABELS, text, path="spec.podSelector", hint=hint)
+                )
         for name, parts in limits.replaced():
-            said_by = (_subject(by[name] if name in by else by[DEFAULTS]),)
-            if name == DEFAULTS:
-                one_replaced = Replacement(kind="Namespace", namespace="", name=self._name, parts=parts, by=said_by)
-            else:
-                one_replaced = Replacement(kind="Pod", namespace=self._name, name=name, parts=parts, by=said_by)
-            self._replacements.append(one_replaced)
+            made = by[name] if name in by else by[DEFAULTS]
+            self.replacements.append(Replacement(object=limits.ref(name), parts=parts, by=(policy_ref(made),)))
         return policies
 
-    def _free_name(self, wanted: str) -> str:
+    def _free_name(self, base: str) -> str:
         """A name that no other policy of the namespace has."""
-        free = wanted
+        name = base
         number = 1
-        while free in self._names:
+        while name in self._names:
             number += 1
-            free = f"{wanted}-{number}"
-        self._names.add(free)
-        return free
-
-    def _stays_inside(self, policy: NetworkQoS) -> bool:
-        return any(may_stay_inside(rule.classifier, self._wishes.cluster_cidrs) for rule in policy.rules)
+            name = f"{base}-{number}"
+        self._names.add(name)
+        return name
 
 
-def _subject(policy: NetworkQoS) -> str:
-    return f"NetworkQoS {policy.key}"
+def _parts(egress_qos: EgressQoS) -> Iterator[tuple[LabelSelector, tuple[Rule, ...]]]:
+    """The rules by selector, as many as a NetworkQoS can hold, the first of which wins as the last."""
+    for selector, group in groupby(egress_qos.rules, key=lambda rule: rule.pod_selector):
+        rules = [_rule(rule) for rule in group]
+        for start in range(0, len(rules), RULES_MAXIMUM):
+            yield selector, tuple(reversed(rules[start : start + RULES_MAXIMUM]))
 
 
-def _levels(limits: PodLimits) -> int:
-    """How many priorities the objects need: one for the default, one for all exceptions, which share no pod."""
-    return len({one.is_default for one in limits.objects})
+def _rule(rule: EgressQoSRule) -> Rule:
+    to = None if rule.destination is None else (IPBlock(cidr=rule.destination),)
+    return Rule(dscp=rule.dscp, classifier=Classifier(destinations=to))
 
 
 def _lowest(policies: Iterable[NetworkQoS]) -> NetworkQoS | None:
     return min(policies, key=lambda policy: (policy.priority, policy.name), default=None)
 
 
-def _no_room(needed: int, lowest: NetworkQoS | None) -> str:
+def _no_priority(needed: int, lowest: NetworkQoS | None) -> tuple[str, ...]:
+    """The text and the hint of a diagnostic."""
     if lowest is None:
-        return f"its rules need {needed} priorities, and there are {_LEVELS}: put rules of equal podSelector together"
-    words = "a priority" if needed == 1 else f"{needed} priorities"
-    return f"it needs {words} below NetworkQoS {lowest.key}, whose priority is {lowest.priority}: raise that"
+        return f"needs {needed} priorities of {_PRIORITIES}", "order the rules by podSelector"
+    count = "a priority" if needed == 1 else f"{needed} priorities"
+    return f"needs {count} below {lowest.priority}, that of NetworkQoS {lowest.key}", "raise its priority"
 
 
-def _annotated_rival(egress_qos: EgressQoS, limits: PodLimits) -> str:
-    for subject, labels in limits.kept_marks():
+def _kept_mark(egress_qos: EgressQoS, limits: PodLimitConversion) -> tuple[str, ...]:
+    """The text of a diagnostic where an annotation that stays would lose against the converted rules."""
+    for ref, labels in limits.kept_marks():
         if labels is None or any(rule.pod_selector.matches(labels) for rule in egress_qos.rules):
-            return f"the dscp annotation of {subject}, which is kept, would not win over it any more"
-    return ""
+            return (f"would take precedence over the dscp annotation of {ref}, which is not converted",)
+    return ()
 
 
-def _annotation_remarks(namespace: str, objects: NamespaceObjects) -> Iterator[Remark]:
-    """What no NetworkQoS can say."""
-    yield from _qos_remarks(f"Namespace {namespace}", objects.qos)
+def _annotation_diagnostics(objects: NamespaceObjects) -> Iterator[Diagnostic]:
+    """What no NetworkQoS can express."""
+    yield from _qos_diagnostics(objects.object, objects.qos)
     for pod in objects.pods:
-        subject = f"Pod {pod.key}"
-        yield from _qos_remarks(subject, pod.qos)
+        ref = objects.pod(pod.name)
+        yield from _qos_diagnostics(ref, pod.qos)
         if pod.host_network and not pod.qos.sets_nothing:
-            reason = "its pod is on the host's network, where annotations and NetworkQoS hold nothing"
-            yield Remark(subject=subject, field="spec.hostNetwork", reason=reason)
+            text = "neither annotations nor NetworkQoS apply to pods on the host's network"
+            yield not_converted(ref, "spec.hostNetwork", text)
 
 
-def _qos_remarks(subject: str, qos: PodQos) -> Iterator[Remark]:
+def _qos_diagnostics(ref: ObjectRef, qos: PodQos) -> Iterator[Diagnostic]:
     for diagnostic in qos.diagnostics:
         if diagnostic.code in {Code.INVALID_FIELD, Code.UNSUPPORTED_ANNOTATION}:
-            yield Remark.of(diagnostic)
+            yield diagnostic
     if qos.ingress is not None:
-        yield Remark(subject=subject, field=f"ingress bandwidth {qos.ingress.rate_kbps} kbps", reason=_INGRESS)
+        text = f"NetworkQoS cannot express an ingress limit ({qos.ingress.rate_kbps} kbps)"
+        yield not_converted(ref, ANNOTATIONS, text, "keep the annotation")
 
 
-def _hidden_ingress(objects: ClusterObjects, found: Iterable[_Converted]) -> Iterator[Remark]:
-    limited = [f"Pod {pod.key}" for pod in objects.pods if pod.qos.ingress is not None and pod.has_own_addresses]
-    limited.extend(f"pods of Namespace {one.name}" for one in objects.namespaces if one.qos.ingress is not None)
+def _bypassed_ingress_limits(manifests: Manifests, policies: Iterable[NetworkQoS]) -> Iterator[Diagnostic]:
+    limited = [f"Pod {pod.key}" for pod in manifests.pods if pod.qos.ingress is not None and pod.has_own_addresses]
+    limited.extend(f"pods of Namespace {one.name}" for one in manifests.namespaces if one.qos.ingress is not None)
     if not limited:
         return
-    words = limited[0] if len(limited) == 1 else f"{limited[0]} and {len(limited) - 1} more"
-    reason = f"from OVN 24.09 on what its pods send to pods on their own node passes by the ingress limits of {words}"
-    for one in found:
-        for policy in one.hiding:
-            yield Remark(subject=_subject(policy), field="spec.egress", reason=reason)
+    subject = limited[0] if len(limited) == 1 else f"{limited[0]} and {len(limited) - 1} more"
+    text = f"from OVN 24.09 on, traffic to pods on the same node bypasses the ingress limits of {subject}"
+    for policy in policies:
+        yield effect_differs(policy_ref(policy), "spec.egress", text)
 
 
 def _slug(selector: LabelSelector) -> str:

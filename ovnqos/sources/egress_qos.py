@@ -17,6 +17,8 @@ from ovnqos.sources.rules import read_rules
 from ovnqos.sources.values import InvalidValueError, parse_cidr, show
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netaddr import IPNetwork
 
     from ovnqos.diagnostics import Diagnostic
@@ -55,6 +57,13 @@ class EgressQoS:
     def key(self) -> str:
         """`<namespace>/<name>`."""
         return f"{self.namespace}/{self.name}"
+
+
+def is_egress_qos(document: Mapping[str, object]) -> bool:
+    """Whether a document is an EgressQoS, by kind and API group: another group may have the kind, too."""
+    version, group = document.get("apiVersion"), EGRESS_QOS_API_VERSION.rpartition("/")[0]
+    of_group = not isinstance(version, str) or version.rpartition("/")[0] == group
+    return document.get("kind") == EGRESS_QOS_KIND and of_group
 
 
 def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:

@@ -13,6 +13,7 @@ from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.policy import NetworkQoS
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.sources.documents import expand_lists, read_documents
+from ovnqos.sources.egress_qos import EgressQoS, is_egress_qos, parse_egress_qos
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
 from ovnqos.sources.values import describe, show
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from ovnqos.sources.documents import Document
-
+    from ovnqos.sources.egress_qos import EgressQoS, is_egress_qos, parse_egress_qos
+from ovnqos.sources.documents import Document
 
 KubernetesObject: TypeAlias = NetworkQoS | NetworkAttachmentDefinition | Namespace | Node | Pod
 
@@ -102,6 +103,7 @@ class Manifests:
         pods: the pods.
         nodes: the nodes.
         network_attachment_definitions: the NADs.
+        egress_qos: the valid EgressQoS objects, where they are read.
         invalid: an error for each object that is not valid, or is there a second time.
         warnings: of valid and invalid objects.
         ignored_kinds: how many objects there are of each kind that is not read.
@@ -112,6 +114,7 @@ class Manifests:
     pods: tuple[Pod, ...] = ()
     nodes: tuple[Node, ...] = ()
     network_attachment_definitions: tuple[NetworkAttachmentDefinition, ...] = ()
+    egress_qos: tuple[EgressQoS, ...] = ()
     invalid: tuple[InvalidObject, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     ignored_kinds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -136,9 +139,11 @@ def load_manifests(
     return parse_manifests(read_documents(paths, stdin=stdin), also_keep=also_keep)
 
 
-def parse_manifests(documents: Iterable[Document], *, also_keep: frozenset[str] = frozenset()) -> Manifests:
-    """Parse documents, expanding lists; as `load_manifests`."""
-    loader = _Loader(also_keep)
+def parse_manifests(
+    documents: Iterable[Document], *, also_keep: frozenset[str] = frozenset(), egress_qos: bool = False
+) -> Manifests:
+    """Parse documents, expanding lists; as `load_manifests`. With `egress_qos` EgressQoS objects are read, too."""
+    loader = _Loader(also_keep, egress_qos=egress_qos)
     for document in documents:
         for found in expand_lists(document):
             if isinstance(found, InvalidObject):
@@ -151,16 +156,17 @@ def parse_manifests(documents: Iterable[Document], *, also_keep: frozenset[str] 
 class _Loader:
     """Gathers objects and what is wrong with them."""
 
-    def __init__(self, also_keep: frozenset[str]) -> None:
+    def __init__(self, also_keep: frozenset[str], *, egress_qos: bool) -> None:
         self._also_keep = also_keep
+        self._egress_qos = egress_qos
         self.invalid: list[InvalidObject] = []
-        self._objects: list[KubernetesObject] = []
+        self._objects: list[KubernetesObject | EgressQoS] = []
         self._warnings: list[Diagnostic] = []
         self._ignored: Counter[str] = Counter()
         self._places: dict[tuple[str, str, str], str] = {}
 
     def add(self, document: Document) -> None:
-        parsed = parse_object(document.value, origin=document.origin, also_keep=self._also_keep)
+        parsed = self._parse(document)
         if parsed is None:
             self._ignored[str(document.value["kind"])] += 1
             return
@@ -179,6 +185,14 @@ class _Loader:
         elif not isinstance(parsed, InvalidObject):
             self._objects.append(parsed)
 
+    def _parse(self, document: Document) -> KubernetesObject | EgressQoS | InvalidObject | None:
+        if not self._egress_qos or not is_egress_qos(document.value):
+            return parse_object(document.value, origin=document.origin, also_keep=self._also_keep)
+        try:
+            return parse_egress_qos(document.value, origin=document.origin)
+        except InvalidObject as error:
+            return error
+
     def manifests(self) -> Manifests:
         return Manifests(
             policies=tuple(found for found in self._objects if isinstance(found, NetworkQoS)),
@@ -188,13 +202,14 @@ class _Loader:
             network_attachment_definitions=tuple(
                 found for found in self._objects if isinstance(found, NetworkAttachmentDefinition)
             ),
+            egress_qos=tuple(found for found in self._objects if isinstance(found, EgressQoS)),
             invalid=tuple(self.invalid),
             warnings=tuple(self._warnings),
             ignored_kinds=MappingProxyType(dict(self._ignored)),
         )
 
 
-def _identity(parsed: KubernetesObject | InvalidObject) -> tuple[str, str, str]:
+def _identity(parsed: KubernetesObject | EgressQoS | InvalidObject) -> tuple[str, str, str]:
     """The kind, namespace and name of an object; each empty where there is none, or where it is not valid."""
     if isinstance(parsed, InvalidObject):
         return parsed.object.kind, parsed.object.namespace, parsed.object.name
@@ -202,7 +217,7 @@ def _identity(parsed: KubernetesObject | InvalidObject) -> tuple[str, str, str]:
     return type(parsed).__name__, namespace, parsed.name
 
 
-def _warnings(parsed: KubernetesObject | InvalidObject) -> tuple[Diagnostic, ...]:
+def _warnings(parsed: KubernetesObject | EgressQoS | InvalidObject) -> tuple[Diagnostic, ...]:
     """The warnings of a parser; those of pods' and namespaces' annotations are said by the compiler."""
     if isinstance(parsed, InvalidObject):
         return parsed.warnings

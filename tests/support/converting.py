@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ovnqos.convert import ClusterObjects
+from ovnqos import Manifests
 
 
-def cluster_objects(*objects: Any) -> ClusterObjects:
+def manifests(*objects: Any) -> Manifests:
     """These objects, each under its kind."""
     kinds: dict[str, list[Any]] = {
         "Pod": [],
@@ -18,7 +18,7 @@ def cluster_objects(*objects: Any) -> ClusterObjects:
     }
     for one in objects:
         kinds[type(one).__name__].append(one)
-    return ClusterObjects(
+    return Manifests(
         pods=tuple(kinds["Pod"]),
         namespaces=tuple(kinds["Namespace"]),
         network_attachment_definitions=tuple(kinds["NetworkAttachmentDefinition"]),

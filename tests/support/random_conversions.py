@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, BandwidthScope, Classifier, IPBlock, NetworkQoS, NetworkTopology, Pod, Rule
-from ovnqos.convert import ClusterObjects
-from ovnqos.convert.outside import outside_blocks
+from ovnqos import Bandwidth, BandwidthScope, Classifier, IPBlock, Manifests, NetworkQoS, NetworkTopology, Pod, Rule
+from ovnqos.convert.traffic import outside_blocks
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
@@ -47,7 +46,7 @@ class Situation:
     """A cluster with its policies, and what a conversion is told beside it."""
 
     cluster: Cluster
-    objects: ClusterObjects
+    objects: Manifests
     cluster_cidrs: tuple[IPNetwork, ...]
     mark: int | None
 
@@ -110,7 +109,7 @@ def _situation(
         attachments=tuple(attachments),
     )
     marked = sorted(namespace for namespace in set(make.NAMESPACES) if random.random() < limited * 0.7)
-    objects = ClusterObjects(
+    objects = Manifests(
         pods=cluster.pods,
         namespaces=cluster.namespaces,
         network_attachment_definitions=cluster.attachments,

@@ -14,6 +14,7 @@ from netaddr import IPNetwork
 from ovnqos import (
     Bandwidth,
     Classifier,
+    Manifests,
     Namespace,
     NetworkQoS,
     Operator,
@@ -23,9 +24,9 @@ from ovnqos import (
     Rule,
     parse_policy,
 )
-from ovnqos.convert import ClusterObjects, network_qos_document, to_annotations, to_network_qos
-from ovnqos.convert.annotation_documents import qos_annotations
-from ovnqos.convert.label_selection import LabelIndex
+from ovnqos.convert import network_qos_document, to_annotations, to_network_qos
+from ovnqos.convert.documents import qos_annotations
+from ovnqos.convert.label_selectors import PodLabels
 from ovnqos.diagnostics import ObjectRef
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM
@@ -56,7 +57,7 @@ def _conditions(key: str) -> Iterator[tuple[Requirement, ...]]:
 def test_a_selector_takes_exactly_the_wanted_pods_or_there_is_none(random: Random) -> None:
     labels = {name: make.label_map(random) for name in "pqrstu"}
     wanted = set(random.sample(sorted(labels), random.randint(1, 4)))
-    found = LabelIndex(labels).selector(wanted)
+    found = PodLabels(labels).selector(wanted)
     if found is not None:
         assert found.requirements
         assert {name for name, own in labels.items() if selects(found, own)} == wanted
@@ -138,11 +139,11 @@ def _egress_qos(random: Random) -> PodQos:
 @given(make.RANDOMS)
 def test_pods_that_labels_tell_apart_are_all_converted(random: Random) -> None:
     namespace = Namespace(name="shop", labels={}, qos=_egress_qos(random))
-    objects = ClusterObjects(pods=_pods(random), namespaces=(namespace,))
+    objects = Manifests(pods=_pods(random), namespaces=(namespace,))
     made = to_network_qos(objects, cluster_cidrs=CIDRS, mark=0)
     limited = {pod.name: pod.qos for pod in objects.pods} | {namespace.name: namespace.qos}
     said = {part for name, qos in limited.items() for part in _parts(qos, name)}
-    assert {(str(part), one.name) for one in made.replacements for part in one.parts} == said
+    assert {(str(part), one.object.name) for one in made.replacements for part in one.parts} == said
 
 
 def _parts(qos: PodQos, name: str) -> Iterator[tuple[str, str]]:
@@ -157,12 +158,12 @@ def _parts(qos: PodQos, name: str) -> Iterator[tuple[str, str]]:
 def test_what_is_converted_comes_back(random: Random) -> None:
     """Pods and defaults end as they were but for marks that limits were given, and defaults that pods had overruled."""
     namespace = Namespace(name="shop", labels={}, qos=_egress_qos(random))
-    objects = ClusterObjects(pods=_pods(random), namespaces=(namespace,))
+    objects = Manifests(pods=_pods(random), namespaces=(namespace,))
     made = to_network_qos(objects, cluster_cidrs=CIDRS, mark=0)
     bare = tuple(replace(pod, qos=PodQos()) for pod in objects.pods)
-    back = to_annotations(ClusterObjects(pods=bare, policies=made.policies), cluster_cidrs=CIDRS)
-    assert {one.name for one in back.replacements} == {policy.name for policy in made.policies}
-    given_back = {(one.kind, one.name): one.qos for one in back.annotated}
+    back = to_annotations(Manifests(pods=bare, policies=made.policies), cluster_cidrs=CIDRS)
+    assert {one.object.name for one in back.replacements} == {policy.name for policy in made.policies}
+    given_back = {(one.object.kind, one.object.name): one.qos for one in back.annotated}
     defaults = given_back.get(("Namespace", "shop"), PodQos())
     for pod in objects.pods:
         own = given_back.get(("Pod", pod.name), PodQos())

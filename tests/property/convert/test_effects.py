@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
-    from ovnqos import NetworkQoS, Pod
-    from ovnqos.convert import ClusterObjects, Replacement
+    from ovnqos import Manifests, NetworkQoS, Pod
+    from ovnqos.convert import Replacement
     from ovnqos.sources.egress_qos import EgressQoS
     from tests.support.packets import Packet
     from tests.support.policy_oracle import Cluster
@@ -145,7 +145,7 @@ def _sender(cluster: Cluster, packet: Packet) -> tuple[Pod, str] | None:
     return None
 
 
-def _annotated_attachment(objects: ClusterObjects, namespace: str) -> str:
+def _annotated_attachment(objects: Manifests, namespace: str) -> str:
     primary = [one for one in objects.network_attachment_definitions if one.key == f"{namespace}/primary"]
     return primary[0].key if primary else "default"
 
@@ -153,7 +153,7 @@ def _annotated_attachment(objects: ClusterObjects, namespace: str) -> str:
 def _to_network_qos(given_: Situation) -> tuple[Comparison, int]:
     objects, cluster, cidrs = given_.objects, given_.cluster, given_.cluster_cidrs
     made = to_network_qos(objects, cluster_cidrs=cidrs, mark=given_.mark)
-    replaced = {one.subject: one for one in made.replacements}
+    replaced = {str(one.object): one for one in made.replacements}
     after_cluster = _with_qos(cluster, lambda one: _without(one, replaced))
     old = {pod.key: _merged(cluster, pod) for pod in cluster.pods}
     new = {pod.key: _merged(after_cluster, pod) for pod in after_cluster.pods}
@@ -191,8 +191,8 @@ def test_annotations_do_what_network_qos_did(random: Random) -> None:
     given_ = for_annotations(random)
     objects, cluster, cidrs = given_.objects, given_.cluster, given_.cluster_cidrs
     made = to_annotations(objects, cluster_cidrs=cidrs)
-    replaced = {one.subject for one in made.replacements}
-    annotations = {f"{one.kind} {one.namespace}/{one.name}": one.qos for one in made.annotated}
+    replaced = {str(one.object) for one in made.replacements}
+    annotations = {f"{one.object.kind} {one.object.namespace}/{one.object.name}": one.qos for one in made.annotated}
     gone = [one for one in objects.policies if f"NetworkQoS {one.key}" in replaced]
 
     def qos(one: Pod | Namespace) -> PodQos:

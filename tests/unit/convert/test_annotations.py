@@ -1,4 +1,4 @@
-"""NetworkQoS objects as annotations: what becomes which, and what is left with which remark."""
+"""NetworkQoS objects as annotations: what becomes which, and what is left as it is, and why."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ovnqos.convert import (
     annotation_documents,
     to_annotations,
 )
-from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support.cluster import attachment, attachments_selector, block, labels, pod, policy, rule
-from tests.support.converting import cluster_objects
+from tests.support.converting import manifests
 
 if TYPE_CHECKING:
     from ovnqos import NetworkQoS, Pod, Rule
@@ -52,17 +52,26 @@ def _policy(*rules: Rule, pods: LabelSelector = WEB, **given: Any) -> NetworkQoS
 
 def _converted(*objects: Any, cidrs: tuple[IPNetwork, ...] = CLUSTER) -> AnnotationConversion:
     return to_annotations(
-        cluster_objects(*objects),
+        manifests(*objects),
         cluster_cidrs=cidrs,
     )
 
 
 def _annotated(made: AnnotationConversion) -> dict[str, PodQos]:
-    return {f"{one.kind} {one.name}": one.qos for one in made.annotated}
+    return {f"{one.object.kind} {one.object.name}": one.qos for one in made.annotated}
 
 
-def _reasons(made: AnnotationConversion) -> list[str]:
-    return [str(remark) for remark in made.remarks]
+def _told(made: AnnotationConversion) -> list[tuple[str, Code, str]]:
+    assert {one.severity for one in made.diagnostics} <= {Severity.WARNING}
+    return [(str(one.object), one.code, one.path) for one in made.diagnostics]
+
+
+def _texts(made: AnnotationConversion) -> list[str]:
+    return [one.message for one in made.diagnostics]
+
+
+def _replaced(made: AnnotationConversion) -> dict[str, list[str]]:
+    return {str(one.object): [str(by) for by in one.by] for one in made.replacements}
 
 
 MARK = rule(46, destinations=OUTSIDE)
@@ -73,20 +82,16 @@ class TestWhatAnnotationsSay:
     def test_a_mark_for_outside_is_said_exactly(self) -> None:
         made = _converted(_policy(MARK), _pod("web-1", app="web"), _pod("web-2", app="web"), _pod("db", app="db"))
         assert _annotated(made) == {"Pod web-1": PodQos(dscp=46), "Pod web-2": PodQos(dscp=46)}
-        assert made.remarks == ()
-        assert [(one.subject, one.by) for one in made.replacements] == [
-            ("NetworkQoS shop/gold", ("Pod shop/web-1", "Pod shop/web-2"))
-        ]
+        assert made.diagnostics == ()
+        assert _replaced(made) == {"NetworkQoS shop/gold": ["Pod shop/web-1", "Pod shop/web-2"]}
         assert annotate_commands(made.annotated) == [
             "kubectl annotate --overwrite -n shop pod web-1 web-2 qos.projectcalico.org/dscp=46"
         ]
 
     def test_a_limit_is_said_and_the_mark_for_outside_with_a_remark(self) -> None:
         made = _converted(_policy(rule(46, rate=10_000, burst=1_500)), _pod("web", app="web"), cidrs=())
-        assert _reasons(made) == [
-            "NetworkQoS shop/gold: spec.egress[0].dscp: 46 is not set any more on what stays in the cluster: no "
-            "annotation does that"
-        ]
+        assert _told(made) == [("NetworkQoS shop/gold", Code.EFFECT_DIFFERS, "spec.egress[0].dscp")]
+        assert "46" in _texts(made)[0]
         assert annotation_documents(made.annotated) == [
             {
                 "apiVersion": "v1",
@@ -115,7 +120,7 @@ class TestWhatAnnotationsSay:
             "kubectl annotate --overwrite namespace shop qos.projectcalico.org/egressBandwidth=10M "
             "qos.projectcalico.org/dscp=46"
         ]
-        assert made.replacements[0].by == ("Namespace shop",)
+        assert _replaced(made) == {"NetworkQoS shop/gold": ["Namespace shop"]}
 
     def test_what_wins_over_a_default_is_of_the_pod(self) -> None:
         made = _converted(
@@ -133,9 +138,9 @@ class TestWhatAnnotationsSay:
             _pod("web", app="web"),
         )
         assert _annotated(made) == {"Namespace shop": PodQos(egress=LIMIT, dscp=46)}
-        assert {one.name: one.by for one in made.replacements} == {
-            "all": ("Namespace shop",),
-            "gold": ("Namespace shop",),
+        assert _replaced(made) == {
+            "NetworkQoS shop/all": ["Namespace shop"],
+            "NetworkQoS shop/gold": ["Namespace shop"],
         }
 
     def test_a_pods_own_mark_that_the_object_hid_is_overwritten(self) -> None:
@@ -148,10 +153,9 @@ class TestWhatAnnotationsSay:
             type=NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS, namespace_selector=EVERYTHING
         )
         assert _annotated(_converted(nad, _policy(MARK, networks=(primary,)), _pod("web", app="web")))
-        assert _reasons(_converted(nad, _policy(MARK), _pod("web", app="web"))) == [
-            "NetworkQoS shop/gold: spec.networkSelectors: annotations of this namespace's pods are for the namespace's "
-            "primary network alone"
-        ]
+        made = _converted(nad, _policy(MARK), _pod("web", app="web"))
+        assert _told(made) == [("NetworkQoS shop/gold", Code.NOT_CONVERTED, "spec.networkSelectors")]
+        assert "primary network" in _texts(made)[0]
 
     def test_all_networks_are_the_default_one_for_pods_that_have_no_other(self) -> None:
         kube_ovn = replace(_pod("old", app="web"), annotations={"ovn.kubernetes.io/logical_switch": "ovn-default"})
@@ -177,8 +181,8 @@ class TestWhatAnnotationsDoNotSay:
     @pytest.mark.parametrize(
         ("given", "field", "words"),
         [
-            (_policy(MARK, BOTH), "spec.egress", "it has 2 rules"),
-            (_policy(rule(46, destinations=(block("1.2.3.0/24"),))), "spec.egress[0].classifier", "limit all traffic"),
+            (_policy(MARK, BOTH), "spec.egress", "2 rules"),
+            (_policy(rule(46, destinations=(block("1.2.3.0/24"),))), "spec.egress[0].classifier", "limit all"),
             (
                 _policy(rule(46, destinations=(PodPeer(pod_selector=EVERYTHING),))),
                 "spec.egress[0].classifier",
@@ -189,51 +193,51 @@ class TestWhatAnnotationsDoNotSay:
             (
                 _policy(rule(46, rate=5, destinations=OUTSIDE)),
                 "spec.egress[0].bandwidth",
-                "only what leaves the cluster",
+                "leaves the cluster",
             ),
             (
                 _policy(BOTH, scope=BandwidthScope.POLICY),
                 "metadata.annotations[ovnqos.io/bandwidth-scope]",
                 "share the limit",
             ),
-            (_policy(MARK, pods=labels(app="db")), "spec.podSelector", "selects no pod"),
+            (_policy(MARK, pods=labels(app="db")), "spec.podSelector", "no pod"),
             (
                 _policy(MARK, networks=(attachments_selector(EVERYTHING, EVERYTHING),)),
                 "spec.networkSelectors",
-                "the default network alone",
+                "the default network",
             ),
-            (_policy(MARK, networks=None, pods=EVERYTHING), "spec.networkSelectors", "later pods may be on others"),
+            (_policy(MARK, networks=None, pods=EVERYTHING), "spec.networkSelectors", "later pods"),
             (_policy(rule(None)), "spec.egress[0]", "neither marks nor limits"),
         ],
     )
     def test_is_told(self, given: NetworkQoS, field: str, words: str) -> None:
         made = _converted(given, _pod("web", app="web"))
         assert (made.annotated, made.replacements) == ((), ())
-        ((subject, told, reason),) = [(one.subject, one.field, one.reason) for one in made.remarks]
-        assert (subject, told) == ("NetworkQoS shop/gold", field)
-        assert words in reason
+        assert _told(made) == [("NetworkQoS shop/gold", Code.NOT_CONVERTED, field)]
+        assert words in made.diagnostics[0].text
 
     @pytest.mark.parametrize(
         ("web", "given", "words"),
         [
-            (_pod("web", PodQos(egress=SLOW), app="web"), _policy(BOTH), "Pod shop/web has an egress limit already"),
-            (_pod("web", WRONG, app="web"), _policy(MARK), "Pod shop/web has an annotation that is wrong"),
-            (OTHER_NETWORK, _policy(MARK, networks=None), "Pod shop/web is, or may be, on others"),
+            (_pod("web", PodQos(egress=SLOW), app="web"), _policy(BOTH), "Pod shop/web already has an egress limit"),
+            (_pod("web", WRONG, app="web"), _policy(MARK), "Pod shop/web has an invalid annotation"),
+            (OTHER_NETWORK, _policy(MARK, networks=None), "Pod shop/web may be on others"),
             (
                 replace(OTHER_NETWORK, annotations={}),
                 _policy(MARK, networks=None),
-                "Pod shop/web is, or may be, on others",
+                "Pod shop/web may be on others",
             ),
         ],
     )
     def test_pods_in_the_way_are_named(self, web: Pod, given: NetworkQoS, words: str) -> None:
         made = _converted(given, web)
         assert made.annotated == ()
-        assert words in _reasons(made)[0]
+        assert words in _texts(made)[0]
 
     def test_without_the_clusters_addresses_no_classifier_is_for_outside(self) -> None:
-        (reason,) = _reasons(_converted(_policy(MARK), _pod("web", app="web"), cidrs=()))
-        assert reason.endswith("; which CIDRs are the cluster's is not given (--cluster-cidr)")
+        made = _converted(_policy(MARK), _pod("web", app="web"), cidrs=())
+        assert _told(made) == [("NetworkQoS shop/gold", Code.NOT_CONVERTED, "spec.egress[0].classifier")]
+        assert "--cluster-cidr" in made.diagnostics[0].hint
 
     def test_objects_of_the_same_pods_go_together_or_stay(self) -> None:
         made = _converted(
@@ -244,25 +248,24 @@ class TestWhatAnnotationsDoNotSay:
             _pod("db", app="db"),
         )
         assert _annotated(made) == {"Pod db": PodQos(dscp=46)}
-        assert _reasons(made)[1] == (
-            "NetworkQoS shop/silver: spec.podSelector: NetworkQoS shop/lead takes packets of the same pods, and is not "
-            "converted"
-        )
+        assert _told(made)[1] == ("NetworkQoS shop/silver", Code.NOT_CONVERTED, "spec.podSelector")
+        assert "NetworkQoS shop/lead" in _texts(made)[1]
 
     def test_a_mark_over_a_limit_of_another_object_is_not_converted(self) -> None:
         made = _converted(_policy(MARK, priority=2), _policy(BOTH, name="low", priority=1), _pod("web", app="web"))
         assert made.annotated == ()
-        assert {one.reason for one in made.remarks} == {
-            "Pod shop/web has what NetworkQoS shop/low says too",
-            "Pod shop/web has what NetworkQoS shop/gold says too",
-        }
+        assert _told(made) == [
+            (f"NetworkQoS shop/{name}", Code.NOT_CONVERTED, "spec.podSelector") for name in ("gold", "low")
+        ]
+        for text, other in zip(_texts(made), ("low", "gold"), strict=True):
+            assert f"NetworkQoS shop/{other} applies to Pod shop/web too" in text
 
     def test_marks_of_an_egress_qos_would_come_back_inside_the_cluster(self) -> None:
         egress_qos = EgressQoS(namespace="shop", name="default", rules=(EgressQoSRule(dscp=1),))
         assert _annotated(_converted(egress_qos, _policy(MARK), _pod("web", app="web")))
         made = _converted(egress_qos, _policy(BOTH), _pod("web", app="web"))
         assert made.annotated == ()
-        assert "EgressQoS shop/default" in _reasons(made)[0]
+        assert "EgressQoS shop/default" in _texts(made)[0]
 
     def test_on_a_layer2_network_present_annotations_share_the_stage(self) -> None:
         nad = attachment("shop/main", "10.3.0.0/16", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY)
@@ -270,15 +273,15 @@ class TestWhatAnnotationsDoNotSay:
             type=NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS, namespace_selector=EVERYTHING
         )
         for qos, words in (
-            (PodQos(egress=SLOW), "hides an egress limit"),
-            (PodQos(dscp=7), "a dscp annotation already"),
+            (PodQos(egress=SLOW), "shadows an egress limit"),
+            (PodQos(dscp=7), "already has a dscp annotation"),
         ):
             made = _converted(nad, _policy(MARK, networks=(primary,)), _pod("web", qos, app="web"))
             assert made.annotated == ()
-            assert words in _reasons(made)[0]
+            assert words in _texts(made)[0]
 
     def test_a_namespace_that_limits_already_gets_no_second_limit(self) -> None:
         present = Namespace(name="shop", labels={}, qos=PodQos(egress=SLOW))
         made = _converted(present, _policy(BOTH, pods=EVERYTHING))
         assert made.annotated == ()
-        assert "Namespace shop has an egress limit already" in _reasons(made)[0]
+        assert "Namespace shop already has an egress limit" in _texts(made)[0]

@@ -1,4 +1,4 @@
-"""Annotations and EgressQoS objects as NetworkQoS objects: what is said how, and what is left with which remark."""
+"""Annotations and EgressQoS objects as NetworkQoS objects: what is said how, and what is left as it is, and why."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support.cluster import attachment, block, labels, pod, policy, rule
-from tests.support.converting import cluster_objects
+from tests.support.converting import manifests
 
 if TYPE_CHECKING:
     from ovnqos import LabelSelector, NetworkQoS, Pod
 
+ANNOTATIONS = "metadata.annotations"
 CLUSTER = (IPNetwork("10.0.0.0/8"), IPNetwork("fd00::/8"))
 SLOW, FAST = Bandwidth(rate_kbps=10_000, burst_kbit=400), Bandwidth(rate_kbps=50_000)
 OUTSIDE = [
@@ -48,18 +49,28 @@ def _mark(dscp: int, destination: str = "", pods: LabelSelector = EVERYTHING) ->
 
 def _converted(*objects: Any, mark: int | None = None, cidrs: tuple[IPNetwork, ...] = CLUSTER) -> NetworkQoSConversion:
     return to_network_qos(
-        cluster_objects(*objects),
+        manifests(*objects),
         cluster_cidrs=cidrs,
         mark=mark,
     )
 
 
-def _remarks(made: NetworkQoSConversion) -> list[str]:
-    return [str(remark) for remark in made.remarks]
+def _told(made: NetworkQoSConversion) -> list[tuple[str, Code, str]]:
+    return [(str(one.object), one.code, one.path) for one in made.diagnostics]
+
+
+def _kept(*names: str) -> list[tuple[str, Code, str]]:
+    """Annotations of pods that are not converted."""
+    return [(f"Pod shop/{name}", Code.NOT_CONVERTED, ANNOTATIONS) for name in names]
+
+
+def _says(made: NetworkQoSConversion, index: int, *words: str) -> None:
+    for word in words:
+        assert word in made.diagnostics[index].message
 
 
 def _replaced(made: NetworkQoSConversion) -> dict[str, tuple[set[Part], tuple[str, ...]]]:
-    return {one.subject: (set(one.parts), one.by) for one in made.replacements}
+    return {str(one.object): (set(one.parts), tuple(map(str, one.by))) for one in made.replacements}
 
 
 def _summary(policies: tuple[NetworkQoS, ...]) -> list[tuple[str, int, str, list[int | None]]]:
@@ -81,7 +92,7 @@ class TestPods:
                 "egress": [{"dscp": 46, "classifier": {"to": OUTSIDE}}],
             },
         }
-        assert made.remarks == ()
+        assert made.diagnostics == ()
         assert _replaced(made) == {"Pod shop/web": ({Part.MARK}, ("NetworkQoS shop/pod-qos-app-web",))}
 
     def test_a_limit_is_one_meter_a_pod_and_takes_the_mark_that_is_given(self) -> None:
@@ -91,7 +102,7 @@ class TestPods:
         assert network_qos_document(found)["spec"]["egress"] == [
             {"dscp": 0, "bandwidth": {"rate": 10_000, "burst": 400}}
         ]
-        assert made.remarks == ()
+        assert made.diagnostics == ()
 
     def test_a_limit_without_a_mark_to_give_it_stays_and_the_mark_of_the_same_pod_goes(self) -> None:
         made = _converted(
@@ -99,24 +110,17 @@ class TestPods:
         )
         assert _summary(made.policies) == [("pod-qos-app-web", 0, "app=web", [46])]
         assert made.policies[0].rules[0].bandwidth is None
-        assert _remarks(made) == [
-            "Pod shop/db: egress bandwidth 50000 kbps: a NetworkQoS rule that limits must mark too: say with "
-            "which DSCP "
-            "(--dscp), or keep the annotation",
-            "Pod shop/web: egress bandwidth 10000 kbps: a NetworkQoS rule that limits all traffic marks all of "
-            "it, also "
-            "inside the cluster: allow that (--dscp), or keep the annotation",
-        ]
+        assert _told(made) == _kept("db", "web")
+        _says(made, 0, "egress limit of 50000 kbps", "--dscp")
+        _says(made, 1, "egress limit of 10000 kbps", "inside the cluster", "--dscp")
         assert _replaced(made) == {"Pod shop/web": ({Part.MARK}, ("NetworkQoS shop/pod-qos-app-web",))}
 
     def test_limit_and_mark_of_a_pod_become_one_rule(self) -> None:
         made = _converted(_pod("web", PodQos(egress=SLOW, dscp=46), app="web"), mark=0, cidrs=())
         (found,) = made.policies
         assert found.rules == (rule(46, rate=10_000, burst=400),)
-        assert _remarks(made) == [
-            "Pod shop/web: dscp 46: becomes the mark of all its traffic, also inside the cluster: limit and mark "
-            "are one rule"
-        ]
+        assert _told(made) == [("Pod shop/web", Code.EFFECT_DIFFERS, ANNOTATIONS)]
+        _says(made, 0, "dscp 46", "inside the cluster")
 
     def test_pods_alike_share_an_object(self) -> None:
         made = _converted(
@@ -150,20 +154,17 @@ class TestPods:
         made = _converted(
             _pod("old", PodQos(dscp=46), {"pod-template-hash": "1"}), _pod("new", None, {"pod-template-hash": "2"})
         )
-        assert _remarks(made) == [
-            "NetworkQoS shop/pod-qos-pod-template-hash-1: spec.podSelector: no lasting label tells its pods "
-            "apart, so it "
-            "holds only while they have pod-template-hash=1"
+        assert _told(made) == [
+            ("NetworkQoS shop/pod-qos-pod-template-hash-1", Code.TRANSIENT_LABELS, "spec.podSelector")
         ]
+        _says(made, 0, "pod-template-hash=1")
 
     @pytest.mark.parametrize("own", [{"app": "web"}, {}])
     def test_pods_that_no_selector_tells_apart_keep_their_annotations(self, own: dict[str, str]) -> None:
         made = _converted(_pod("a", PodQos(dscp=46), own), _pod("b", None, own))
         assert made.policies == ()
-        assert _remarks(made) == [
-            "Pod shop/a: dscp 46: no label selector tells its pods apart from others of the namespace that are limited "
-            "otherwise"
-        ]
+        assert _told(made) == _kept("a")
+        _says(made, 0, "dscp 46", "no label selector")
 
     def test_an_only_pod_without_labels_is_not_selected_by_all(self) -> None:
         assert _converted(_pod("a", PodQos(dscp=46))).policies == ()
@@ -173,24 +174,16 @@ class TestPods:
         host = replace(_pod("agent", PodQos(dscp=20), app="web"), host_network=True)
         made = _converted(_pod("web", PodQos(dscp=46), app="web"), finished, host)
         assert _summary(made.policies) == [("pod-qos-app-web", 0, "app=web", [46])]
-        assert _remarks(made) == [
-            "Pod shop/agent: spec.hostNetwork: its pod is on the host's network, where annotations and "
-            "NetworkQoS hold nothing"
-        ]
+        assert _told(made) == [("Pod shop/agent", Code.NOT_CONVERTED, "spec.hostNetwork")]
 
     @pytest.mark.parametrize(
-        ("cidrs", "reason"),
-        [
-            ((), "it is for what leaves the cluster: say which CIDRs are the cluster's (--cluster-cidr)"),
-            (
-                (IPNetwork("0.0.0.0/0"), IPNetwork("::/0")),
-                "it is for what leaves the cluster, and nothing is outside of the given CIDRs",
-            ),
-        ],
+        ("cidrs", "words"),
+        [((), "--cluster-cidr"), ((IPNetwork("0.0.0.0/0"), IPNetwork("::/0")), "all addresses")],
     )
-    def test_without_an_outside_a_mark_stays(self, cidrs: tuple[IPNetwork, ...], reason: str) -> None:
+    def test_without_an_outside_a_mark_stays(self, cidrs: tuple[IPNetwork, ...], words: str) -> None:
         made = _converted(_pod("web", PodQos(dscp=46), app="web"), cidrs=cidrs)
-        assert (made.policies, _remarks(made)) == ((), [f"Pod shop/web: dscp 46: {reason}"])
+        assert (made.policies, _told(made)) == ((), _kept("web"))
+        _says(made, 0, "dscp 46", words)
 
     def test_ingress_and_what_is_wrong_or_has_no_effect_is_told(self) -> None:
         wrong = Diagnostic.error(
@@ -209,21 +202,17 @@ class TestPods:
             _defaults(PodQos(ingress=FAST, diagnostics=(odd,))), _pod("web", PodQos(ingress=SLOW, diagnostics=(wrong,)))
         )
         assert made.policies == ()
-        assert _remarks(made) == [
-            str(odd),
-            "Namespace shop: ingress bandwidth 50000 kbps: NetworkQoS limits egress only: keep the annotation",
-            str(wrong),
-            "Pod shop/web: ingress bandwidth 10000 kbps: NetworkQoS limits egress only: keep the annotation",
-        ]
+        assert [made.diagnostics[0], made.diagnostics[2]] == [odd, wrong]
+        assert [_told(made)[1], _told(made)[3]] == [("Namespace shop", Code.NOT_CONVERTED, ANNOTATIONS), *_kept("web")]
+        _says(made, 1, "ingress limit", "50000 kbps")
+        _says(made, 3, "ingress limit", "10000 kbps")
 
     def test_an_object_whose_packets_pass_by_ingress_limits_is_told(self) -> None:
         limited = _pod("db", PodQos(ingress=SLOW), app="db")
         marked, sender = _pod("mail", PodQos(dscp=46), app="mail"), _pod("web", PodQos(egress=FAST), app="web")
         made = _converted(limited, marked, sender, mark=0)
-        assert _remarks(made)[1:] == [
-            "NetworkQoS shop/pod-qos-app-web: spec.egress: from OVN 24.09 on what its pods send to pods on their own "
-            "node passes by the ingress limits of Pod shop/db"
-        ]
+        assert _told(made)[1:] == [("NetworkQoS shop/pod-qos-app-web", Code.EFFECT_DIFFERS, "spec.egress")]
+        _says(made, 1, "24.09", "Pod shop/db")
 
 
 class TestDefaults:
@@ -257,21 +246,16 @@ class TestDefaults:
         )
         assert _summary(made.policies) == [("pod-qos-app-c", 0, "app=c", [46])]
         assert made.policies[0].rules[0].bandwidth is None
-        assert (
-            "Namespace shop: egress bandwidth 50000 kbps: it is kept of Pod shop/a, and default and exceptions "
-            "go together" in (_remarks(made))
-        )
+        index = _told(made).index(("Namespace shop", Code.NOT_CONVERTED, ANNOTATIONS))
+        _says(made, index, "egress limit of 50000 kbps", "Pod shop/a")
 
 
 class TestBesideOthers:
     def test_a_limit_stays_beside_a_policy_that_takes_the_same_packets(self) -> None:
         made = _converted(_pod("web", PodQos(egress=SLOW), app="web"), policy(pods=labels(app="web")), mark=0)
         assert made.policies == ()
-        assert _remarks(made) == [
-            "Pod shop/web: egress bandwidth 10000 kbps: NetworkQoS shop/gold takes the same packets, and one "
-            "rule holds "
-            "for a packet"
-        ]
+        assert _told(made) == _kept("web")
+        _says(made, 0, "egress limit of 10000 kbps", "NetworkQoS shop/gold")
 
     def test_a_policy_of_other_pods_or_networks_is_not_in_the_way(self) -> None:
         wanted = _pod("web", PodQos(egress=SLOW), app="web")
@@ -283,9 +267,8 @@ class TestBesideOthers:
         assert [one.priority for one in _converted(web, policy(priority=1)).policies] == [0]
         made = _converted(web, policy(priority=0))
         assert made.policies == ()
-        assert _remarks(made) == [
-            "Pod shop/web: dscp 46: it needs a priority below NetworkQoS shop/gold, whose priority is 0: raise that"
-        ]
+        assert _told(made) == _kept("web")
+        _says(made, 0, "dscp 46", "a priority below 0", "NetworkQoS shop/gold")
 
     def test_names_that_are_taken_get_a_number(self) -> None:
         taken = policy(name="pod-qos-app-web", pods=labels(app="other"))
@@ -308,17 +291,14 @@ class TestBesideOthers:
         nad = attachment("shop/main", "10.3.0.0/16", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY)
         made = _converted(nad, _pod("web", PodQos(egress=SLOW, dscp=46), app="web"))
         assert made.policies == ()
-        assert _remarks(made)[1] == (
-            "Pod shop/web: dscp 46: on a layer2 network a NetworkQoS that marks would hide the pod's egress "
-            "limit, which "
-            "is kept"
-        )
+        assert _told(made) == _kept("web", "web")
+        _says(made, 1, "dscp 46", "layer2")
 
     def test_with_two_primary_networks_nothing_is_guessed(self) -> None:
         nads = [attachment(f"shop/{name}", "10.3.0.0/16", role=NetworkRole.PRIMARY) for name in ("one", "two")]
         made = _converted(*nads, _pod("web", PodQos(dscp=46), app="web"))
         assert made.policies == ()
-        assert "several primary networks" in _remarks(made)[0]
+        assert "several primary networks" in made.diagnostics[0].text
 
 
 class TestEgressQoS:
@@ -335,7 +315,7 @@ class TestEgressQoS:
                 {"dscp": 46, "classifier": {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},
             ],
         }
-        assert (found.name, made.remarks) == ("egress-qos", ())
+        assert (found.name, made.diagnostics) == ("egress-qos", ())
         assert _replaced(made) == {"EgressQoS shop/default": (set(), ("NetworkQoS shop/egress-qos",))}
 
     def test_selectors_of_rules_become_objects_of_falling_priority(self) -> None:
@@ -359,19 +339,15 @@ class TestEgressQoS:
         rules = [_mark(1, pods=labels(app="web") if number % 2 else EVERYTHING) for number in range(102)]
         made = _converted(_egress_qos(*rules))
         assert (made.policies, made.replacements) == ((), ())
-        assert _remarks(made) == [
-            "EgressQoS shop/default: spec.egress: its rules need 102 priorities, and there are 101: put rules of equal "
-            "podSelector together"
-        ]
+        assert _told(made) == [("EgressQoS shop/default", Code.NOT_CONVERTED, "spec.egress")]
+        _says(made, 0, "102 priorities", "101")
         assert len(_converted(_egress_qos(*rules[:101])).policies) == 101
 
     def test_other_policies_stay_above(self) -> None:
         assert [one.priority for one in _converted(_egress_qos(_mark(1)), policy(priority=1)).policies] == [0]
         made = _converted(_egress_qos(_mark(1)), policy(priority=0))
-        assert _remarks(made) == [
-            "EgressQoS shop/default: spec.egress: it needs a priority below NetworkQoS shop/gold, whose priority is 0: "
-            "raise that"
-        ]
+        assert _told(made) == [("EgressQoS shop/default", Code.NOT_CONVERTED, "spec.egress")]
+        _says(made, 0, "a priority below 0", "NetworkQoS shop/gold")
 
     def test_marks_of_pods_stay_above(self) -> None:
         made = _converted(_egress_qos(_mark(1), _mark(2, pods=labels(a="b"))), _pod("web", PodQos(dscp=46), app="web"))
@@ -384,20 +360,14 @@ class TestEgressQoS:
     def test_a_mark_that_stays_an_annotation_keeps_the_object_below_it(self) -> None:
         made = _converted(_egress_qos(_mark(1)), _pod("web", PodQos(dscp=46), app="web"), cidrs=())
         assert made.policies == ()
-        assert _remarks(made)[-1] == (
-            "EgressQoS shop/default: spec.egress: the dscp annotation of Pod shop/web, which is kept, would not "
-            "win over "
-            "it any more"
-        )
+        assert _told(made)[-1] == ("EgressQoS shop/default", Code.NOT_CONVERTED, "spec.egress")
+        _says(made, -1, "Pod shop/web")
 
     def test_a_limit_stays_beside_marks_of_the_same_pod(self) -> None:
         made = _converted(_egress_qos(_mark(1)), _pod("web", PodQos(egress=SLOW), app="web"), mark=0)
         assert [one.name for one in made.policies] == ["egress-qos"]
-        assert _remarks(made) == [
-            "Pod shop/web: egress bandwidth 10000 kbps: EgressQoS shop/default marks the same packets, and one "
-            "rule holds "
-            "for a packet"
-        ]
+        assert _told(made) == _kept("web")
+        _says(made, 0, "egress limit of 10000 kbps", "EgressQoS shop/default")
 
 
 class TestDocuments:

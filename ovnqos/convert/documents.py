@@ -1,18 +1,26 @@
-"""A NetworkQoS as a Kubernetes document: what `ovnqos.parse_policy` reads, written."""
+"""What a conversion returns, written as Kubernetes documents and kubectl commands: the inverse of the parsers."""
 
 from __future__ import annotations
 
+import shlex
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.convert.conversion import policy_ref
+from ovnqos.diagnostics import Code, Diagnostic
 from ovnqos.errors import Unsupported
 from ovnqos.model.labels import LabelSelector, Operator
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.policy import BandwidthScope, IPBlock, PortMatch, Protocol
 from ovnqos.sources.network_qos import API_VERSION, BANDWIDTH_SCOPE_ANNOTATION, KIND
+from ovnqos.sources.pod_annotations import CALICO_PREFIX, DSCP_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ovnqos.convert.conversion import AnnotatedObject
     from ovnqos.model.networks import NetworkSelector
+    from ovnqos.model.pod_qos import PodQos
     from ovnqos.model.policy import Bandwidth, Classifier, NetworkQoS, PodPeer, Rule
 
 _SELECTOR_FIELDS = {
@@ -21,6 +29,8 @@ _SELECTOR_FIELDS = {
     NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS: "primaryUserDefinedNetworkSelector",
     NetworkSelectionType.CLUSTER_USER_DEFINED_NETWORKS: "clusterUserDefinedNetworkSelector",
 }
+_SUFFIXES = "kMGT"
+_NAMES_MAXIMUM = 100  # of one command, so that a line stays one that can be read and pasted
 _NOTHING: dict[str, Any] = {"to": [{}]}
 
 
@@ -32,7 +42,7 @@ def network_qos_document(policy: NetworkQoS) -> dict[str, Any]:
     Raises:
         Unsupported: a rule has no mark, which the CRD requires.
     """
-    ref = ObjectRef(kind=KIND, namespace=policy.namespace, name=policy.name)
+    ref = policy_ref(policy)
     text, hint = "missing", "the CRD of NetworkQoS requires it"
     missing = [
         Diagnostic.error(ref, Code.MISSING_FIELD, text, path=f"spec.egress[{index}].dscp", hint=hint)
@@ -139,3 +149,52 @@ def _ports(match: PortMatch) -> list[dict[str, Any]]:
     if match.port is not None:
         document["port"] = match.port
     return [document]
+
+
+def qos_annotations(qos: PodQos) -> dict[str, str]:
+    """The annotations that set this: Calico's keys, rates in bit/s and bursts in bits as Kubernetes quantities."""
+    annotations = {}
+    for direction, limit in (("ingress", qos.ingress), ("egress", qos.egress)):
+        if limit is not None:
+            annotations[f"{CALICO_PREFIX}{direction}Bandwidth"] = _quantity(limit.rate_kbps)
+            if limit.burst_kbit is not None:
+                annotations[f"{CALICO_PREFIX}{direction}Burst"] = _quantity(limit.burst_kbit)
+    if qos.dscp is not None:
+        annotations[DSCP_KEY] = str(qos.dscp)
+    return annotations
+
+
+def _quantity(thousands: int) -> str:
+    """Thousands of something as a quantity with the largest suffix that leaves it whole: 20000 is 20M."""
+    power = 0
+    while thousands % 1000 == 0 and power < len(_SUFFIXES) - 1:
+        thousands //= 1000
+        power += 1
+    return f"{thousands}{_SUFFIXES[power]}"
+
+
+def annotation_documents(annotated: Iterable[AnnotatedObject]) -> list[dict[str, Any]]:
+    """A document for each object with nothing but its name and the annotations, for `kubectl apply --server-side`."""
+    documents = []
+    for one in annotated:
+        metadata: dict[str, Any] = {"name": one.object.name}
+        if one.object.namespace:
+            metadata["namespace"] = one.object.namespace
+        metadata["annotations"] = qos_annotations(one.qos)
+        documents.append({"apiVersion": "v1", "kind": one.object.kind, "metadata": metadata})
+    return documents
+
+
+def annotate_commands(annotated: Iterable[AnnotatedObject]) -> list[str]:
+    """`kubectl annotate` commands, one for all objects of a kind and namespace that get the same annotations."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for one in annotated:
+        pairs = tuple(f"{key}={value}" for key, value in qos_annotations(one.qos).items())
+        alike[one.object.kind.lower(), one.object.namespace, pairs].append(one.object.name)
+    commands = []
+    for (kind, namespace, pairs), names in alike.items():
+        place = ["-n", namespace] if namespace else []
+        for start in range(0, len(names), _NAMES_MAXIMUM):
+            part = names[start : start + _NAMES_MAXIMUM]
+            commands.append(shlex.join(["kubectl", "annotate", "--overwrite", *place, kind, *part, *pairs]))
+    return commands

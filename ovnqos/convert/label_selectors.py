@@ -1,6 +1,6 @@
 """The label selector that takes exactly some of the pods that are known.
 
-A selector is a conjunction of one condition a key, so the tightest one allows of each key just what the wanted pods
+A selector is a conjunction of one condition a key, so the tightest one allows of each key just what the chosen pods
 have. If that takes another pod as well, no selector tells them apart.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from ovnqos.compile.label_index import LabelIndex
 from ovnqos.model.labels import LabelSelector, Operator, Requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping, Set
 
-TRANSIENT_LABELS: Final = frozenset(
+_TRANSIENT_LABELS: Final = frozenset(
     {
         "batch.kubernetes.io/controller-uid",
         "batch.kubernetes.io/job-completion-index",
@@ -26,62 +27,45 @@ TRANSIENT_LABELS: Final = frozenset(
 )
 """Labels that controllers give a pod, and its successor another value of: taken only where no other ones do."""
 
-_ABSENT = None
 _RANKS = {Operator.IN: 0, Operator.DOES_NOT_EXIST: 1, Operator.NOT_IN: 2}
 
 
-class LabelIndex:
-    """Pods by their labels.
-
-    Args:
-        labels: those of each pod, by its name.
-    """
+class PodLabels:
+    """The labels of the pods of a namespace, by name."""
 
     def __init__(self, labels: Mapping[str, Mapping[str, str]]) -> None:
-        """Index them."""
         self._labels = labels
-        self._names: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._index = LabelIndex()
         self._values: dict[str, set[str]] = defaultdict(set)
         for name, own in labels.items():
+            self._index.add(name, own)
             for key, value in own.items():
-                self._names[key, value].add(name)
                 self._values[key].add(value)
 
-    def taken_by(self, selector: LabelSelector) -> frozenset[str]:
-        """The names of the pods that a selector takes."""
-        candidates = [
-            set[str]().union(*(self._names.get((one.key, value), ()) for value in one.values))
-            for one in selector.requirements
-            if one.operator is Operator.IN
-        ]
-        names = min(candidates, key=len) if candidates else self._labels
-        return frozenset(name for name in names if selector.matches(self._labels[name]))
+    def matching(self, selector: LabelSelector) -> Set[str]:
+        """The names of the pods that a selector matches."""
+        return self._index.matching(selector, self._labels.keys())
 
-    def selector(self, wanted: Collection[str]) -> LabelSelector | None:
+    def selector(self, names: Collection[str]) -> LabelSelector | None:
         """The selector of exactly the named pods; None when there is none, or only one that takes everything.
 
         All lasting labels that the pods have in common are in it, so that pods that are not known are the least likely
         to be taken by chance. Of other conditions only those are that are needed.
         """
-        chosen = frozenset(wanted)
+        chosen = frozenset(names)
         common = frozenset.intersection(*(frozenset(self._labels[name].items()) for name in chosen))
-        stable = {key: value for key, value in common if key not in TRANSIENT_LABELS}
-        if stable and self._taken(stable.items()) == chosen:
-            return LabelSelector.from_labels(stable)
+        stable = LabelSelector.from_labels({key: value for key, value in common if key not in _TRANSIENT_LABELS})
+        if not stable.selects_everything and self.matching(stable) == chosen:
+            return stable
         return self._least(self._tightest(chosen), chosen)
-
-    def _taken(self, labels: Iterable[tuple[str, str]]) -> set[str]:
-        """The pods that have all of these labels, of which there is at least one."""
-        found = sorted((self._names[label] for label in labels), key=len)
-        return found[0].intersection(*found[1:])
 
     def _tightest(self, chosen: frozenset[str]) -> list[Requirement]:
         requirements = []
         for key, known in self._values.items():
-            values = {self._labels[name].get(key, _ABSENT) for name in chosen}
+            values = {self._labels[name].get(key) for name in chosen}
             own = frozenset(value for value in values if value is not None)
             others = frozenset(known - own)
-            if _ABSENT not in values:
+            if None not in values:
                 requirements.append(Requirement(key=key, operator=Operator.IN, values=own))
             elif not own:
                 requirements.append(Requirement(key=key, operator=Operator.DOES_NOT_EXIST))
@@ -91,30 +75,34 @@ class LabelIndex:
 
     def _least(self, requirements: list[Requirement], chosen: frozenset[str]) -> LabelSelector | None:
         """Drop what is not needed, the least telling first; None if even all of them together take other pods."""
-        taken_by = {one: {name for name, labels in self._labels.items() if one.matches(labels)} for one in requirements}
-        if not requirements or set.intersection(*taken_by.values()) != chosen:
+        taken_by = {one: self.matching(LabelSelector.of([one])) for one in requirements}
+        if not requirements or _all_of(taken_by.values()) != chosen:
             return None
         for one in sorted((one for one in requirements if not _is_lasting_label(one)), key=_rank, reverse=True):
             rest = [taken for kept, taken in taken_by.items() if kept is not one]
-            if rest and set.intersection(*rest) == chosen:
+            if rest and _all_of(rest) == chosen:
                 del taken_by[one]
         return LabelSelector.of(taken_by)
 
 
 def uses_transient_labels(selector: LabelSelector) -> bool:
     """Whether a selector holds only until the pods' controller makes new ones."""
-    return any(one.key in TRANSIENT_LABELS for one in selector.requirements)
+    return any(one.key in _TRANSIENT_LABELS for one in selector.requirements)
+
+
+def _all_of(sets: Collection[Set[str]]) -> frozenset[str]:
+    return frozenset.intersection(*map(frozenset, sets))
 
 
 def _is_lasting_label(requirement: Requirement) -> bool:
     is_label = requirement.operator is Operator.IN and len(requirement.values) == 1
-    return is_label and requirement.key not in TRANSIENT_LABELS
+    return is_label and requirement.key not in _TRANSIENT_LABELS
 
 
 def _rank(requirement: Requirement) -> tuple[bool, int, int, str]:
     """How readily it is dropped: transient labels first, then what is not there, then the longest lists."""
     return (
-        requirement.key in TRANSIENT_LABELS,
+        requirement.key in _TRANSIENT_LABELS,
         _RANKS[requirement.operator],
         len(requirement.values),
         requirement.key,
