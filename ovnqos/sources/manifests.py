@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from ovnqos.sources.egress_qos import EgressQoS, is_egress_qos, parse_egress_qos
-from ovnqos.sources.documents import Document
+    from ovnqos.sources.documents import Document
 
 KubernetesObject: TypeAlias = NetworkQoS | NetworkAttachmentDefinition | Namespace | Node | Pod
 
