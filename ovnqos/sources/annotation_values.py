@@ -176,7 +176,7 @@ def parse_dscp(text: str) -> int:
 
 def _hint(word: str) -> str:
     if word in _UNKNOWN_TO_CALICO:
-        return f"for {word}, which is no name here, write {_UNKNOWN_TO_CALICO[word]}"
+        return f"write {_UNKNOWN_TO_CALICO[word]} for {word}"
     if re.fullmatch(r"AF[0-9]{2}", word):
         return "AF takes a class from 1 to 4 and a drop precedence from 1 to 3"
     return suggest(word, DSCP_NAMES)

@@ -197,7 +197,7 @@ def _documents(text: str, origin: str, *, is_json: bool) -> Iterator[Document]:
         raise UnreadableInput(message) from None
     for document in parsed:
         if not isinstance(document.value, dict):
-            message = f"{origin}:{document.line}: {describe(document.value)} is no Kubernetes object; give a mapping"
+            message = f"{origin}:{document.line}: {describe(document.value)} is not a Kubernetes object; give a mapping"
             raise UnreadableInput(message)
         yield Document(value=document.value, origin=origin, place=f"line {document.line}", errors=document.errors)
 

@@ -86,14 +86,12 @@ def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:
     if reader.name and reader.name != EGRESS_QOS_NAME:
         reader.metadata.error(
             "name",
-            f"{show(reader.name)} is passed over by ovn-kubernetes, which reads one EgressQoS of each namespace",
-            f"name it {EGRESS_QOS_NAME}, or leave it out",
+            f"{show(reader.name)} has no effect: ovn-kubernetes reads one EgressQoS of each namespace",
+            f"name it {EGRESS_QOS_NAME}, or remove it",
         )
     spec = root.mapping("spec", required="give egress")
     rules = (
-        read_rules(
-            spec, _rule, maximum=EGRESS_QOS_RULES_MAXIMUM, beyond=f"ovn-kubernetes takes {EGRESS_QOS_RULES_MAXIMUM}"
-        )
+        read_rules(spec, _rule, maximum=EGRESS_QOS_RULES_MAXIMUM, beyond="remove some: ovn-kubernetes takes no more")
         if spec is not None
         else ()
     )
@@ -104,7 +102,7 @@ def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:
 def _check_type(root: Fields) -> None:
     version = root.string("apiVersion", required=f"use {EGRESS_QOS_API_VERSION}")
     if version is not None and version != EGRESS_QOS_API_VERSION:
-        root.error("apiVersion", f"{show(version)} is not read here", f"use {EGRESS_QOS_API_VERSION}")
+        root.error("apiVersion", f"{show(version)} is not supported", f"use {EGRESS_QOS_API_VERSION}")
     kind = root.string("kind", required=f"use {EGRESS_QOS_KIND}")
     if kind is not None and kind != EGRESS_QOS_KIND:
         root.error("kind", f"{show(kind)} is not {EGRESS_QOS_KIND}")

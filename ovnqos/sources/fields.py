@@ -244,7 +244,7 @@ def _must_be_a_string(value: object) -> InvalidValueError:
         case bool():
             example = '"true" or "yes"' if value else '"false" or "no"'
             return InvalidValueError(
-                f"must be a string, but reads as the boolean {show(value)}", f"quote it: {example}, as it was meant"
+                f"must be a string, but reads as the boolean {show(value)}", f"quote it: {example}"
             )
         case int() | float():
             return InvalidValueError(

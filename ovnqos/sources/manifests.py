@@ -176,7 +176,7 @@ class _Loader:
         ref = ObjectRef(kind=kind, namespace=namespace, name=name, origin=origin)
         errors = [*document.errors, *(parsed.diagnostics if isinstance(parsed, InvalidObject) else ())]
         if first_place != place:
-            text = f"the same object is in {first_place} already"
+            text = f"already given in {first_place}"
             errors.append(Diagnostic.error(ref, Code.DUPLICATE_OBJECT, text, hint="keep one of the two"))
         self._warnings.extend(replace(warning, object=ref) for warning in _warnings(parsed))
         if errors:

@@ -128,14 +128,14 @@ def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig |
         plugin.error("role", f"{show(role_word)} is not a role", "use primary or secondary")
     attached_as = plugin.string("netAttachDefName")
     if attached_as is not None and attached_as != key:
-        plugin.error("netAttachDefName", f"{show(attached_as)} is not this object", f"write {key}")
+        plugin.error("netAttachDefName", f"{show(attached_as)} is not the name of this object", f"write {key}")
     word = plugin.string("topology")
     if word is None:
         plugin.warn(
             Code.MISSING_FIELD,
             "topology",
-            "none given, so it is taken for the default network",
-            f"{_TOPOLOGY_WORDS} makes it another",
+            "missing, so this is the cluster's default network",
+            f"set {_TOPOLOGY_WORDS} for another network",
         )
         return None
     if attached_as is None and not plugin.has("netAttachDefName"):

@@ -94,9 +94,7 @@ def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
         priority = spec.integer("priority", "a priority", 0, PRIORITY_MAXIMUM, required=True) or 0
         pod_selector = read_selector(spec, "podSelector")
         network_selectors = _network_selectors(spec)
-        rules = read_rules(
-            spec, _rule, maximum=RULES_MAXIMUM, beyond=f"keep {RULES_MAXIMUM}, the rest in another object"
-        )
+        rules = read_rules(spec, _rule, maximum=RULES_MAXIMUM, beyond="move the rest to another object")
     diagnostics = reader.check()
     return NetworkQoS(
         namespace=reader.namespace,
@@ -114,7 +112,7 @@ def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
 def _check_type(root: Fields) -> None:
     version = root.string("apiVersion", required=f"use {API_VERSION}")
     if version is not None and version != API_VERSION:
-        root.error("apiVersion", f"{show(version)} is not read here", f"use {API_VERSION}")
+        root.error("apiVersion", f"{show(version)} is not supported", f"use {API_VERSION}")
     kind = root.string("kind", required=f"use {KIND}")
     if kind is not None and kind != KIND:
         root.error("kind", f"{show(kind)} is not {KIND}")
@@ -175,12 +173,15 @@ def _selector(entry: Fields) -> NetworkSelector | None:
     selected = _TYPES.get(word) if word is not None else None
     if word is not None and selected is None:
         entry.error(
-            "networkSelectionType", f"{show(word)} is no such type", f"use {_TYPE_WORDS}", suggest(word, _TYPES)
+            "networkSelectionType",
+            f"{show(word)} is not a network selection type",
+            f"use {_TYPE_WORDS}",
+            suggest(word, _TYPES),
         )
     found = None
     for owner, form in _FORMS.items():
         if owner is selected:
-            found = entry.mapping(form.field, required=f"networkSelectionType {selected} needs it")
+            found = entry.mapping(form.field, required=f"required by networkSelectionType {selected}")
         elif entry.has(form.field) and selected is not None:
             entry.error(
                 form.field,

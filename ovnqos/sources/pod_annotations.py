@@ -41,8 +41,8 @@ _REASONS = {
 }
 _UNSUPPORTED_KEYS = {
     f"{CALICO_PREFIX}{direction}{noun}": (
-        f"{reason}, so this has no effect",
-        f"limit bits by {direction}Bandwidth",
+        f"no effect: {reason}",
+        f"limit bits with {direction}Bandwidth",
     )
     for direction in _DIRECTIONS
     for noun, reason in _REASONS.items()
@@ -120,13 +120,16 @@ class _Reader:
         burst = self._outcome(key, parse_burst)
         if isinstance(burst, InvalidValueError):
             self._error(
-                key, burst.text, burst.hint, "" if rate is None else "the rate holds, with a burst of one second of it"
+                key,
+                burst.text,
+                burst.hint,
+                "" if rate is None else "the rate applies with OVN's default burst, one second of rate",
             )
             burst = None
         elif burst is not None and not any(
             bandwidth_key in self._annotations for bandwidth_key in _BANDWIDTH_KEYS[direction]
         ):
-            text = f"{show(self._annotations[key])}: a burst does nothing without a bandwidth"
+            text = f"{show(self._annotations[key])}: no effect without a bandwidth"
             self._error(key, text, f"add {_BANDWIDTH_KEYS[direction][0]}, e.g. 10M, or remove this")
         return None if rate is None else Bandwidth(rate_kbps=rate, burst_kbit=burst)
 
@@ -135,7 +138,7 @@ class _Reader:
         if known is not None:
             text, hint = known
         else:
-            text = "unknown annotation, so it has no effect"
+            text = "no effect: unknown annotation"
             hint = suggest(key.removeprefix(CALICO_PREFIX), _SUGGESTED) or _KNOWN_NAMES
         text = f"{show(self._annotations[key])}: {text}"
         self._add(Severity.WARNING, Code.UNSUPPORTED_ANNOTATION, key, text, hint)
@@ -167,7 +170,7 @@ class _Reader:
     def _rate(self, direction: str) -> int | None:
         outcomes = {key: self._outcome(key, parse_rate) for key in _BANDWIDTH_KEYS[direction]}
         holding = next((key for key, outcome in outcomes.items() if isinstance(outcome, int)), None)
-        in_force = "" if holding is None else f"{holding} holds, {show(self._annotations[holding])}"
+        in_force = "" if holding is None else f"{holding} applies instead: {show(self._annotations[holding])}"
         rate = None
         for key, outcome in outcomes.items():
             if isinstance(outcome, InvalidValueError):

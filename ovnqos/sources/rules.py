@@ -36,7 +36,7 @@ def read_rules(spec: Fields, read: Callable[[Fields], _R], *, maximum: int, beyo
             spec.missing("egress", f"give a list of 1 to {maximum} rules")
         return ()
     if len(entries) > maximum:
-        spec.error("egress", f"{len(entries)} rules are too many", beyond)
+        spec.error("egress", f"{len(entries)} rules are above the maximum of {maximum}", beyond)
     if not spec.get("egress"):
         spec.warn(Code.NO_EFFECT, "egress", "no rules, so the object does nothing", "add a rule or delete the object")
     return tuple(map(read, entries))
@@ -144,7 +144,8 @@ def _port_matches(classifier: Fields) -> tuple[PortMatch, ...] | None:
             entry.warn(
                 Code.NO_EFFECT,
                 "",
-                "names neither protocol nor port, ignored; if no entry is left, every packet matches",
+                "neither protocol nor port, so the entry is ignored; without another one every packet matches",
+                "give protocol, port or both",
             )
     return tuple(found) or None
 
@@ -154,7 +155,7 @@ def _protocol(entry: Fields) -> Protocol | None:
     if word is None or word in _PROTOCOLS:
         return _PROTOCOLS[word] if word is not None else None
     if word.upper() in _PROTOCOLS:
-        entry.error("protocol", f"{show(word)} is spelt in capitals", f"write {word.upper()}")
+        entry.error("protocol", f"{show(word)} must be in capitals", f"write {word.upper()}")
     else:
         entry.error("protocol", f"{show(word)} is not a protocol with ports", "use TCP, UDP or SCTP")
     return None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ovnqos.diagnostics import Diagnostic
 
 _TOPOLOGIES = {topology.value: topology for topology in NetworkTopology}
-_TOPOLOGY_WORDS = "layer3 (a switch a node), layer2 or localnet (one switch for all nodes)"
+_TOPOLOGY_WORDS = "layer3 (one switch per node), layer2 or localnet (one switch for all nodes)"
 _DIRECTIONS = ("from-lport", "to-lport")
 _BRACES = re.compile(r"[{}]")
 _NAME_LENGTH = 255
@@ -103,7 +103,7 @@ def _networks(root: Fields) -> dict[str, MappedNetwork]:
         if not _can_name_a_network(name):
             fields.get(name)
             hint = "use default, the <namespace>/<name> of a NAD, or a DNS name"
-            fields.error("", f"{show(name)} cannot name a network", hint)
+            fields.error("", f"{show(name)} is not a network name", hint)
             continue
         entry = fields.mapping(name, required=f"give its topology: {_TOPOLOGY_WORDS}")
         if entry is not None:
@@ -137,8 +137,8 @@ def _network(name: str, fields: Fields) -> MappedNetwork | None:
     if topology is NetworkTopology.LAYER3 and switch is not None and "node" not in switch.placeholders:
         fields.error(
             "switch",
-            f"{show(switch.text)} is not a switch a node, as layer3 is",
-            "write {node} in it, or topology: layer2",
+            f"{show(switch.text)} is the same switch for all nodes, and layer3 has one for each",
+            "write {node} in it, or use topology layer2",
         )
     annotation = _address_annotation(fields)
     if topology is None:
@@ -169,7 +169,7 @@ def _template(fields: Fields, key: str) -> NameTemplate | None:
     known = ", ".join(f"{{{word}}}" for word in sorted(PLACEHOLDERS))
     if unknown or stray:
         likely = suggest(unknown[0], sorted(PLACEHOLDERS)) if unknown else ""
-        fields.error(key, f"{show(text)}: the placeholders are {known}", likely)
+        fields.error(key, f"{show(text)} has an unknown placeholder", f"use {known}", likely)
         return None
     wrong = _ovn_name_error(text)
     if wrong:
@@ -183,7 +183,7 @@ def _ovn_name_error(text: str) -> InvalidValueError | None:
     if text and text.isprintable() and text == text.strip() and len(text) <= _NAME_LENGTH:
         return None
     return InvalidValueError(
-        f"{show(text)} cannot name a switch or port", f"use 1 to {_NAME_LENGTH} printable characters"
+        f"{show(text)} is not the name of a switch or port", f"use 1 to {_NAME_LENGTH} printable characters"
     )
 
 
@@ -197,7 +197,7 @@ def _pods(root: Fields, networks: Mapping[str, MappedNetwork]) -> dict[str, Mapp
         namespace, _, name = key.partition("/")
         if dns_label_error(namespace) or dns_subdomain_error(name):
             fields.get(key)
-            fields.error("", f"{show(key)} cannot name a pod", "write <namespace>/<name>")
+            fields.error("", f"{show(key)} is not a pod", "write <namespace>/<name>")
             continue
         entries = fields.mapping(key, required="name its networks")
         if entries is not None:
@@ -213,7 +213,7 @@ def _interfaces(
         network = networks.get(name)
         if network is None:
             fields.get(name)
-            fields.error("", f"{show(name)} is not one of the networks above", suggest(name, networks))
+            fields.error("", f"{show(name)} is not in networks", suggest(name, networks))
             continue
         entry = fields.mapping(name, required="give its port")
         if entry is None:
@@ -221,7 +221,11 @@ def _interfaces(
         interface = _interface(entry, network)
         interfaces[name] = interface
         if interface.port is not None and owners.setdefault(interface.port, pod) != pod:
-            entry.error("port", f"{show(interface.port)} is a port of pod {owners[interface.port]} already")
+            entry.error(
+                "port",
+                f"{show(interface.port)} is already the port of pod {owners[interface.port]}",
+                "give each pod its own",
+            )
     return interfaces
 
 

@@ -169,7 +169,7 @@ def _parse(text: str) -> tuple[Literal[4, 6], int, int, str]:
     if network == int(address):
         return address.version, network, length, ""
     canonical = IPNetwork((network, length), version=address.version)
-    return address.version, network, length, f"{text} has bits set after its prefix; read as {canonical}"
+    return address.version, network, length, f"{text} has host bits set; read as {canonical}"
 
 
 def _parse_address(address_text: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -179,7 +179,7 @@ def _parse_address(address_text: str, text: str) -> ipaddress.IPv4Address | ipad
         raise _invalid_address(address_text, text) from None
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
-            raise InvalidValueError(f"{show(text)} names a zone (%...), which no CIDR can", "leave it out")
+            raise InvalidValueError(f"{show(text)} has a zone (%...), which a CIDR cannot have", "remove it")
         if address.ipv4_mapped is not None:
             raise InvalidValueError(
                 f"{text} is IPv4 written as IPv6", f"write {address.ipv4_mapped} with an IPv4 prefix length (0 to 32)"
@@ -197,6 +197,6 @@ def _invalid_address(address_text: str, text: str) -> InvalidValueError:
         return InvalidValueError(f"{show(text)} is abbreviated", f"write all four numbers: {whole}")
     if _LEADING_ZERO.fullmatch(address_text) and ":" not in address_text:
         return InvalidValueError(
-            f"{show(text)} has a number with a leading zero, which could be meant as octal", "write it without"
+            f"{show(text)} has a number with a leading zero, which could be octal", "write it without"
         )
     return InvalidValueError(f"{show(text)} is not a CIDR", _EXAMPLE)

@@ -113,7 +113,7 @@ def test_annotations_are_commands_or_documents() -> None:
     ("spoilt", "words"),
     [
         ({**EGRESS_QOS, "spec": {"egress": [{"dscp": 64}]}}, "spec.egress[0].dscp: 64 is not a DSCP"),
-        ({**EGRESS_QOS, "metadata": {"name": "mine", "namespace": "calls"}}, "is passed over by ovn-kubernetes"),
+        ({**EGRESS_QOS, "metadata": {"name": "mine", "namespace": "calls"}}, "ovn-kubernetes reads one EgressQoS"),
         (policy("gold", rule(99)), "spec.egress[0].dscp: 99 is not a DSCP"),
     ],
 )

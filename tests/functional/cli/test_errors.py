@@ -155,9 +155,9 @@ class TestUnreadableInput:
         [
             (b"a: [1,", "x.yaml:"),
             (b"\xff\xfe", "not text in UTF-8"),
-            (b"- 1\n- 2\n", "no Kubernetes object"),
+            (b"- 1\n- 2\n", "not a Kubernetes object"),
             (b"", "no Kubernetes object in it"),
-            (b"just words", "no Kubernetes object"),
+            (b"just words", "not a Kubernetes object"),
         ],
         ids=["yaml", "binary", "sequence", "empty", "text"],
     )

@@ -11,6 +11,7 @@ import pytest
 
 from ovnqos.errors import UnreadableInput
 from ovnqos.sources import read_documents
+from tests.support.invalid_documents import outline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,8 +157,8 @@ def test_ordinary_nesting_is_read() -> None:
     [
         ("a: b: c", "standard input:1:5: mapping values are not allowed in this context"),
         ("a: 1\nb: 'x\n", "standard input:3:1: found unexpected end of stream"),
-        ("a: 1\n---\n- x\n", "standard input:3: a list is no Kubernetes object; give a mapping"),
-        ("text", 'standard input:1: the string "text" is no Kubernetes object; give a mapping'),
+        ("a: 1\n---\n- x\n", "standard input:3: a list is not a Kubernetes object; give a mapping"),
+        ("text", 'standard input:1: the string "text" is not a Kubernetes object; give a mapping'),
         ("a: *b", "standard input:1:4: alias *b stands for nothing that ends before it"),
         ("a: &a [*a]", "standard input:1:8: alias *a stands for nothing that ends before it"),
         ("a: !secret x", 'standard input:1:4: tag "!secret" is not known to Kubernetes; remove it'),
@@ -182,7 +183,7 @@ def test_what_cannot_be_read_is_told_in_one_line(text: str, problem: str) -> Non
         ('{"a": NaN}', ": not read: NaN is no JSON number"),
         ("a: 1", ":1:1: not JSON: Expecting value"),
         ('{"a": ' + "[" * 100_000, ": nested too deep"),
-        ("[]", ":1: a list is no Kubernetes object; give a mapping"),
+        ("[]", ":1: a list is not a Kubernetes object; give a mapping"),
         ("", ": no Kubernetes object in it"),
     ],
 )
@@ -228,10 +229,8 @@ def test_a_name_of_odd_bytes_is_told_in_printable_text(tmp_path: Path) -> None:
 def test_repeated_keys_are_faults_with_path_and_line() -> None:
     text = "spec:\n  egress:\n  - dscp: 1\n    bandwidth: {rate: 1}\n    dscp: 2\nspec: {}\n"
     (document,) = read_documents(["-"], stdin=io.StringIO(text))
-    assert [one.message for one in document.errors] == [
-        "spec.egress[0].dscp: given twice, the second time in line 5; keep one",
-        "spec: given twice, the second time in line 6; keep one",
-    ]
+    assert outline(document.errors) == ["error DuplicateField spec.egress[0].dscp", "error DuplicateField spec"]
+    assert [one.text[-6:] for one in document.errors] == ["line 5", "line 6"]
 
 
 def test_repeated_keys_of_json_are_faults_too(tmp_path: Path) -> None:
@@ -239,5 +238,7 @@ def test_repeated_keys_of_json_are_faults_too(tmp_path: Path) -> None:
     file.write_text('{"a": 1}\n{"a":\n [{"b": 1,\n "b": 2}]}\n{"x": "\\ud83d\\ude00", "x": 1}')
     first, second, third = read_documents([file])
     assert first.errors == ()
-    assert [one.message for one in second.errors] == ["a[0].b: given twice, the second time in line 4; keep one"]
-    assert [one.message for one in third.errors] == ['key "x" is given twice; keep one']
+    assert outline(second.errors) == ["error DuplicateField a[0].b"]
+    assert second.errors[0].text.endswith("line 4")
+    assert outline(third.errors) == ["error DuplicateField"]
+    assert '"x"' in third.errors[0].text

@@ -12,6 +12,8 @@ from netaddr import IPNetwork
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkTopology, OvnNetworkConfig, OwnerReference
 from ovnqos.sources import parse_network_attachment_definition
+from tests.support import invalid_documents as cases
+from tests.support.invalid_documents import OVN_CONFIG, attachment_with, outline
 
 GUIDE = """
 apiVersion: k8s.cni.cncf.io/v1
@@ -34,26 +36,19 @@ spec:
             "netAttachDefName": "default/ovn-stream"
     }
 """
-OVN: dict[str, Any] = {
-    "cniVersion": "1.0.0",
-    "name": "stream",
-    "type": "ovn-k8s-cni-overlay",
-    "topology": "layer2",
-    "netAttachDefName": "default/net",
-}
 
 
 def nad_of(config: object, **metadata: object) -> tuple[NetworkAttachmentDefinition, list[str]]:
     text = config if isinstance(config, str) else json.dumps(config)
     document = {"metadata": {"name": "net", **metadata}, "spec": {"config": text}}
     nad = parse_network_attachment_definition(document)
-    return nad, [one.message for one in nad.diagnostics]
+    return nad, outline(nad.diagnostics)
 
 
-def faults_of(spec: object) -> list[str]:
+def errors_of(spec: object) -> list[str]:
     with pytest.raises(InvalidObject) as raised:
         parse_network_attachment_definition({"metadata": {"name": "net"}, "spec": spec})
-    return [one.message for one in raised.value.diagnostics]
+    return outline(raised.value.diagnostics)
 
 
 def test_the_guides_object_is_a_layer3_network() -> None:
@@ -69,7 +64,9 @@ def test_the_guides_object_is_a_layer3_network() -> None:
 
 
 def test_subnets_of_both_families_lose_the_nodes_share() -> None:
-    nad, warnings = nad_of({**OVN, "topology": "layer3", "subnets": "10.1.0.0/16/24, fd00:1::/48/64,10.2.0.0/16"})
+    nad, warnings = nad_of(
+        {**OVN_CONFIG, "topology": "layer3", "subnets": "10.1.0.0/16/24, fd00:1::/48/64,10.2.0.0/16"}
+    )
     assert nad.ovn is not None
     assert [str(subnet) for subnet in nad.ovn.subnets] == ["10.1.0.0/16", "fd00:1::/48", "10.2.0.0/16"]
     assert warnings == []
@@ -77,19 +74,19 @@ def test_subnets_of_both_families_lose_the_nodes_share() -> None:
 
 @pytest.mark.parametrize("topology", list(NetworkTopology))
 def test_a_network_may_be_of_any_topology_and_without_subnets(topology: NetworkTopology) -> None:
-    nad, _ = nad_of({**OVN, "topology": str(topology)})
+    nad, _ = nad_of({**OVN_CONFIG, "topology": str(topology)})
     assert nad.ovn == OvnNetworkConfig(network="stream", topology=topology)
 
 
 @pytest.mark.parametrize(("given", "role"), [("primary", "primary"), ("secondary", "secondary"), ("", "secondary")])
 def test_the_role_is_secondary_unless_it_is_primary(given: str, role: str) -> None:
-    nad, _ = nad_of({**OVN, "role": given})
+    nad, _ = nad_of({**OVN_CONFIG, "role": given})
     assert nad.ovn is not None
     assert nad.ovn.role == role
 
 
 def test_of_a_list_of_plugins_that_of_ovn_counts_and_the_list_names_the_network() -> None:
-    plugin = {key: value for key, value in OVN.items() if key not in {"name", "cniVersion"}}
+    plugin = {key: value for key, value in OVN_CONFIG.items() if key not in {"name", "cniVersion"}}
     nad, _ = nad_of({"cniVersion": "1.0.0", "name": "listed", "plugins": [{"type": "tuning"}, plugin]})
     assert nad.plugin == "ovn-k8s-cni-overlay"
     assert nad.ovn == OvnNetworkConfig(network="listed", topology=NetworkTopology.LAYER2)
@@ -110,10 +107,7 @@ def test_another_plugins_network_is_not_ours(config: dict[str, Any]) -> None:
 def test_without_a_topology_it_is_the_default_network() -> None:
     nad, warnings = nad_of({"name": "default", "type": "ovn-k8s-cni-overlay"})
     assert (nad.plugin, nad.ovn) == ("ovn-k8s-cni-overlay", None)
-    assert warnings == [
-        "spec.config.topology: none given, so it is taken for the default network; layer3, layer2 or localnet makes it "
-        "another"
-    ]
+    assert warnings == ["warning MissingField spec.config.topology"]
 
 
 def test_a_nad_without_a_configuration_has_no_plugin() -> None:
@@ -129,56 +123,15 @@ def test_owners_are_kept() -> None:
         "uid": "1",
         "controller": True,
     }
-    nad, _ = nad_of(OVN, ownerReferences=[owner])
+    nad, _ = nad_of(OVN_CONFIG, ownerReferences=[owner])
     assert nad.owners == (OwnerReference(kind="UserDefinedNetwork", name="blue"),)
 
 
-@pytest.mark.parametrize(
-    ("spec", "fault"),
-    [
-        (
-            {"config": '{\n  "name": "a"\n  "type": "b"\n}'},
-            "spec.config: line 3, column 3: not JSON: Expecting ',' delimiter",
-        ),
-        ({"config": ""}, "spec.config: line 1, column 1: not JSON: Expecting value"),
-        ({"config": "[]"}, "spec.config: must hold a JSON object, not a list"),
-        (
-            {"config": {"name": "a"}},
-            'spec.config: must be JSON text, not a mapping; in YAML write "config: |" and JSON below it',
-        ),
-        (
-            {"config": "[" * 100_000},
-            "spec.config: not JSON that can be read: a number is too long, or it is nested too deep",
-        ),
-        ({"config": "{}"}, "spec.config.type: missing; name the CNI plugin, e.g. ovn-k8s-cni-overlay"),
-        ([], "spec: must be a mapping, not a list"),
-    ],
-)
-def test_a_configuration_that_cannot_be_read_is_told(spec: object, fault: str) -> None:
-    assert faults_of(spec) == [fault]
+@pytest.mark.parametrize(("spec", "expected"), cases.ATTACHMENT_SPECS)
+def test_a_configuration_that_cannot_be_read_is_an_error(spec: object, expected: str) -> None:
+    assert errors_of(spec) == [expected]
 
 
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [
-        ({"name": None}, "name: missing; name the network"),
-        ({"name": ""}, "name: is empty; name the network"),
-        ({"topology": "l3"}, 'topology: "l3" is not a topology; use layer3, layer2 or localnet'),
-        ({"netAttachDefName": "other/net"}, 'netAttachDefName: "other/net" is not this object; write default/net'),
-        ({"netAttachDefName": None}, "netAttachDefName: missing; write default/net"),
-        ({"role": "main"}, 'role: "main" is not a role; use primary or secondary'),
-        (
-            {"subnets": "10.0.0.0/16/24"},
-            'subnets: "10.0.0.0/16/24" has a second length, which only topology layer3 takes; remove it',
-        ),
-        (
-            {"topology": "layer3", "subnets": "10.0.0.0/16/8"},
-            'subnets: "10.0.0.0/16/8": the length of a node\'s share must be from 17 to 32',
-        ),
-        ({"subnets": "10.0.0.0"}, "subnets: 10.0.0.0 has no prefix length; write 10.0.0.0/32 for this one address"),
-        ({"subnets": ["10.0.0.0/8"]}, "subnets: must be a string, not a list"),
-        ({"topology": 3}, 'topology: must be a string, but reads as the number 3; quote it, e.g. "3"'),
-    ],
-)
-def test_a_wrong_field_of_the_configuration_is_told(change: dict[str, object], fault: str) -> None:
-    assert faults_of({"config": json.dumps({**OVN, **change})}) == [f"spec.config.{fault}"]
+@pytest.mark.parametrize(("change", "expected"), cases.ATTACHMENT_CONFIGS)
+def test_a_wrong_field_of_the_configuration_is_an_error(change: dict[str, object], expected: str) -> None:
+    assert errors_of(attachment_with(change)) == [expected]

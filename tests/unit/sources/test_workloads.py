@@ -9,6 +9,8 @@ import pytest
 from ovnqos.errors import InvalidObject
 from ovnqos.model.workloads import Namespace, Node, Pod
 from ovnqos.sources import parse_namespace, parse_node, parse_pod
+from tests.support import invalid_documents as cases
+from tests.support.invalid_documents import outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,49 +68,8 @@ def test_a_namespace_keeps_its_labels() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("parse", "document", "fault"),
-    [
-        (parse_pod, {"metadata": {}}, "Pod: metadata.name: missing; name the object"),
-        (
-            parse_pod,
-            {"metadata": {"name": "p", "labels": {"x": 1}}},
-            'Pod default/p: metadata.labels.x: must be a string, but reads as the number 1; quote it, e.g. "1"',
-        ),
-        (
-            parse_pod,
-            {"metadata": {"name": "p"}, "spec": {"hostNetwork": "yes"}},
-            'Pod default/p: spec.hostNetwork: must be true or false, not the string "yes"',
-        ),
-        (
-            parse_pod,
-            {"metadata": {"name": "p", "annotations": {"k8s.ovn.org/pod-networks": {}}}},
-            "Pod default/p: metadata.annotations[k8s.ovn.org/pod-networks]: must be a string, not a mapping",
-        ),
-        (
-            parse_pod,
-            {"metadata": {"name": "p"}, "spec": {"nodeName": 5}},
-            'Pod default/p: spec.nodeName: must be a string, but reads as the number 5; quote it, e.g. "5"',
-        ),
-        (
-            parse_pod,
-            {"metadata": {"name": "p"}, "status": "x"},
-            'Pod default/p: status: must be a mapping, not the string "x"',
-        ),
-        (
-            parse_node,
-            {"metadata": {"name": "n", "labels": []}},
-            "Node n: metadata.labels: must be a mapping, not a list",
-        ),
-        (
-            parse_namespace,
-            {"metadata": {"name": "a.b"}},
-            'Namespace: metadata.name: "a.b" is not a DNS label; use at most 63 lower-case letters, digits and -, with '
-            "a letter or digit at both ends",
-        ),
-    ],
-)
-def test_a_wrong_type_is_told(parse: Callable[[object], object], document: dict[str, Any], fault: str) -> None:
+@pytest.mark.parametrize(("parse", "document", "expected"), cases.WORKLOADS)
+def test_a_wrong_type_is_an_error(parse: Callable[[object], object], document: dict[str, Any], expected: str) -> None:
     with pytest.raises(InvalidObject) as raised:
         parse(document)
-    assert str(raised.value) == fault
+    assert outline(raised.value.diagnostics) == [expected]
