@@ -16,7 +16,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 
 .DEFAULT_GOAL := help
 .PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes test test-unit test-functional \
-	test-cluster test-lab test-newest test-oldest matrix matrix-unstable check format bench clean
+	test-cluster test-lab test-newest test-oldest matrix matrix-unstable check format bench shape clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9. -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ format: venv ## format the code
 
 bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 	$(BIN)/python -m bench --sizes $(SIZES)
+
+shape: ovn venv ## print the yardsticks of CONTRIBUTING's "Shape of the code"
+	$(BIN)/python scripts/shape
 
 clean: ## remove what make made
 	rm -rf $(VENV) .venv-highest .venv-lowest-direct bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
