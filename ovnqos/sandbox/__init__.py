@@ -7,48 +7,39 @@ outlive a killed parent), ends them by pid file, and gives no nodes, clusters or
 from __future__ import annotations
 
 from ovnqos.sandbox.central import Central
-from ovnqos.sandbox.cluster import NEEDED, Pod, Sandbox
-from ovnqos.sandbox.flat import Layer2Network, LocalnetNetwork, PrimaryLayer2Network
+from ovnqos.sandbox.cluster import REQUIRED_PROGRAMS, Sandbox, SandboxPod
 from ovnqos.sandbox.host import Host
-from ovnqos.sandbox.layer3 import Layer3Network
 from ovnqos.sandbox.marks import Marks, Probe, read_marks
 from ovnqos.sandbox.network import Attachment
-from ovnqos.sandbox.node import Node
+from ovnqos.sandbox.node import SandboxNode
+from ovnqos.sandbox.ovn_kubernetes import Layer3Network
 from ovnqos.sandbox.ovsdb import NorthboundServer, OvsdbServer, SouthboundServer, VswitchServer
-from ovnqos.sandbox.pki import Certificate, Pki
 from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import MissingProgramError, MissingRootError, Programs, SandboxError, require_root
-from ovnqos.sandbox.raft import RaftCluster
-from ovnqos.sandbox.traffic import Measured, Stream, StreamError, measure
+from ovnqos.sandbox.traffic import Stream, StreamError, StreamResult, measure
 
 __all__ = [
-    "NEEDED",
+    "REQUIRED_PROGRAMS",
     "Attachment",
     "Central",
-    "Certificate",
     "Host",
-    "Layer2Network",
     "Layer3Network",
-    "LocalnetNetwork",
     "Marks",
-    "Measured",
     "MissingProgramError",
     "MissingRootError",
-    "Node",
     "NorthboundServer",
     "OvsdbServer",
-    "Pki",
-    "Pod",
-    "PrimaryLayer2Network",
     "Probe",
     "Process",
     "Programs",
-    "RaftCluster",
     "Sandbox",
     "SandboxError",
+    "SandboxNode",
+    "SandboxPod",
     "SouthboundServer",
     "Stream",
     "StreamError",
+    "StreamResult",
     "VswitchServer",
     "measure",
     "read_marks",

@@ -23,7 +23,7 @@ class Central:
     """
 
     def __init__(self, *, programs: Programs | None = None) -> None:
-        """Describes it; entering it starts it."""
+        """Describe it; entering it starts it."""
         self.programs = programs or Programs()
         self._stack = ExitStack()
         self._northd: Process | None = None
@@ -71,11 +71,11 @@ class Central:
         return self._northd
 
     def close(self) -> None:
-        """Ends the servers and removes their files."""
+        """End the servers and remove their files."""
         self._stack.close()
 
     def nbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Runs `ovn-nbctl` and returns its output.
+        """Run `ovn-nbctl` and return its output.
 
         Raises:
             SandboxError: it failed; quotes what it said.
@@ -83,7 +83,7 @@ class Central:
         return self.northbound.nbctl(*arguments, timeout=timeout)
 
     def sbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Runs `ovn-sbctl` and returns its output.
+        """Run `ovn-sbctl` and return its output.
 
         Raises:
             SandboxError: it failed; quotes what it said.
@@ -91,7 +91,7 @@ class Central:
         return self.southbound.sbctl(*arguments, timeout=timeout)
 
     def trace(self, datapath: str, flow: str, *options: str) -> str:
-        """Runs `ovn-trace` on the Southbound and returns what it prints.
+        """Run `ovn-trace` on the Southbound and return what it prints.
 
         Args:
             datapath: a logical switch or router.
@@ -105,7 +105,7 @@ class Central:
         return run(self.programs.command("ovn-trace", database, *options, datapath, flow), folder=self.folder)
 
     def sync(self, *, timeout: float = 30) -> None:
-        """Waits until northd and every chassis have caught up with the Northbound.
+        """Wait until northd and every chassis have caught up with the Northbound.
 
         Raises:
             SandboxError: one had not within `timeout` seconds.

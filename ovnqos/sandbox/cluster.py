@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Final, Self
 import netaddr
 
 from ovnqos.sandbox.central import Central
-from ovnqos.sandbox.gateway import external_gateways
-from ovnqos.sandbox.host import Host
-from ovnqos.sandbox.layer3 import Layer3Network
-from ovnqos.sandbox.namespace import Namespace
+from ovnqos.sandbox.host import Host, NetworkNamespace
 from ovnqos.sandbox.network import DEFAULT, mac_of
-from ovnqos.sandbox.node import Node, Underlay
+from ovnqos.sandbox.node import SandboxNode, Underlay
+from ovnqos.sandbox.ovn_kubernetes import Layer3Network, external_gateways
 from ovnqos.sandbox.programs import Programs, SandboxError, require_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ovnqos.sandbox.network import Attachment, Commands, Network
+    from ovnqos.sandbox.network import Attachment, Commands, SandboxNetwork
 
-NEEDED: Final = (
+REQUIRED_PROGRAMS: Final = (
     *("ovsdb-server", "ovsdb-tool", "ovn-northd", "ovn-nbctl", "ovn-sbctl", "ovn-trace"),
     *("ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovn-controller"),
     *("ip", "ss", "ethtool", "ping", "iperf3", "tcpdump", "nsenter", "setpriv", "unshare"),
@@ -36,7 +34,7 @@ _UNDERLAY: Final = (netaddr.IPNetwork("172.30.0.0/24"), netaddr.IPNetwork("fd30:
 _OUTSIDE, _FIRST_NODE, _FIRST_GATEWAY = 1, 11, 101
 
 
-class Pod(Host):
+class SandboxPod(Host):
     """A pod: a network namespace with one interface for each of its networks, `eth0`, `net1`, `net2`.
 
     Attributes:
@@ -89,7 +87,7 @@ class Pod(Host):
 
 
 class Sandbox:
-    """OVN for one machine: nodes with their own switches, the default network, pods; a context manager. It needs root.
+    """OVN for one machine: nodes with their own switches, networks, pods; a context manager. It needs root.
 
     All of it lives in namespaces without a name and in one temporary folder; several may run at once. If this process
     is killed, its programs and namespaces go too; only the folder stays.
@@ -97,7 +95,7 @@ class Sandbox:
     Attributes:
         central: Northbound, Southbound and northd.
         nodes: by name.
-        networks: by their key in the annotation `k8s.ovn.org/pod-networks`; `default` is there from the start.
+        networks: by their key in the annotation `k8s.ovn.org/pod-networks`.
         outside: a host on the nodes' own network, reached from the default network through the node's gateway router.
     """
 
@@ -107,14 +105,15 @@ class Sandbox:
         self,
         nodes: Sequence[str] = ("ovn-worker", "ovn-worker2"),
         *,
-        default_network: Layer3Network | None = None,
+        networks: Sequence[SandboxNetwork] | None = None,
         programs: Programs | None = None,
     ) -> None:
-        """Describes it; entering it starts it, in a few seconds.
+        """Describe it; entering it starts it, in a few seconds.
 
         Args:
             nodes: their names.
-            default_network: dual-stack 10.244.0.0/16 and fd10:244::/48 if None.
+            networks: those that are there from the start; None is ovn-kubernetes' default network, dual-stack
+                10.244.0.0/16 and fd10:244::/48.
             programs: which programs to run.
 
         Raises:
@@ -123,26 +122,27 @@ class Sandbox:
         if len(set(nodes)) != len(nodes):
             raise SandboxError("two nodes of a sandbox have the same name")
         self._node_names = tuple(nodes)
-        self._default = default_network or Layer3Network()
+        self._first_networks = (Layer3Network(),) if networks is None else tuple(networks)
         self._programs = programs or Programs()
         self._stack = ExitStack()
         self._gateway_numbers = count(_FIRST_GATEWAY)
         self.central = Central(programs=self._programs)
-        self.nodes: dict[str, Node] = {}
-        self.networks: dict[str, Network] = {}
+        self.nodes: dict[str, SandboxNode] = {}
+        self.networks: dict[str, SandboxNetwork] = {}
 
     def __enter__(self) -> Self:
         require_root()
-        self._programs.require(*NEEDED)
+        self._programs.require(*REQUIRED_PROGRAMS)
         with ExitStack() as stack:
             stack.enter_context(self.central)
             underlay = stack.enter_context(Underlay(self.folder))
             for number, name in enumerate(self._node_names):
                 address = str(_at(_UNDERLAY[0], _FIRST_NODE + number))
-                node = Node(name, address=address, central=self.central, underlay=underlay)
+                node = SandboxNode(name, address=address, central=self.central, underlay=underlay)
                 self.nodes[name] = stack.enter_context(node)
             self._add_outside(stack, underlay)
-            self.add_network(self._default)
+            for network in self._first_networks:
+                self.add_network(network)
             for node in self.nodes.values():
                 node.wait_for_chassis()
             self.central.sync()
@@ -158,18 +158,18 @@ class Sandbox:
         return self.central.folder
 
     def close(self) -> None:
-        """Ends all programs and removes all namespaces and files."""
+        """End all programs and remove all namespaces and files."""
         self._stack.close()
 
-    def add_network(self, network: Network) -> None:
-        """Builds a logical network on all nodes; a primary one reaches the outside."""
+    def add_network(self, network: SandboxNetwork) -> None:
+        """Build a logical network on all nodes; a primary one reaches the outside."""
         self._northbound(network.create(self._node_names))
         self.networks[network.key] = network
         if network.role == "primary":
             self._join_outside(network)
 
     def add_service(self, name: str, *, address: str, port: int, backends: Sequence[str]) -> None:
-        """Balances TCP and UDP to one address and port over backends, on the default network's node switches.
+        """Balance TCP and UDP to one address and port over backends, on the default network's node switches.
 
         Args:
             name: of the load balancers.
@@ -182,19 +182,19 @@ class Sandbox:
         for protocol in ("tcp", "udp"):
             balancer = f"{name}_{protocol}"
             commands.append(("lb-add", balancer, bracketed[0], ",".join(bracketed[1:]), protocol))
-            commands += [("ls-lb-add", self._default.switch(node), balancer) for node in self._node_names]
+            commands += [("ls-lb-add", self.networks[DEFAULT].switch(node), balancer) for node in self._node_names]
         self._northbound(commands)
         self.central.sync()
 
     def remove_service(self, name: str) -> None:
-        """Takes a service's load balancers away."""
+        """Take a service's load balancers away."""
         self._northbound([("lb-del", f"{name}_{protocol}") for protocol in ("tcp", "udp")])
         self.central.sync()
 
     def add_pod(
         self, name: str, *, node: str, namespace: str = "default", networks: Sequence[str] = ("default",)
-    ) -> Pod:
-        """Makes a pod and wires it; returns when OVN has set its ports up on every node.
+    ) -> SandboxPod:
+        """Makes a pod and wires it; return when OVN has set its ports up on every node.
 
         Args:
             name: the pod's name.
@@ -209,8 +209,8 @@ class Sandbox:
         if unknown or node not in self.nodes:
             raise SandboxError(f"the sandbox has no {'node ' + node if not unknown else 'network ' + unknown[0]}")
         chosen = [self.networks[key] for key in networks]
-        holder = self._stack.enter_context(Namespace(f"{namespace}_{name}", folder=self.folder))
-        pod = Pod(f"{namespace}/{name}", namespace=holder, folder=self.folder, node=node)
+        holder = self._stack.enter_context(NetworkNamespace(f"{namespace}_{name}", folder=self.folder))
+        pod = SandboxPod(f"{namespace}/{name}", namespace=holder, folder=self.folder, node=node)
         pod.attachments = tuple(network.attach(name, namespace=namespace, node=node) for network in chosen)
         commands: Commands = []
         for network, attachment in zip(chosen, pod.attachments, strict=True):
@@ -226,8 +226,8 @@ class Sandbox:
         self.central.sync()
         return pod
 
-    def remove_pod(self, pod: Pod) -> None:
-        """Takes a pod away: its ports, its interfaces, its namespace."""
+    def remove_pod(self, pod: SandboxPod) -> None:
+        """Take a pod away: its ports, its interfaces, its namespace."""
         if pod.node is not None:
             for attachment in pod.attachments:
                 self.nodes[pod.node].unplug(attachment.port)
@@ -236,13 +236,13 @@ class Sandbox:
         self.central.sync()
 
     def _add_outside(self, stack: ExitStack, underlay: Underlay) -> None:
-        namespace = stack.enter_context(Namespace("outside", folder=self.folder))
+        namespace = stack.enter_context(NetworkNamespace("outside", folder=self.folder))
         underlay.plug(namespace, "eth0")
         own = [_at(subnet, _OUTSIDE) for subnet in _UNDERLAY]
         self.outside = Host("outside", namespace=namespace, folder=self.folder, node=None)
         self.outside.configure("eth0", mac=mac_of(own[0]), addresses=[str(address) for address in own], mtu=1500)
 
-    def _join_outside(self, network: Network) -> None:
+    def _join_outside(self, network: SandboxNetwork) -> None:
         numbers = {node: next(self._gateway_numbers) for node in self._node_names}
         gateways = {node: [_at(subnet, number) for subnet in _UNDERLAY] for node, number in numbers.items()}
         outside = [str(_at(subnet, _OUTSIDE).ip) for subnet in _UNDERLAY]

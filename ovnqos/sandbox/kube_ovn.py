@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.sandbox.network import Commands, Network, external_ids, first_host, mac_of
+from ovnqos.sandbox.network import Commands, SingleSwitchNetwork, external_ids, first_host, mac_of
 from ovnqos.sandbox.node import PHYSICAL_NETWORK
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DEFAULT_PROVIDER: Final = "ovn"
 _VENDOR: Final = {"vendor": "kube-ovn"}
 
 
-class KubeOvnSubnet(Network):
+class KubeOvnSubnet(SingleSwitchNetwork):
     """A Subnet: one switch for all nodes, on the router of its VPC, or, as an underlay one, on the nodes' own wire.
 
     Attributes:
@@ -34,7 +34,7 @@ class KubeOvnSubnet(Network):
     def __init__(
         self, name: str, *, cidrs: Sequence[str], vpc: str = DEFAULT_VPC, provider: str = DEFAULT_PROVIDER
     ) -> None:
-        """Describes it.
+        """Describe it.
 
         Args:
             name: the Subnet's.
@@ -45,14 +45,6 @@ class KubeOvnSubnet(Network):
         super().__init__(name, subnets=cidrs, nad=name)
         self.vpc = vpc
         self.provider = provider
-
-    def switch(self, node: str) -> str:  # noqa: ARG002  one switch serves every node
-        """The Subnet's name."""
-        return self.name
-
-    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  one subnet serves every node
-        """Its CIDRs."""
-        return self.subnets
 
     def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  they are the same everywhere
         """The first addresses: of the VPC's router, or of a machine on the wire."""

@@ -1,4 +1,4 @@
-"""Logical networks as ovn-kubernetes names and addresses them: what every topology has in common."""
+"""Logical networks of a sandbox: what all have in common, and those of one switch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import netaddr
 from ovnqos.sandbox.programs import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 Commands: TypeAlias = "list[tuple[str, ...]]"
@@ -70,7 +70,7 @@ class Attachment:
         return value | {"role": self.role}
 
 
-class Network(ABC):
+class SandboxNetwork(ABC):
     """A logical network on all nodes of a sandbox.
 
     Attributes:
@@ -81,7 +81,7 @@ class Network(ABC):
     """
 
     def __init__(self, name: str, *, subnets: Iterable[str], nad: str | None, role: Role = "secondary") -> None:
-        """Names the network and takes its subnets, each `<CIDR>`, or `<CIDR>/<a node's prefix length>`."""
+        """Name the network and take its subnets, each `<CIDR>`, or `<CIDR>/<a node's prefix length>`."""
         if (name == DEFAULT) != (nad is None):
             raise SandboxError(f"network {name}: all but the default network need a network attachment definition")
         self.name = name
@@ -119,7 +119,7 @@ class Network(ABC):
         """Pairs of destination and next hop that a node's pods need to reach all of the network."""
 
     def attach(self, pod: str, *, namespace: str, node: str) -> Attachment:
-        """Takes the next free addresses of a node for a pod."""
+        """Take the next free addresses of a node for a pod."""
         number = self._next_pod.get(self.switch(node), self._first_pod)
         self._next_pod[self.switch(node)] = number + 1
         addresses = [_host(subnet, number) for subnet in self.node_subnets(node)]
@@ -149,6 +149,60 @@ class Network(ABC):
             ("lsp-add", attachment.switch, port),
             ("lsp-set-addresses", port, " ".join([attachment.mac, *addresses])),
             ("set", "Logical_Switch_Port", port, *external_ids(ids)),
+        ]
+
+
+class SingleSwitchNetwork(SandboxNetwork):
+    """A network of one switch for all nodes; a subclass with a router overrides `gateways` and `routes`."""
+
+    def switch(self, node: str) -> str:  # noqa: ARG002  one switch serves every node
+        """The network's switch, which has its name."""
+        return self.name
+
+    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  one subnet serves every node
+        """The network's subnets."""
+        return self.subnets
+
+    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  the network has no router
+        """None."""
+        return ()
+
+    def routes(self, node: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002  all of it is on the link
+        """None."""
+        return ()
+
+
+class StaticNetwork(SingleSwitchNetwork):
+    """A switch as a topology map describes it: its own name, and port names by a template.
+
+    Attributes:
+        port_template: the name of a pod's port, with `{namespace}` and `{name}`.
+        ports: by pod (`<namespace>/<name>`), those that do not follow the template.
+    """
+
+    def __init__(
+        self, name: str, *, subnets: Sequence[str], port_template: str, ports: Mapping[str, str] | None = None
+    ) -> None:
+        """Describe it; `name` is the switch's."""
+        super().__init__(name, subnets=subnets, nad=name)
+        self.port_template = port_template
+        self.ports = dict(ports or {})
+
+    def create(self, nodes: Sequence[str]) -> Commands:  # noqa: ARG002  one switch serves every node
+        """The command that makes the switch."""
+        return [("ls-add", self.name)]
+
+    def port(self, pod: str, *, namespace: str) -> str:
+        """The pod's entry in `ports`, else the template's name."""
+        template = self.ports.get(f"{namespace}/{pod}", self.port_template)
+        return template.format(namespace=namespace, name=pod)
+
+    def port_commands(self, attachment: Attachment, *, namespace: str) -> Commands:  # noqa: ARG002  the port says it
+        """The commands that make a pod's logical switch port."""
+        addresses = [address.partition("/")[0] for address in attachment.addresses]
+        return [
+            ("lsp-add", attachment.switch, attachment.port),
+            ("lsp-set-addresses", attachment.port, " ".join([attachment.mac, *addresses])),
         ]
 
 

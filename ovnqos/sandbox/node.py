@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self
 
-from ovnqos.sandbox.namespace import Namespace
+from ovnqos.sandbox.host import NetworkNamespace
 from ovnqos.sandbox.ovsdb import VswitchServer
 from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import Programs, SandboxError, last_lines, require_root, run
@@ -27,8 +27,8 @@ class Underlay:
     """The wire between the nodes: a Linux bridge in a namespace of its own; a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Describes it; entering it makes it."""
-        self.namespace = Namespace("underlay", folder=folder)
+        """Describe it; entering it makes it."""
+        self.namespace = NetworkNamespace("underlay", folder=folder)
         self._ports = count()
 
     def __enter__(self) -> Self:
@@ -41,8 +41,8 @@ class Underlay:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def plug(self, namespace: Namespace, interface: str) -> None:
-        """Gives a namespace an interface on this wire."""
+    def plug(self, namespace: NetworkNamespace, interface: str) -> None:
+        """Give a namespace an interface on this wire."""
         port = f"port{next(self._ports)}"
         self.namespace.ip(
             f"link add {port} type veth peer name {interface} netns {namespace.pid}",
@@ -50,7 +50,7 @@ class Underlay:
         )
 
 
-class Node:
+class SandboxNode:
     """One chassis of OVN; a context manager. It needs root.
 
     Its namespace holds `eth0` (to the underlay, in `br-phy`, which has the node's address) and `br-int`, both of the
@@ -64,7 +64,7 @@ class Node:
     """
 
     def __init__(self, name: str, *, address: str, central: Central, underlay: Underlay) -> None:
-        """Describes it; entering it starts it."""
+        """Describe it; entering it starts it."""
         self.name = name
         self.address = address
         self._central = central
@@ -72,7 +72,7 @@ class Node:
         self._folder = central.folder / name
         self._ports = count()
         self._programs: Programs = central.programs
-        self.namespace = Namespace(name, folder=central.folder)
+        self.namespace = NetworkNamespace(name, folder=central.folder)
         self.vswitch = VswitchServer(name="conf", folder=self._folder, programs=self._programs)
         self._device_of: dict[str, str] = {}
         self._daemons: dict[str, Process] = {}
@@ -100,7 +100,7 @@ class Node:
         self._stack.close()
 
     def wait_for_chassis(self, *, timeout: float = 30) -> None:
-        """Returns when the Southbound knows this node.
+        """Return when the Southbound knows this node.
 
         Raises:
             SandboxError: it did not within `timeout` seconds.
@@ -112,7 +112,7 @@ class Node:
             raise SandboxError(f"node {self.name} did not register within {timeout:g} s: {said}") from error
 
     def plug(self, host: Host, interface: str, *, port: str) -> None:
-        """Gives a host an interface on this node's integration bridge, as a logical switch port."""
+        """Give a host an interface on this node's integration bridge, as a logical switch port."""
         device = f"pod{next(self._ports)}"
         self.namespace.ip(
             f"link add {device} type veth peer name {interface} netns {host.namespace.pid}", f"link set {device} up"
@@ -125,20 +125,20 @@ class Node:
         self._device_of[port] = device
 
     def unplug(self, port: str) -> None:
-        """Takes a logical switch port's interface off this node's integration bridge."""
+        """Take a logical switch port's interface off this node's integration bridge."""
         self.vsctl("del-port", "br-int", self._device_of.pop(port))
 
     def vsctl(self, *arguments: str) -> str:
-        """Runs `ovs-vsctl` on the node's switch and returns its output."""
+        """Run `ovs-vsctl` on the node's switch and return its output."""
         return self.vswitch.vsctl(*arguments)
 
     def ofctl(self, command: str, *arguments: str) -> str:
-        """Runs `ovs-ofctl` on `br-int`, e.g. `dump-flows`, and returns its output."""
+        """Run `ovs-ofctl` on `br-int`, e.g. `dump-flows`, and return its output."""
         bridge = f"unix:{self._folder / 'br-int.mgmt'}"
         return run(self._programs.command("ovs-ofctl", "-O", "OpenFlow15", command, bridge, *arguments))
 
     def appctl(self, daemon: str, *arguments: str) -> str:
-        """Runs `ovs-appctl` on `ovs-vswitchd` or `ovn-controller`, e.g. `meter-table-list`, and returns its output."""
+        """Run `ovs-appctl` on `ovs-vswitchd` or `ovn-controller`, e.g. `meter-table-list`, and return its output."""
         return run(self._programs.command("ovs-appctl", "-t", self._control(daemon), *arguments))
 
     def overruns(self) -> int:

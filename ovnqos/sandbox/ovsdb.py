@@ -16,13 +16,11 @@ from ovnqos.sandbox.programs import Programs, SandboxError, last_lines, run
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqos.sandbox.pki import Certificate
-
 _PORT: Final = re.compile(r"\|0:(\S+): listening on port (\d+)")
 
 
 def ask(unix_socket: Path, method: str, parameters: Sequence[object], *, timeout: float = 2) -> Any:
-    """Sends one JSON-RPC request (RFC 7047, section 4) to an ovsdb-server and returns its result.
+    """Send one JSON-RPC request (RFC 7047, section 4) to an ovsdb-server and return its result.
 
     Raises:
         OSError: nothing listens, or no answer came within `timeout` seconds.
@@ -67,32 +65,32 @@ class OvsdbServer:
         name: str | None = None,
         folder: Path | None = None,
         listen: Sequence[str] = (),
-        certificate: Certificate | None = None,
+        tls_options: Sequence[str] = (),
         programs: Programs | None = None,
     ) -> None:
-        """Describes a server; entering it starts it.
+        """Describe a server; entering it starts it.
 
         Args:
             name: the stem of its files; the database's name if None.
             folder: an existing folder that takes its files and is left in place; None makes one and removes it.
             listen: further remotes, each on an address of its own: `ptcp:0:127.0.0.1`, `pssl:0:127.0.0.2`; port 0 takes
                 a free one, and a later `start()` takes the same one again.
-            certificate: needed for `pssl:`.
+            tls_options: needed for `pssl:`: `--private-key=…`, `--certificate=…`, `--ca-cert=…`.
             programs: which programs to run.
 
         Raises:
-            SandboxError: a remote without an address, or `pssl:` without a certificate.
+            SandboxError: a remote without an address, or `pssl:` without TLS options.
         """
         if any(remote.count(":") < 2 for remote in listen):
             raise SandboxError("a remote to listen on is <method>:<port>:<address>, e.g. ptcp:0:127.0.0.1")
-        if certificate is None and any(remote.startswith("pssl:") for remote in listen):
+        if not tls_options and any(remote.startswith("pssl:") for remote in listen):
             raise SandboxError("a pssl: remote needs a certificate")
         self.programs = programs or Programs()
         self._name = name or self.database
         self._own_folder = folder is None
         self.folder = folder.resolve() if folder else Path()
         self._listen = tuple(listen)
-        self._certificate = certificate
+        self._tls_options = tuple(tls_options)
         self.remotes: tuple[str, ...] = ()
         self._process: Process | None = None
 
@@ -146,7 +144,7 @@ class OvsdbServer:
         return self._started().pid
 
     def start(self) -> None:
-        """Starts the server, or starts it again on the same file and the same remotes; returns when it serves.
+        """Start the server, or start it again on the same file and the same remotes; return when it serves.
 
         Raises:
             SandboxError: it already runs, or did not start; quotes its last log lines.
@@ -167,31 +165,31 @@ class OvsdbServer:
         self.remotes = (self.remote, *(_active(remote) for remote in self._listen))
 
     def stop(self) -> None:
-        """Ends the server in order; the file stays, and `start()` serves it again."""
+        """End the server in order; the file stays, and `start()` serves it again."""
         if self._process is not None:
             self._process.stop()
 
     def kill(self) -> None:
-        """Ends the server as a crash would (SIGKILL); the file stays, and `start()` serves it again."""
+        """End the server as a crash would (SIGKILL); the file stays, and `start()` serves it again."""
         if self._process is not None:
             self._process.kill()
 
     def freeze(self) -> None:
-        """Stops the server's execution: requests are taken by the kernel and not answered until `thaw()`."""
+        """Stop the server's execution: requests are taken by the kernel and not answered until `thaw()`."""
         self._started().freeze()
 
     def thaw(self) -> None:
-        """Lets a frozen server go on; it then works off what has arrived."""
+        """Let a frozen server go on; it then works off what has arrived."""
         self._started().thaw()
 
     def close(self) -> None:
-        """Ends the server and removes the folder that it made."""
+        """End the server and remove the folder that it made."""
         self.kill()
         if self._own_folder and self.folder != Path():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def ctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Runs the database's command-line client and returns its output.
+        """Run the database's command-line client and return its output.
 
         Raises:
             SandboxError: it failed; quotes what it said.
@@ -221,7 +219,7 @@ class OvsdbServer:
             f"--unixctl={self.control}",
             f"--remote=punix:{self.socket}",
             *(f"--remote={remote}" for remote in self._listen),
-            *(self._certificate.options if self._certificate else ()),
+            *self._tls_options,
             self.file,
         )
 
@@ -241,7 +239,7 @@ class NorthboundServer(OvsdbServer):
     """An empty OVN Northbound."""
 
     def nbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Runs `ovn-nbctl` on this Northbound and returns its output.
+        """Run `ovn-nbctl` on this Northbound and return its output.
 
         Raises:
             SandboxError: it failed; quotes what it said.
@@ -256,7 +254,7 @@ class SouthboundServer(OvsdbServer):
     client = "ovn-sbctl"
 
     def sbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Runs `ovn-sbctl` on this Southbound and returns its output.
+        """Run `ovn-sbctl` on this Southbound and return its output.
 
         Raises:
             SandboxError: it failed; quotes what it said.
@@ -271,7 +269,7 @@ class VswitchServer(OvsdbServer):
     client = "ovs-vsctl"
 
     def vsctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Runs `ovs-vsctl` on this database and returns its output.
+        """Run `ovs-vsctl` on this database and return its output.
 
         Raises:
             SandboxError: it failed; quotes what it said.

@@ -69,7 +69,7 @@ class MissingRootError(SandboxError):
 
 
 def require_root() -> None:
-    """Returns if this process may make network namespaces.
+    """Return if this process may make network namespaces.
 
     Raises:
         MissingRootError: the effective user is not root.
@@ -124,7 +124,7 @@ class Programs:
         return found[1]
 
     def require(self, *names: str) -> None:
-        """Returns if all of these programs are installed.
+        """Return if all of these programs are installed.
 
         Raises:
             MissingProgramError: naming every Debian package that is needed.
@@ -192,7 +192,7 @@ def run(
     folder: Path | None = None,
     accept: Collection[int] = (0,),
 ) -> str:
-    """Runs a program to its end and returns its standard output.
+    """Run a program to its end and return its standard output.
 
     Args:
         command: the argument vector.

@@ -58,7 +58,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class StreamResult:
     """What one stream's receiver got.
 
     Attributes:
@@ -74,8 +74,8 @@ class Measured:
     received_bytes: int
 
 
-def measure(streams: Sequence[Stream]) -> list[Measured]:
-    """Runs streams at the same time and returns what each receiver got, in their order.
+def measure(streams: Sequence[Stream]) -> list[StreamResult]:
+    """Run streams at the same time and return what each receiver got, in their order.
 
     A meter's bucket fills again at its rate: a stream soon after another one through the same meter finds less burst.
     A stream whose TCP control connection is metered too can take longer to end than it sends; limit `udp` only.
@@ -108,7 +108,7 @@ def _start_server(stack: ExitStack, stream: Stream) -> None:
     server.start(lambda: "Server listening" in server.log_text())
 
 
-def _run_client(stream: Stream) -> Measured:
+def _run_client(stream: Stream) -> StreamResult:
     options = ["--client", stream.address, "--port", str(stream.port), "--time", f"{stream.seconds:g}", "--json"]
     if stream.protocol == "udp":
         rate = round(stream.offered * stream.payload / stream.frame)
@@ -125,4 +125,4 @@ def _run_client(stream: Stream) -> Measured:
         got, sent = (
             size / stream.payload * stream.frame * 8 / seconds for size in (received, int(end["sum_sent"]["bytes"]))
         )
-    return Measured(bits_per_second=got, offered=sent, seconds=seconds, received_bytes=received)
+    return StreamResult(bits_per_second=got, offered=sent, seconds=seconds, received_bytes=received)

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from ovnqos.sandbox import MissingProgramError, NorthboundServer
-from ovnqos.sandbox.kubernetes_api import KubernetesApi
 from tests.cluster.support_daemon import (
     LEASE_NAMESPACE,
     PODS,
@@ -22,6 +21,7 @@ from tests.cluster.support_daemon import (
     guide_text,
     pod,
 )
+from tests.support.kubernetes.api import KubernetesApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

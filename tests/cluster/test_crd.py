@@ -10,11 +10,11 @@ import yaml
 
 from ovnqos import InvalidObject, parse_policy
 from ovnqos.sandbox import SandboxError
-from ovnqos.sandbox.kubernetes_http import APPLY, MERGE_PATCH
 from tests.cluster.support_network_qos import ABSENT, BEYOND_A_SCHEMA, INVALID, VALID, with_value
+from tests.support.kubernetes.http import APPLY, MERGE_PATCH
 
 if TYPE_CHECKING:
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 GUIDE = """
 apiVersion: k8s.ovn.org/v1alpha1

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos.sandbox import NorthboundServer
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 
 def test_the_guides_steps_give_the_guides_output(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos.sandbox import NorthboundServer
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 SWITCH = "ovn-worker"
 FLAT = "ovn.stream_ovn_layer2_switch"

@@ -30,7 +30,7 @@ from tests.cluster.support_daemon import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 ZONE = ("--mode", "zone", "--node", "ovn-worker")
 NAD_PATH = "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions"

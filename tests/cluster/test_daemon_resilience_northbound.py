@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.sandbox import RaftCluster
 from tests.cluster.support_daemon import (
     APPLIED,
     PODS,
@@ -18,12 +17,13 @@ from tests.cluster.support_daemon import (
     wait_for_rows,
     wait_for_status,
 )
+from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos.sandbox import NorthboundServer
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 
 def add_switches_and_ports(server: NorthboundServer) -> None:

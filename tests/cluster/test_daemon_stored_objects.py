@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ovnqos.sandbox import NorthboundServer
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkqoses.k8s.ovn.org"
 EVENTS = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=qos-external"

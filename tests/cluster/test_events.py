@@ -9,7 +9,7 @@ from ovnqosd.status.event_writer import EventWriter
 from tests.cluster.support_status import client_of, create_policy, wait_for_object
 
 if TYPE_CHECKING:
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 PATIENCE = 30.0
 

@@ -13,8 +13,8 @@ import pytest
 from kubernetes import client, config
 
 from ovnqos.sandbox import MissingProgramError, SandboxError
-from ovnqos.sandbox.kubernetes_api import KubernetesApi
 from tests.cluster.conftest import describe_api
+from tests.support.kubernetes.api import KubernetesApi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ NAMESPACES = "/api/v1/namespaces"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 HOLDER = """
 import sys
-from ovnqos.sandbox.kubernetes_api import KubernetesApi
+from tests.support.kubernetes.api import KubernetesApi
 with KubernetesApi() as api:
     print(api.pid, api.etcd.pid, flush=True)
     sys.stdin.read()

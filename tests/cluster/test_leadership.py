@@ -12,7 +12,7 @@ from tests.cluster.support_status import client_of
 
 if TYPE_CHECKING:
     from ovnqos.kubernetes import KubernetesClient
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 PATIENCE = 30.0
 PACE = LeasePace(duration=3.0, renew_deadline=2.0, retry=0.2)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ovnqos.kubernetes import KubernetesClient, Resource
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 DEPLOY = Path(__file__).parents[2] / "daemon" / "deploy"
 NAMESPACE = "ovnqos"

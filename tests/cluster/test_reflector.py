@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ovnqos.kubernetes import KubernetesClient, Resource
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 _IMPATIENT = RetryPolicy(longest_delay=0.3, absent_interval=0.2, absence_confirmed_after=0.5)
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ovnqos.kubernetes import Changes, KubernetesClient
-    from ovnqos.sandbox.kubernetes_api import KubernetesApi
+    from tests.support.kubernetes.api import KubernetesApi
 
 PATIENCE = 30.0
 SOON = StatusPace(spacing=0.0, retraction_settles=0.0, unavailable_settles=0.0, pending_settles=0.0, missing_retry=0.0)

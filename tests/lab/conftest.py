@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.sandbox import NEEDED, Programs, Sandbox, SandboxError, require_root
+from ovnqos.sandbox import REQUIRED_PROGRAMS, Programs, Sandbox, SandboxError, require_root
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
@@ -49,7 +49,7 @@ def lab() -> None:
     """That this machine can run the tier."""
     try:
         require_root()
-        Programs().require(*NEEDED)
+        Programs().require(*REQUIRED_PROGRAMS)
     except SandboxError as missing:
         cannot_run(missing)
 
@@ -61,7 +61,7 @@ def programs(lab: None, request: pytest.FixtureRequest) -> Programs:
         return Programs()
     try:
         found = Programs.of_debian(request.param)
-        found.require(*NEEDED)
+        found.require(*REQUIRED_PROGRAMS)
     except SandboxError as missing:
         cannot_run(missing)
     return found

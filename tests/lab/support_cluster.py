@@ -16,14 +16,15 @@ from ovnqos import (
     parse_policy,
     plan_changes,
 )
-from ovnqos.sandbox import Layer2Network, Layer3Network, LocalnetNetwork, PrimaryLayer2Network
+from ovnqos.sandbox import Layer3Network
+from tests.support.flat_networks import Layer2Network, LocalnetNetwork, PrimaryLayer2Network
 from tests.support.match_checker import unparsed_matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ovnqos import Applied, Northbound
-    from ovnqos.sandbox import Pod, Sandbox
+    from ovnqos.sandbox import Sandbox, SandboxPod
 
 Document = dict[str, Any]
 
@@ -49,7 +50,7 @@ class LabCluster:
         self.sandbox = sandbox
         self.northbound = northbound
         self.inventory = Inventory(Topology.ovn_kubernetes())
-        self.pods: dict[str, Pod] = {}
+        self.pods: dict[str, SandboxPod] = {}
 
     def add_namespace(self, name: str, labels: Mapping[str, str]) -> None:
         """Creates a namespace object."""
@@ -72,26 +73,26 @@ class LabCluster:
         namespace: str,
         networks: Sequence[str],
         labels: Mapping[str, str] | None = None,
-    ) -> Pod:
+    ) -> SandboxPod:
         """Wires a pod and creates its object."""
         pod = self.wire_pod(name, node=node, namespace=namespace, networks=networks)
         self.show_pod(pod, labels or {})
         return pod
 
-    def wire_pod(self, name: str, *, node: str, namespace: str, networks: Sequence[str]) -> Pod:
+    def wire_pod(self, name: str, *, node: str, namespace: str, networks: Sequence[str]) -> SandboxPod:
         """Wires a pod that the library does not see yet."""
         pod = self.sandbox.add_pod(name, node=node, namespace=namespace, networks=networks)
         self.pods[pod.name] = pod
         return pod
 
-    def show_pod(self, pod: Pod, labels: Mapping[str, str]) -> None:
+    def show_pod(self, pod: SandboxPod, labels: Mapping[str, str]) -> None:
         """Creates or changes a wired pod's object."""
         namespace, _, name = pod.name.partition("/")
         annotations = {"k8s.ovn.org/pod-networks": pod.annotation}
         metadata = {"name": name, "namespace": namespace, "labels": dict(labels), "annotations": annotations}
         self._create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}})
 
-    def remove_pod(self, pod: Pod) -> None:
+    def remove_pod(self, pod: SandboxPod) -> None:
         """Takes a pod's object and wiring away."""
         namespace, _, name = pod.name.partition("/")
         self.inventory.remove(parse_object({"kind": "Pod", "metadata": {"name": name, "namespace": namespace}}))

@@ -14,7 +14,7 @@ from tests.lab.support_rates import SECONDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.sandbox import Host, Pod
+    from ovnqos.sandbox import Host, SandboxPod
 
 PAYLOAD: Final = 1200
 _FRAME_BITS: Final = (PAYLOAD + 42) * 8
@@ -40,7 +40,7 @@ class Copies:
 
 
 def flood(
-    sender: Pod, address: str, *, port: int, offered: float, receivers: Mapping[str, tuple[Host, str]]
+    sender: SandboxPod, address: str, *, port: int, offered: float, receivers: Mapping[str, tuple[Host, str]]
 ) -> dict[str, Copies]:
     """Sends UDP for `SECONDS` and counts the copies.
 

@@ -10,7 +10,7 @@ import yaml
 from tests.lab.support_matrix import Destination
 
 if TYPE_CHECKING:
-    from ovnqos.sandbox import Pod
+    from ovnqos.sandbox import SandboxPod
     from tests.lab.support_cluster import Document, LabCluster
 
 NETWORK: Final = "default/ovn-stream"
@@ -40,7 +40,7 @@ class Guide:
             networks = ("default", NETWORK)
             cluster.add_pod(name, node=node, namespace="default", networks=networks, labels={"name": name, **labels})
 
-    def pod(self, name: str) -> Pod:
+    def pod(self, name: str) -> SandboxPod:
         """`pod0`, `pod1` or `pod2`."""
         return self.cluster.pods[f"default/{name}"]
 

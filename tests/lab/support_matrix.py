@@ -21,7 +21,7 @@ from tests.lab.support_networks import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ovnqos.sandbox import Host, Pod
+    from ovnqos.sandbox import Host, SandboxPod
     from tests.lab.support_cluster import LabCluster
 
 LIMITED: Final = {"app": "limited"}
@@ -80,13 +80,13 @@ class Matrix:
             for place, suffix in _SUFFIX_OF.items():
                 self.add_pod(f"{kind}-{suffix}", namespace, _NODE_OF[place], {"role": role})
 
-    def add_pod(self, name: str, namespace: str, node: str, labels: Mapping[str, str]) -> Pod:
+    def add_pod(self, name: str, namespace: str, node: str, labels: Mapping[str, str]) -> SandboxPod:
         """One more pod."""
         pod = self.wire_pod(name, namespace, node)
         self.cluster.show_pod(pod, labels)
         return pod
 
-    def wire_pod(self, name: str, namespace: str, node: str) -> Pod:
+    def wire_pod(self, name: str, namespace: str, node: str) -> SandboxPod:
         """One more pod, which the library does not see yet."""
         networks = [network for network in NETWORKS if namespace in network.namespaces]
         keys = [network.key for network in networks]
@@ -102,7 +102,7 @@ class Matrix:
         return pod
 
     @staticmethod
-    def _lead_outside(pod: Pod, network: MatrixNetwork) -> None:
+    def _lead_outside(pod: SandboxPod, network: MatrixNetwork) -> None:
         """Routes to the network's own addresses outside; all others go by the default network."""
         hops = {6 if ":" in gateway else 4: gateway for gateway in pod.attachment(network.key).gateways}
         routes = (
@@ -113,7 +113,7 @@ class Matrix:
         )
         pod.add_routes(routes)
 
-    def sender(self, name: str) -> Pod:
+    def sender(self, name: str) -> SandboxPod:
         """A pod of namespace `OWN`."""
         return self.cluster.pods[f"{OWN}/{name}"]
 
@@ -158,6 +158,6 @@ def expected_marks(dscp: int, place: str) -> Marks:
     return Marks(received=seen, wire=frozenset() if place == SAME_NODE else seen)
 
 
-def probe(sender: Pod, to: Destination, protocol: Literal["icmp", "udp", "tcp"], port: int = 5000) -> Probe:
+def probe(sender: SandboxPod, to: Destination, protocol: Literal["icmp", "udp", "tcp"], port: int = 5000) -> Probe:
     """A few packets from a pod."""
     return Probe(sender=sender, receiver=to.receiver, address=to.address, protocol=protocol, port=port)

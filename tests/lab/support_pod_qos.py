@@ -19,7 +19,7 @@ from tests.lab.support_results import Cell
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ovnqos.sandbox import Node, Pod, Programs
+    from ovnqos.sandbox import Programs, SandboxNode, SandboxPod
     from tests.lab.support_cluster import Document
 
 WORKER, WORKER2 = "ovn-worker", "ovn-worker2"
@@ -57,14 +57,14 @@ class LimitedPods:
         namespace: str = NAMESPACE,
         networks: Sequence[str] = ("default",),
         labels: Mapping[str, str] | None = None,
-    ) -> Pod:
+    ) -> SandboxPod:
         """Wires a pod and creates its object, without any QoS annotation."""
         pod = self.cluster.wire_pod(name, node=node, namespace=namespace, networks=networks)
         self._labels[pod.name] = labels or {}
         self.annotate(pod)
         return pod
 
-    def annotate(self, pod: Pod, annotations: Mapping[str, str] | None = None) -> None:
+    def annotate(self, pod: SandboxPod, annotations: Mapping[str, str] | None = None) -> None:
         """Gives the pod's object these QoS annotations, and no others, as `kubectl annotate` would."""
         namespace, _, name = pod.name.partition("/")
         metadata = {
@@ -75,7 +75,7 @@ class LimitedPods:
         }
         self._update({"kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}})
 
-    def label(self, pod: Pod, labels: Mapping[str, str]) -> None:
+    def label(self, pod: SandboxPod, labels: Mapping[str, str]) -> None:
         """Gives the pod's object these labels, and no others; its QoS annotations go."""
         self._labels[pod.name] = labels
         self.annotate(pod)
@@ -125,7 +125,7 @@ def limits(*, egress: str | None = None, ingress: str | None = None, burst: str 
     return annotations
 
 
-def to_pod(pod: Pod, *, network: str = "default", version: int = 4) -> Destination:
+def to_pod(pod: SandboxPod, *, network: str = "default", version: int = 4) -> Destination:
     """A pod as somebody who receives."""
     return Destination(receiver=pod, address=pod.address_on(network, version=version))
 
@@ -147,7 +147,7 @@ def by_second(stream: Stream) -> SecondBySecond:
 
 
 @retry(retry=retry_if_result(lambda drops: not drops), wait=wait_fixed(0.05), stop=stop_after_delay(5))
-def wait_until_a_meter_drops(node: Node) -> bool:
+def wait_until_a_meter_drops(node: SandboxNode) -> bool:
     """Returns when a meter of this node has dropped packets, as it does once its bucket is empty."""
     bands = (line for line in node.ofctl("meter-stats").splitlines() if line.startswith("0: packet_count:"))
     return any(not line.startswith("0: packet_count:0 ") for line in bands)

@@ -13,7 +13,7 @@ from tests.lab.support_cluster import rule, udp_ports
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ovnqos.sandbox import Host, Measured, Sandbox
+    from ovnqos.sandbox import Host, Sandbox, StreamResult
     from tests.lab.support_cluster import Document
     from tests.lab.support_matrix import Destination
 
@@ -61,7 +61,7 @@ def udp_stream(sender: Host, to: Destination, *, port: int, offered_kbps: float,
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     streams: Sequence[Stream]
-    measured: Sequence[Measured]
+    measured: Sequence[StreamResult]
     overruns: int
 
     @property
@@ -72,11 +72,11 @@ class _Run:
         return too_little or self.overruns > _OVERRUNS_AT_MOST * fewest
 
     @property
-    def _pairs(self) -> Iterable[tuple[Measured, Stream]]:
+    def _pairs(self) -> Iterable[tuple[StreamResult, Stream]]:
         return zip(self.measured, self.streams, strict=True)
 
 
-def measure_rates(sandbox: Sandbox, streams: Sequence[Stream]) -> Sequence[Measured]:
+def measure_rates(sandbox: Sandbox, streams: Sequence[Stream]) -> Sequence[StreamResult]:
     """Measures UDP streams at once.
 
     It does so again, twice at most, if the machine was too busy for a measurement (see `_Run.disturbed`), or if iperf3

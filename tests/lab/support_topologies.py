@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ovnqos import Northbound
-    from ovnqos.sandbox import Pod
-    from ovnqos.sandbox.plain import PlainSandbox
+    from ovnqos.sandbox import Sandbox, SandboxPod
 
 ADDRESSES = "example.com/addresses"
 
@@ -22,15 +21,15 @@ ADDRESSES = "example.com/addresses"
 class _OtherCluster(LabCluster):
     """A cluster of another topology than ovn-kubernetes'."""
 
-    def __init__(self, sandbox: PlainSandbox, northbound: Northbound, topology: Topology) -> None:
+    def __init__(self, sandbox: Sandbox, northbound: Northbound, topology: Topology) -> None:
         super().__init__(sandbox, northbound)
         self.inventory = Inventory(topology)
 
-    def annotations(self, pod: Pod) -> Mapping[str, str]:
+    def annotations(self, pod: SandboxPod) -> Mapping[str, str]:
         """What the CNI writes on a wired pod."""
         raise NotImplementedError
 
-    def show_pod(self, pod: Pod, labels: Mapping[str, str]) -> None:
+    def show_pod(self, pod: SandboxPod, labels: Mapping[str, str]) -> None:
         """Creates or changes a wired pod's object."""
         namespace, _, name = pod.name.partition("/")
         metadata = {
@@ -46,7 +45,7 @@ class _OtherCluster(LabCluster):
 class KubeOvnCluster(_OtherCluster):
     """Subnets in VPCs; pods go by the names of Subnets."""
 
-    def __init__(self, sandbox: PlainSandbox, northbound: Northbound) -> None:
+    def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
         super().__init__(sandbox, northbound, Topology.kube_ovn())
         self._subnets: list[KubeOvnSubnet] = []
 
@@ -56,15 +55,15 @@ class KubeOvnCluster(_OtherCluster):
         self._subnets.append(subnet)
         self.sandbox.add_network(subnet)
 
-    def annotations(self, pod: Pod) -> Mapping[str, str]:
+    def annotations(self, pod: SandboxPod) -> Mapping[str, str]:
         return kube_ovn_annotations(pod.attachments, self._subnets)
 
 
 class StaticCluster(_OtherCluster):
     """A topology map, given as YAML would; pods have an annotation with the addresses of their first interface."""
 
-    def __init__(self, sandbox: PlainSandbox, northbound: Northbound, topology_map: dict[str, Any]) -> None:
+    def __init__(self, sandbox: Sandbox, northbound: Northbound, topology_map: dict[str, Any]) -> None:
         super().__init__(sandbox, northbound, Topology.static(parse_topology_map(topology_map)))
 
-    def annotations(self, pod: Pod) -> Mapping[str, str]:
+    def annotations(self, pod: SandboxPod) -> Mapping[str, str]:
         return {ADDRESSES: ",".join(pod.attachments[0].addresses)}

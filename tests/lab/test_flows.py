@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ovnqos.sandbox import Node, Sandbox
+    from ovnqos.sandbox import Sandbox, SandboxNode
     from tests.lab.support_guide import Guide
     from tests.lab.support_results import Results
 
@@ -32,7 +32,7 @@ def test_the_guides_rule_costs_few_flows_and_leaves_none(guide: Guide, results: 
     assert {name: _flows(sandbox, node) for name, node in sandbox.nodes.items()} == before
 
 
-def _flows(sandbox: Sandbox, node: Node) -> Counter[str]:
+def _flows(sandbox: Sandbox, node: SandboxNode) -> Counter[str]:
     """How many flows a node's integration bridge holds for each logical flow, by cookie: its UUID's first 8 digits.
 
     Other flows, of learned MAC addresses for example, come and go by themselves.

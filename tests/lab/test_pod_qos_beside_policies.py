@@ -34,7 +34,7 @@ from tests.lab.support_results import MarkResult, RateResult, Results
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.sandbox import Pod, Programs
+    from ovnqos.sandbox import Programs, SandboxPod
     from tests.lab.support_cluster import Document
 
 DSCP = 20
@@ -73,7 +73,7 @@ def _limited(own_kbps: int, direction: str) -> dict[str, str]:
     return limits(**{direction: f"{own_kbps}k"}, burst=BURST)
 
 
-def _pod(pods: LimitedPods, name: str) -> Pod:
+def _pod(pods: LimitedPods, name: str) -> SandboxPod:
     return pods.cluster.pods[f"{NAMESPACE}/{name}"]
 
 

@@ -32,7 +32,7 @@ from tests.lab.support_results import Cell, MarkResult, RateResult, Results
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ovnqos.sandbox import Pod, Programs
+    from ovnqos.sandbox import Programs, SandboxPod
     from tests.lab.support_cluster import Document
 
 TENANT: Final = f"{NAMESPACE}/tenant"
@@ -88,7 +88,7 @@ def pods(module_pods: LimitedPods) -> Iterator[LimitedPods]:
     module_pods.reset()
 
 
-def _pod(pods: LimitedPods, name: str) -> Pod:
+def _pod(pods: LimitedPods, name: str) -> SandboxPod:
     return pods.cluster.pods[f"{NAMESPACE}/{name}"]
 
 

@@ -16,18 +16,17 @@ import pytest
 
 from ovnqos.sandbox import (
     Host,
-    Layer2Network,
     Layer3Network,
-    LocalnetNetwork,
     Marks,
-    Pod,
     Probe,
     Sandbox,
     SandboxError,
+    SandboxPod,
     Stream,
     measure,
     read_marks,
 )
+from tests.support.flat_networks import Layer2Network, LocalnetNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +45,7 @@ pytestmark = pytest.mark.one_ovn
 
 
 @pytest.fixture(scope="module")
-def pods(sandbox: Sandbox) -> Iterator[dict[str, Pod]]:
+def pods(sandbox: Sandbox) -> Iterator[dict[str, SandboxPod]]:
     sandbox.add_network(Layer3Network("ovn-stream", subnets=["10.245.0.0/16/24", "fd10:245::/48/64"], nad=STREAM))
     sandbox.add_network(Layer2Network("flat-l2", subnets=["10.246.0.0/16", "fd10:246::/64"], nad=FLAT))
     sandbox.add_network(LocalnetNetwork("localnet", subnets=["10.247.0.0/16", "fd10:247::/64"], nad=LOCALNET))
@@ -61,12 +60,12 @@ def pods(sandbox: Sandbox) -> Iterator[dict[str, Pod]]:
 
 
 @pytest.fixture
-def receiver(sandbox: Sandbox, pods: dict[str, Pod], where: str) -> Host:
+def receiver(sandbox: Sandbox, pods: dict[str, SandboxPod], where: str) -> Host:
     return {"same node": pods["same"], "other node": pods["other"], "outside": sandbox.outside}[where]
 
 
 @pytest.fixture
-def qos(sandbox: Sandbox, pods: dict[str, Pod]) -> Iterator[Callable[[str, str], None]]:
+def qos(sandbox: Sandbox, pods: dict[str, SandboxPod]) -> Iterator[Callable[[str, str], None]]:
     """Adds a row to the sender's switch: mark 20, and the rate."""
     switch = pods["sender"].attachment("default").switch
 
@@ -82,32 +81,38 @@ def qos(sandbox: Sandbox, pods: dict[str, Pod]) -> Iterator[Callable[[str, str],
 class TestConnectivity:
     @VERSIONS
     @RECEIVERS
-    def test_pods_reach_one_another_and_the_outside(self, pods: dict[str, Pod], receiver: Host, version: int) -> None:
+    def test_pods_reach_one_another_and_the_outside(
+        self, pods: dict[str, SandboxPod], receiver: Host, version: int
+    ) -> None:
         assert pods["sender"].reaches(receiver.address(version=version, interface="eth0"))
 
     @VERSIONS
-    def test_the_outside_reaches_pods_on_every_node(self, sandbox: Sandbox, pods: dict[str, Pod], version: int) -> None:
+    def test_the_outside_reaches_pods_on_every_node(
+        self, sandbox: Sandbox, pods: dict[str, SandboxPod], version: int
+    ) -> None:
         for pod in pods.values():
             assert sandbox.outside.reaches(pod.address_on("default", version=version))
 
     @VERSIONS
     @pytest.mark.parametrize("network", [STREAM, FLAT, LOCALNET], ids=["layer3", "layer2", "localnet"])
     def test_pods_reach_one_another_on_secondary_networks(
-        self, pods: dict[str, Pod], network: str, version: int
+        self, pods: dict[str, SandboxPod], network: str, version: int
     ) -> None:
         for name in ("same", "other"):
             assert pods["sender"].reaches(pods[name].address_on(network, version=version))
 
-    def test_the_outside_can_have_further_addresses(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_the_outside_can_have_further_addresses(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
         for address in ("203.0.113.7", "2001:db8::7"):
             assert not pods["sender"].reaches(address, timeout=1)
             sandbox.outside.add_address(f"{address}/{128 if ':' in address else 32}")
             assert pods["sender"].reaches(address)
 
-    def test_an_address_of_nobody_is_not_reached(self, pods: dict[str, Pod]) -> None:
+    def test_an_address_of_nobody_is_not_reached(self, pods: dict[str, SandboxPod]) -> None:
         assert not pods["sender"].reaches("10.244.0.250", timeout=1)
 
-    def test_a_removed_pod_is_not_reached_and_leaves_no_port(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_a_removed_pod_is_not_reached_and_leaves_no_port(
+        self, sandbox: Sandbox, pods: dict[str, SandboxPod]
+    ) -> None:
         short = sandbox.add_pod("short-lived", namespace="sandbox", node="ovn-worker2")
         address = short.address(version=4)
         assert pods["sender"].reaches(address)
@@ -123,7 +128,7 @@ class TestConnectivity:
 
 
 class TestAnnotation:
-    def test_it_says_how_the_pod_is_wired(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_it_says_how_the_pod_is_wired(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
         pod = pods["other"]
         annotation = json.loads(pod.annotation)
         assert list(annotation) == ["default", STREAM, FLAT, LOCALNET]
@@ -136,7 +141,7 @@ class TestAnnotation:
         assert [annotation[key]["role"] for key in annotation] == ["primary", *["secondary"] * 3]
         assert "gateway_ips" not in annotation[FLAT]
 
-    def test_switches_and_ports_bear_ovn_kubernetes_names(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_switches_and_ports_bear_ovn_kubernetes_names(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
         wired = {
             key: (pods["other"].attachment(key).switch, pods["other"].attachment(key).port) for key in sandbox.networks
         }
@@ -153,7 +158,7 @@ class TestMarks:
     @RECEIVERS
     @pytest.mark.parametrize("protocol", ["icmp", "udp", "tcp"])
     def test_an_unmarked_packet_reads_zero(
-        self, *, sandbox: Sandbox, pods: dict[str, Pod], receiver: Host, version: int, where: str, protocol: str
+        self, *, sandbox: Sandbox, pods: dict[str, SandboxPod], receiver: Host, version: int, where: str, protocol: str
     ) -> None:
         address = receiver.address(version=version, interface="eth0")
         probe = Probe(sender=pods["sender"], receiver=receiver, address=address, protocol=protocol)  # type: ignore[arg-type]  # parametrized
@@ -166,7 +171,7 @@ class TestMarks:
         self,
         *,
         sandbox: Sandbox,
-        pods: dict[str, Pod],
+        pods: dict[str, SandboxPod],
         qos: Callable[[str, str], None],
         receiver: Host,
         version: int,
@@ -180,12 +185,12 @@ class TestMarks:
         unmarked = Probe(sender=pods["sender"], receiver=receiver, address=address, protocol="tcp")
         assert read_marks(sandbox, unmarked).received == frozenset([0])
 
-    def test_a_localnet_network_reaches_the_outside(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_a_localnet_network_reaches_the_outside(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
         sandbox.outside.add_address("10.247.255.1/16")
         probe = Probe(sender=pods["sender"], receiver=sandbox.outside, address="10.247.255.1", protocol="udp")
         assert read_marks(sandbox, probe) == Marks(received=frozenset([0]), wire=frozenset([0]))
 
-    def test_a_layer2_switchs_mark_comes_after_the_wire(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_a_layer2_switchs_mark_comes_after_the_wire(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
         sender, other = pods["sender"], pods["other"]
         switch, port = sender.attachment(FLAT).switch, sender.attachment(FLAT).port
         sandbox.central.nbctl("qos-add", switch, "to-lport", "100", f'inport == "{port}" && ip4', "dscp=20")
@@ -194,7 +199,7 @@ class TestMarks:
         assert marks == Marks(received=frozenset([TOS_OF_DSCP_20]), wire=frozenset([0]))
 
     def test_a_dropped_packet_reads_nothing_where_it_should_arrive(
-        self, sandbox: Sandbox, pods: dict[str, Pod]
+        self, sandbox: Sandbox, pods: dict[str, SandboxPod]
     ) -> None:
         switch, address = pods["same"].attachment("default").switch, pods["same"].address_on("default")
         sandbox.central.nbctl("acl-add", switch, "to-lport", "1000", f"ip4.dst == {address} && udp", "drop")
@@ -204,7 +209,7 @@ class TestMarks:
         sandbox.central.nbctl("acl-del", switch)
         sandbox.central.sync()
 
-    def test_an_address_must_be_the_receivers(self, sandbox: Sandbox, pods: dict[str, Pod]) -> None:
+    def test_an_address_must_be_the_receivers(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
         probe = Probe(sender=pods["sender"], receiver=pods["same"], address=pods["other"].address(version=4))
         with pytest.raises(SandboxError, match="not an address of sandbox/same"):
             read_marks(sandbox, probe)
@@ -213,7 +218,7 @@ class TestMarks:
 class TestRates:
     @VERSIONS
     def test_a_metered_stream_gets_its_rate_and_another_its_own(
-        self, pods: dict[str, Pod], qos: Callable[[str, str], None], version: int
+        self, pods: dict[str, SandboxPod], qos: Callable[[str, str], None], version: int
     ) -> None:
         qos("to-lport", f'inport == "{pods["sender"].attachment("default").port}" && ip{version}')
         address = pods["other"].address_on("default", version=version)
@@ -228,7 +233,7 @@ class TestRates:
         assert metered.bits_per_second == pytest.approx(RATE_KBPS * 1000 + burst / seconds, rel=0.05)
         assert free.bits_per_second == pytest.approx(offered, rel=0.02)
 
-    def test_tcp_is_far_above_the_limits_of_these_tests(self, pods: dict[str, Pod]) -> None:
+    def test_tcp_is_far_above_the_limits_of_these_tests(self, pods: dict[str, SandboxPod]) -> None:
         address = pods["other"].address_on("default")
         stream = Stream(sender=pods["sender"], receiver=pods["other"], address=address, protocol="tcp", seconds=2)
         assert measure([stream])[0].bits_per_second > 5 * RATE_KBPS * 1000
@@ -252,7 +257,7 @@ class TestLife:
         one_subnet_for_two_nodes = Layer3Network(subnets=["10.244.0.0/24/24"])
         with (
             pytest.raises(SandboxError, match="fewer node subnets"),
-            Sandbox(default_network=one_subnet_for_two_nodes),
+            Sandbox(networks=[one_subnet_for_two_nodes]),
         ):
             pass
         assert list(tmp_path.iterdir()) == []
@@ -282,7 +287,7 @@ class TestLife:
             _await_end(child)
 
 
-def _ip(pod: Pod, *arguments: str) -> str:
+def _ip(pod: SandboxPod, *arguments: str) -> str:
     return subprocess.run(pod.namespace.command(["ip", *arguments]), check=True, capture_output=True, text=True).stdout
 
 

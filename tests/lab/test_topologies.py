@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.sandbox import Probe, Stream, read_marks
-from ovnqos.sandbox.plain import PlainNetwork, PlainSandbox
+from ovnqos.sandbox import Probe, Sandbox, Stream, read_marks
+from ovnqos.sandbox.network import StaticNetwork
 from tests.lab.support_cluster import network_qos, rule, udp_ports
 from tests.lab.support_rates import SECONDS, limit, limited_rule, measure_rates
 from tests.lab.support_topologies import ADDRESSES, KubeOvnCluster, StaticCluster
@@ -16,7 +16,7 @@ from tests.lab.support_topologies import ADDRESSES, KubeOvnCluster, StaticCluste
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.sandbox import Marks, Pod, Programs
+    from ovnqos.sandbox import Marks, Programs, SandboxPod
     from tests.lab.support_cluster import Document, LabCluster
 
 HERE, THERE = "worker1", "worker2"
@@ -44,7 +44,7 @@ def session_kube_ovn(programs: Programs) -> Iterator[KubeOvnCluster]:
     For each place there is a target and a pod that is none.
     """
     with (
-        PlainSandbox((HERE, THERE), programs=programs) as sandbox,
+        Sandbox((HERE, THERE), networks=(), programs=programs) as sandbox,
         Northbound.connect(sandbox.central.northbound.remote) as northbound,
     ):
         cluster = KubeOvnCluster(sandbox, northbound)
@@ -69,7 +69,7 @@ def session_kube_ovn(programs: Programs) -> Iterator[KubeOvnCluster]:
         yield cluster
 
 
-def _add(cluster: LabCluster, name: str, node: str, *networks: str, labels: dict[str, str] | None = None) -> Pod:
+def _add(cluster: LabCluster, name: str, node: str, *networks: str, labels: dict[str, str] | None = None) -> SandboxPod:
     return cluster.add_pod(name, node=node, namespace=SPACE, networks=networks, labels=labels or {})
 
 
@@ -95,7 +95,7 @@ def _policy(*rules: Document, networks: list[Document] | None = None) -> Documen
     return network_qos("gold", rules, namespace=SPACE, pods=SENDER, networks=networks)
 
 
-def _pod(cluster: LabCluster, name: str) -> Pod:
+def _pod(cluster: LabCluster, name: str) -> SandboxPod:
     return cluster.pods[f"{SPACE}/{name}"]
 
 
@@ -214,13 +214,13 @@ MAP: Final = {
 def static(programs: Programs) -> Iterator[StaticCluster]:
     """One switch on two nodes; the port of `appliance` does not go by the template."""
     with (
-        PlainSandbox((HERE, THERE), programs=programs) as sandbox,
+        Sandbox((HERE, THERE), networks=(), programs=programs) as sandbox,
         Northbound.connect(sandbox.central.northbound.remote) as northbound,
     ):
         cluster = StaticCluster(sandbox, northbound, MAP)
         ports = {f"{SPACE}/appliance": "appliance-7"}
         template = "vm-{namespace}.{name}"
-        sandbox.add_network(PlainNetwork("lan", subnets=["10.88.0.0/24"], port_template=template, ports=ports))
+        sandbox.add_network(StaticNetwork("lan", subnets=["10.88.0.0/24"], port_template=template, ports=ports))
         _add(cluster, "appliance", THERE, "lan", labels=TARGET)
         _add(cluster, "target", THERE, "lan", labels=TARGET)
         _add(cluster, "sender", HERE, "lan", labels=SENDER)

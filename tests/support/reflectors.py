@@ -63,7 +63,7 @@ class Recorder:
         ]
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
-        """Waits until this holds; it is looked at after each call."""
+        """Wait until this holds; it is looked at after each call."""
         with self._changed:
             assert self._changed.wait_for(holds, PATIENCE), self.calls[-3:]
 
@@ -71,13 +71,13 @@ class Recorder:
         self.wait_until(lambda: len(self.calls) >= count)
 
     def wait_for_objects(self, *keys: str) -> None:
-        """Waits until exactly these objects are there."""
+        """Wait until exactly these objects are there."""
         self.wait_until(lambda: self.world.keys() == set(keys))
 
 
 @contextmanager
 def running(reflector: Reflector, *, handler_raises: bool = False) -> Iterator[Reflector]:
-    """Starts the reflector and stops it; its thread must have ended by then, and the handler have raised or not."""
+    """Start the reflector and stops it; its thread must have ended by then, and the handler have raised or not."""
     reflector.start()
     try:
         yield reflector

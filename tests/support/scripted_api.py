@@ -79,7 +79,7 @@ class _Nowhere:
     closed = True
 
     def close(self) -> None:
-        """Closes nothing."""
+        """Close nothing."""
 
     def flush(self) -> None:
         """Flushes nothing."""
@@ -170,7 +170,7 @@ def watch(*pieces: bytes, ends: bool = False, resets: bool = False) -> Callable[
 
 
 def silence(exchange: Exchange) -> None:
-    """Takes the request and never answers."""
+    """Take the request and never answers."""
     exchange.hold()
 
 

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ovnqos.cli.demo.terminal import Terminal
-from ovnqos.sandbox import Central
-from ovnqos.sandbox.plain import PlainSandbox
+from ovnqos.sandbox import Central, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
-    from ovnqos.sandbox import Attachment, Pod
-    from ovnqos.sandbox.network import Network
+    from ovnqos.sandbox import Attachment, SandboxPod
+    from ovnqos.sandbox.network import SandboxNetwork
 
 NAMESPACE: Final = "default"
 _PODS: Final = "pods.json"
@@ -54,7 +53,7 @@ class Scene:
 
     title: str
     nodes: tuple[str, ...]
-    networks: tuple[Network, ...]
+    networks: tuple[SandboxNetwork, ...]
     pods: Mapping[str, ScenePod]
     wiring: Callable[[str, Sequence[Attachment]], Mapping[str, str]]
     script: Callable[[Stage], None]
@@ -89,9 +88,9 @@ class Stage:
         """Describe it; entering it starts it."""
         self.terminal = terminal
         self.seconds = seconds
-        self.sandbox = PlainSandbox(scene.nodes) if packets else None
+        self.sandbox = Sandbox(scene.nodes, networks=()) if packets else None
         self.central = self.sandbox.central if self.sandbox else Central()
-        self.pods: dict[str, Pod] = {}
+        self.pods: dict[str, SandboxPod] = {}
         self.attachments: dict[str, Sequence[Attachment]] = {}
         self.folder = Path()
         self._scene = scene
@@ -123,7 +122,7 @@ class Stage:
         if self.sandbox:
             self.central.sync()
 
-    def _wire(self, sandbox: PlainSandbox) -> None:
+    def _wire(self, sandbox: Sandbox) -> None:
         for network in self._scene.networks:
             sandbox.add_network(network)
         for name, pod in self._scene.pods.items():

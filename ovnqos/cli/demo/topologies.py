@@ -12,13 +12,13 @@ from ovnqos.cli.demo.stage import Scene, ScenePod, read_file
 from ovnqos.cli.demo.terminal import Check, marked, near
 from ovnqos.sandbox import Probe, Stream, StreamError, measure, read_marks
 from ovnqos.sandbox.kube_ovn import KubeOvnSubnet, kube_ovn_annotations
-from ovnqos.sandbox.plain import PlainNetwork
+from ovnqos.sandbox.network import StaticNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ovnqos.cli.demo.stage import Stage
-    from ovnqos.sandbox import Attachment, Measured
+    from ovnqos.sandbox import Attachment, StreamResult
 
 _NODES: Final = ("worker1", "worker2")
 _HERE, _THERE = _NODES
@@ -73,7 +73,7 @@ def kube_ovn_scene() -> Scene:
 
 def static_scene() -> Scene:
     """Make one switch; `appliance` has a port, and an address, that only the map names."""
-    lan = PlainNetwork(
+    lan = StaticNetwork(
         "lan", subnets=["10.88.0.0/24"], port_template="vm-{name}", ports={"default/appliance": "appliance-7"}
     )
 
@@ -153,6 +153,6 @@ def _checks(stage: Stage, expectations: Sequence[Expectation]) -> Iterator[Check
     wait=wait_fixed(1),
     retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
 )
-def _measure(stream: Stream) -> Measured:
+def _measure(stream: Stream) -> StreamResult:
     """Measure; again where the machine was too busy to send, never for what was received."""
     return measure([stream])[0]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.sandbox import Certificate, NorthboundServer, Pki, SouthboundServer
+from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from tests.functional.support_command import Ended, ovnqos, ovnqos_program
 from tests.functional.support_database import dump, wire
 from tests.functional.support_manifests import Document, attachment, pod, policy, rule, write
+from tests.support.pki import Certificate, Pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,7 +282,7 @@ class TestUsage:
 class TestTls:
     @pytest.fixture
     def server(self, server_certificate: Certificate) -> Iterator[NorthboundServer]:
-        with NorthboundServer(listen=["pssl:0:127.0.0.1"], certificate=server_certificate) as server:
+        with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=server_certificate.options) as server:
             yield server
 
     def options(self, party: Any) -> list[str]:

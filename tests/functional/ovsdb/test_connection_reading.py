@@ -10,8 +10,9 @@ from ovnqos.errors import (
     NorthboundUnavailable,
 )
 from ovnqos.ovsdb.connection import NorthboundConnection
-from ovnqos.sandbox import NorthboundServer, RaftCluster
+from ovnqos.sandbox import NorthboundServer
 from tests.functional.support_connection import add_set, names, ovs_row, row_named
+from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

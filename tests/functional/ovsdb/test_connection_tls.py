@@ -12,8 +12,9 @@ from ovnqos.errors import (
 )
 from ovnqos.ovsdb.connection import NorthboundConnection
 from ovnqos.ovsdb.tls import TlsFiles
-from ovnqos.sandbox import Certificate, NorthboundServer, Pki
+from ovnqos.sandbox import NorthboundServer
 from tests.functional.support_connection import add_set, row_named
+from tests.support.pki import Certificate, Pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def pki(tmp_path: Path) -> Pki:
 
 @pytest.fixture
 def server(pki: Pki) -> Iterator[NorthboundServer]:
-    with NorthboundServer(listen=["pssl:0:127.0.0.1"], certificate=pki.server("nb")) as server:
+    with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as server:
         yield server
 
 

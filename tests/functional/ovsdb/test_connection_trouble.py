@@ -12,11 +12,13 @@ from ovnqos.errors import (
     OutcomeUnknown,
 )
 from ovnqos.ovsdb.connection import NorthboundConnection
-from ovnqos.sandbox import NorthboundServer, RaftCluster
 from tests.functional.support_connection import add_set, names
+from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ovnqos.sandbox import NorthboundServer
 
 
 @pytest.fixture

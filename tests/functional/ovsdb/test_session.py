@@ -17,8 +17,10 @@ from ovnqos import (
 )
 from ovnqos.ovsdb.remotes import parse_remotes
 from ovnqos.ovsdb.session import OvsdbSession
-from ovnqos.sandbox import NorthboundServer, Pki, RaftCluster, SouthboundServer
+from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
+from tests.support.pki import Pki
+from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +164,7 @@ class TestTls:
         pki = Pki(tmp_path)
         party = pki.client("me")
         files = TlsFiles(private_key=party.private_key, certificate=party.certificate, ca_certificate=party.authority)
-        with NorthboundServer(listen=["pssl:0:127.0.0.1"], certificate=pki.server("nb")) as server:
+        with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as server:
             with session(server.remotes[1], tls=files) as asked:
                 assert asked.transact(SWITCHES)[0]["rows"] == []
             with NorthboundGeneration(server.remotes[1], tls=files) as generation:
@@ -173,7 +175,7 @@ class TestTls:
         party = pki.stranger("eve")
         files = TlsFiles(private_key=party.private_key, certificate=party.certificate, ca_certificate=party.authority)
         with (
-            NorthboundServer(listen=["pssl:0:127.0.0.1"], certificate=pki.server("nb")) as server,
+            NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as server,
             session(server.remotes[1], tls=files, timeout_s=1) as asked,
             pytest.raises(NorthboundUnavailable, match=r"ssl:127\.0\.0\.1:\d+: .*certificate"),
         ):

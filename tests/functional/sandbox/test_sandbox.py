@@ -13,16 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ovnqos.sandbox import (
-    Central,
-    MissingProgramError,
-    NorthboundServer,
-    Pki,
-    Programs,
-    RaftCluster,
-    SandboxError,
-)
+from ovnqos.sandbox import Central, MissingProgramError, NorthboundServer, Programs, SandboxError
 from ovnqos.sandbox.programs import run
+from tests.support.pki import Pki
+from tests.support.raft import RaftCluster
 
 
 def ends(pid: int, *, within: float = 5) -> bool:
@@ -159,7 +153,7 @@ class TestTls:
     def test_takes_the_client_it_trusts_and_refuses_a_stranger(self, tmp_path: Path) -> None:
         pki = Pki(tmp_path)
         command = Programs().command("ovn-nbctl", "--timeout=3")
-        with NorthboundServer(listen=["pssl:0:127.0.0.1"], certificate=pki.server("nb")) as northbound:
+        with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as northbound:
             remote = f"--db={northbound.remotes[1]}"
             assert northbound.remotes[1].startswith("ssl:127.0.0.1:")
             run([*command, remote, *pki.client("controller").options, "ls-add", "lan"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from ovnqos.sandbox.starter import Starter
+from ovnqos.sandbox.process import Starter
 
 _INTERRUPTED = """
 import sys, threading, time
@@ -54,3 +56,25 @@ def test_an_interrupt_while_the_first_program_is_started_ends_the_process(tmp_pa
         [sys.executable, "-c", _INTERRUPTED, f"{tmp_path}/log"], capture_output=True, text=True, timeout=20, check=False
     )
     assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_an_interrupt_while_a_program_is_started_leaves_no_program() -> None:
+    starter = Starter[str]()
+    started = threading.Event()
+    discarded: list[str] = []
+
+    def start() -> str:
+        started.set()
+        time.sleep(0.2)
+        return "program"
+
+    def interrupt() -> None:
+        started.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        starter.run(start, discard=discarded.append)
+    sender.join()
+    assert discarded == ["program"]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ovnqos import SouthboundUnavailable, TlsFiles
-from ovnqos.sandbox import Pki, Programs, SouthboundServer
+from ovnqos.sandbox import Programs, SouthboundServer
 from ovnqos.southbound.ovn_trace import Meter, OvnTrace, Trace, TraceFailed
+from tests.support.pki import Pki
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ def test_tls(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     client = pki.client("controller")
     files = TlsFiles(private_key=client.private_key, certificate=client.certificate, ca_certificate=client.authority)
-    with SouthboundServer(listen=["pssl:0:127.0.0.1"], certificate=pki.server("sb"), programs=Programs()) as server:
+    with SouthboundServer(
+        listen=["pssl:0:127.0.0.1"], tls_options=pki.server("sb").options, programs=Programs()
+    ) as server:
         with pytest.raises(TraceFailed, match="unknown datapath"):
             OvnTrace(server.remotes[1], tls=files).run("lan", FLOW)
         with pytest.raises(SouthboundUnavailable):

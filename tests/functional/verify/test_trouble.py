@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import DesiredState, Northbound, plan_changes
-from ovnqos.sandbox import Central, NorthboundServer, Pki, Process, Programs, SouthboundServer
+from ovnqos.sandbox import Central, NorthboundServer, Process, Programs, SouthboundServer
 from tests.functional.support_command import PROGRAM, ovnqos, ovnqos_program
 from tests.functional.support_verify import apply, row, verify, wire_lan
+from tests.support.pki import Pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -17,8 +17,8 @@ from tests.lab.support_results import TOLERANCE, Cell, MarkResult, RateResult, R
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ovnqos.sandbox import Measured
-    from ovnqos.sandbox.packet import Packet
+    from ovnqos.sandbox import StreamResult
+    from ovnqos.sandbox.marks import CapturedPacket
     from tests.lab.support_guide import Guide
 
 RATE_KBPS, BURST_KBIT = 20_000, 100
@@ -127,11 +127,11 @@ def test_the_capture_shows_what_the_guide_shows(applied: Guide, sender: str, req
     stop=stop_after_attempt(3),
     retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
 )
-def _measure(streams: Sequence[Stream]) -> list[Measured]:
+def _measure(streams: Sequence[Stream]) -> list[StreamResult]:
     return measure(streams)
 
 
-def _between(source: Destination, destination: Destination) -> Callable[[Packet], bool]:
+def _between(source: Destination, destination: Destination) -> Callable[[CapturedPacket], bool]:
     return lambda packet: (packet.source, packet.destination) == (source.address, destination.address)
 
 

@@ -20,7 +20,7 @@ from tests.lab.support_results import Cell, MarkResult, RateResult, Results
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.sandbox import Node, Pod
+    from ovnqos.sandbox import SandboxNode, SandboxPod
 
 DSCP = 20
 RATE_KBPS, BURST_KBIT = 4000, 10_000
@@ -30,7 +30,7 @@ JOINED_PORT, CHANGED_PORT = 6201, 6202
 
 
 @pytest.fixture
-def newcomer(matrix: Matrix) -> Iterator[Pod]:
+def newcomer(matrix: Matrix) -> Iterator[SandboxPod]:
     """A pod that is wired, but that the library has not heard of yet."""
     pod = matrix.wire_pod("newcomer", OWN, "ovn-worker")
     yield pod
@@ -38,7 +38,7 @@ def newcomer(matrix: Matrix) -> Iterator[Pod]:
 
 
 def test_a_pod_that_joins_a_policy_does_not_refill_its_meter_as_a_changed_row_would(
-    matrix: Matrix, results: Results, newcomer: Pod
+    matrix: Matrix, results: Results, newcomer: SandboxPod
 ) -> None:
     cluster, sender = matrix.cluster, matrix.sender("sender")
     joined = network_qos(
@@ -102,7 +102,7 @@ def test_applying_what_is_already_there_writes_nothing(matrix: Matrix) -> None:
 
 
 @retry(retry=retry_if_result(lambda dropping: not dropping), wait=wait_fixed(0.05), stop=stop_after_delay(5))
-def wait_for_dropping_meters(node: Node, *, count: int) -> bool:
+def wait_for_dropping_meters(node: SandboxNode, *, count: int) -> bool:
     """Returns when `count` meters of a node have dropped packets, which they do once their bucket is empty."""
     bands = re.findall(r"^0: packet_count:(\d+)", node.ofctl("meter-stats"), re.MULTILINE)
     return sum(int(dropped) > 0 for dropped in bands) >= count

@@ -30,7 +30,7 @@ class KubernetesHttp:
     """
 
     def __init__(self, url: str, *, authority: Path, token: str) -> None:
-        """Reads the certificate by which the server is checked.
+        """Read the certificate by which the server is checked.
 
         Args:
             url: the server's.

@@ -15,13 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ovnqos.sandbox.etcd import Etcd
-from ovnqos.sandbox.kubernetes_http import JSON, YAML, KubernetesHttp
-from ovnqos.sandbox.kubernetes_pki import KubernetesPki
-from ovnqos.sandbox.kubernetes_programs import kubernetes_program, openssl_program
-from ovnqos.sandbox.ports import free_port
 from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import SandboxError, run
+from tests.support.kubernetes.etcd import Etcd
+from tests.support.kubernetes.http import JSON, YAML, KubernetesHttp
+from tests.support.kubernetes.pki import KubernetesPki
+from tests.support.kubernetes.programs import free_port, kubernetes_program, openssl_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +45,7 @@ class KubernetesApi:
     """
 
     def __init__(self) -> None:
-        """Describes it; entering it starts it.
+        """Describe it; entering it starts it.
 
         Raises:
             MissingProgramError: a program is missing; names the script or the Debian package that brings it.
@@ -83,7 +82,7 @@ class KubernetesApi:
         self.close()
 
     def close(self) -> None:
-        """Ends both servers and removes their folder."""
+        """End both servers and remove their folder."""
         self._stack.close()
 
     @property
@@ -106,7 +105,7 @@ class KubernetesApi:
         return self._process.pid
 
     def start_api(self) -> None:
-        """Starts the API server, again on its port and on the same objects; returns when it is ready.
+        """Start the API server, again on its port and on the same objects; return when it is ready.
 
         Raises:
             SandboxError: it already runs, or did not start; quotes its last log lines.
@@ -114,26 +113,26 @@ class KubernetesApi:
         self._process.start(self._ready, timeout=_START_SECONDS)
 
     def stop_api(self) -> None:
-        """Ends the API server as a crash would: open watches break at once, and connections are refused."""
+        """End the API server as a crash would: open watches break at once, and connections are refused."""
         self._process.kill()
 
     def freeze_api(self) -> None:
-        """Stops the API server's execution: connections stay open, and nothing is answered until `thaw_api()`."""
+        """Stop the API server's execution: connections stay open, and nothing is answered until `thaw_api()`."""
         self._process.freeze()
 
     def thaw_api(self) -> None:
-        """Lets a frozen API server go on."""
+        """Let a frozen API server go on."""
         self._process.thaw()
 
     def restart(self) -> None:
-        """Ends both servers as a crash would, and starts them again on the same data and ports."""
+        """End both servers as a crash would, and starts them again on the same data and ports."""
         self.stop_api()
         self.etcd.kill()
         self.etcd.start()
         self.start_api()
 
     def compact(self) -> None:
-        """Makes every resourceVersion of before too old: reads and watches from it are refused with 410.
+        """Make every resourceVersion of before too old: reads and watches from it are refused with 410.
 
         The API server is started again for that: its watch cache would serve old events that etcd has forgotten.
         """
@@ -169,7 +168,7 @@ class KubernetesApi:
         return self._http.watch(path, token=token, timeout=timeout)
 
     def create(self, path: str, document: object, *, content_type: str = JSON) -> dict[str, Any]:
-        """Creates an object, by the administrator.
+        """Create an object, by the administrator.
 
         Args:
             path: of the collection, e.g. `/api/v1/namespaces/default/pods`.
@@ -189,7 +188,7 @@ class KubernetesApi:
         return created
 
     def install_crd(self, manifest: str) -> None:
-        """Creates a CustomResourceDefinition and returns when its objects are served.
+        """Create a CustomResourceDefinition and returns when its objects are served.
 
         Args:
             manifest: its YAML (or JSON), one document.
@@ -214,7 +213,7 @@ class KubernetesApi:
         self.wait_until(served, what=f"serve {created['metadata']['name']}")
 
     def wait_until(self, condition: Callable[[], bool], *, what: str, timeout: float = 30) -> None:
-        """Returns as soon as the condition is true.
+        """Return as soon as the condition is true.
 
         Args:
             condition: asked every few milliseconds.
@@ -237,7 +236,7 @@ class KubernetesApi:
         return str(self.create(path, document)["status"]["token"])
 
     def kubeconfig(self, token: str | None = None) -> Path:
-        """Writes a kubeconfig and returns where it is; it goes with the folder.
+        """Write a kubeconfig and returns where it is; it goes with the folder.
 
         Args:
             token: whose it is; None is the administrator's.
@@ -260,7 +259,7 @@ class KubernetesApi:
         return path
 
     def kubectl(self, *arguments: str, token: str | None = None, text: str | None = None) -> str:
-        """Runs kubectl and returns what it prints.
+        """Run kubectl and return what it prints.
 
         Args:
             arguments: its command and options.

@@ -46,7 +46,7 @@ class RaftCluster:
     """A Northbound served by a RAFT cluster on unix sockets; a context manager."""
 
     def __init__(self, size: int = 3, *, election_timer: int = 1000, programs: Programs | None = None) -> None:
-        """Describes a cluster; entering it starts it.
+        """Describe a cluster; entering it starts it.
 
         Args:
             size: how many servers.
@@ -81,7 +81,7 @@ class RaftCluster:
         return ",".join(self.remotes)
 
     def leader(self, *, timeout: float = 15) -> int:
-        """Waits until exactly one running member says that it leads, and returns its index in `members`.
+        """Wait until exactly one running member says that it leads, and return its index in `members`.
 
         Raises:
             SandboxError: there was none within `timeout` seconds.
@@ -96,15 +96,15 @@ class RaftCluster:
             raise SandboxError(f"no leader of the cluster within {timeout:g} s") from error
 
     def kill(self, member: int) -> None:
-        """Ends one member as a crash would (SIGKILL)."""
+        """End one member as a crash would (SIGKILL)."""
         self.members[member].kill()
 
     def stop(self, member: int) -> None:
-        """Ends one member in order; a leader hands over first."""
+        """End one member in order; a leader hands over first."""
         self.members[member].stop()
 
     def restart(self, member: int) -> None:
-        """Starts a member that was ended; returns when it is connected to the cluster again."""
+        """Start a member that was ended; return when it is connected to the cluster again."""
         self.members[member].start()
 
     def _describe(self, folder: Path) -> Iterator[_Member]:

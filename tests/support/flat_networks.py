@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import netaddr
 
-from ovnqos.sandbox.network import Commands, Network, external_ids, scope
+from ovnqos.sandbox.network import Commands, SingleSwitchNetwork, external_ids, scope
 from ovnqos.sandbox.node import PHYSICAL_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class _FlatNetwork(Network):
+class _FlatNetwork(SingleSwitchNetwork):
     topology: ClassVar[str]
 
     def __init__(self, name: str, *, subnets: Sequence[str] = (), nad: str) -> None:
-        """Describes it.
+        """Describe it.
 
         Args:
             name: the network's name.
@@ -26,21 +26,9 @@ class _FlatNetwork(Network):
         """
         super().__init__(name, subnets=subnets, nad=nad)
 
-    def switch(self, node: str) -> str:  # noqa: ARG002  one switch serves every node
+    def switch(self, node: str) -> str:
         """The network's one switch."""
         return f"{scope(self.name)}ovn_{self.topology}_switch"
-
-    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  one subnet serves every node
-        """The network's subnets."""
-        return self.subnets
-
-    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  the network has no router
-        """None."""
-        return ()
-
-    def routes(self, node: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002  all of it is on the link
-        """None."""
-        return ()
 
     def create(self, nodes: Sequence[str]) -> Commands:
         """The commands that make the switch."""
@@ -63,7 +51,7 @@ class PrimaryLayer2Network(Layer2Network):
     """
 
     def __init__(self, name: str, *, subnets: Sequence[str], nad: str) -> None:
-        """Describes it.
+        """Describe it.
 
         Args:
             name: the network's name.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.sandbox.kubernetes_programs import openssl_program
 from ovnqos.sandbox.programs import run
+from tests.support.kubernetes.programs import openssl_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ class KubernetesPki:
 
     @classmethod
     def create(cls, folder: Path, *, address: str) -> KubernetesPki:
-        """Makes all files; their keys are for a test, valid for two days.
+        """Make all files; their keys are for a test, valid for two days.
 
         Args:
             folder: an existing folder that takes the files.

@@ -6,10 +6,9 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ovnqos.sandbox.kubernetes_programs import kubernetes_program
-from ovnqos.sandbox.ports import free_port
 from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import SandboxError
+from tests.support.kubernetes.programs import free_port, kubernetes_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,7 @@ class Etcd:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Describes it; entering it starts it.
+        """Describe it; entering it starts it.
 
         Args:
             folder: an existing folder that takes its files and is left in place.
@@ -65,7 +64,7 @@ class Etcd:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it, or starts it again on the same data and port; returns when it answers.
+        """Start it, or start it again on the same data and port; return when it answers.
 
         Raises:
             SandboxError: it did not start; quotes its last log lines.
@@ -76,12 +75,12 @@ class Etcd:
         self._process.start(self._healthy, timeout=60)
 
     def kill(self) -> None:
-        """Ends it as a crash would; the data stay, and `start()` serves them again."""
+        """End it as a crash would; the data stay, and `start()` serves them again."""
         if self._process is not None:
             self._process.kill()
 
     def compact(self) -> int:
-        """Forgets the history of all keys: reads and watches of older revisions are refused from now on.
+        """Forget the history of all keys: reads and watches of older revisions are refused from now on.
 
         Returns:
             The revision up to which it has been forgotten, the latest.

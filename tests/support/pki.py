@@ -39,7 +39,7 @@ class Pki:
     """Open vSwitch's two certificate authorities: one signs switches (here: servers), one controllers (clients)."""
 
     def __init__(self, folder: Path, *, programs: Programs | None = None) -> None:
-        """Makes both authorities, which takes about half a second.
+        """Make both authorities, which takes about half a second.
 
         Args:
             folder: an existing folder that takes all files.
