@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from bench.floor import dump_operations, make_switches_and_ports, time_nbctl, time_read, time_transact
 from bench.generate import ZONE_NODE
-from ovnqos import Inventory, Northbound, Topology, compile_rows, parse_namespace, parse_pod, parse_policy, plan_changes
+from ovnqos import Compiler, Northbound, Topology, parse_namespace, parse_pod, parse_policy, plan_changes
 from ovnqos.sandbox import NorthboundServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.generate import Cluster
-    from ovnqos import Compilation, Namespace, NetworkQoS, Pod
+    from ovnqos import DesiredState, Namespace, NetworkQoS, Pod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +76,10 @@ class Objects:
             zone_nodes=[ZONE_NODE] if mode == "zone" else None,
         )
 
-    def compile(self) -> Compilation:
+    def compile(self) -> DesiredState:
         """All the work on objects: inventory, and rows of every policy."""
         topology = Topology.ovn_kubernetes(zone_nodes=self.zone_nodes)
-        return compile_rows(self.policies, Inventory(topology, (*self.namespaces, *self.pods)))
+        return Compiler.of((*self.namespaces, *self.pods, *self.policies), topology).desired()
 
 
 def quiet_collector() -> None:
@@ -153,7 +153,7 @@ def time_reading(remote: str) -> float:
 def _sync(remote: str, objects: Objects) -> tuple[float, int, int]:
     start = time.perf_counter()
     with Northbound.connect(remote, timeout_s=120, wait=False) as northbound:
-        desired = objects.compile().desired  # while the server gathers what it has
+        desired = objects.compile()  # while the server gathers what it has
         plan = plan_changes(desired, northbound.snapshot())
         applied = northbound.apply(plan)
         seconds = time.perf_counter() - start

@@ -1,19 +1,16 @@
 """Kubernetes network QoS, made true on the wire of an OVN network.
 
-Two levels, both public. Above: NetworkQoS objects are compiled to rows (`parse_policy`, `Inventory`, `compile_rows`).
+Two levels, both public. Above: NetworkQoS objects are compiled to rows (`parse_object`, `Compiler`).
 Below: rows, address sets and port groups in OVN's own terms (`QosRow`, `AddressSet`, `PortGroup`, `DesiredState`).
 Both end in `plan_changes` and `Northbound.apply`. Examples that run are in docs/examples/.
 """
 
 from ovnqos import match
 from ovnqos.collector import collector_paused
-from ovnqos.compile.compilation import Compilation, Note, compile_rows
 from ovnqos.compile.compiler import Compiler
-from ovnqos.compile.conflicts import policy_of
-from ovnqos.compile.delta import Delta
-from ovnqos.compile.hidden import HiddenLimit, find_hidden_limits
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
+from ovnqos.compile.rows import AddressSet, Delta, DesiredState, Direction, PortGroup, QosRow, policy_of
+from ovnqos.compile.shadowed_limits import ShadowedLimit, find_shadowed_limits
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.compile.topologies.detect import detect_topology, make_topology
 from ovnqos.compile.topology import Network, PodInterface, Topology
@@ -95,7 +92,6 @@ __all__ = [
     "Change",
     "Classifier",
     "Code",
-    "Compilation",
     "Compiler",
     "DatabaseChange",
     "DatabaseUnavailable",
@@ -105,7 +101,6 @@ __all__ = [
     "Diagnostic",
     "Direction",
     "ForeignConflict",
-    "HiddenLimit",
     "IPBlock",
     "InvalidObject",
     "InvalidRemote",
@@ -126,7 +121,6 @@ __all__ = [
     "Node",
     "Northbound",
     "NorthboundUnavailable",
-    "Note",
     "ObjectRef",
     "Operator",
     "OutcomeUnknown",
@@ -154,6 +148,7 @@ __all__ = [
     "SetKind",
     "SetUpdate",
     "Severity",
+    "ShadowedLimit",
     "Snapshot",
     "SouthboundUnavailable",
     "StalePlan",
@@ -168,10 +163,9 @@ __all__ = [
     "Unsupported",
     "can_overlap",
     "collector_paused",
-    "compile_rows",
     "detect_topology",
     "find_foreign_conflicts",
-    "find_hidden_limits",
+    "find_shadowed_limits",
     "load_manifests",
     "load_topology_map",
     "make_topology",

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Severity(StrEnum):
@@ -37,6 +41,18 @@ class Code(StrEnum):
     NOT_CONVERTED = "NotConverted"
     EFFECT_DIFFERS = "EffectDiffers"
     TRANSIENT_LABELS = "TransientLabels"
+    # compile
+    BEFORE_LOAD_BALANCING = "BeforeLoadBalancing"
+    COMPILE_FAILED = "CompileFailed"
+    CONFLICT = "Conflict"
+    NEVER_MATCHES = "NeverMatches"
+    NO_CLUSTER_CIDRS = "NoClusterCidrs"
+    NO_DEFAULT_INTERFACE = "NoDefaultInterface"
+    NO_POD_ADDRESSES = "NoPodAddresses"
+    NOT_OVN = "NotOvn"
+    SHADOWED_LIMIT = "ShadowedLimit"
+    TOPOLOGIES_DIFFER = "TopologiesDiffer"
+    UNKNOWN_NETWORK = "UnknownNetwork"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +119,10 @@ class Diagnostic:
 
     def __str__(self) -> str:
         return f"{self.object}: {self.message}"
+
+
+def listed(names: Iterable[str], *, at_most: int = 5) -> str:
+    """Names as a message has them: sorted, with commas, cut after `at_most` with `and N more`."""
+    ordered = sorted(names)
+    more = len(ordered) - at_most
+    return ", ".join(ordered[:at_most]) + (f" and {more} more" if more > 0 else "")

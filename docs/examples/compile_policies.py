@@ -8,7 +8,7 @@ The manifests hold NetworkQoS, Pod, Namespace and NetworkAttachmentDefinition ob
 
 import sys
 
-from ovnqos import Inventory, Northbound, OvnQosError, Owner, Topology, compile_rows, load_manifests, plan_changes
+from ovnqos import Compiler, Northbound, OvnQosError, Owner, Topology, load_manifests, plan_changes
 
 
 def main(arguments: list[str]) -> int:
@@ -16,15 +16,17 @@ def main(arguments: list[str]) -> int:
     owner = Owner("example-controller")  # its rows, and only its rows, are compared and changed
     try:
         manifests = load_manifests([path for path in arguments if path != "--dry-run"])
-        for broken in manifests.invalid:  # one bad object stops nobody else
-            print(broken, file=sys.stderr)
-        inventory = Inventory(
-            Topology.ovn_kubernetes(),  # zone_nodes={"node1"} where each node has its own Northbound
-            [*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods],
-        )
-        compilation = compile_rows(manifests.policies, inventory, owner=owner)
+        topology = Topology.ovn_kubernetes()  # zone_nodes={"node1"} where each node has its own Northbound
+        compiler = Compiler(topology, owner)
+        for one in (
+            *(*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods),
+            *(*manifests.policies, *manifests.invalid),  # the rows of an invalid object stay as they are
+        ):
+            compiler.apply(one)
+        for diagnostic in compiler.all_diagnostics():
+            print(diagnostic, file=sys.stderr)
         with Northbound.connect(owner=owner) as northbound:
-            plan = plan_changes(compilation.desired, northbound.snapshot())
+            plan = plan_changes(compiler.desired(), northbound.snapshot())
             print(plan.as_diff() or "no changes")
             if not dry_run:
                 plan.check(max_deletes=0.3)  # UnsafePlan when more than 30 % of our rows would go

@@ -10,16 +10,17 @@ import click
 
 from ovnqos.cli import output
 from ovnqos.cli.exit_codes import EXIT_INVALID
-from ovnqos.compile.compilation import Compilation, compile_rows
-from ovnqos.compile.hidden import find_hidden_limits
-from ovnqos.compile.inventory import Inventory
+from ovnqos.compile.compiler import Compiler
+from ovnqos.compile.shadowed_limits import find_shadowed_limits
 from ovnqos.compile.topologies.choice import TopologyKind
 from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.diagnostics import Code
 from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
     from ovnqos.cli.options import CompileOptions
+    from ovnqos.compile.rows import DesiredState
     from ovnqos.model.owner import Owner
     from ovnqos.model.topology_map import TopologyMap
 
@@ -33,8 +34,8 @@ class Inputs:
     """What the files ask for; `faulty` when something of it had to be passed over."""
 
     manifests: Manifests
-    inventory: Inventory
-    compilation: Compilation
+    compiler: Compiler
+    desired: DesiredState
     faulty: bool
 
 
@@ -56,27 +57,29 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     )
     if doubt:
         output.warning(doubt)
-    objects = (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods)
-    inventory = Inventory(topology, objects, cluster_cidrs=wanted.cluster_cidrs)
-    compilation = compile_rows(
-        manifests.policies,
-        inventory,
-        owner=wanted.owner,
-        retained=[*invalid_objects(manifests), *_policies_on_invalid_networks(manifests, inventory)],
+    objects = (
+        *(*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods, *manifests.policies),
+        *(invalid for invalid in manifests.invalid if invalid.object.name),
     )
-    for note in compilation.notes:
-        output.warning(note)
-    for hidden in find_hidden_limits(compilation.desired, inventory):
-        output.warning(f"{hidden.object.replace('/', ' ', 1)}: {hidden}")
-    _warn_of_missing_pods(manifests, compilation, wanted.owner)
-    for error in (*manifests.invalid, *compilation.unsupported):
-        output.error(error)
-    faulty = bool(manifests.invalid or compilation.unsupported)
+    compiler = Compiler.of(objects, topology, wanted.owner, cluster_cidrs=wanted.cluster_cidrs)
+    desired = compiler.desired()
+    errors = [one for invalid in manifests.invalid for one in invalid.diagnostics]
+    for one in compiler.all_diagnostics():
+        if one.code is Code.COMPILE_FAILED:
+            errors.append(one)
+        elif one not in errors and one not in manifests.warnings:  # a wrong annotation is a warning: it has no effect, and all else of its object has
+            output.warning(one)
+    for shadowed in find_shadowed_limits(desired, compiler.inventory):
+        output.warning(shadowed.diagnostic)
+    _warn_of_missing_pods(manifests, desired, wanted.owner)
+    for one in errors:
+        output.error(one)
+    faulty = bool(errors)
     if faulty and not wanted.keep_going:
         output.info("nothing was done; with --keep-going the valid objects are taken")
         raise click.exceptions.Exit(EXIT_INVALID)
     refuse_unnamed(manifests)
-    return Inputs(manifests=manifests, inventory=inventory, compilation=compilation, faulty=faulty)
+    return Inputs(manifests=manifests, compiler=compiler, desired=desired, faulty=faulty)
 
 
 def _read_topology_map(wanted: CompileOptions) -> TopologyMap | None:
@@ -105,31 +108,15 @@ def refuse_unnamed(manifests: Manifests) -> None:
         raise click.exceptions.Exit(EXIT_INVALID)
 
 
-def _policies_on_invalid_networks(manifests: Manifests, inventory: Inventory) -> list[str]:
-    """Policies with pods on a network whose definition is not valid: their rows there are kept too."""
-    broken = {bad.object.key for bad in manifests.invalid if bad.object.kind == "NetworkAttachmentDefinition"}
-    return [
-        f"NetworkQoS/{policy.key}"
-        for policy in (manifests.policies if broken else ())
-        if any(
-            inventory.topology.definition_key(interface.attachment) in broken
-            for record in inventory.pods(policy.pod_selector, policy.namespace)
-            for interface in record.interfaces
-        )
-    ]
-
-
-def _warn_of_missing_pods(manifests: Manifests, compilation: Compilation, owner: Owner) -> None:
+def _warn_of_missing_pods(manifests: Manifests, desired: DesiredState, owner: Owner) -> None:
     if not manifests.policies:
-        if not compilation.desired.rows:
+        if not desired.rows:
             output.warning("no NetworkQoS object in the input, and no pod with a limit or mark of its own")
     elif not manifests.pods:
         output.warning("no pods in the input, so no rows: add them, e.g. from `kubectl get pods -A -o yaml`")
     else:
-        busy = {owner.object_of(row.external_ids) for row in compilation.desired.rows.values()}
-        idle = [
-            one.key for one in manifests.policies if f"NetworkQoS/{one.key}" not in busy | compilation.desired.retained
-        ]
+        busy = {owner.object_of(row.external_ids) for row in desired.rows.values()}
+        idle = [one.key for one in manifests.policies if f"NetworkQoS/{one.key}" not in busy | desired.retained]
         if idle:
             output.warning(
                 f"no rows for {', '.join(sorted(idle))}: the input has no pod for them on a node of this zone"

@@ -1,140 +1,149 @@
-"""What one policy compiles to, and what the compiler needs for it."""
+"""What an object compiles to: rows, the sets that they use, and diagnostics; and what it is compiled against."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.port_limits import PortLimits
-from ovnqos.compile.rows import Direction
-from ovnqos.compile.whole_traffic import WholeTraffic
-from ovnqos.match import And, inport
-from ovnqos.model.owner import OBJECT_KEY, PORT_KEY
+from ovnqos.compile.rows import AddressSet, PortGroup
+from ovnqos.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
+    from ovnqos.compile.catch_all_rules import CatchAllRules
     from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.members import PeerMembers, PodSelection, SourceMembers
+    from ovnqos.compile.row_directions import RowDirections
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Selections
-    from ovnqos.compile.sets import SetDescription
-    from ovnqos.compile.topology import Network
-    from ovnqos.match import Match
+    from ovnqos.diagnostics import Code, ObjectRef
     from ovnqos.model.owner import Owner
-    from ovnqos.model.policy import NetworkQoS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileContext:
-    """What all policies of one run share."""
+    """What objects are compiled against.
+
+    Attributes:
+        inventory: the cluster.
+        owner: who the rows will belong to.
+        sources: the selections of source pods.
+        peers: the selections of destination pods.
+        directions: in which direction rows of policies are, by the pods' own limits.
+        catch_all: the rules that a pod's own egress limit has to join.
+    """
 
     inventory: Inventory
-    selections: Selections
     owner: Owner
-    port_limits: PortLimits = field(default_factory=PortLimits)
-    whole_traffic: WholeTraffic = field(default_factory=WholeTraffic)
+    sources: Selections[SourceMembers]
+    peers: Selections[PeerMembers]
+    directions: RowDirections
+    catch_all: CatchAllRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stages:
-    """In which direction a policy's shared rows are on the switches of one network.
+class FixedMembers:
+    """Members that only the object itself decides: CIDRs."""
 
-    Attributes:
-        direction: that of the network.
-        straight: names of the switches on which they are in it.
-        turned: names of those on which they are in from-lport instead, so that limits of receivers there hold as well.
-        is_free: whether it depends on the pods' limits which switches are turned.
-    """
+    members: frozenset[str]
 
-    direction: Direction
-    straight: frozenset[str]
-    turned: frozenset[str]
-    is_free: bool
+    def find(self, context: CompileContext, among: frozenset[str] | None = None) -> frozenset[str]:  # noqa: ARG002 - the other kinds of members need it
+        """The members: all, or those among these."""
+        return self.members if among is None else self.members & among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PortRows:
-    """Rows of which each source port has its own, so that each has its own meter.
+class SourcePorts:
+    """The ports of a selection's source pods that came by these attachments."""
 
-    Attributes:
-        row: the one row that would hold for all of the ports together; never written, but compared with others' rows.
-        classifier: its match without the source.
-        network: the ports' network.
-        attachments: by which they came.
-        stages: in which direction a row is on which switch.
-    """
-
-    row: QosRow
-    classifier: Match
-    network: Network
+    selection: PodSelection
     attachments: frozenset[str]
-    stages: Stages
 
-    def identity(self, port: str) -> str:
-        """The identity of a port's row."""
-        return f"{self.row.identity}/{port}"
+    def find(self, context: CompileContext, among: frozenset[str] | None = None) -> frozenset[str]:
+        """The members now: all, or those among these, at the cost of these."""
+        ports = context.sources.get(self.selection).members.ports
+        known = [ports[attachment] for attachment in self.attachments if attachment in ports]
+        if among is None:
+            return frozenset().union(*known)
+        return frozenset(port for port in among if any(port in one for one in known))
 
-    def for_port(self, port: str, location: str, context: CompileContext) -> QosRow:
-        """A port's row, bound to the switch that the port is on."""
-        switch = context.inventory.topology.switch(self.network, location)
-        namespace = self.row.external_ids[OBJECT_KEY].split("/")[1]
-        is_turned = self.stages.is_free and context.port_limits.turns(switch, namespace)
-        return replace(
-            self.row,
-            switches=frozenset([switch]),
-            direction=Direction.FROM_LPORT if is_turned else self.row.direction,
-            match=And.of(inport(port), self.classifier),
-            identity=self.identity(port),
-            external_ids={**self.row.external_ids, PORT_KEY: port},
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAddresses:
+    """The addresses of one IP version that a selection's pods have on a network, named by its key."""
+
+    selection: PodSelection
+    network: str
+    version: int
+
+    def find(self, context: CompileContext, among: frozenset[str] | None = None) -> frozenset[str]:
+        """The members now: all, or those among these, at the cost of these."""
+        known = [
+            versions[self.version]
+            for attachment, versions in context.peers.get(self.selection).members.addresses.items()
+            if (network := context.inventory.network_of(attachment)) is not None and network.key == self.network
+        ]
+        if among is None:
+            return frozenset().union(*known)
+        return frozenset(address for address in among if any(address in one for one in known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDescription:
+    """A port group or address set without its members spelled out, so that describing it costs no walk over pods.
+
+    Attributes:
+        name: its name in the Northbound.
+        identity: what it is; equal sets of two objects are one.
+        external_ids: further keys to keep with it.
+        members: where its members come from; ports make it a port group.
+        is_written: False for a group that no row uses, but that tells which rows can overlap.
+    """
+
+    name: str
+    identity: str
+    external_ids: Mapping[str, str]
+    members: FixedMembers | SourcePorts | PeerAddresses
+    is_written: bool = True
+
+    @property
+    def is_port_group(self) -> bool:
+        """Whether it is a port group, not an address set."""
+        return isinstance(self.members, SourcePorts)
+
+    def resolve(self, context: CompileContext, among: frozenset[str] | None = None) -> PortGroup | AddressSet:
+        """The set with the members it has now: all, or those among these."""
+        members, ids = self.members.find(context, among), self.external_ids
+        if self.is_port_group:
+            return PortGroup(name=self.name, ports=members, identity=self.identity, external_ids=ids)
+        return AddressSet(name=self.name, addresses=members, identity=self.identity, external_ids=ids)
 
 
 @dataclass(slots=True, kw_only=True)
 class CompiledObject:
-    """What an object wants of the database.
+    """What an object asks of the database.
 
     Attributes:
+        object: the object.
         rows: by identity.
-        port_groups: those that rows use, by name.
-        address_sets: likewise.
-        notes: remarks for its author.
-        unwritten_groups: by name, groups that no row uses, but that tell which rows overlap.
+        sets: by name, the port groups and address sets that rows use.
+        diagnostics: what its author should know.
     """
 
+    object: ObjectRef
     rows: dict[str, QosRow] = field(default_factory=dict)
-    port_groups: dict[str, SetDescription] = field(default_factory=dict)
-    address_sets: dict[str, SetDescription] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    unwritten_groups: dict[str, SetDescription] = field(default_factory=dict)
+    sets: dict[str, SetDescription] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
 
+    def add_row(self, row: QosRow) -> None:
+        """Ask for a row."""
+        self.rows[row.identity] = row
 
-@dataclass(slots=True, kw_only=True)
-class CompiledPolicy(CompiledObject):
-    """What a policy wants of the database.
+    def add_set(self, one: SetDescription) -> None:
+        """Ask for a set."""
+        self.sets[one.name] = one
 
-    Attributes:
-        policy: the policy.
-        port_rows: how rows are made where each source port has its own; they are among `rows`.
-        claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
-        stages: by network, in which direction the rows are on which switches.
-    """
-
-    policy: NetworkQoS
-    port_rows: list[PortRows] = field(default_factory=list)
-    claims: list[QosRow] = field(default_factory=list)
-    stages: list[Stages] = field(default_factory=list)
-
-    def add_port(self, port: str, attachment: str, location: str, context: CompileContext) -> Iterable[str]:
-        """A source port came, or changed: make its rows. Returns their identities."""
-        identities = []
-        for one in self.port_rows:
-            if attachment in one.attachments:
-                row = one.for_port(port, location, context)
-                self.rows[row.identity] = row
-                identities.append(row.identity)
-        return identities
-
-    def remove_port(self, port: str) -> Iterable[str]:
-        """A source port went: drop its rows. Returns their identities."""
-        identities = [one.identity(port) for one in self.port_rows]
-        return [identity for identity in identities if self.rows.pop(identity, None) is not None]
+    def warn(self, code: Code, text: str, *, path: str = "", hint: str = "") -> None:
+        """Add a warning."""
+        self.diagnostics.append(Diagnostic.warning(self.object, code, text, path=path, hint=hint))

@@ -1,53 +1,60 @@
-"""The compiler that keeps up: an object that changes costs what depends on it, and yields only that.
+"""The compiler: objects in, desired state of a Northbound out, whole or as what changed.
 
-A full run is "everything is dirty", by the same functions, so that the two cannot disagree.
+An object that changes costs what depends on it. Compiling everything is the same work with everything dirty, so the
+order in which objects come does not matter.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from ovnqos.compile.catch_all_rules import CatchAllRules
 from ovnqos.compile.compiled import CompileContext
-from ovnqos.compile.delta import Delta
+from ovnqos.compile.desired_table import DesiredTable
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.live_pods import LivePods, PodChanges
-from ovnqos.compile.live_policies import LivePolicies
-from ovnqos.compile.live_selections import BothSelections
-from ovnqos.compile.rows import DesiredState
-from ovnqos.compile.sets_in_use import SetsInUse
+from ovnqos.compile.members import PeerMembers, SourceMembers
+from ovnqos.compile.network_qos import POLICY_KIND
+from ovnqos.compile.pod_qos import POD_KIND, PodCompiler
+from ovnqos.compile.policies import PolicyCompiler
+from ovnqos.compile.row_directions import RowDirections
+from ovnqos.compile.rows import Delta
+from ovnqos.compile.selections import Selections
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner
 from ovnqos.model.policy import NetworkQoS
-from ovnqos.model.workloads import Namespace, Pod
+from ovnqos.model.workloads import Namespace, Node, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from netaddr import IPNetwork
 
-    from ovnqos.compile.compiled import CompiledPolicy
+    from ovnqos.compile.compiled import CompiledObject
     from ovnqos.compile.inventory import PodRecord
-    from ovnqos.compile.live_selections import LiveSelection, LiveSelections, Members
-    from ovnqos.compile.rows import QosRow
+    from ovnqos.compile.rows import DesiredState
     from ovnqos.compile.topology import Network, Topology
-    from ovnqos.model.pod_qos import PodQos
+    from ovnqos.diagnostics import Diagnostic
 
-_M = TypeVar("_M", bound="Members")
+_NAMESPACE_KIND = "Namespace"
+_NAD_KIND = "NetworkAttachmentDefinition"
+_HAVE_NO_ROWS = frozenset({POD_KIND, _NAMESPACE_KIND, _NAD_KIND, "Node"})  # as far as it is known of an unnamed one
 
 
 class Compiler:
-    """Policies and cluster in, deltas of the desired state out. Not thread-safe: one thread uses it.
+    """Compiles NetworkQoS objects, and the annotations of pods and namespaces, against a cluster.
+
+    Not thread-safe: one thread uses it.
 
     Attributes:
-        inventory: the cluster as known now; changed through `update` and `remove` only.
+        inventory: the cluster as known now; changed through `apply` and `delete` only.
         owner: who the rows belong to.
     """
 
     def __init__(
         self, topology: Topology, owner: Owner | None = None, *, cluster_cidrs: Iterable[IPNetwork] = ()
     ) -> None:
-        """Start with nothing.
+        """Start with no object.
 
         Args:
             topology: how ports, switches and addresses are found, and which nodes are this zone's.
@@ -56,160 +63,259 @@ class Compiler:
         """
         self.inventory = Inventory(topology, cluster_cidrs=cluster_cidrs)
         self.owner = owner or Owner()
-        self._selections = BothSelections(self.inventory)
-        self._context = CompileContext(inventory=self.inventory, selections=self._selections, owner=self.owner)
-        self._sets = SetsInUse(self._selections, self.inventory)
-        self._pods = LivePods(self._context, self._sets)
-        self._policies = LivePolicies(self._context, self._selections, self._sets, self._pods)
+        self._invalid: dict[str, dict[str, InvalidObject]] = {POLICY_KIND: {}}  # by kind and key
+        self._context = CompileContext(
+            inventory=self.inventory,
+            owner=self.owner,
+            sources=Selections(self.inventory, SourceMembers, of_zone=True),
+            peers=Selections(self.inventory, PeerMembers, of_zone=False),
+            directions=RowDirections(),
+            catch_all=CatchAllRules(),
+        )
+        self._desired = DesiredTable(self._context)
+        self._pods = PodCompiler(self._context, self._desired)
+        self._policies = PolicyCompiler(self._context, self._desired)
         self._networks: dict[str, Network | None] = {}  # as rows were compiled for them
-        self._pod_changes = PodChanges()  # that no delta has told of
 
-    # What happens
+    @classmethod
+    def of(
+        cls,
+        objects: Iterable[object],
+        topology: Topology,
+        owner: Owner | None = None,
+        *,
+        cluster_cidrs: Iterable[IPNetwork] = (),
+    ) -> Compiler:
+        """A compiler with these objects, as `apply` takes them; the other arguments as `__init__`."""
+        compiler = cls(topology, owner, cluster_cidrs=cluster_cidrs)
+        for one in objects:
+            compiler.apply(one)
+        return compiler
 
-    def apply(self, one: object) -> InvalidObject | None:
-        """Take in a new or changed object: policy, pod, namespace, node or NAD, or one whose new version is not valid.
+    # Objects
 
-        Of an invalid one the last valid version stays in force; a policy without one keeps its rows in the database.
-        Returns why a pod's interfaces cannot be read, unless that was known; the pod then counts as having none.
+    def apply(self, one: object) -> None:
+        """Add or replace an object.
+
+        Args:
+            one: a NetworkQoS, Pod, Namespace, Node or NetworkAttachmentDefinition; or an InvalidObject, whose last
+                valid version stays in force. Without a valid version the rows in the database stay: see
+                `DesiredState.retained`.
+
+        Raises:
+            InvalidObject: the one given, when it may be a policy and has no valid kind or name: whose rows to keep is
+                then unknown.
+            TypeError: an object of another kind.
         """
-        if isinstance(one, NetworkQoS):
-            self._policies.put(one.key, one)
-        elif isinstance(one, Pod):
-            return self._change_pod(one, gone=False)
+        if isinstance(one, Pod):
+            kind, key = POD_KIND, one.key
+            self._replace_pod(key, one)
+        elif isinstance(one, NetworkQoS):
+            kind, key = POLICY_KIND, one.key
+            self._replace_policy(key, one)
         elif isinstance(one, Namespace):
-            before, qos = dict(self.inventory.namespace_labels(one.name)), self.inventory.namespace_qos(one.name)
-            self.inventory.update(one)
-            self._change_namespace(one.name, before, qos)
+            kind, key = _NAMESPACE_KIND, one.name
+            self._replace_namespace(key, one)
         elif isinstance(one, NetworkAttachmentDefinition):
-            self._replace_attachment(one.key, one)
+            kind, key = _NAD_KIND, one.key
+            self._replace_attachment(key, one)
         elif isinstance(one, InvalidObject):
-            if one.object.kind == "NetworkQoS":
-                self._policies.invalid[one.object.key] = one
+            self._apply_invalid(one)
+            return
+        elif isinstance(one, Node):
+            return
         else:
-            self.inventory.update(one)
-        return None
+            raise TypeError(f"{type(one).__name__} objects are not compiled")
+        self._forget_invalid(kind, key)
 
     def delete(self, kind: str, key: str) -> None:
-        """Forget an object by its kind and key (`<namespace>/<name>`, or `<name>`); an unknown one is passed over."""
-        namespace, _, name = key.rpartition("/")
-        if kind == "NetworkQoS":
-            self._policies.put(key, None)
-        elif kind == "Pod":
-            self._change_pod(Pod(namespace=namespace, name=name, node="", labels={}, annotations={}), gone=True)
-        elif kind == "Namespace":
-            before, qos = dict(self.inventory.namespace_labels(name)), self.inventory.namespace_qos(name)
-            self.inventory.remove(Namespace(name=name, labels={}))
-            self._change_namespace(name, before, qos)
-        elif kind == "NetworkAttachmentDefinition":
+        """Remove an object by its kind and key (`<namespace>/<name>`, or `<name>`), valid or not, if it is there."""
+        if kind == POLICY_KIND:
+            self._replace_policy(key, None)
+        elif kind == POD_KIND:
+            self._replace_pod(key, None)
+        elif kind == _NAMESPACE_KIND:
+            self._replace_namespace(key, None)
+        elif kind == _NAD_KIND:
             self._replace_attachment(key, None)
+        self._forget_invalid(kind, key)
 
     def mark_dirty(self, *, rows: Iterable[str] = (), sets: Mapping[str, Iterable[str] | None] | None = None) -> None:
-        """Have things compared with the database again: they were changed there.
+        """Have the next `drain` name rows and sets that were changed in the database.
 
         Args:
             rows: identities of rows.
             sets: names of port groups and address sets, with the members concerned, or None for the whole set.
         """
-        self._policies.touch_rows(rows)
+        self._desired.mark_rows(rows)
         for name, members in (sets or {}).items():
-            self._sets.touch(name, members)
+            self._desired.mark_set(name, members)
 
-    # What is asked
+    # Desired state
+
+    def desired(self) -> DesiredState:
+        """The whole desired state. What changed is still for `drain` to name."""
+        self._compile()
+        return self._desired.whole(self._retained())
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether `drain` would name anything."""
+        return (
+            self._policies.is_dirty
+            or self._pods.is_dirty
+            or self._desired.is_dirty
+            or bool(self._policies.changed or self._pods.changed)
+        )
+
+    def drain(self) -> Delta:
+        """What changed since the last time; nothing is dirty then."""
+        self._compile()
+        rows, sets = self._desired.drain()
+        return self._delta(rows, sets, self._desired.part(rows, sets, self._retained()))
+
+    def drain_all(self) -> Delta:
+        """As `drain`, but with all desired rows and sets named, so that everything is compared."""
+        desired = self.desired()
+        self._desired.drain()
+        sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
+        return self._delta(frozenset(desired.rows), sets, desired)
+
+    def compile_some(self, go_on: Callable[[], bool]) -> None:
+        """Compile some of what is dirty while there is nothing better to do; the next `drain` names it.
+
+        Args:
+            go_on: asked before each policy whether to compile that one, too.
+        """
+        self._policies.mark_dirty(self._pods.compile())
+        self._policies.compile(go_on)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows, port groups and address sets are desired, as of the last `drain`."""
+        return self._desired.counts()
+
+    # Objects and what is to be said of them
 
     @property
     def invalid(self) -> Mapping[str, InvalidObject]:
-        """By key, the policies whose present version is not valid or not supported."""
-        return self._policies.invalid
-
-    def conflicts(self, key: str) -> frozenset[str]:
-        """The policies that have a row of equal priority that one packet can match as well: which wins is undefined."""
-        return self._policies.conflicts(key)
+        """By key, the policies whose present version is not valid."""
+        return self._invalid[POLICY_KIND]
 
     @property
     def policies(self) -> Mapping[str, NetworkQoS]:
         """By key, the last valid version of each policy."""
         return self._policies.latest
 
-    def compiled(self, key: str) -> CompiledPolicy | None:
+    def compiled(self, key: str) -> CompiledObject | None:
         """What a policy compiled to, as of the last `drain`; None when it did not compile."""
-        return self._policies.compiled(key)
+        return self._desired.policy(key)
 
-    def pod_notes(self, key: str) -> tuple[str, ...]:
-        """What is to be said of a pod's own limits and mark (`<namespace>/<name>`), as of the last `drain`."""
-        return self._pods.notes(key)
+    def conflicts(self, key: str) -> frozenset[str]:
+        """The policies with a row of equal priority that one packet can match as well as one of this policy's."""
+        self._compile()
+        return self._policies.conflicts(key)
 
-    def counts(self) -> dict[str, int]:
-        """How many rows, port groups and address sets are wanted, as of the last `drain`."""
-        return {"row": self._policies.row_count + self._pods.row_count, **self._sets.counts()}
+    def diagnostics(self, kind: str, key: str) -> tuple[Diagnostic, ...]:
+        """What is to be said of an object (`<namespace>/<name>`, or `<name>`), errors of an invalid version first."""
+        self._compile()
+        found: list[Diagnostic] = []
+        invalid = self._invalid.get(kind, {}).get(key)
+        if invalid is not None:
+            found.extend(invalid.diagnostics)
+        if kind == POLICY_KIND:
+            found.extend(self._policies.diagnostics(key))
+        elif kind == POD_KIND:
+            if (problem := self.inventory.problems.get(key)) is not None:
+                found.extend(problem.diagnostics)
+            found.extend(self._pods.diagnostics(key))
+        elif kind == _NAMESPACE_KIND:
+            found.extend(self.inventory.namespace_qos(key).diagnostics)
+        elif kind == _NAD_KIND and (definition := self.inventory.attachment(key)) is not None:
+            found.extend(definition.diagnostics)
+        return tuple(found)
 
-    @property
-    def is_dirty(self) -> bool:
-        """Whether `drain` would have anything to say."""
-        return self._policies.is_dirty or self._pods.is_dirty or self._sets.is_dirty or bool(self._pod_changes.pods)
+    def all_diagnostics(self) -> Iterator[Diagnostic]:
+        """What is to be said of all objects, by kind and key."""
+        self._compile()
+        objects = {(kind, key) for kind, invalid in self._invalid.items() for key in invalid}
+        objects.update((one.object.kind, one.object.key) for one in self._desired.objects().values())
+        objects.update((POLICY_KIND, key) for key in self.policies)
+        objects.update((_NAD_KIND, one.key) for one in self.inventory.attachments())
+        objects.update((POD_KIND, key) for key in (*self._pods.failed, *self.inventory.problems))
+        objects.update((_NAMESPACE_KIND, name) for name in self.inventory.annotated_namespaces())
+        for kind, key in sorted(objects):
+            yield from self.diagnostics(kind, key)
 
-    def compile_some(self, go_on: Callable[[], bool]) -> None:
-        """Compile some of what is dirty while there is nothing better to do; the next `drain` tells of it.
+    # How it compiles
 
-        Args:
-            go_on: asked before each policy whether to compile that one, too.
-        """
-        self._pods.compile(self._pod_changes)
-        self._policies.touch_places(self._pod_changes.flipped)
-        self._policies.compile(go_on)
-
-    def drain(self) -> Delta:
-        """Compile what is dirty and say what changed; nothing is dirty then."""
-        policies, pods, rows = self._compile()
-        sets = self._sets.drain()
-        return Delta(rows=rows, sets=sets, desired=self._desired_part(rows, sets), policies=policies, pods=pods)
-
-    def drain_all(self) -> Delta:
-        """Compile what is dirty, but have everything compared: the delta names all rows and sets that are wanted."""
-        policies, pods, _rows = self._compile()
-        self._sets.drain()
-        desired = self.desired()
-        sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
-        return Delta(rows=frozenset(desired.rows), sets=sets, desired=desired, policies=policies, pods=pods)
-
-    def desired(self) -> DesiredState:
-        """The whole desired state, as of the last `drain`: what a full pass compares."""
-        rows = {**self._policies.rows(), **self._pods.rows()}
-        groups, addresses = self._sets.resolve()
-        return DesiredState(rows=rows, port_groups=groups, address_sets=addresses, retained=self._policies.retained())
-
-    def _compile(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """Compile what is dirty. Returns the policies, the pods and the rows that this may have changed."""
+    def _compile(self) -> None:
         self.compile_some(lambda: True)
-        changes, self._pod_changes = self._pod_changes, PodChanges()
-        self._pods.compile(changes)  # some may have joined the rule of a policy that turned out not to be supported
-        policies = self._policies.take_compiled()
-        policies |= self._policies.check_conflicts(policies | self._sets.users_of_dirty())
-        return policies, frozenset(changes.pods), frozenset(changes.rows | self._policies.take_rows())
+        self._policies.check_conflicts()
 
-    # How it follows
+    def _delta(self, rows: frozenset[str], sets: Mapping[str, frozenset[str] | None], desired: DesiredState) -> Delta:
+        policies, self._policies.changed = frozenset(self._policies.changed), set()
+        pods, self._pods.changed = frozenset(self._pods.changed), set()
+        return Delta(rows=rows, sets=sets, desired=desired, policies=policies, pods=pods)
 
-    def _change_pod(self, pod: Pod, *, gone: bool) -> InvalidObject | None:
-        old = self.inventory.record(pod.namespace, pod.name)
-        problem = None
-        if gone:
-            self.inventory.remove(pod)
+    def _retained(self) -> frozenset[str]:
+        """The objects that have nothing compiled to stand for their rows in the database."""
+        found = {f"{kind}/{key}" for kind in (POLICY_KIND, POD_KIND) for key in self._invalid.get(kind, ())}
+        found.update(f"{POLICY_KIND}/{key}" for key in self._policies.failed)
+        found.update(f"{POD_KIND}/{key}" for key in self._pods.failed)
+        found = {one for one in found if self._desired.get(one) is None}
+        for key in self._invalid.get(_NAD_KIND, ()):
+            if self.inventory.attachment(key) is None:  # no valid version: rows on its network cannot be compiled
+                selections = self._context.sources.with_attachment(key)
+                found.update(f"{POLICY_KIND}/{policy}" for one in selections for policy in one.policies)
+        return frozenset(found)
+
+    def _apply_invalid(self, invalid: InvalidObject) -> None:
+        kind, key = invalid.object.kind, invalid.object.key
+        if invalid.object.name:
+            self._invalid.setdefault(kind, {})[key] = invalid
+            self._mark_changed(kind, key)
+        elif kind not in _HAVE_NO_ROWS:
+            raise invalid
+
+    def _forget_invalid(self, kind: str, key: str) -> None:
+        if self._invalid.get(kind, {}).pop(key, None) is not None:
+            self._mark_changed(kind, key)
+
+    def _mark_changed(self, kind: str, key: str) -> None:
+        if kind == POLICY_KIND:
+            self._policies.changed.add(key)
+        elif kind == POD_KIND:
+            self._pods.changed.add(key)
+
+    def _replace_policy(self, key: str, new: NetworkQoS | None) -> None:
+        old = self._policies.put(key, new)
+        if old == new:
+            return
+        for policy in (old, new):
+            if policy is not None:
+                self._pods.mark_selected(policy)
+
+    def _replace_pod(self, key: str, new: Pod | None) -> None:
+        inventory = self.inventory
+        namespace, _, name = key.partition("/")
+        old = inventory.record(namespace, name)
+        if new is not None:
+            inventory.apply(new)
         else:
-            problem = self.inventory.update(pod)
-        new = self.inventory.record(pod.namespace, pod.name)
-        if old != new:
-            self._replace_record(old, new)
-            if any(one is not None and self.inventory.is_limited(one) for one in (old, new)):
-                self._pods.touch_pod(pod.key)
-        return problem
+            inventory.delete(POD_KIND, key)
+        record = inventory.record(namespace, name)
+        if old == record:
+            return
+        self._replace_record(old, record)
+        if any(one is not None and inventory.is_limited(one) for one in (old, record)):
+            self._pods.mark_pod(key)
 
     def _replace_record(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        in_zone = self.inventory.topology.in_zone
-        self._move(
-            self._selections.of_sources,
-            old if old is not None and in_zone(old.pod.node) else None,
-            new if new is not None and in_zone(new.pod.node) else None,
-        )
-        self._move(self._selections.of_peers, old, new)
+        for of_sources in self._context.sources.replace_pod(old, new):
+            self._policies.replace_sources(of_sources)
+            self._desired.replace_members(of_sources)
+        for of_peers in self._context.peers.replace_pod(old, new):
+            self._desired.replace_members(of_peers)
         for record in (old, new):
             for interface in record.interfaces if record is not None else ():
                 self._check_network(interface.attachment)
@@ -219,102 +325,53 @@ class Compiler:
         network = self.inventory.network_of(attachment)
         if self._networks.get(attachment) != network:
             self._networks[attachment] = network
-            self._change_versions(attachment)
+            self._change_network(attachment)
 
-    def _move(self, selections: LiveSelections[_M], old: PodRecord | None, new: PodRecord | None) -> None:
-        left: set[LiveSelection[_M]] = selections.selecting(old) if old is not None else set()
-        if old is not None and new is not None and old.pod.labels == new.pod.labels:
-            joined = left  # most pods that change keep their labels
+    def _replace_namespace(self, name: str, new: Namespace | None) -> None:
+        inventory = self.inventory
+        before, qos = dict(inventory.namespace_labels(name)), inventory.namespace_qos(name)
+        if new is not None:
+            inventory.apply(new)
         else:
-            joined = selections.selecting(new) if new is not None else set()
-        for kept in left | joined:
-            self._replace(selections, kept, old if kept in left else None, new if kept in joined else None)
-
-    def _replace(
-        self,
-        selections: LiveSelections[_M],
-        kept: LiveSelection[_M],
-        old: PodRecord | None,
-        new: PodRecord | None,
-    ) -> None:
-        are_sources = selections is self._selections.of_sources
-        reshaped = selections.replace(kept, old, new)
-        if are_sources:
-            self._policies.reshape(kept.selection, reshaped)
-            self._policies.replace_ports(kept.selection, old, new)
-        if old is not None and new is not None and old.interfaces == new.interfaces:
-            return
-        touched = {*_contributions(old, are_sources), *_contributions(new, are_sources)}
-        self._sets.touch_following((are_sources, kept.selection), touched)
-
-    def _change_namespace(self, name: str, before: Mapping[str, str], qos: PodQos) -> None:
-        if self.inventory.namespace_qos(name) != qos:
-            self._pods.touch_namespace(name)
-        after = self.inventory.namespace_labels(name)
+            inventory.delete(_NAMESPACE_KIND, name)
+        if inventory.namespace_qos(name) != qos:
+            self._pods.mark_namespace(name)
+        after = inventory.namespace_labels(name)
         if before == after:
             return
-        self._move_namespace(self._selections.of_sources, name, before, after)
-        self._move_namespace(self._selections.of_peers, name, before, after)
-        for attachment in self.inventory.attachments_in(name):
+        for exchange in self._context.peers.move_namespace(name, before, after):
+            self._desired.replace_members(exchange)
+        for attachment in inventory.attachments_in(name):
             self._change_attachment(attachment)
 
-    def _move_namespace(
-        self, selections: LiveSelections[_M], name: str, before: Mapping[str, str], after: Mapping[str, str]
-    ) -> None:
-        for kept, joins in list(selections.moved_by_namespace(before, after)):
-            for record in self.inventory.pods(kept.selection.pods, name):
-                self._replace(selections, kept, None if joins else record, record if joins else None)
-
     def _replace_attachment(self, key: str, new: NetworkAttachmentDefinition | None) -> None:
-        old = self.inventory.attachment(key)
+        inventory = self.inventory
+        old = inventory.attachment(key)
         if old == new:
             return
         networks = {one.ovn.network for one in (old, new) if one is not None and one.ovn is not None}
-        layouts = {name: self.inventory.layouts(name) for name in networks}
-        self._change_not_ovn(old)
+        layouts = {name: inventory.layouts(name) for name in networks}
         if new is not None:
-            self.inventory.update(new)
-        elif old is not None:
-            self.inventory.remove(old)
-        self._change_not_ovn(new)
+            inventory.apply(new)
+        else:
+            inventory.delete(_NAD_KIND, key)
+        for definition in (old, new):
+            if definition is not None and definition.ovn is None:  # its policies have a diagnostic on it
+                self._policies.mark_selecting(definition)
         self._change_attachment(key)
         for name, before in layouts.items():
-            if len(before | self.inventory.layouts(name)) > 1:  # its NADs begin or cease to disagree
-                for sibling in self.inventory.attachments_of_network(name):
-                    self._change_versions(sibling)
-
-    def _change_not_ovn(self, definition: NetworkAttachmentDefinition | None) -> None:
-        """A NAD that another CNI plugin wires came, went or changed: the policies that select it have a note on it."""
-        if definition is not None and definition.ovn is None:
-            self._policies.touch_selecting(definition)
+            if len(before | inventory.layouts(name)) > 1:  # its NADs begin or cease to disagree
+                for sibling in inventory.attachments_of_network(name):
+                    self._change_network(sibling)
 
     def _change_attachment(self, attachment: str) -> None:
-        """A NAD came, changed or went, or its namespace's labels changed: other networks, other members."""
-        self._change_versions(attachment)
-        for selection in self._selections.of_peers.with_attachment(attachment):
-            self._sets.touch_following((False, selection), None)
+        """A NAD was added, changed or removed, or its namespace's labels changed: other networks, other members."""
+        self._change_network(attachment)
+        for selection in self._context.peers.with_attachment(attachment):
+            self._desired.change_members(selection, None)
 
-    def _change_versions(self, attachment: str) -> None:
+    def _change_network(self, attachment: str) -> None:
         """The network behind an attachment is another, or carries other IP versions: rows of its policies change."""
-        self._pods.touch_attachment(attachment)
-        for selection in self._selections.of_sources.with_attachment(attachment):
-            self._policies.touch_sources(selection)
-
-    # How it answers
-
-    def _desired_part(self, rows: frozenset[str], sets: Mapping[str, frozenset[str] | None]) -> DesiredState:
-        wanted: dict[str, QosRow] = {}
-        for identity in rows:
-            row = self._policies.row(identity) or self._pods.row(identity)
-            if row is not None:
-                wanted[identity] = row
-        groups, addresses = self._sets.resolve(sets)
-        return DesiredState(rows=wanted, port_groups=groups, address_sets=addresses, retained=self._policies.retained())
-
-
-def _contributions(record: PodRecord | None, are_sources: bool) -> Iterator[str]:
-    for interface in record.interfaces if record is not None else ():
-        if are_sources:
-            yield interface.port
-        else:
-            yield from interface.addresses
+        self._pods.mark_attachment(attachment)
+        for selection in self._context.sources.with_attachment(attachment):
+            self._policies.mark_dirty(selection.policies)

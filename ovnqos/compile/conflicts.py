@@ -1,91 +1,132 @@
-"""Rows of equal priority that one packet can match: which of them OVN applies is undefined."""
+"""Policies with rows of equal priority that one packet can match: which of them OVN applies is undefined."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ovnqos.match.overlap import can_overlap
+from ovnqos.match.overlap import alternatives, may_meet, needed_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ovnqos.compile.rows import QosRow
-    from ovnqos.match.overlap import Members
+    from ovnqos.match import Match
+    from ovnqos.match.overlap import Alternatives
 
 _Place = tuple[str, str, int]  # namespace of the sources, direction, priority
+_NONE: frozenset[str] = frozenset()
 
 
-class ConflictIndex:
+class Overlaps:
+    """Which rows one packet can match. What a row matches is found once, and only when it is asked for."""
+
+    def __init__(
+        self, members: Callable[[str], frozenset[str]], match: Callable[[QosRow], Match] = lambda row: row.match
+    ) -> None:
+        """Compare rows as long as the sets' members stay as they are.
+
+        Args:
+            members: the members of an address set or port group, by name; none of an unknown one.
+            match: what of a row to compare.
+        """
+        self._find_members = members
+        self._match = match
+        self._members: dict[str, frozenset[str]] = {}
+        self._ports: dict[str, dict[str, frozenset[object]]] = {}  # by the row's identity, like the next
+        self._alternatives: dict[str, Alternatives] = {}
+
+    def can_overlap(self, one: QosRow, other: QosRow) -> bool:
+        """Whether one packet may match both rows."""
+        first, second = self._ports_of(one), self._ports_of(other)
+        if any(first[field].isdisjoint(second[field]) for field in first.keys() & second.keys()):
+            return False
+        return may_meet(self._alternatives_of(one), self._alternatives_of(other))
+
+    def _ports_of(self, row: QosRow) -> dict[str, frozenset[object]]:
+        ports = self._ports.get(row.identity)
+        if ports is None:
+            ports = self._ports[row.identity] = needed_ports(row.match, self._members_of)
+        return ports
+
+    def _alternatives_of(self, row: QosRow) -> Alternatives:
+        if row.identity not in self._alternatives:
+            self._alternatives[row.identity] = alternatives(self._match(row), self._members_of)
+        return self._alternatives[row.identity]
+
+    def _members_of(self, name: str) -> frozenset[str]:
+        members = self._members.get(name)
+        if members is None:
+            members = self._members[name] = self._find_members(name)
+        return members
+
+
+class Conflicts:
     """Rows of policies, by what they must share to conflict: namespace of their sources, direction, priority.
 
     The namespace is among it because rows of two namespaces have no source port in common.
     """
 
     def __init__(self) -> None:
-        """Start without rows."""
-        self._rows: dict[_Place, dict[str, QosRow]] = defaultdict(dict)
-        self._rivals: dict[str, frozenset[str]] = {}
-        self._crowded: Counter[str] = Counter()  # by policy, how many of its rows are not alone in their places
+        """Start without policies."""
+        self._rows: dict[str, Sequence[QosRow]] = {}  # by policy
+        self._places: dict[_Place, dict[str, list[QosRow]]] = defaultdict(dict)  # by place and policy
+        self._conflicts: dict[str, frozenset[str]] = {}
 
-    def replace(self, policy: str, old: Iterable[QosRow], new: Iterable[QosRow]) -> None:
+    def replace(self, policy: str, rows: Sequence[QosRow]) -> None:
         """Exchange the rows of a policy (`<namespace>/<name>`)."""
-        for row in old:
+        for row in self._rows.pop(policy, ()):
             place = _place(policy, row)
-            rows = self._rows[place]
-            if rows.pop(row.identity, None) is not None:
-                self._count(policy, rows, -1)
-            if not rows:
-                del self._rows[place]
-        for row in new:
-            rows = self._rows[_place(policy, row)]
-            if row.identity not in rows:
-                self._count(policy, rows, 1)
-            rows[row.identity] = row
-
-    def _count(self, policy: str, others: Mapping[str, QosRow], step: int) -> None:
-        """A row of a policy joins these others in a place, or has left them."""
-        if not others:
-            return
-        self._crowded[policy] += step
-        if len(others) == 1:  # which was, or is, alone there without it
-            self._crowded[policy_of(next(iter(others)))] += step
-
-    def rivals(self, policy: str) -> frozenset[str]:
-        """The policies that conflict with this one, as of the last `check`."""
-        return self._rivals.get(policy, frozenset())
-
-    def is_contested(self, policy: str) -> bool:
-        """Whether other rows are in the places of a policy's rows, so that a check has anything to look at."""
-        return bool(self._crowded.get(policy)) or policy in self._rivals
-
-    def check(self, policy: str, rows: Iterable[QosRow], members: Members) -> frozenset[str]:
-        """Find a policy's rivals anew. Returns the policies whose rivals changed, itself among them."""
-        found = frozenset(self._find(policy, rows, members))
-        changed = found ^ self.rivals(policy)
-        for rival in changed:
-            self._set(rival, self.rivals(rival) ^ {policy})
-        self._set(policy, found)
-        return changed | {policy} if changed else frozenset()
-
-    def _set(self, policy: str, rivals: frozenset[str]) -> None:
-        if rivals:
-            self._rivals[policy] = rivals
-        else:
-            self._rivals.pop(policy, None)
-
-    def _find(self, policy: str, rows: Iterable[QosRow], members: Members) -> Iterator[str]:
+            policies = self._places.get(place, {})
+            policies.pop(policy, None)
+            if not policies:
+                self._places.pop(place, None)
+        if rows:
+            self._rows[policy] = rows
         for row in rows:
-            for identity, other in self._rows.get(_place(policy, row), {}).items():
-                rival = policy_of(identity)
-                if rival != policy and can_overlap(row.match, other.match, members):
-                    yield rival
+            self._places[_place(policy, row)].setdefault(policy, []).append(row)
 
+    def of(self, policy: str) -> frozenset[str]:
+        """The policies that conflict with this one, as of the last `check`."""
+        return self._conflicts.get(policy, _NONE)
 
-def policy_of(identity: str) -> str:
-    """The key (`<namespace>/<name>`) of the policy that a row's identity names; empty when it names none."""
-    parts = identity.split("/", 3)
-    return "/".join(parts[1:3]) if len(parts) == 4 and parts[0] == "NetworkQoS" else ""
+    def check(self, policies: Iterable[str], members: Callable[[str], frozenset[str]]) -> set[str]:
+        """Find the conflicts of policies anew.
+
+        Args:
+            policies: those whose rows, or the members of whose sets, changed.
+            members: the members of a set, by name.
+
+        Returns the policies whose conflicts changed, others among them.
+        """
+        overlaps = Overlaps(members)
+        checked: set[str] = set()
+        changed: set[str] = set()
+        for policy in policies:
+            found = frozenset(self._find(policy, checked, overlaps))
+            checked.add(policy)
+            different = found ^ self.of(policy)
+            for other in different:
+                self._set(other, self.of(other) ^ {policy})
+            self._set(policy, found)
+            if different:
+                changed |= different | {policy}
+        return changed
+
+    def _find(self, policy: str, checked: set[str], overlaps: Overlaps) -> Iterator[str]:
+        for row in self._rows.get(policy, ()):
+            for other, rows in self._places[_place(policy, row)].items():
+                if other in checked:
+                    if policy in self.of(other):
+                        yield other
+                elif other != policy and any(overlaps.can_overlap(row, one) for one in rows):
+                    yield other
+
+    def _set(self, policy: str, conflicts: frozenset[str]) -> None:
+        if conflicts:
+            self._conflicts[policy] = conflicts
+        else:
+            self._conflicts.pop(policy, None)
 
 
 def _place(policy: str, row: QosRow) -> _Place:

@@ -1,6 +1,6 @@
 """The cluster as QoS sees it: pods, namespaces and networks, indexed by label.
 
-A pure data structure: `update` and `remove` keep it, queries read it. A query costs what it finds, not what exists.
+A pure data structure: `apply` and `delete` keep it, queries read it. A query costs what it finds, not what exists.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Inventory:
     Attributes:
         topology: how ports, switches and addresses are found.
         cluster_cidrs: the addresses inside the cluster; a pod's DSCP mark is for traffic to others. Empty: not known.
+        problems: by key, why the interfaces of a pod cannot be read.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Inventory:
         """Start with these pods, namespaces, nodes and NADs, in a cluster of these addresses."""
         self.topology = topology
         self.cluster_cidrs = tuple(cluster_cidrs)
+        self.problems: dict[str, InvalidObject] = {}
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
         self._labelled_pods: dict[str, LabelIndex] = {}  # by namespace
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
@@ -61,23 +63,19 @@ class Inventory:
         self._attachments: dict[str, NetworkAttachmentDefinition] = {}
         self._attachments_of: dict[str, set[str]] = defaultdict(set)  # namespace -> keys
         self._versions: dict[str, dict[int, int]] = defaultdict(lambda: {4: 0, 6: 0})  # attachment -> addresses
-        self._problems: dict[str, InvalidObject] = {}
         self._networks: dict[str, Network | None] = {}  # answers of network_of, until something behind them changes
         self._layouts: dict[str, Counter[NetworkTopology]] = defaultdict(Counter)  # network -> as NADs claim it
         self._claims: dict[str, set[str]] = defaultdict(set)  # network -> keys of the NADs that claim it
         self._not_ovn: dict[str, NetworkAttachmentDefinition] = {}  # by key
         self._selected_not_ovn: dict[NetworkSelector, tuple[NetworkAttachmentDefinition, ...]] = {}
         for one in objects:
-            self.update(one)
+            self.apply(one)
 
-    def update(self, one: object) -> InvalidObject | None:
-        """Take in a new or changed object.
-
-        Returns why a pod's interfaces cannot be read, unless that was known; the pod then counts as having none.
-        """
+    def apply(self, one: object) -> None:
+        """Add or replace an object. A pod whose interfaces cannot be read counts as having none; see `problems`."""
         if isinstance(one, Pod):
-            return self._update_pod(one)
-        if isinstance(one, Namespace):
+            self._apply_pod(one)
+        elif isinstance(one, Namespace):
             self._replace_namespace(one.name, {**one.labels, NAMESPACE_NAME_LABEL: one.name})  # a manifest may lack it
             if one.qos is not NO_POD_QOS:
                 self._namespace_qos[one.name] = one.qos
@@ -86,16 +84,15 @@ class Inventory:
             self._add_attachment(one)
         elif not isinstance(one, Node):
             raise TypeError(f"an inventory does not hold {type(one).__name__} objects")
-        return None
 
-    def remove(self, one: object) -> None:
-        """Forget an object; only its names are looked at. Unknown ones are passed over."""
-        if isinstance(one, Pod):
-            self._remove_pod(one.namespace, one.name)
-        elif isinstance(one, Namespace):
-            self._replace_namespace(one.name, None)
-        elif isinstance(one, NetworkAttachmentDefinition):
-            self._remove_attachment(one.key)
+    def delete(self, kind: str, key: str) -> None:
+        """Remove an object by its kind and key (`<namespace>/<name>`, or `<name>`), if it is there."""
+        if kind == "Pod":
+            self._remove_pod(key)
+        elif kind == "Namespace":
+            self._replace_namespace(key, None)
+        elif kind == "NetworkAttachmentDefinition":
+            self._remove_attachment(key)
 
     def _replace_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
         """A namespace has these labels now, or (None) is gone; its pods may not be."""
@@ -139,18 +136,17 @@ class Inventory:
         if not layouts:
             del self._layouts[known.ovn.network], self._claims[known.ovn.network]
 
-    def _update_pod(self, pod: Pod) -> InvalidObject | None:
-        known = self._problems.get(pod.key)
-        self._remove_pod(pod.namespace, pod.name)
+    def _apply_pod(self, pod: Pod) -> None:
+        self._remove_pod(pod.key)
         if not pod.has_own_addresses:
-            return None
+            return
         try:
             interfaces = self.topology.interfaces(pod)
         except InvalidObject as problem:
-            self._problems[pod.key] = problem
-            return problem if known is None or str(known) != str(problem) else None
+            self.problems[pod.key] = problem
+            return
         if not interfaces:
-            return None
+            return
         self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
         if pod.qos is not NO_POD_QOS:
             self._own_qos[pod.namespace].add(pod.name)
@@ -159,10 +155,10 @@ class Inventory:
             self._namespaces_with_pods.add(pod.namespace, self.namespace_labels(pod.namespace))
         self._labelled_pods[pod.namespace].add(pod.name, pod.labels)
         self._count_addresses(interfaces, 1)
-        return None
 
-    def _remove_pod(self, namespace: str, name: str) -> None:
-        self._problems.pop(f"{namespace}/{name}", None)
+    def _remove_pod(self, key: str) -> None:
+        self.problems.pop(key, None)
+        namespace, _, name = key.partition("/")
         pods = self._pods.get(namespace)
         record = pods.pop(name, None) if pods else None
         if pods is None or record is None:
@@ -186,11 +182,6 @@ class Inventory:
                 if counts[version] in {0, step}:  # the first has come, or the last has gone
                     self._networks.pop(interface.attachment, None)
 
-    @property
-    def problems(self) -> tuple[InvalidObject, ...]:
-        """Pods whose interfaces could not be read; they count as having none."""
-        return tuple(self._problems[key] for key in sorted(self._problems))
-
     def record(self, namespace: str, name: str) -> PodRecord | None:
         """A pod with interfaces of its own; None when there is none of this name."""
         return self._pods.get(namespace, {}).get(name)
@@ -203,9 +194,9 @@ class Inventory:
         """What a namespace says of the traffic of those of its pods that say nothing."""
         return self._namespace_qos.get(name, NO_POD_QOS)
 
-    def limiting_namespaces(self) -> Mapping[str, PodQos]:
-        """By name, what namespaces say of the traffic of their pods, of those that say anything."""
-        return self._namespace_qos
+    def annotated_namespaces(self) -> Iterable[str]:
+        """The names of the namespaces that say anything of the traffic of their pods."""
+        return self._namespace_qos.keys()
 
     def is_limited(self, record: PodRecord) -> bool:
         """Whether a pod's annotations, or its namespace's, say anything of its traffic."""
@@ -215,31 +206,14 @@ class Inventory:
         """Whether annotations of a namespace, or of one of its pods, say anything of traffic."""
         return namespace in self._namespace_qos or namespace in self._own_qos
 
-    def limited_pods(self) -> Iterator[PodRecord]:
-        """The pods of this zone whose annotations, or their namespaces', say anything of their traffic, sorted."""
-        for namespace in sorted(self._pods):
-            pods = self._pods[namespace]
-            names = pods if namespace in self._namespace_qos else self._own_qos.get(namespace, ())
-            for name in sorted(names):
-                if self.topology.in_zone(pods[name].pod.node):
-                    yield pods[name]
-
     def attachments_in(self, namespace: str) -> tuple[str, ...]:
         """The keys of the NADs in a namespace."""
         return tuple(self._attachments_of.get(namespace, ()))
 
-    def pods(self, selector: LabelSelector, namespace: str) -> Iterator[PodRecord]:
-        """The pods of one namespace that match, in no order."""
-        return self._matching(selector, (namespace,))
-
-    def selected(self, selector: LabelSelector, namespaces: str | LabelSelector) -> Iterator[PodRecord]:
+    def pods(self, selector: LabelSelector, namespaces: str | LabelSelector) -> Iterator[PodRecord]:
         """The pods that match, in one namespace (a name) or in all that a selector matches, in no order."""
         if isinstance(namespaces, str):
-            return self.pods(selector, namespaces)
-        return self.pods_of_namespaces(selector, namespaces)
-
-    def pods_of_namespaces(self, selector: LabelSelector, namespaces: LabelSelector) -> Iterator[PodRecord]:
-        """The pods that match in all namespaces that match, in no order."""
+            return self._matching(selector, (namespaces,))
         return self._matching(selector, self._namespaces_with_pods.matching(namespaces, self._pods.keys()))
 
     def _matching(self, selector: LabelSelector, namespaces: Iterable[str]) -> Iterator[PodRecord]:
@@ -257,6 +231,10 @@ class Inventory:
         """The NAD with this key (`<namespace>/<name>`), if it is known."""
         return self._attachments.get(key)
 
+    def attachments(self) -> Iterable[NetworkAttachmentDefinition]:
+        """All NADs."""
+        return self._attachments.values()
+
     def network_of(self, attachment: str) -> Network | None:
         """The network behind an interface's attachment key; None while its NAD is unknown or not OVN's."""
         if attachment not in self._networks:
@@ -270,7 +248,7 @@ class Inventory:
         return tuple(self._claims.get(network, ()))
 
     def layouts(self, network: str) -> frozenset[NetworkTopology]:
-        """The layouts that NADs claim for a network of this name; more than one is somebody's mistake."""
+        """The layouts that NADs claim for a network of this name; more than one is a mistake."""
         return frozenset(self._layouts.get(network, ()))
 
     def not_ovn(self, selector: NetworkSelector) -> tuple[NetworkAttachmentDefinition, ...]:

@@ -1,8 +1,9 @@
-"""Names by labels: which match a selector is found by set operations, not by asking one after another."""
+"""Indexes between labels and label selectors: which names match a selector, and which selectors match labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ovnqos.model.labels import Operator
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
     from ovnqos.model.labels import LabelSelector
 
+_Item = TypeVar("_Item")
 _Label = tuple[str, str | None]  # key and value; None stands for any value
+_Bucket = _Label | None  # None: any labels at all
 _WANTING = {Operator.IN, Operator.EXISTS}
 _VALUED = {Operator.IN, Operator.NOT_IN}
 _NONE: frozenset[str] = frozenset()
@@ -27,7 +30,7 @@ class LabelIndex:
         self._bearers: dict[_Label, set[str]] = {}
 
     def add(self, name: str, labels: Mapping[str, str]) -> None:
-        """Take in a name that is not known."""
+        """Add a name that is not in the index."""
         known = self._bearers
         for key, value in labels.items():
             for label in ((key, value), (key, None)):
@@ -38,7 +41,7 @@ class LabelIndex:
                     bearers.add(name)
 
     def discard(self, name: str, labels: Mapping[str, str]) -> None:
-        """Forget a name that was added with these labels."""
+        """Remove a name that was added with these labels."""
         for key, value in labels.items():
             for label in ((key, value), (key, None)):
                 bearers = self._bearers[label]
@@ -62,3 +65,65 @@ class LabelIndex:
             if not names:
                 break
         return names
+
+
+class SelectorIndex(Generic[_Item]):
+    """Items by their label selector. A look-up costs what could match the object's labels, not what is in the index.
+
+    A selector is filed under the one requirement that excludes most: a value, else one of several, else a key; only a
+    selector without any such requirement (`{}`, NotIn, DoesNotExist alone) is looked at for every object.
+    """
+
+    def __init__(self) -> None:
+        """No item is known."""
+        self._buckets: dict[_Bucket, dict[LabelSelector, set[_Item]]] = defaultdict(dict)
+
+    def add(self, selector: LabelSelector, item: _Item) -> None:
+        """Add an item; again is no error."""
+        for bucket in _buckets(selector):
+            self._buckets[bucket].setdefault(selector, set()).add(item)
+
+    def discard(self, selector: LabelSelector, item: _Item) -> None:
+        """Remove an item, if it is there."""
+        for bucket in _buckets(selector):
+            filed = self._buckets.get(bucket, {})
+            items = filed.get(selector)
+            if items is not None:
+                items.discard(item)
+                if not items:
+                    del filed[selector]
+                if not filed:
+                    del self._buckets[bucket]
+
+    def matching(self, labels: Mapping[str, str], buckets: frozenset[_Bucket] | None = None) -> set[_Item]:
+        """The items whose selector matches these labels.
+
+        Args:
+            labels: an object's.
+            buckets: `buckets_of` these labels, where several indexes are asked about them.
+        """
+        found: set[_Item] = set()
+        for bucket in self._buckets.keys() & (self.buckets_of(labels) if buckets is None else buckets):
+            for selector, items in self._buckets[bucket].items():
+                if selector.matches(labels):
+                    found |= items
+        return found
+
+    @staticmethod
+    def buckets_of(labels: Mapping[str, str]) -> frozenset[_Bucket]:
+        """Where selectors that match these labels can be filed."""
+        return frozenset((None, *labels.items(), *((key, None) for key in labels)))
+
+    def __bool__(self) -> bool:
+        return bool(self._buckets)
+
+
+def _buckets(selector: LabelSelector) -> list[_Bucket]:
+    single = [one for one in selector.requirements if one.operator is Operator.IN]
+    if single:
+        rarest = min(single, key=lambda one: len(one.values))
+        return [(rarest.key, value) for value in rarest.values]
+    for one in selector.requirements:
+        if one.operator is Operator.EXISTS:
+            return [(one.key, None)]
+    return [None]

@@ -1,8 +1,8 @@
 """Compile what a pod's annotations, or its namespace's, say of its traffic: rows of its own.
 
 Egress is limited where the packet enters the switch, ingress where it leaves it, and the mark is set where it leaves
-the source's switch. So the three never meet in one stage, where OVN would apply only one of them to a packet. Where an
-egress limit meets a NetworkQoS that takes all of the pod's traffic, one row does both; see `WholeTraffic.joined`.
+the source's switch. So no two of them have one direction and one packet, where OVN would apply only one of them. Where
+an egress limit and a NetworkQoS both take all of the pod's traffic, one row does both; see `CatchAllRules.joined`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
+from ovnqos.compile.catch_all_rules import has_catch_all_rule
 from ovnqos.compile.classifiers import LITERAL_BLOCKS_MAXIMUM
-from ovnqos.compile.compiled import CompiledObject
-from ovnqos.compile.priorities import POD_QOS, joined_priority
-from ovnqos.compile.rows import Direction, QosRow, name_hash
-from ovnqos.compile.sets import FixedMembers, SetDescription
+from ovnqos.compile.compiled import CompiledObject, FixedMembers, SetDescription
+from ovnqos.compile.rows import POD_QOS_PRIORITY, Direction, QosRow, joined_priority, name_hash
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.match import And, Or, inport, ip, ip4, ip6, outport
 from ovnqos.match.address_blocks import AddressBlock, difference
 from ovnqos.model.networks import NetworkRole
@@ -24,13 +24,17 @@ from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RU
 from ovnqos.model.pod_qos import Purpose, merge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ovnqos.compile.catch_all_rules import CatchAllRule
     from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.desired_table import DesiredTable
     from ovnqos.compile.inventory import Inventory, PodRecord
-    from ovnqos.compile.topology import PodInterface
-    from ovnqos.compile.whole_traffic import WholeRule
+    from ovnqos.compile.topology import Network, PodInterface
     from ovnqos.match import Match
     from ovnqos.model.pod_qos import PodQos
-    from ovnqos.model.policy import Bandwidth
+    from ovnqos.model.policy import Bandwidth, NetworkQoS
+    from ovnqos.model.workloads import Pod
 
 POD_KIND = "Pod"
 """Rows of pods have identities and objects that begin with this: `Pod/<namespace>/<name>`."""
@@ -43,20 +47,18 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
 
     That is its interface on the namespace's primary network, or else on the cluster's default network.
     """
-    inventory = context.inventory
-    qos = merge(record.pod.qos, inventory.namespace_qos(record.pod.namespace))
-    compiled = CompiledObject(
-        notes=[one.message for one in record.pod.qos.diagnostics]
-    )  # a namespace's are told of the namespace
+    inventory, pod = context.inventory, record.pod
+    qos = merge(pod.qos, inventory.namespace_qos(pod.namespace))
+    compiled = CompiledObject(object=ObjectRef(kind=POD_KIND, namespace=pod.namespace, name=pod.name))
+    compiled.diagnostics += pod.qos.diagnostics  # those of its namespace are the namespace's own
     if qos.sets_nothing:
         return compiled
-    found = _default_interface(record, inventory)
-    if found is None and record.pod.qos.sets_nothing:
-        return compiled  # its namespace's defaults are for those that have one
-    if found is None:
-        compiled.notes.append("it has no interface on a default or primary network, so its limits have no row")
-        return compiled
-    _PodRows(record, found, qos, context, compiled).compile()
+    interface = _default_interface(record, inventory)
+    network = inventory.network_of(interface.attachment) if interface is not None else None
+    if interface is not None and network is not None:
+        _PodRows(pod=pod, interface=interface, network=network, qos=qos, context=context, into=compiled).compile()
+    elif not pod.qos.sets_nothing:  # else its namespace's defaults, which are for those that have one
+        compiled.warn(Code.NO_DEFAULT_INTERFACE, "no interface on a default or primary network; its limits have no row")
     return compiled
 
 
@@ -73,52 +75,47 @@ def _default_interface(record: PodRecord, inventory: Inventory) -> PodInterface 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Effect:
-    """What a row does: limit, mark, or both; and for which rule of a NetworkQoS as well."""
+    """What a row does: limit, mark, or both; and which rule of a NetworkQoS it has joined."""
 
     limit: Bandwidth | None = None
     dscp: int | None = None
-    joined: WholeRule | None = None
+    joined: CatchAllRule | None = None
 
 
 def _tightness(limit: Bandwidth) -> tuple[int, int]:
     return limit.rate_kbps, limit.rate_kbps if limit.burst_kbit is None else limit.burst_kbit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PodRows:
-    """The rows of one pod."""
+    """The rows of one pod, on one of its interfaces."""
 
-    def __init__(
-        self, record: PodRecord, interface: PodInterface, qos: PodQos, context: CompileContext, into: CompiledObject
-    ) -> None:
-        self._pod = record.pod
-        self._object = f"{POD_KIND}/{record.pod.key}"
-        self._interface = interface
-        self._qos = qos
-        self._context = context
-        self._into = into
+    pod: Pod
+    interface: PodInterface
+    network: Network
+    qos: PodQos
+    context: CompileContext
+    into: CompiledObject
 
     def compile(self) -> None:
-        port, qos = self._interface.port, self._qos
+        port, qos = self.interface.port, self.qos
         if qos.egress is not None:
             self._add(Purpose.EGRESS, Direction.FROM_LPORT, And.of(inport(port), ip), self._egress(qos.egress))
         if qos.ingress is not None:
             self._add(Purpose.INGRESS, Direction.TO_LPORT, And.of(outport(port), ip), _Effect(limit=qos.ingress))
         if qos.dscp is None:
             return
-        if not self._context.inventory.cluster_cidrs:
-            self._into.notes.append(
-                "dscp marks what leaves the cluster, and the cluster's CIDRs are not given, so it has no row"
-            )
+        if not self.context.inventory.cluster_cidrs:
+            text = "the DSCP mark is for traffic that leaves the cluster, whose CIDRs are unknown; it has no row"
+            self.into.warn(Code.NO_CLUSTER_CIDRS, text, hint="set the cluster's CIDRs (--cluster-cidr)")
             return
         self._add(Purpose.DSCP, Direction.TO_LPORT, And.of(inport(port), self._outside()), _Effect(dscp=qos.dscp))
 
     def _egress(self, own: Bandwidth) -> _Effect:
         """The pod's own limit, or that of a NetworkQoS's rule that it has to join if that is the lower."""
-        inventory, attachment = self._context.inventory, self._interface.attachment
-        network = inventory.network_of(attachment)
-        if network is None:
-            return _Effect(limit=own)
-        joined = self._context.whole_traffic.joined(self._pod, attachment, network, inventory)
+        joined = self.context.catch_all.joined(
+            self.pod, self.interface.attachment, self.network, self.context.inventory
+        )
         if joined is None:
             return _Effect(limit=own)
         theirs = joined.rule.bandwidth
@@ -126,33 +123,30 @@ class _PodRows:
         return _Effect(limit=limit, dscp=joined.rule.dscp, joined=joined)
 
     def _add(self, purpose: Purpose, direction: Direction, match: Match, effect: _Effect) -> None:
-        inventory = self._context.inventory
-        network = inventory.network_of(self._interface.attachment)
-        if network is None:
-            return
-        limit, joined = effect.limit, effect.joined
+        name, limit, joined = f"{POD_KIND}/{self.pod.key}", effect.limit, effect.joined
+        switch = self.context.inventory.topology.switch(self.network, self.interface.location)
         row = QosRow(
-            switches=frozenset([inventory.topology.switch(network, self._interface.location)]),
+            switches=frozenset([switch]),
             direction=direction,
-            priority=POD_QOS if joined is None else joined_priority(joined.priority),
+            priority=POD_QOS_PRIORITY if joined is None else joined_priority(joined.priority),
             match=match,
             dscp=effect.dscp,
             rate_kbps=limit.rate_kbps if limit else None,
             burst_kbit=limit.burst_kbit if limit else None,
-            identity=f"{self._object}/{purpose}",
+            identity=f"{name}/{purpose}",
             external_ids={
-                OBJECT_KEY: self._object,
+                OBJECT_KEY: name,
                 RULE_KEY: purpose,
-                NETWORK_KEY: network.name,
-                PORT_KEY: self._interface.port,
+                NETWORK_KEY: self.network.name,
+                PORT_KEY: self.interface.port,
                 **({} if joined is None else {JOINED_KEY: str(joined)}),
             },
         )
-        self._into.rows[row.identity] = row
+        self.into.add_row(row)
 
     def _outside(self) -> Match:
         """The destinations that are not in the cluster; one set for all pods where there are many CIDRs."""
-        cidrs = self._context.inventory.cluster_cidrs
+        cidrs = self.context.inventory.cluster_cidrs
         versions = []
         for version, everything in _EVERYTHING.items():
             inside = [AddressBlock.of(cidr) for cidr in cidrs if cidr.version == version]
@@ -161,10 +155,102 @@ class _PodRows:
                 versions.append(_ADDRESSES[version].isin(*outside))
                 continue
             identity = f"outside: not in {', '.join(sorted(map(str, inside)))}"
-            name = f"ovnqos_out_{name_hash(self._context.owner.name, identity)}_v{version}"
+            name = f"ovnqos_out_{name_hash(self.context.owner.name, identity)}_v{version}"
             members = FixedMembers(members=frozenset(map(str, outside)))
-            self._into.address_sets[name] = SetDescription(
-                name=name, identity=identity, external_ids={}, members=members
-            )
+            self.into.add_set(SetDescription(name=name, identity=identity, external_ids={}, members=members))
             versions.append(_ADDRESSES[version].in_set(name))
         return Or.of(*versions)
+
+
+class PodCompiler:
+    """Compiles the pods of this zone that have limits, a mark, or something wrong with them, into the desired table.
+
+    Attributes:
+        failed: an error for each pod that could not be compiled; what it compiled to before stays.
+        changed: the pods that were compiled, or whose diagnostics may have changed, since this was cleared.
+    """
+
+    def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
+        """Start with no pod.
+
+        Args:
+            context: what is compiled against.
+            desired: where compiled pods are kept.
+        """
+        self.failed: dict[str, Diagnostic] = {}
+        self.changed: set[str] = set()
+        self._context = context
+        self._desired = desired
+        self._compiled: set[str] = set()
+        self._dirty: set[str] = set()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is a pod to be compiled."""
+        return bool(self._dirty)
+
+    def diagnostics(self, key: str) -> Iterator[Diagnostic]:
+        """What is to be said of a pod (`<namespace>/<name>`)."""
+        compiled = self._desired.get(f"{POD_KIND}/{key}")
+        if key in self.failed:
+            yield self.failed[key]
+        elif compiled is not None:
+            yield from compiled.diagnostics
+
+    def mark_pod(self, key: str) -> None:
+        """Have a pod compiled anew, that was added, changed or removed."""
+        self._dirty.add(key)
+
+    def mark_namespace(self, name: str) -> None:
+        """Have the pods of a namespace compiled anew, whose defaults changed."""
+        self._dirty.update(record.pod.key for record in self._context.inventory.pods_in(name))
+
+    def mark_selected(self, policy: NetworkQoS) -> None:
+        """Have the pods compiled anew whose limits may join a rule of this policy, or leave it."""
+        inventory = self._context.inventory
+        if inventory.may_limit(policy.namespace) and has_catch_all_rule(policy):
+            selected = inventory.pods(policy.pod_selector, policy.namespace)
+            self._dirty.update(record.pod.key for record in selected if inventory.is_limited(record))
+
+    def mark_attachment(self, attachment: str) -> None:
+        """Have the pods of an attachment compiled anew: the network behind it is another."""
+        record = self._context.inventory.record
+        for key in (self._compiled | self.failed.keys()) - self._dirty:
+            found = record(*key.split("/"))
+            if found is not None and any(one.attachment == attachment for one in found.interfaces):
+                self._dirty.add(key)
+
+    def compile(self) -> set[str]:
+        """Compile what is dirty. Returns the policies whose rows may have another direction now."""
+        keys, self._dirty = self._dirty, set()
+        turned: set[str] = set()
+        for key in keys:
+            turned |= self._compile(key)
+        return turned
+
+    def _compile(self, key: str) -> set[str]:
+        inventory, name = self._context.inventory, f"{POD_KIND}/{key}"
+        record = inventory.record(*key.split("/"))
+        old, new = self._desired.get(name), None
+        had_failed = self.failed.pop(key, None) is not None
+        if record is not None and inventory.is_limited(record) and inventory.topology.in_zone(record.pod.node):
+            try:
+                new = compile_pod(record, self._context)
+            except Exception as error:
+                ref = ObjectRef(kind=POD_KIND, namespace=record.pod.namespace, name=record.pod.name)
+                text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
+                self.failed[key] = Diagnostic.error(ref, Code.COMPILE_FAILED, text)
+                self.changed.add(key)
+                return set()
+        if old is None and new is None:
+            if had_failed:
+                self.changed.add(key)
+            return set()
+        if new is not None:
+            self._compiled.add(key)
+        else:
+            self._compiled.discard(key)
+        self.changed.add(key)
+        self._desired.replace(name, new)
+        rows = [one.rows.values() if one is not None else () for one in (old, new)]
+        return self._context.directions.replace_pod(*rows)

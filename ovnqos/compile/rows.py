@@ -1,4 +1,4 @@
-"""Desired state in OVN's own terms: QoS rows, port groups and address sets of the Northbound.
+"""Desired state in OVN's own terms: QoS rows, port groups and address sets of the Northbound; and changes of it.
 
 Source of the limits: ovn-nb(5), tables QoS, Port_Group and Address_Set.
 """
@@ -14,7 +14,7 @@ from ovnqos.errors import InvalidRow
 from ovnqos.match.address_blocks import AddressBlock, union
 from ovnqos.match.lexis import check_name
 from ovnqos.match.syntax import Match
-from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM
+from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM, RULES_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +22,29 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
 PRIORITY_MAXIMUM = 32_767
+
+NETWORK_QOS_BASE = 10_000
+"""Lowest OVN priority of a NetworkQoS rule, as in ovn-kubernetes. Below it: EgressIP and EgressQoS of ovn-kubernetes
+(up to 1000), Neutron's rows (2002, 2003), and the rows of single pods."""
+
+POD_QOS_PRIORITY = 5_000
+"""OVN priority of the rows of pod annotations: a NetworkQoS wins where both match."""
+
+_STEP = 2
 _T = TypeVar("_T")
+
+
+def network_qos_priority(priority: int, rule_index: int) -> int:
+    """OVN priority of rule `rule_index` (0 to 19) of an object of `priority` (0 to 100); a later rule wins.
+
+    Always even: the next number is for a pod's own limit that has joined the rule.
+    """
+    return NETWORK_QOS_BASE + _STEP * (RULES_MAXIMUM * priority + rule_index)
+
+
+def joined_priority(rule_priority: int) -> int:
+    """OVN priority of a pod's row that has the effect of a rule of this OVN priority beside the pod's own limit."""
+    return rule_priority + 1
 
 
 class Direction(StrEnum):
@@ -136,7 +158,7 @@ class AddressSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
-    """All that one owner wants in a Northbound. Build it with `of`.
+    """The complete desired state of one owner in a Northbound. Build it with `of`.
 
     Attributes:
         rows: by identity.
@@ -168,9 +190,45 @@ class DesiredState:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What changed in the desired state: the part of it to compare with the database.
+
+    Attributes:
+        rows: identities of rows that may have been added, changed or removed.
+        sets: names of port groups and address sets likewise; with the members that may have been added or removed, or
+            None to compare the whole set.
+        desired: the desired rows and sets among those named; a set holds only the members named, unless None.
+        policies: keys of the policies that were compiled, or whose diagnostics may have changed.
+        pods: keys of the pods likewise.
+    """
+
+    rows: frozenset[str]
+    sets: Mapping[str, frozenset[str] | None]
+    desired: DesiredState
+    policies: frozenset[str]
+    pods: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to compare."""
+        return not self.rows and not self.sets
+
+
 def name_hash(*parts: str) -> str:
     """16 hexadecimal digits that stand for these texts: stable over runs, machines and versions."""
     return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def object_of(identity: str) -> str:
+    """The object (`<kind>/<namespace>/<name>`) that the identity of a compiled row names."""
+    return "/".join(identity.split("/", 3)[:3])
+
+
+def policy_of(identity: str) -> str:
+    """The key (`<namespace>/<name>`) of the policy that a row's identity names; empty when it names none."""
+    kind, _, key = object_of(identity).partition("/")
+    return key if kind == "NetworkQoS" and "/" in key else ""
 
 
 def _by_name(kind: str, items: Iterable[tuple[str, _T]]) -> dict[str, _T]:

@@ -122,10 +122,7 @@ class Topology(ABC):
 
     @abstractmethod
     def direction(self, network: Network) -> Direction:
-        """The direction in which a row sees each packet exactly once, on its source chassis.
-
-        Raises Unsupported where there is none, so that policies of the network cannot be compiled.
-        """
+        """The direction in which a row sees each packet exactly once, on its source chassis."""
 
     def is_free_in_direction(self, network: Network) -> bool:
         """Whether rows of the network may be in from-lport as well, where to-lport would hide another limit.

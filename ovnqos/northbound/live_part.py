@@ -10,8 +10,7 @@ from ovnqos.plan.snapshot import ActualRow, ActualSet, SetKind, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ovnqos.compile.delta import Delta
-    from ovnqos.compile.rows import DesiredState
+    from ovnqos.compile.rows import Delta, DesiredState
     from ovnqos.model.owner import Owner
     from ovnqos.ovsdb.records import RecordTable
 

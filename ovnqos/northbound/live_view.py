@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.priorities import NETWORK_QOS_BASE
+from ovnqos.compile.rows import NETWORK_QOS_BASE
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.intentions import Intentions
 from ovnqos.northbound.live_part import PartReader
@@ -14,7 +14,7 @@ from ovnqos.plan.snapshot import SetKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ovnqos.compile.delta import Delta
+    from ovnqos.compile.rows import Delta
     from ovnqos.model.owner import Owner
     from ovnqos.ovsdb.records import RecordChange, RecordTable
     from ovnqos.plan.changes import Change

@@ -17,7 +17,7 @@ from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ovnqos.compile.delta import Delta
+    from ovnqos.compile.rows import Delta
     from ovnqos.northbound.database_change import DatabaseChange
     from ovnqos.northbound.plan_command import PlanCommand
     from ovnqos.ovsdb.lock import WriterLock

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tenacity
 import yaml
 
-from ovnqos import DesiredState, Inventory, NetworkQoS, Northbound, Plan, Topology, compile_rows, plan_changes
+from ovnqos import Compiler, DesiredState, Northbound, Plan, Topology, plan_changes
 from ovnqos.kubernetes import RESOURCES
 from ovnqos.sandbox.process import Process
 
@@ -166,17 +166,13 @@ def lease_holder(api: KubernetesApi, lease: str) -> str:
 
 def compile_listed(api: KubernetesApi) -> DesiredState:
     """What a full compile makes of all that the API lists; every object must be valid."""
-    inventory = Inventory(Topology.ovn_kubernetes())
-    policies = []
+    compiler = Compiler(Topology.ovn_kubernetes())
     for resource in RESOURCES:
         status, answer = api.request("GET", resource.path)
         assert status == 200, answer
         for parsed in map(resource.parse, answer["items"]):
-            if isinstance(parsed, NetworkQoS):
-                policies.append(parsed)
-            else:
-                inventory.update(parsed)
-    return compile_rows(policies, inventory).desired
+            compiler.apply(parsed)
+    return compiler.desired()
 
 
 def plan_of_full_compile(api: KubernetesApi, remote: str) -> Plan:

@@ -128,7 +128,7 @@ def states(draw: st.DrawFn) -> DesiredState:
 def compiled_state(random: Random) -> DesiredState:
     """What random policies in a random cluster compile to."""
     cluster = make.cluster(random)
-    return compiled(make.policies(random), *cluster.objects, nodes=cluster.zone_nodes).desired
+    return compiled(make.policies(random), *cluster.objects, nodes=cluster.zone_nodes).desired()
 
 
 compiled_states = make.RANDOMS.map(compiled_state)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ovnqos import (
+    Code,
+    Compiler,
     DesiredState,
-    Inventory,
     Topology,
-    compile_rows,
     parse_object,
     parse_policy,
     plan_changes,
@@ -42,14 +42,14 @@ class LabCluster:
     Attributes:
         sandbox: carries the packets.
         northbound: the one connection of this cluster.
-        inventory: what the library knows of the cluster; all of it was parsed from documents.
+        compiler: what the library knows of the cluster; all of it was parsed from documents.
         pods: the wired pods, by `<namespace>/<name>`.
     """
 
     def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
         self.sandbox = sandbox
         self.northbound = northbound
-        self.inventory = Inventory(Topology.ovn_kubernetes())
+        self.compiler = Compiler(Topology.ovn_kubernetes())
         self.pods: dict[str, SandboxPod] = {}
 
     def add_namespace(self, name: str, labels: Mapping[str, str]) -> None:
@@ -94,8 +94,7 @@ class LabCluster:
 
     def remove_pod(self, pod: SandboxPod) -> None:
         """Takes a pod's object and wiring away."""
-        namespace, _, name = pod.name.partition("/")
-        self.inventory.remove(parse_object({"kind": "Pod", "metadata": {"name": name, "namespace": namespace}}))
+        self.compiler.delete("Pod", pod.name)
         self.sandbox.remove_pod(self.pods.pop(pod.name))
 
     def apply(self, *documents: Document, remark: str | None = None) -> Applied:
@@ -122,14 +121,18 @@ class LabCluster:
 
     def compile(self, *documents: Document, remark: str | None = None) -> DesiredState:
         """What these documents mean in this cluster; for `remark` see `apply`."""
-        compilation = compile_rows(map(parse_policy, documents), self.inventory)
-        told = [str(one) for one in (*compilation.unsupported, *compilation.notes)]
-        remarks = [one for one in told if "limits TCP" not in one]  # what is measured here is UDP
+        policies = {one.key: one for one in map(parse_policy, documents)}
+        for key in self.compiler.policies.keys() - policies.keys():
+            self.compiler.delete("NetworkQoS", key)
+        for one in policies.values():
+            self.compiler.apply(one)
+        told = [one for one in self.compiler.all_diagnostics() if one.code is not Code.BURST_LIMITS_TCP]
+        remarks = [str(one) for one in told]  # what is measured here is UDP
         if any(remark is None or remark not in one for one in remarks):
             pytest.fail("; ".join(remarks), pytrace=False)
         if remark is not None and not remarks:
             pytest.fail(f"the library did not say {remark!r}", pytrace=False)
-        return compilation.desired
+        return self.compiler.desired()
 
     def _write(self, desired: DesiredState) -> Applied:
         self.northbound.refresh()
@@ -144,7 +147,7 @@ class LabCluster:
         self.sandbox.central.sync()
 
     def _create(self, document: Document) -> None:
-        self.inventory.update(parse_object(document))
+        self.compiler.apply(parse_object(document))
 
 
 def network_qos(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPNetwork
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
-from ovnqos import Northbound, find_hidden_limits, parse_object
+from ovnqos import Northbound, find_shadowed_limits, parse_object
 from ovnqos.cli.demo.streams import SecondBySecond, measure_second_by_second
 from ovnqos.sandbox import Sandbox, Stream, StreamError
 from tests.lab.support_cluster import LabCluster
@@ -43,7 +43,7 @@ class LimitedPods:
 
     def __init__(self, cluster: LabCluster) -> None:
         self.cluster = cluster
-        cluster.inventory.cluster_cidrs = tuple(map(IPNetwork, CLUSTER_CIDRS))
+        cluster.compiler.inventory.cluster_cidrs = tuple(map(IPNetwork, CLUSTER_CIDRS))
         for version, address in OUTSIDE.items():
             cluster.sandbox.outside.add_address(f"{address}/{_HOST_BITS[version]}")
         self._labels: dict[str, Mapping[str, str]] = {}
@@ -92,7 +92,8 @@ class LimitedPods:
     def hidden(self, *policies: Document) -> set[tuple[str, str]]:
         """The identities of the rows whose limits are told not to hold, each with that of the row that hides it."""
         desired = self.cluster.compile(*policies)
-        return {(one.limit.identity, one.by.identity) for one in find_hidden_limits(desired, self.cluster.inventory)}
+        found = find_shadowed_limits(desired, self.cluster.compiler.inventory)
+        return {(one.limit.identity, one.by.identity) for one in found}
 
     def reset(self) -> None:
         """Removes all annotations and policies."""
@@ -103,7 +104,7 @@ class LimitedPods:
         self.cluster.withdraw()
 
     def _update(self, document: Document) -> None:
-        self.cluster.inventory.update(parse_object({"apiVersion": "v1", **document}))
+        self.cluster.compiler.apply(parse_object({"apiVersion": "v1", **document}))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import Inventory, Topology, parse_object
+from ovnqos import Compiler, Topology, parse_object
 from ovnqos.sandbox.kube_ovn import KubeOvnSubnet, kube_ovn_annotations
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.lab.support_cluster import LabCluster
@@ -23,7 +23,7 @@ class _OtherCluster(LabCluster):
 
     def __init__(self, sandbox: Sandbox, northbound: Northbound, topology: Topology) -> None:
         super().__init__(sandbox, northbound)
-        self.inventory = Inventory(topology)
+        self.compiler = Compiler(topology)
 
     def annotations(self, pod: SandboxPod) -> Mapping[str, str]:
         """What the CNI writes on a wired pod."""
@@ -39,7 +39,7 @@ class _OtherCluster(LabCluster):
             "annotations": dict(self.annotations(pod)),
         }
         document = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}}
-        self.inventory.update(parse_object(document, also_keep=frozenset({ADDRESSES})))
+        self.compiler.apply(parse_object(document, also_keep=frozenset({ADDRESSES})))
 
 
 class KubeOvnCluster(_OtherCluster):

@@ -12,7 +12,8 @@ from ovnqos import (
     Bandwidth,
     BandwidthScope,
     Classifier,
-    Compilation,
+    Code,
+    Compiler,
     Inventory,
     IPBlock,
     LabelSelector,
@@ -22,11 +23,11 @@ from ovnqos import (
     NetworkSelectionType,
     NetworkSelector,
     NetworkTopology,
+    Owner,
     Pod,
     QosRow,
     Rule,
     Topology,
-    compile_rows,
 )
 from ovnqos.model.networks import NetworkRole, OvnNetworkConfig, OwnerReference
 from tests.support.packets import Names
@@ -160,31 +161,50 @@ def inventory(*objects: object, nodes: Iterable[str] | None = None) -> Inventory
     return Inventory(Topology.ovn_kubernetes(zone_nodes=nodes), objects)
 
 
+def kind_and_key(one: Any) -> tuple[str, str]:
+    """What `delete` of an inventory or compiler is told for an object."""
+    return type(one).__name__, getattr(one, "key", one.name)
+
+
 def compiled(
     policies: NetworkQoS | Iterable[NetworkQoS],
     *objects: object,
     nodes: Iterable[str] | None = None,
-) -> Compilation:
-    """What policies compile to against these objects."""
+    topology: Topology | None = None,
+    owner: Owner | None = None,
+    cluster_cidrs: Iterable[IPNetwork] = (),
+) -> Compiler:
+    """A compiler with these objects and policies; of ovn-kubernetes, with all nodes in the zone, unless given."""
     given = (policies,) if isinstance(policies, NetworkQoS) else policies
-    return compile_rows(given, inventory(*objects, nodes=nodes))
+    topology = topology or Topology.ovn_kubernetes(zone_nodes=nodes)
+    return Compiler.of((*objects, *given), topology, owner, cluster_cidrs=cluster_cidrs)
 
 
-def only_row(compilation: Compilation) -> QosRow:
-    """The one row of a compilation."""
-    (row,) = compilation.desired.rows.values()
+def messages(compiler: Compiler) -> list[str]:
+    """All that it says of objects."""
+    return [str(one) for one in compiler.all_diagnostics()]
+
+
+def codes(compiler: Compiler) -> list[tuple[str, str, Code]]:
+    """All that it says of objects, as object, path and code."""
+    return [(f"{one.object.kind}/{one.object.key}", one.path, one.code) for one in compiler.all_diagnostics()]
+
+
+def only_row(compiler: Compiler) -> QosRow:
+    """The one row of a compiler."""
+    (row,) = compiler.desired().rows.values()
     return row
 
 
-def destination_sets(compilation: Compilation) -> list[AddressSet]:
+def destination_sets(compiler: Compiler) -> list[AddressSet]:
     """The address sets of destinations, IPv4 first."""
-    found = [one for name, one in compilation.desired.address_sets.items() if "_dst_" in name]
+    found = [one for name, one in compiler.desired().address_sets.items() if "_dst_" in name]
     return sorted(found, key=lambda one: (one.name[-3:], one.name))
 
 
-def names_of(compilation: Compilation) -> Names:
+def names_of(compiler: Compiler) -> Names:
     """What the names in its matches stand for."""
-    desired = compilation.desired
+    desired = compiler.desired()
     return Names(
         address_sets={name: one.addresses for name, one in desired.address_sets.items()},
         port_groups={name: one.ports for name, one in desired.port_groups.items()},

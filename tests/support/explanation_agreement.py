@@ -78,7 +78,7 @@ def _compare_cluster(
 ) -> None:
     cluster = make.cluster(random)
     policies = {one.key: one for _ in range(3) for one in make.policies(random)}
-    desired = compiled(policies.values(), *cluster.objects, nodes=cluster.zone_nodes).desired
+    desired = compiled(policies.values(), *cluster.objects, nodes=cluster.zone_nodes).desired()
     switches = _switches(cluster)
     if not switches:
         return

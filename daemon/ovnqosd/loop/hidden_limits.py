@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos import find_hidden_limits
+from ovnqos import find_shadowed_limits
 
 if TYPE_CHECKING:
     from ovnqos import DesiredState, Inventory
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def hidden_by_object(desired: DesiredState, inventory: Inventory) -> dict[str, dict[str, tuple[str, ...]]]:
     """In words for its author, what may escape an object's limits: by kind (`NetworkQoS`, `Pod`) and key."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for hidden in find_hidden_limits(desired, inventory):
-        kind, _, key = hidden.object.partition("/")
-        of_kind = found.setdefault(kind, {})
-        of_kind[key] = (*of_kind.get(key, ()), str(hidden))
+    for shadowed in find_shadowed_limits(desired, inventory):
+        one = shadowed.diagnostic
+        of_kind = found.setdefault(one.object.kind, {})
+        of_kind[one.object.key] = (*of_kind.get(one.object.key, ()), one.message)
     return found

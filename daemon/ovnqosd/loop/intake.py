@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import InvalidObject
+from ovnqos import InvalidObject, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,12 +49,12 @@ class Intake:
 
     def _take_objects(self, changes: Changes) -> None:
         for updated in changes.updated:
-            problem = self._live.apply(updated.object)
+            problems, key = self._live.inventory.problems, updated.metadata.key
+            known = str(problems.get(key))
+            self._live.apply(updated.object)
             if isinstance(updated.object, InvalidObject):
-                _log.warning(
-                    "invalid object", kind=changes.kind, object=updated.metadata.key, error=str(updated.object)
-                )
+                _log.warning("invalid object", kind=changes.kind, object=key, error=str(updated.object))
                 continue
             self._remarks.note(updated.metadata, updated.object)
-            if problem is not None:
-                _log.warning("a pod whose networks cannot be read; it counts as having none", error=str(problem))
+            if isinstance(updated.object, Pod) and key in problems and str(problems[key]) != known:
+                _log.warning("networks of a pod cannot be read; it counts as having none", error=str(problems[key]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import OutcomeUnknown, Unsupported
+from ovnqos import Code, OutcomeUnknown
 from ovnqosd.loop.outcomes import PolicyOutcome, Reason, Trigger
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ class PolicyStanding:
             reason=reason,
             message=message,
             sources=compiled is not None and bool(compiled.rows),
-            notes=(*compiled.notes, *self._hidden.get(key, ())) if compiled is not None else (),
+            notes=(*(one.message for one in compiled.diagnostics), *self._hidden.get(key, ()))
+            if compiled is not None
+            else (),
         )
 
     def _reason(self, key: str, error: OvnQosError | None) -> tuple[Reason, str]:
@@ -104,7 +106,10 @@ class PolicyStanding:
             message = "; ".join(one.message for one in fault.diagnostics)
             if self._live.compiled(key) is not None:
                 message += " (the last valid version stays in force)"
-            return Reason.UNSUPPORTED if isinstance(fault, Unsupported) else Reason.INVALID, message
+            return Reason.INVALID, message
+        for one in self._live.diagnostics("NetworkQoS", key):
+            if one.code is Code.COMPILE_FAILED:
+                return Reason.UNSUPPORTED, one.message
         if error is not None:
             return Reason.NORTHBOUND_UNAVAILABLE, str(error)
         if key in self._refused:

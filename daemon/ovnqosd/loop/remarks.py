@@ -101,7 +101,7 @@ class Remarks:
 
     def _notes(self, kind: str, key: str) -> tuple[str, ...]:
         if kind == _POD:
-            return (*self._live.pod_notes(key), *self._hidden.get(key, ()))
+            return (*(one.message for one in self._live.diagnostics(kind, key)), *self._hidden.get(key, ()))
         annotated = self._annotated.get((kind, key))
         return tuple(one.message for one in annotated.qos.diagnostics) if annotated else ()
 

@@ -35,6 +35,6 @@ def apply(wanted: options.CompileOptions, database: options.DatabaseOptions, lim
     inputs = read_inputs(wanted)
     with database.connect(wanted.owner) as northbound:
         northbound.lock()
-        carry_out(northbound, plan_changes(inputs.compilation.desired, northbound.snapshot()), limit)
+        carry_out(northbound, plan_changes(inputs.desired, northbound.snapshot()), limit)
     if inputs.faulty:
         raise click.exceptions.Exit(EXIT_INVALID)

@@ -29,7 +29,7 @@ def diff(wanted: options.CompileOptions, database: options.DatabaseOptions, form
     """  # noqa: D301 - \b keeps click from filling the lines
     inputs = read_inputs(wanted)
     with database.connect(wanted.owner) as northbound:
-        plan = plan_changes(inputs.compilation.desired, northbound.snapshot())
+        plan = plan_changes(inputs.desired, northbound.snapshot())
     show(plan, options.Format(form))
     output.info(f"to do: {plan.summary()}")
     if inputs.faulty:

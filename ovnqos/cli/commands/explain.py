@@ -14,14 +14,10 @@ from ovnqos.cli.explaining.candidates import compiled_rows, differences_on, stor
 from ovnqos.cli.explaining.question import ask
 from ovnqos.cli.inputs import read_inputs
 from ovnqos.compile.generation import Generation
-from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.topologies.choice import TopologyKind
-from ovnqos.compile.topologies.detect import make_topology
 from ovnqos.errors import InvalidRow
 from ovnqos.explain.explain_rows import explain as explain_rows
 from ovnqos.match.packet import Protocol
 from ovnqos.plan.planner import plan_changes
-from ovnqos.sources.topology_map import load_topology_map
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed, generation_of_stage
 from ovnqos.southbound.southbound import Southbound
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
     from ovnqos.cli.explaining.candidates import Rows
     from ovnqos.cli.explaining.question import Question
     from ovnqos.compile.rows import DesiredState
-    from ovnqos.sources import Manifests
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.ovn_trace import Trace
     from ovnqos.southbound.way import Way
@@ -125,7 +120,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--trace needs --sb: ovn-trace reads the Southbound")
     inputs = read_inputs(wanted)
     question = ask(
-        _inventory(wanted, inputs.manifests),
+        inputs.compiler.inventory,
         pod=pod,
         destination=destination,
         network=network,
@@ -135,7 +130,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     )
     southbound, remotes = (None, "") if southbound_remote is None else _read_southbound(southbound_remote, database)
     way = None if southbound is None else _way(southbound, question, must=trace)
-    rows = _rows(question.switch, inputs.compilation.desired, wanted, database, southbound)
+    rows = _rows(question.switch, inputs.desired, wanted, database, southbound)
     packet = question.packet if way is None else way.packet
     explanation = explain_rows(packet, rows.candidates, rows.names, generations=_generations(release, southbound))
     traced: Trace | None = None
@@ -158,16 +153,6 @@ def explain(  # noqa: PLR0913 - one parameter an option
 _of_database = next(option for option in explain.params if option.name == "remote")
 assert isinstance(_of_database, click.Option)
 _of_database.help = "OVN Northbound whose rows are explained, as for other commands.  [default: the files' rows are]"
-
-
-def _inventory(wanted: options.CompileOptions, manifests: Manifests) -> Inventory:
-    """What the files hold; what is wrong with a topology map has been said when they were read."""
-    choice = wanted.topology
-    topology_map = load_topology_map(choice.file) if choice.kind is TopologyKind.STATIC else None
-    topology, _ = make_topology(
-        choice, pods=manifests.pods, topology_map=topology_map, zone_nodes=wanted.zone_nodes or None
-    )
-    return Inventory(topology, (*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods))
 
 
 def _read_southbound(remote: str, database: options.DatabaseOptions) -> tuple[SouthboundContents, str]:

@@ -27,7 +27,7 @@ def render(wanted: options.CompileOptions, form: str) -> None:
       ovnqos render -f manifests/ --zone-node worker1 -o nbctl
     """  # noqa: D301 - \b keeps click from filling the lines
     inputs = read_inputs(wanted)
-    desired = inputs.compilation.desired
+    desired = inputs.desired
     plan = plan_changes(desired, Snapshot.of_names(desired, wanted.owner))
     show(plan, options.Format(form))
     output.info(f"to do: {plan.summary()}")

@@ -150,7 +150,7 @@ def _find_source(
 
 def _on_switch(inventory: Inventory, network: Network, switch: str) -> Iterator[PodInterface]:
     """The interfaces of pods that are on a switch."""
-    for record in inventory.pods_of_namespaces(_EVERYTHING, _EVERYTHING):
+    for record in inventory.pods(_EVERYTHING, _EVERYTHING):
         for interface in record.interfaces:
             found = inventory.network_of(interface.attachment)
             if found is None or found.key != network.key:

@@ -53,7 +53,7 @@ def test_a_pods_limits_and_mark_are_shown_applied_and_gone(server: NorthboundSer
         ({"dscp": "AF99"}, "metadata.annotations[qos.projectcalico.org/dscp]: "),
         ({"egressBurst": "1M"}, "metadata.annotations[qos.projectcalico.org/egressBurst]: "),
         ({"egressPacketRate": "5"}, "OVN limits bits, not packets"),
-        ({"dscp": "10"}, "the cluster's CIDRs are not given"),
+        ({"dscp": "10"}, "cluster, whose CIDRs are unknown"),
     ],
 )
 def test_what_is_wrong_with_an_annotation_is_one_line_and_the_others_hold(
@@ -67,12 +67,12 @@ def test_what_is_wrong_with_an_annotation_is_one_line_and_the_others_hold(
     assert "rate=20000" in found.out or "rate=30000" in found.out
 
 
-def test_a_hidden_limit_is_warned_of(tmp_path: Path) -> None:
+def test_a_shadowed_limit_is_warned_of(tmp_path: Path) -> None:
     receiver = policy("to-web", rule(10, to=[{"podSelector": {}}]))
     sender = _annotated("client", egress="20M")
     write(tmp_path / "all.yaml", receiver, _annotated(ingress="10M"), sender)
     found = ovnqos("render", "-f", tmp_path)
-    assert "Pod shop/web: the limit of ingress does not hold from OVN 24.09 on" in found.err.replace("\n", " ")
+    assert "Pod shop/web: ingress: limit may be shadowed from OVN 24.09 on by" in found.err
 
 
 def test_without_policies_and_limits_a_line_says_that_there_is_nothing(tmp_path: Path) -> None:

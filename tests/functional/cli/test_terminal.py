@@ -97,7 +97,7 @@ class TestTerminal:
 
     @pytest.mark.parametrize("count", [1, 60], ids=["found at the end", "found on the way"])
     def test_a_reader_that_was_gone_before_is_no_error(self, tmp_path: Path, count: int) -> None:
-        write(tmp_path / "all.yaml", *(policy(f"p{n}", *[rule()] * 20) for n in range(count)), *PODS)
+        write(tmp_path / "all.yaml", *(policy(f"p{n}", *[rule()] * 20, priority=n) for n in range(count)), *PODS)
         reading, writing = os.pipe()
         os.close(reading)
         with os.fdopen(writing) as stdout:

@@ -65,8 +65,8 @@ def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -
     server = replace(pod("server", "10.0.0.9"), qos=PodQos(ingress=limit))
     daemon.sync(replace(PODS[0], qos=PodQos(egress=limit)), server, policy(rule(1, rate=100), rule(2)))
     told = daemon.wait(lambda one: one.trigger == "full")
-    assert any("does not hold" in note for note in told.policies["shop/gold"].notes)
-    assert [one.key for one in told.remarks if "does not hold" in str(one.notes)] == ["shop/server"]
+    assert any("shadowed" in note for note in told.policies["shop/gold"].notes)
+    assert [one.key for one in told.remarks if "shadowed" in str(one.notes)] == ["shop/server"]
 
 
 def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: NorthboundServer) -> None:

@@ -12,11 +12,10 @@ from netaddr import IPNetwork
 
 from ovnqos import (
     AddressSet,
+    Compiler,
     DesiredState,
-    Inventory,
     PortGroup,
     Topology,
-    compile_rows,
     parse_object,
     parse_policy,
 )
@@ -53,7 +52,7 @@ def network_attachment(name: str, subnets: str) -> Document:
     return {"kind": "NetworkAttachmentDefinition", "metadata": metadata, "spec": {"config": json.dumps(config)}}
 
 
-def cluster() -> Inventory:
+def cluster() -> Compiler:
     """Pods in two namespaces, on a dual-stack, an IPv4-only and an IPv6-only network."""
     objects = [
         network_attachment("four.only", "10.245.0.0/16/24"),
@@ -72,10 +71,10 @@ def cluster() -> Inventory:
             for number in range(16)
         ),
     ]
-    return Inventory(Topology.ovn_kubernetes(), [parse_object(document) for document in objects])
+    return Compiler.of(map(parse_object, objects), Topology.ovn_kubernetes())
 
 
-INVENTORY = cluster()
+CLUSTER = cluster()
 
 
 @st.composite
@@ -126,6 +125,15 @@ def policies(specs: list[Document]) -> Iterator[Document]:
         yield {"apiVersion": "k8s.ovn.org/v1alpha1", "kind": "NetworkQoS", "metadata": metadata, "spec": spec}
 
 
+def compiled(specs: list[Document]) -> DesiredState:
+    """What the cluster has with policies of these specs, and no others."""
+    for key in list(CLUSTER.policies):
+        CLUSTER.delete("NetworkQoS", key)
+    for policy in policies(specs):
+        CLUSTER.apply(parse_policy(policy))
+    return CLUSTER.desired()
+
+
 @pytest.fixture(scope="module")
 def checker() -> Iterator[MatchChecker]:
     with MatchChecker() as started:
@@ -135,7 +143,7 @@ def checker() -> Iterator[MatchChecker]:
 @settings(max_examples=150, deadline=None)
 @given(specs=st.lists(SPECS, min_size=1, max_size=4))
 def test_every_match_of_random_policies_is_accepted(checker: MatchChecker, specs: list[Document]) -> None:
-    desired = compile_rows(map(parse_policy, policies(specs)), INVENTORY).desired
+    desired = compiled(specs)
     assume(desired.rows)
     assert checker.unparsed_of(desired) == {}
 
@@ -175,7 +183,7 @@ def test_a_match_that_ovn_refuses_is_named_among_good_ones(checker: MatchChecker
 
 def test_a_match_whose_set_is_left_out_is_caught(checker: MatchChecker) -> None:
     spec = {"priority": 1, "egress": [{"dscp": 1, "classifier": {"to": [{"podSelector": {}}]}}]}
-    desired = compile_rows(map(parse_policy, policies([spec])), INVENTORY).desired
+    desired = compiled([spec])
     assert checker.unparsed_of(desired) == {}
     assert desired.address_sets
     lacking = DesiredState(rows=desired.rows, port_groups=desired.port_groups, address_sets={})

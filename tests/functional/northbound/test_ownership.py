@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovnqos import Northbound, Owner, compile_rows, plan_changes
+from ovnqos import Northbound, Owner, plan_changes
 from ovnqos.sandbox import NorthboundServer
 from tests.functional.support_database import dump, of_others, owned, wanted, wire_for
 from tests.functional.support_states import OURS, compiled_states, inhabited, states
@@ -39,9 +39,10 @@ def test_rows_and_sets_of_others_survive_all_we_do(data: st.DataObject, desired:
 @given(make.RANDOMS)
 def test_two_owners_of_the_same_policies_do_not_touch_one_another(random: Random) -> None:
     cluster, policies = make.cluster(random), make.policies(random)
-    inventory = build.inventory(*cluster.objects, nodes=cluster.zone_nodes)
-    ours = compile_rows(policies, inventory, owner=OURS).desired
-    theirs = compile_rows(policies, inventory, owner=SECOND).desired
+    ours, theirs = (
+        build.compiled(policies, *cluster.objects, nodes=cluster.zone_nodes, owner=owner).desired()
+        for owner in (OURS, SECOND)
+    )
     assert ours.rows.keys() == theirs.rows.keys()
     assert not ours.port_groups.keys() & theirs.port_groups.keys()
     assert not ours.address_sets.keys() & theirs.address_sets.keys()

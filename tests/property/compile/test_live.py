@@ -14,14 +14,11 @@ from ovnqos import (
     Compiler,
     DesiredState,
     InvalidObject,
-    Inventory,
     LabelSelector,
     Namespace,
-    NetworkQoS,
     ObjectRef,
     Pod,
     Topology,
-    compile_rows,
 )
 from ovnqos.model.pod_qos import PodQos
 from tests.support import random_clusters as some
@@ -87,10 +84,7 @@ def _everything(desired: DesiredState) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _full(objects: dict[Any, Any], zone: Any) -> DesiredState:
-    cluster = [one for one in objects.values() if not isinstance(one, NetworkQoS)]
-    policies = [one for one in objects.values() if isinstance(one, NetworkQoS)]
-    inventory = Inventory(Topology.ovn_kubernetes(zone_nodes=zone), cluster, cluster_cidrs=CLUSTER)
-    return compile_rows(policies, inventory).desired
+    return Compiler.of(objects.values(), Topology.ovn_kubernetes(zone_nodes=zone), cluster_cidrs=CLUSTER).desired()
 
 
 @settings(max_examples=300, deadline=None)

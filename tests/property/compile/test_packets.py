@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 
-from ovnqos import match
+from ovnqos import Code, match
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of
 from tests.support.packets import Packet, matches
@@ -16,27 +16,27 @@ from tests.support.policy_oracle import takes
 if TYPE_CHECKING:
     from random import Random
 
-    from ovnqos import Compilation, DesiredState, NetworkQoS
+    from ovnqos import Compiler, DesiredState, NetworkQoS
     from tests.support.policy_oracle import Cluster
 
 OVN_NAME = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*")
 PACKETS = 12
 
 
-def _compile(policies: list[NetworkQoS], cluster: Cluster) -> Compilation:
+def _compile(policies: list[NetworkQoS], cluster: Cluster) -> Compiler:
     return compiled(policies, *cluster.objects, nodes=cluster.zone_nodes)
 
 
 def _desired(random: Random) -> DesiredState:
-    return _compile(make.policies(random), make.cluster(random)).desired
+    return _compile(make.policies(random), make.cluster(random)).desired()
 
 
-def _taken_by_rows(compilation: Compilation, packet: Packet) -> dict[tuple[str, int], int]:
+def _taken_by_rows(compiler: Compiler, packet: Packet) -> dict[tuple[str, int], int]:
     """Object and rule of each row that takes the packet, with the row's priority."""
-    names = names_of(compilation)
+    names = names_of(compiler)
     return {
         (row.external_ids["ovnqos.io/object"], int(row.external_ids["ovnqos.io/rule"])): row.priority
-        for row in compilation.desired.rows.values()
+        for row in compiler.desired().rows.values()
         if row.external_ids["ovnqos.io/object"].startswith("NetworkQoS/")
         and packet.switch in row.switches
         and matches(row.match, packet, names)
@@ -61,11 +61,11 @@ def _winners(taken: dict[tuple[str, int], int]) -> set[tuple[str, int]]:
 @given(make.RANDOMS)
 def test_rows_take_the_packets_that_the_policies_take_and_the_right_rule_wins(random: Random) -> None:
     cluster, policies = make.cluster(random), make.policies(random)
-    compilation = _compile(policies, cluster)
-    assert not compilation.unsupported
+    compiler = _compile(policies, cluster)
+    assert not any(one.code is Code.COMPILE_FAILED for one in compiler.all_diagnostics())
     for _ in range(PACKETS):
         packet = make.packet(random, cluster)
-        rows = _taken_by_rows(compilation, packet)
+        rows = _taken_by_rows(compiler, packet)
         words = _taken_by_words(policies, packet, cluster)
         assert rows.keys() == words.keys(), (packet, policies, cluster)
         assert _winners(rows) == _winners(words)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 
-from ovnqos import BandwidthScope, Inventory, LabelSelector, Owner, PodPeer, Topology, compile_rows
+from ovnqos import BandwidthScope, LabelSelector, Owner, PodPeer
 from ovnqos.model.networks import ANY_NAD_SELECTOR
 from ovnqos.model.pod_qos import NO_POD_QOS
 from tests.support import random_clusters as make
-from tests.support.cluster import attachment, compiled, inventory, labels, pod, policy, rule
+from tests.support.cluster import attachment, compiled, kind_and_key, labels, pod, policy, rule
 
 if TYPE_CHECKING:
     from random import Random
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def test_the_order_of_the_input_does_not_matter(random: Random) -> None:
     cluster, policies = make.cluster(random), make.policies(random)
     objects = list(cluster.objects)
-    first = compiled(policies, *objects)
+    first = compiled(policies, *objects).desired()
     random.shuffle(objects)
     random.shuffle(policies)
-    assert compiled(policies, *objects) == first
+    assert compiled(policies, *objects).desired() == first
 
 
 def _anchored(random: Random, policies: list[NetworkQoS]) -> list[object]:
@@ -77,12 +77,15 @@ def test_rows_stay_as_they_are_while_pods_without_limits_come_and_go(random: Ran
     policies = [
         replace(one, pod_selector=labels(), bandwidth_scope=BandwidthScope.POLICY) for one in make.policies(random)
     ]
-    changing = Inventory(Topology.ovn_kubernetes(), _anchored(random, policies))
-    before = compile_rows(policies, changing).desired
+    changing = compiled(policies, *_anchored(random, policies))
+    before = changing.desired()
     for _ in range(random.randint(1, 8)):
         one = replace(make.pod(random), qos=NO_POD_QOS)
-        (changing.remove if random.random() < 0.3 else changing.update)(one)
-    after = compile_rows(policies, changing).desired
+        if random.random() < 0.3:
+            changing.delete(*kind_and_key(one))
+        else:
+            changing.apply(one)
+    after = changing.desired()
     assert {key: _unmoving(row) for key, row in _of_policies(after).items()} == {
         key: _unmoving(row) for key, row in _of_policies(before).items()
     }
@@ -99,10 +102,9 @@ def test_rows_stay_as_they_are_while_pods_without_limits_come_and_go(random: Ran
 @given(make.RANDOMS)
 def test_a_changed_policy_leaves_the_rows_of_the_others_alone(random: Random) -> None:
     cluster, policies = make.cluster(random), make.policies(random)
-    known = inventory(*cluster.objects)
     changed = replace(policies[0], rules=(rule(63, rate=7),))
-    before = _of_policies(compile_rows(policies, known).desired)
-    after = _of_policies(compile_rows([changed, *policies[1:]], known).desired)
+    before = _of_policies(compiled(policies, *cluster.objects).desired())
+    after = _of_policies(compiled([changed, *policies[1:]], *cluster.objects).desired())
     own = f"NetworkQoS/{changed.key}"
     for rows in (before, after):
         for row in rows.values():
@@ -115,11 +117,9 @@ def test_a_changed_policy_leaves_the_rows_of_the_others_alone(random: Random) ->
 @settings(max_examples=50)
 @given(make.RANDOMS)
 def test_two_owners_share_no_names(random: Random) -> None:
-
     cluster, policies = make.cluster(random), make.policies(random)
-    known = inventory(*cluster.objects)
-    one = compile_rows(policies, known, owner=Owner("one")).desired
-    other = compile_rows(policies, known, owner=Owner("other")).desired
+    one = compiled(policies, *cluster.objects, owner=Owner("one")).desired()
+    other = compiled(policies, *cluster.objects, owner=Owner("other")).desired()
     assert not one.address_sets.keys() & other.address_sets.keys()
     assert not one.port_groups.keys() & other.port_groups.keys()
     assert one.rows.keys() == other.rows.keys()
@@ -134,7 +134,8 @@ def test_a_pod_on_a_second_attachment_of_the_network_changes_members_only() -> N
     second = pod("b", networks={"lab/blue": ["10.1.0.2"]})
     for networks in (None, (ANY_NAD_SELECTOR,)):
         one = policy(networks=networks)
-        before, after = compiled(one, first, *declared).desired, compiled(one, first, second, *declared).desired
+        before = compiled(one, first, *declared).desired()
+        after = compiled(one, first, second, *declared).desired()
         assert before.rows == after.rows
         (group,) = after.port_groups.values()
         assert group.ports == {"shop.blue_shop_a", "lab.blue_shop_b"}
@@ -145,6 +146,6 @@ def test_families_of_a_network_do_not_hang_on_which_of_its_attachments_is_seen_f
     known = [pod(name, networks={"shop/blue": ["10.1.0.1"]}) for name in "abc"]
     bare = [pod(name, networks={"lab/blue": []}) for name in "xyz"]
     one = policy(rule(destinations=(PodPeer(pod_selector=LabelSelector()),)))
-    expected = compiled(one, *known, *bare, *declared).desired
-    assert compiled(one, *bare, *known, *declared).desired == expected
+    expected = compiled(one, *known, *bare, *declared).desired()
+    assert compiled(one, *bare, *known, *declared).desired() == expected
     assert [name[-3:] for name in expected.address_sets] == ["_v4"]

@@ -12,14 +12,11 @@ from ovnqos import (
     Compiler,
     DesiredState,
     InvalidObject,
-    Inventory,
     Namespace,
     NetworkAttachmentDefinition,
-    NetworkQoS,
     Pod,
     PodPeer,
     Topology,
-    compile_rows,
 )
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY
 from ovnqos.sources.topology_map import parse_topology_map
@@ -84,9 +81,7 @@ _MAKERS: tuple[Callable[[Random], Any], ...] = (_pod, _pod, _pod, _pod, _nad, so
 
 
 def _full(objects: dict[Any, Any], zone: list[str] | None) -> DesiredState:
-    cluster = [one for one in objects.values() if not isinstance(one, NetworkQoS)]
-    policies = [one for one in objects.values() if isinstance(one, NetworkQoS)]
-    return compile_rows(policies, Inventory(Topology.kube_ovn(zone_nodes=zone), cluster)).desired
+    return Compiler.of(objects.values(), Topology.kube_ovn(zone_nodes=zone)).desired()
 
 
 def _identity(one: Any) -> tuple[type, str]:
@@ -158,8 +153,8 @@ def test_a_row_reaches_the_pods_of_its_own_vpc_and_no_others(random: Random) -> 
     pods = list({one.key: one for one in (_pod(random) for _ in range(12))}.values())
     gold = policy(rule(destinations=(PodPeer(namespace_selector=some.selector(random)),)))
     namespaces = [some.namespace(random) for _ in range(3)]
-    inventory = Inventory(Topology.kube_ovn(), [*namespaces, *pods])
-    desired = compile_rows([gold], inventory).desired
+    compiler = Compiler.of((*namespaces, *pods, gold), Topology.kube_ovn())
+    inventory, desired = compiler.inventory, compiler.desired()
 
     (peer,) = gold.rules[0].classifier.destinations or ()
     assert isinstance(peer, PodPeer)

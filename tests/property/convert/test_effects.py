@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 
-from ovnqos import Direction, Inventory, Namespace, QosRow, Topology, compile_rows
+from ovnqos import Code, Compiler, Direction, Namespace, QosRow, Topology
 from ovnqos import match as m
 from ovnqos.convert import Part, to_annotations, to_network_qos
 from ovnqos.model.pod_qos import PodQos, merge
@@ -47,13 +47,11 @@ class Wire:
         topology = Topology.ovn_kubernetes(zone_nodes=cluster.zone_nodes)
         without_ingress = [replace(one, qos=replace(one.qos, ingress=None)) for one in cluster.pods]
         namespaces = [replace(one, qos=replace(one.qos, ingress=None)) for one in cluster.namespaces]
-        inventory = Inventory(
-            topology, (*without_ingress, *namespaces, *cluster.attachments), cluster_cidrs=cluster_cidrs
-        )
-        compilation = compile_rows(policies, inventory)
-        assert not compilation.unsupported
-        self._names = names_of(compilation)
-        self._rows = [*compilation.desired.rows.values()]
+        objects = (*without_ingress, *namespaces, *cluster.attachments, *policies)
+        compiler = Compiler.of(objects, topology, cluster_cidrs=cluster_cidrs)
+        assert not any(one.code is Code.COMPILE_FAILED for one in compiler.all_diagnostics())
+        self._names = names_of(compiler)
+        self._rows = [*compiler.desired().rows.values()]
         for one in egress_qos:
             self._rows.extend(_egress_qos_rows(one, cluster))
 

@@ -70,8 +70,8 @@ def test_to_know_more_never_turns_yes_or_no_around(random: Random) -> None:
 @given(make.RANDOMS)
 def test_of_compiled_matches_it_says_what_their_tree_says(random: Random) -> None:
     cluster = make.cluster(random)
-    compilation = compiled(make.policies(random), *cluster.objects, nodes=cluster.zone_nodes)
-    names = names_of(compilation)
+    compiler = compiled(make.policies(random), *cluster.objects, nodes=cluster.zone_nodes)
+    names = names_of(compiler)
     sets = NamedSets(address_sets=names.address_sets, port_groups=names.port_groups)
     for _ in range(8):
         drawn = make.packet(random, cluster)
@@ -85,6 +85,6 @@ def test_of_compiled_matches_it_says_what_their_tree_says(random: Random) -> Non
         )
         if drawn.source.version != drawn.destination.version:
             continue
-        for row in compilation.desired.rows.values():
+        for row in compiler.desired().rows.values():
             if drawn.switch in row.switches and row.identity.startswith("NetworkQoS/"):
                 assert (evaluate(row.match, packet, sets).truth is Truth.YES) is matches(row.match, drawn, names)

@@ -23,10 +23,10 @@ SETS = {"shop": ["10.0.0.1", "10.0.0.2"], "bank": ["10.0.1.0/24"], "left": ["a",
 @given(make.RANDOMS)
 def test_a_packet_that_two_rows_match_makes_them_overlap(random: Random) -> None:
     cluster, policies = make.cluster(random), make.policies(random)
-    compilation = compiled(policies, *cluster.objects, nodes=cluster.zone_nodes)
-    names = names_of(compilation)
+    compiler = compiled(policies, *cluster.objects, nodes=cluster.zone_nodes)
+    names = names_of(compiler)
     members = {**names.address_sets, **names.port_groups}.__getitem__
-    entering = [row for row in compilation.desired.rows.values() if "outport" not in str(row.match)]
+    entering = [row for row in compiler.desired().rows.values() if "outport" not in str(row.match)]
     for _ in range(20):
         packet = make.packet(random, cluster)
         taken = [row for row in entering if matches(row.match, packet, names)]

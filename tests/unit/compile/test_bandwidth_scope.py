@@ -10,7 +10,7 @@ EACH = BandwidthScope.POD
 
 def test_each_pod_has_its_own_row_of_a_limit_on_its_own_switch() -> None:
     pods = [pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}") for number in (1, 2)]
-    found = compiled(policy(rule(10, rate=1000, burst=50), scope=EACH), *pods).desired
+    found = compiled(policy(rule(10, rate=1000, burst=50), scope=EACH), *pods).desired()
     assert not found.port_groups
     assert {identity: (set(row.switches), str(row.match)) for identity, row in found.rows.items()} == {
         "NetworkQoS/shop/gold/0/default/shop_p1": ({"node1"}, 'inport == "shop_p1" && ip'),
@@ -22,7 +22,7 @@ def test_each_pod_has_its_own_row_of_a_limit_on_its_own_switch() -> None:
 
 
 def test_rules_without_a_limit_keep_one_row_for_all() -> None:
-    found = compiled(policy(rule(1), rule(2, rate=5), scope=EACH), pod("p", "10.0.0.1")).desired
+    found = compiled(policy(rule(1), rule(2, rate=5), scope=EACH), pod("p", "10.0.0.1")).desired()
     assert set(found.rows) == {"NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/1/default/shop_p"}
     assert [group.ports for group in found.port_groups.values()] == [{"shop_p"}]
 

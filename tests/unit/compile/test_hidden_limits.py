@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, Inventory, NetworkTopology, PodPeer, Topology, compile_rows, find_hidden_limits
+from ovnqos import Bandwidth, Code, NetworkTopology, PodPeer, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
-from tests.support.cluster import attachment, block, labels, pod, policy, rule
+from tests.support.cluster import attachment, block, compiled, labels, pod, policy, rule
 
 if TYPE_CHECKING:
     from ovnqos import NetworkQoS, Pod
@@ -19,9 +19,9 @@ LIMIT = Bandwidth(rate_kbps=10_000)
 CLIENT = pod("client", "10.0.0.1", labels={"app": "a"})
 
 
-def _hidden(policies: list[NetworkQoS], *objects: object) -> list[tuple[str, str]]:
-    known = Inventory(Topology.ovn_kubernetes(), objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
-    found = find_hidden_limits(compile_rows(policies, known).desired, known)
+def _shadowed(policies: list[NetworkQoS], *objects: object) -> list[tuple[str, str]]:
+    compiler = compiled(policies, *objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
+    found = find_shadowed_limits(compiler.desired(), compiler.inventory)
     return [(one.limit.identity, one.by.identity) for one in found]
 
 
@@ -32,20 +32,20 @@ def _server(address: str = "10.0.0.9", node: str = "node1") -> Pod:
 def test_a_mark_hides_a_lower_limit_of_the_same_packets() -> None:
     limit = policy(rule(1, rate=100), name="limit", priority=1)
     mark = policy(rule(2, destinations=(block("10.0.0.0/8"),)), name="mark", priority=2)
-    assert _hidden([limit, mark], CLIENT) == [
+    assert _shadowed([limit, mark], CLIENT) == [
         ("NetworkQoS/shop/limit/0/default", "NetworkQoS/shop/mark/0/default"),
     ]
-    assert not _hidden([limit, replace(mark, priority=0)], CLIENT)
+    assert not _shadowed([limit, replace(mark, priority=0)], CLIENT)
 
 
 def test_a_later_rule_that_only_marks_hides_an_earlier_limit_of_its_object() -> None:
     both = policy(rule(1, rate=100), rule(2, destinations=(block("10.0.0.0/8"),)))
-    assert _hidden([both], CLIENT) == [("NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/1/default")]
+    assert _shadowed([both], CLIENT) == [("NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/1/default")]
 
 
 def test_a_limit_of_higher_priority_is_what_was_asked_for() -> None:
     low, high = policy(rule(1, rate=100), name="low", priority=1), policy(rule(2, rate=5), name="high", priority=2)
-    assert not _hidden([low, high], CLIENT)
+    assert not _shadowed([low, high], CLIENT)
 
 
 def test_what_shares_no_pod_or_no_packet_hides_nothing() -> None:
@@ -54,17 +54,17 @@ def test_what_shares_no_pod_or_no_packet_hides_nothing() -> None:
     )
     elsewhere = policy(rule(2, destinations=(block("10.2.0.0/16"),)), name="mark", priority=2)
     others = policy(rule(2), name="others", priority=2, pods=labels(app="b"))
-    assert not _hidden([limit, elsewhere, others], CLIENT, pod("b", "10.0.0.2", labels={"app": "b"}))
+    assert not _shadowed([limit, elsewhere, others], CLIENT, pod("b", "10.0.0.2", labels={"app": "b"}))
 
 
 def test_a_pods_egress_limit_is_in_another_stage_on_layer3() -> None:
-    assert not _hidden([policy(rule(1, rate=5))], replace(CLIENT, qos=PodQos(egress=LIMIT)))
+    assert not _shadowed([policy(rule(1, rate=5))], replace(CLIENT, qos=PodQos(egress=LIMIT)))
 
 
 def test_a_pods_egress_limit_on_layer2_is_hidden_by_any_rule_of_the_same_packets() -> None:
     flat = attachment("shop/main", "10.3.0.0/16", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY)
     client = replace(pod("client", networks={"shop/main": ["10.3.0.1"]}), qos=PodQos(egress=LIMIT))
-    assert _hidden([policy(rule(1, rate=5))], client, flat) == [
+    assert _shadowed([policy(rule(1, rate=5))], client, flat) == [
         ("Pod/shop/client/egress", "NetworkQoS/shop/gold/0/main@layer2")
     ]
 
@@ -72,20 +72,22 @@ def test_a_pods_egress_limit_on_layer2_is_hidden_by_any_rule_of_the_same_packets
 def test_a_pods_ingress_limit_is_hidden_from_rules_that_may_send_to_it_on_its_node_if_a_sender_has_a_limit() -> None:
     sent = policy(rule(1, destinations=(PodPeer(pod_selector=labels()),)))
     client = replace(CLIENT, qos=PodQos(egress=LIMIT))
-    assert _hidden([sent], client, _server()) == [("Pod/shop/server/ingress", "NetworkQoS/shop/gold/0/default")]
-    assert not _hidden([sent], CLIENT, _server())
-    assert not _hidden([policy(rule(1, destinations=(block("198.51.100.0/24"),)))], client, _server())
+    assert _shadowed([sent], client, _server()) == [("Pod/shop/server/ingress", "NetworkQoS/shop/gold/0/default")]
+    assert not _shadowed([sent], CLIENT, _server())
+    assert not _shadowed([policy(rule(1, destinations=(block("198.51.100.0/24"),)))], client, _server())
     on_node1 = replace(sent, pod_selector=labels(app="a"))
-    assert not _hidden([on_node1], client, _server(node="node2"))
+    assert not _shadowed([on_node1], client, _server(node="node2"))
 
 
 def test_what_is_said_names_both_and_from_which_version_on() -> None:
-    known = Inventory(Topology.ovn_kubernetes(), [CLIENT])
-    desired = compile_rows([policy(rule(1, rate=100), rule(2))], known).desired
-    (one,) = find_hidden_limits(desired, known)
-    assert one.object == "NetworkQoS/shop/gold"
-    assert str(one) == (
-        "the limit of spec.egress[0] does not hold from OVN 24.09 on for packets that spec.egress[1] of NetworkQoS "
-        "shop/gold may take: of the rows of one stage OVN applies the one of the highest priority"
+    compiler = compiled(policy(rule(1, rate=100), rule(2)), CLIENT)
+    (one,) = find_shadowed_limits(compiler.desired(), compiler.inventory)
+    found = one.diagnostic
+    assert (str(found.object), found.path, found.code) == (
+        "NetworkQoS shop/gold",
+        "spec.egress[0]",
+        Code.SHADOWED_LIMIT,
     )
-    assert not find_hidden_limits(desired, known, at_most=0)
+    assert "from OVN 24.09 on" in found.text
+    assert "spec.egress[1] of NetworkQoS shop/gold" in found.text
+    assert not find_shadowed_limits(compiler.desired(), compiler.inventory, at_most=0)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from ovnqos import Inventory, LabelSelector, Namespace, Network, NetworkTopology, Node, Pod, Topology
-from tests.support.cluster import attachment, inventory, labels, namespace, pod
+from tests.support.cluster import attachment, inventory, kind_and_key, labels, namespace, pod
 
 ALL = LabelSelector()
 
 
 def _found(known: Inventory, selector: LabelSelector, namespaces: LabelSelector) -> set[str]:
-    return {record.pod.key for record in known.pods_of_namespaces(selector, namespaces)}
+    return {record.pod.key for record in known.pods(selector, namespaces)}
 
 
 def test_only_objects_of_a_cluster_are_taken() -> None:
     known = inventory(Node(name="node1", labels={}, annotations={}))
     with pytest.raises(TypeError, match="does not hold str objects"):
-        known.update("a pod")
+        known.apply("a pod")
 
 
 def test_removing_what_is_not_there_changes_nothing() -> None:
@@ -29,13 +29,13 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
         attachment("x/y"),
         Node(name="n", labels={}, annotations={}),
     ):
-        known.remove(one)
+        known.delete(*kind_and_key(one))
     assert _found(known, ALL, ALL) == {"shop/a"}
 
 
 def test_a_pod_that_changes_its_labels_is_found_by_the_new_ones_only() -> None:
     known = inventory(pod("a", "10.0.0.1", labels={"app": "old", "tier": "x"}))
-    known.update(pod("a", "10.0.0.1", labels={"app": "new"}))
+    known.apply(pod("a", "10.0.0.1", labels={"app": "new"}))
     assert not list(known.pods(labels(app="old"), "shop"))
     assert not list(known.pods(labels(tier="x"), "shop"))
     assert [record.pod.name for record in known.pods(labels(app="new"), "shop")] == ["a"]
@@ -52,7 +52,7 @@ def test_a_pod_that_changes_its_labels_is_found_by_the_new_ones_only() -> None:
 )
 def test_a_pod_that_lost_its_addresses_is_found_no_more(gone: Pod) -> None:
     known = inventory(pod("a", "10.0.0.1"))
-    known.update(gone)
+    known.apply(gone)
     assert not list(known.pods(ALL, "shop"))
     assert not _found(known, ALL, ALL)
 
@@ -60,9 +60,9 @@ def test_a_pod_that_lost_its_addresses_is_found_no_more(gone: Pod) -> None:
 def test_a_changed_namespace_selects_other_pods() -> None:
     known = inventory(pod("a", "10.0.0.1"), namespace("shop", team="web"))
     assert _found(known, ALL, labels(team="web")) == {"shop/a"}
-    known.update(namespace("shop", team="data"))
+    known.apply(namespace("shop", team="data"))
     assert not _found(known, ALL, labels(team="web"))
-    known.remove(namespace("shop"))
+    known.delete(*kind_and_key(namespace("shop")))
     assert not _found(known, ALL, labels(team="data"))
 
 
@@ -80,18 +80,18 @@ def test_a_namespace_is_found_by_its_name_whether_seen_or_not_labelled_or_not() 
 def test_a_pod_in_a_namespace_new_to_a_selector_is_found() -> None:
     known = inventory(namespace("shop", team="web"), namespace("bank", team="web"), pod("a", "10.0.0.1"))
     assert _found(known, ALL, labels(team="web")) == {"shop/a"}
-    known.update(pod("b", "10.0.0.2", namespace="bank"))
+    known.apply(pod("b", "10.0.0.2", namespace="bank"))
     assert _found(known, ALL, labels(team="web")) == {"shop/a", "bank/b"}
-    known.remove(pod("a"))
+    known.delete(*kind_and_key(pod("a")))
     assert _found(known, ALL, labels(team="web")) == {"bank/b"}
 
 
 def test_a_pod_that_cannot_be_read_is_a_problem_until_it_can() -> None:
     broken = pod("a", networks={"default": ["banana"]})
     known = inventory(broken, pod("b", networks={"default": ["pear"]}))
-    assert [str(problem.object) for problem in known.problems] == ["Pod shop/a", "Pod shop/b"]
-    known.update(pod("a", "10.0.0.1"))
-    known.remove(pod("b"))
+    assert known.problems.keys() == {"shop/a", "shop/b"}
+    known.apply(pod("a", "10.0.0.1"))
+    known.delete(*kind_and_key(pod("b")))
     assert not known.problems
     assert [record.pod.name for record in known.pods(ALL, "shop")] == ["a"]
 
@@ -102,30 +102,30 @@ def test_the_default_network_carries_the_families_of_its_pods() -> None:
 
     known = inventory()
     assert known.network_of("default") == default()
-    known.update(pod("a", "10.0.0.1"))
+    known.apply(pod("a", "10.0.0.1"))
     assert known.network_of("default") == default(4)
-    known.update(pod("b", "10.0.0.2", "fd00::2"))
+    known.apply(pod("b", "10.0.0.2", "fd00::2"))
     assert known.network_of("default") == default(4, 6)
-    known.update(pod("b", "10.0.0.2"))
+    known.apply(pod("b", "10.0.0.2"))
     assert known.network_of("default") == default(4)
-    known.remove(pod("a"))
+    known.delete(*kind_and_key(pod("a")))
     assert known.network_of("default") == default(4)
-    known.remove(pod("b"))
+    known.delete(*kind_and_key(pod("b")))
     assert known.network_of("default") == default()
 
 
 def test_a_network_is_known_by_its_nad_and_carries_what_that_declares() -> None:
     known = inventory(pod("a", networks={"shop/blue": ["10.1.0.1"]}))
     assert known.network_of("shop/blue") is None
-    known.update(attachment("shop/blue", "10.1.0.0/16", "fd00::/64", network="sky"))
+    known.apply(attachment("shop/blue", "10.1.0.0/16", "fd00::/64", network="sky"))
     assert known.network_of("shop/blue") == Network(
         name="sky", topology=NetworkTopology.LAYER3, versions=frozenset((4, 6))
     )
-    known.update(attachment("shop/blue", network="sea", topology=NetworkTopology.LAYER2))
+    known.apply(attachment("shop/blue", network="sea", topology=NetworkTopology.LAYER2))
     assert known.network_of("shop/blue") == Network(
         name="sea", topology=NetworkTopology.LAYER2, versions=frozenset((4,))
     )
-    known.remove(attachment("shop/blue"))
+    known.delete(*kind_and_key(attachment("shop/blue")))
     assert known.network_of("shop/blue") is None
     assert known.attachment("shop/blue") is None
 

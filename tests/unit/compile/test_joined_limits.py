@@ -12,19 +12,17 @@ from ovnqos import (
     BandwidthScope,
     Compiler,
     Direction,
-    Inventory,
     NetworkSelectionType,
     NetworkSelector,
     NetworkTopology,
     QosRow,
     Topology,
-    compile_rows,
-    find_hidden_limits,
+    find_shadowed_limits,
 )
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import NetworkQoS, PortMatch, Protocol
-from tests.support.cluster import attachment, block, labels, pod, policy, rule
+from tests.support.cluster import attachment, block, compiled, labels, pod, policy, rule
 
 OWN = Bandwidth(rate_kbps=3_000, burst_kbit=300)
 FLAT = attachment("shop/main", "10.3.0.0/16", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY)
@@ -37,9 +35,10 @@ WEB = (PortMatch(protocol=Protocol.TCP, port=80),)
 
 def _compile(*policies: NetworkQoS, objects: tuple[object, ...] = (CLIENT, FLAT)) -> tuple[QosRow, list[str]]:
     """The row of the pod's limit, and by which rows limits are hidden."""
-    known = Inventory(Topology.ovn_kubernetes(), objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
-    desired = compile_rows(policies, known).desired
-    hidden = [f"{one.limit.identity} by {one.by.identity}" for one in find_hidden_limits(desired, known)]
+    compiler = compiled(policies, *objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
+    desired = compiler.desired()
+    found = find_shadowed_limits(desired, compiler.inventory)
+    hidden = [f"{one.limit.identity} by {one.by.identity}" for one in found]
     return desired.rows[EGRESS], hidden
 
 
@@ -54,8 +53,7 @@ def test_a_rule_that_only_marks_is_joined_by_the_limit() -> None:
 def test_the_row_is_above_the_rules_and_below_any_that_wins_over_it() -> None:
     above = policy(rule(1), name="above", priority=11)
     gold = policy(*[rule(2, destinations=(block("10.9.0.0/16"),))] * 3, rule(3))
-    known = Inventory(Topology.ovn_kubernetes(), (CLIENT, FLAT))
-    rows = compile_rows([gold, replace(above, rules=(rule(1, ports=WEB),))], known).desired.rows
+    rows = compiled([gold, replace(above, rules=(rule(1, ports=WEB),))], CLIENT, FLAT).desired().rows
     priorities = [rows[f"NetworkQoS/shop/gold/{index}/main@layer2"].priority for index in range(4)]
     assert max(priorities) < rows[EGRESS].priority < rows["NetworkQoS/shop/above/0/main@layer2"].priority
     assert rows[EGRESS].dscp == 3

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos import (
-    Compilation,
+    Code,
+    Compiler,
     Direction,
     LabelSelector,
     NetworkAttachmentDefinition,
@@ -15,15 +16,15 @@ from ovnqos import (
     NetworkSelector,
     NetworkTopology,
     PodPeer,
-    compile_rows,
 )
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from tests.support.cluster import (
     attachment,
+    codes,
     compiled,
     destination_sets,
-    inventory,
     labels,
+    messages,
     namespace,
     pod,
     policy,
@@ -73,13 +74,9 @@ CLIENT = pod(
 )
 
 
-def _taken(found: Compilation) -> set[str]:
-    assert not found.notes
-    return {row.external_ids["ovnqos.io/network"] for row in found.desired.rows.values()}
-
-
-def _notes(found: Compilation) -> list[str]:
-    return [note.message for note in found.notes]
+def _taken(found: Compiler) -> set[str]:
+    assert not messages(found)
+    return {row.external_ids["ovnqos.io/network"] for row in found.desired().rows.values()}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +134,11 @@ def test_rows_are_where_the_layout_has_its_switches(
     layout: NetworkTopology, switches: set[str], direction: Direction
 ) -> None:
     pods = [pod(f"p{node}", networks={"shop/x": [f"10.1.0.{node}"]}, node=f"node{node}") for node in (1, 2)]
-    (row,) = compiled(
-        policy(), *pods, attachment("shop/x", "10.1.0.0/16", network="a-b", topology=layout)
-    ).desired.rows.values()
+    (row,) = (
+        compiled(policy(), *pods, attachment("shop/x", "10.1.0.0/16", network="a-b", topology=layout))
+        .desired()
+        .rows.values()
+    )
     assert row.switches == switches
     assert row.direction is direction
 
@@ -149,17 +148,15 @@ def test_a_pod_without_addresses_is_a_source_all_the_same_and_a_note_says_it_is_
     found = compiled(
         policy(rule(1), rule(2, destinations=(PodPeer(pod_selector=ALL),))), pod("p", networks={"shop/wire": []}), nad
     )
-    assert [group.ports for group in found.desired.port_groups.values()] == [{"shop.wire_shop_p"}]
-    assert _notes(found) == [
-        "network wire: OVN knows no addresses of its pods (no IPAM); podSelector and namespaceSelector select nothing "
-        "on it"
-    ]
+    assert [group.ports for group in found.desired().port_groups.values()] == [{"shop.wire_shop_p"}]
+    assert codes(found) == [("NetworkQoS/shop/gold", "", Code.NO_POD_ADDRESSES)]
+    assert "network wire " in messages(found)[0]
 
 
 def test_a_pod_on_one_network_twice_has_both_of_its_ports_taken() -> None:
     one = pod("p", networks={"shop/x": ["10.1.0.1"], "shop/x/1": ["10.1.0.2"], "lab/x": ["10.1.0.3"]})
     nads = [attachment(key, "10.1.0.0/16", network="x") for key in ("shop/x", "lab/x")]
-    (group,) = compiled(policy(), one, *nads).desired.port_groups.values()
+    (group,) = compiled(policy(), one, *nads).desired().port_groups.values()
     assert group.ports == {"shop.x_shop_p", "shop.x.1_shop_p", "lab.x_shop_p"}
 
 
@@ -170,27 +167,23 @@ def test_nads_that_disagree_on_a_networks_layout_are_taken_each_by_its_word_and_
     ]
     before = compiled(policy(), pod("p", networks={"shop/x": ["10.1.0.1"]}), nads[0])
     after = compiled(policy(), pod("p", networks={"shop/x": ["10.1.0.1"]}), *nads)
-    assert before.desired == after.desired
-    assert _notes(after) == [
-        "network x: its network attachment definitions disagree on the topology, layer2 and layer3; each attachment "
-        "is taken by its own word"
-    ]
+    assert before.desired() == after.desired()
+    assert codes(after) == [("NetworkQoS/shop/gold", "", Code.TOPOLOGIES_DIFFER)]
+    assert "layer2 and layer3" in messages(after)[0]
     both = compiled(policy(), pod("p", networks={"shop/x": ["10.1.0.1"], "lab/x": ["10.1.0.2"]}), *nads)
-    assert {tuple(row.switches) for row in both.desired.rows.values()} == {("x_node1",), ("x_ovn_layer2_switch",)}
+    assert {tuple(row.switches) for row in both.desired().rows.values()} == {("x_node1",), ("x_ovn_layer2_switch",)}
 
 
 def test_a_selected_nad_of_another_cni_is_named() -> None:
     other = NetworkAttachmentDefinition(namespace="shop", name="fast", labels={}, plugin="sriov", ovn=None)
     found = compiled(policy(networks=[ANY_NAD_SELECTOR]), pod("p", "10.0.0.1"), other)
-    assert _notes(found) == [
-        "spec.networkSelectors[0]: network attachment shop/fast is wired by CNI plugin sriov, not by OVN, which "
-        "cannot mark or limit it"
-    ]
+    assert codes(found) == [("NetworkQoS/shop/gold", "spec.networkSelectors[0]", Code.NOT_OVN)]
+    assert "CNI plugin sriov" in messages(found)[0]
 
 
 def test_a_network_that_disappears_takes_its_rows_along() -> None:
-    known = inventory(CLIENT, *NETWORKS)
     chosen = policy(networks=[EVERYWHERE[KINDS.CLUSTER_USER_DEFINED_NETWORKS]])
-    assert compile_rows([chosen], known).desired.rows
-    known.remove(NETWORKS[3])
-    assert not compile_rows([chosen], known).desired.rows
+    found = compiled(chosen, CLIENT, *NETWORKS)
+    assert found.desired().rows
+    found.delete("NetworkAttachmentDefinition", NETWORKS[3].key)
+    assert not found.desired().rows

@@ -10,21 +10,18 @@ from netaddr import IPNetwork
 
 from ovnqos import (
     Bandwidth,
-    Compilation,
     Compiler,
     Direction,
-    Inventory,
     Namespace,
     NetworkTopology,
     Topology,
-    compile_rows,
     parse_object,
     parse_pod,
 )
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
-from tests.support.cluster import POD_NETWORKS, attachment, pod, pod_networks, policy
+from tests.support.cluster import POD_NETWORKS, attachment, codes, compiled, pod, pod_networks, policy
 
 if TYPE_CHECKING:
     from ovnqos import Pod
@@ -38,13 +35,12 @@ def _limited(qos: PodQos, name: str = "web", **given: Any) -> Pod:
     return replace(pod(name, "10.0.0.5", **given), qos=qos)
 
 
-def _compiled(*objects: object, cidrs: tuple[IPNetwork, ...] = CLUSTER, nodes: list[str] | None = None) -> Compilation:
-    known = Inventory(Topology.ovn_kubernetes(zone_nodes=nodes), objects, cluster_cidrs=cidrs)
-    return compile_rows([], known)
+def _compiled(*objects: object, cidrs: tuple[IPNetwork, ...] = CLUSTER, nodes: list[str] | None = None) -> Compiler:
+    return compiled([], *objects, nodes=nodes, cluster_cidrs=cidrs)
 
 
 def test_each_limit_and_the_mark_is_a_row_in_a_stage_that_hides_no_other() -> None:
-    rows = _compiled(_limited(ALL)).desired.rows
+    rows = _compiled(_limited(ALL)).desired().rows
     assert {identity: (row.direction, row.dscp, row.rate_kbps, row.burst_kbit) for identity, row in rows.items()} == {
         "Pod/shop/web/egress": (Direction.FROM_LPORT, None, 10_000, 4_000),
         "Pod/shop/web/ingress": (Direction.TO_LPORT, None, 50_000, None),
@@ -63,14 +59,14 @@ def test_each_limit_and_the_mark_is_a_row_in_a_stage_that_hides_no_other() -> No
 
 
 def test_the_mark_is_for_what_leaves_the_cluster() -> None:
-    match = str(_compiled(_limited(PodQos(dscp=10))).desired.rows["Pod/shop/web/dscp"].match)
+    match = str(_compiled(_limited(PodQos(dscp=10))).desired().rows["Pod/shop/web/dscp"].match)
     assert match.startswith('inport == "shop_web" && (ip4.dst == {0.0.0.0/5, 8.0.0.0/7, 11.0.0.0/8, ')
     assert " || ip6.dst == {::/1, " in match
 
 
 def test_many_addresses_of_the_cluster_go_into_a_set_that_pods_share() -> None:
     cidrs = tuple(IPNetwork(f"10.{number}.7.0/24") for number in range(5))
-    found = _compiled(_limited(PodQos(dscp=10)), _limited(PodQos(dscp=20), "other"), cidrs=cidrs).desired
+    found = _compiled(_limited(PodQos(dscp=10)), _limited(PodQos(dscp=20), "other"), cidrs=cidrs).desired()
     (name,) = found.address_sets
     assert all(f"ip4.dst == ${name}" in str(row.match) for row in found.rows.values())
     assert not any(address in cidr for address in found.address_sets[name].addresses for cidr in cidrs)
@@ -78,15 +74,13 @@ def test_many_addresses_of_the_cluster_go_into_a_set_that_pods_share() -> None:
 
 def test_without_the_clusters_addresses_a_mark_is_told_to_have_no_row() -> None:
     found = _compiled(_limited(ALL), cidrs=())
-    assert set(found.desired.rows) == {"Pod/shop/web/egress", "Pod/shop/web/ingress"}
-    assert [str(note) for note in found.notes] == [
-        "Pod shop/web: dscp marks what leaves the cluster, and the cluster's CIDRs are not given, so it has no row"
-    ]
+    assert set(found.desired().rows) == {"Pod/shop/web/egress", "Pod/shop/web/ingress"}
+    assert codes(found) == [("Pod/shop/web", "", Code.NO_CLUSTER_CIDRS)]
 
 
 def test_a_namespaces_limits_are_for_its_pods_that_have_none() -> None:
     defaults = Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW, egress=SLOW))
-    rows = _compiled(defaults, _limited(PodQos(egress=FAST)), pod("plain", "10.0.0.6")).desired.rows
+    rows = _compiled(defaults, _limited(PodQos(egress=FAST)), pod("plain", "10.0.0.6")).desired().rows
     assert {identity: row.rate_kbps for identity, row in rows.items()} == {
         "Pod/shop/web/egress": 50_000,
         "Pod/shop/web/ingress": 10_000,
@@ -101,8 +95,8 @@ def test_what_is_wrong_is_told_of_whom_said_it_and_the_rest_holds() -> None:
     odd = Diagnostic.warning(shop, Code.UNSUPPORTED_ANNOTATION, "has no effect", path="metadata.annotations[y]")
     defaults = Namespace(name="shop", labels={}, qos=PodQos(diagnostics=(odd,)))
     found = _compiled(defaults, _limited(PodQos(ingress=FAST, diagnostics=(wrong,))))
-    assert set(found.desired.rows) == {"Pod/shop/web/ingress"}
-    assert [str(note) for note in found.notes] == [str(odd), str(wrong)]
+    assert set(found.desired().rows) == {"Pod/shop/web/ingress"}
+    assert list(found.all_diagnostics()) == [odd, wrong]
 
 
 def test_a_primary_network_has_the_pods_limits() -> None:
@@ -110,13 +104,13 @@ def test_a_primary_network_has_the_pods_limits() -> None:
         "shop/main", "10.3.0.0/16", network="shop_main", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY
     )
     annotations = {POD_NETWORKS: pod_networks({"default": ["10.0.0.5"], "shop/main": ["10.3.0.5"]})}
-    rows = _compiled(replace(_limited(ALL), annotations=annotations), nad).desired.rows
+    rows = _compiled(replace(_limited(ALL), annotations=annotations), nad).desired().rows
     assert {tuple(row.switches) for row in rows.values()} == {("shop_main_ovn_layer2_switch",)}
     assert {row.external_ids["ovnqos.io/port"] for row in rows.values()} == {"shop.main_shop_web"}
 
 
 def test_pods_of_other_zones_have_no_rows() -> None:
-    assert not _compiled(_limited(ALL, node="node2"), nodes=["node1"]).desired.rows
+    assert not _compiled(_limited(ALL, node="node2"), nodes=["node1"]).desired().rows
 
 
 def test_the_labs_annotations_are_read_off_a_pod() -> None:
@@ -135,7 +129,7 @@ def test_the_labs_annotations_are_read_off_a_pod() -> None:
             "spec": {"nodeName": "node1"},
         }
     )
-    rows = _compiled(web).desired.rows
+    rows = _compiled(web).desired().rows
     assert {identity: row.rate_kbps for identity, row in rows.items()} == {
         "Pod/shop/web/ingress": 10_000,
         "Pod/shop/web/egress": 1_073_742,
@@ -180,8 +174,8 @@ def test_what_is_to_be_said_of_a_pod_is_kept(live: Compiler) -> None:
     wrong = Diagnostic.error(web, Code.INVALID_FIELD, "is wrong", path="metadata.annotations[x]")
     live.apply(_limited(PodQos(diagnostics=(wrong,))))
     assert live.drain().pods == {"shop/web"}
-    assert live.pod_notes("shop/web") == ("metadata.annotations[x]: is wrong",)
-    assert live.pod_notes("shop/plain") == ()
+    assert live.diagnostics("Pod", "shop/web") == (wrong,)
+    assert live.diagnostics("Pod", "shop/plain") == ()
 
 
 def _of_annotations(**values: str) -> PodQos:
@@ -191,16 +185,15 @@ def _of_annotations(**values: str) -> PodQos:
 
 def test_a_burst_too_small_for_tcp_is_advised_on() -> None:
     qos = _of_annotations(egressBandwidth="10M", egressBurst="100k")
-    (note,) = _compiled(_limited(qos)).notes
-    assert str(note) == f"Pod shop/web: {qos.diagnostics[0].message}"
+    assert tuple(_compiled(_limited(qos)).all_diagnostics()) == qos.diagnostics
     assert [one.code for one in qos.diagnostics] == [Code.BURST_LIMITS_TCP]
 
 
 def test_a_namespaces_burst_is_advised_on_once_whatever_pods_it_has() -> None:
     small = _of_annotations(ingressBandwidth="10M", ingressBurst="100k")
     pods = [replace(pod(name, "10.0.0.5"), qos=PodQos()) for name in ("a", "b")]
-    (note,) = _compiled(Namespace(name="shop", labels={}, qos=small), *pods).notes
-    assert str(note) == f"Namespace shop: {small.diagnostics[0].message}"
+    found = _compiled(Namespace(name="shop", labels={}, qos=small), *pods)
+    assert tuple(found.all_diagnostics()) == small.diagnostics
 
 
 def test_a_pod_without_a_default_interface_is_told_of_only_if_it_asked_itself() -> None:
@@ -208,7 +201,5 @@ def test_a_pod_without_a_default_interface_is_told_of_only_if_it_asked_itself() 
     nad = attachment("shop/x", "10.3.0.0/16")
     own = replace(_limited(PodQos(egress=FAST)), annotations=annotations)
     defaults = Namespace(name="shop", labels={}, qos=PodQos(egress=SLOW))
-    assert [str(note) for note in _compiled(own, nad).notes] == [
-        "Pod shop/web: it has no interface on a default or primary network, so its limits have no row"
-    ]
-    assert not _compiled(replace(own, qos=pod("p").qos), defaults, nad).notes
+    assert codes(_compiled(own, nad)) == [("Pod/shop/web", "", Code.NO_DEFAULT_INTERFACE)]
+    assert not codes(_compiled(replace(own, qos=pod("p").qos), defaults, nad))

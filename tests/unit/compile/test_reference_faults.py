@@ -6,7 +6,8 @@ import pytest
 from netaddr import IPAddress
 
 from ovnqos import (
-    Compilation,
+    Code,
+    Compiler,
     LabelSelector,
     NetworkSelectionType,
     NetworkSelector,
@@ -19,6 +20,7 @@ from tests.support.cluster import (
     attachment,
     attachments_selector,
     block,
+    codes,
     compiled,
     destination_sets,
     labels,
@@ -35,7 +37,7 @@ CLIENT = pod("client", "10.0.0.1", labels={"app": "client"})
 TCP, UDP, SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
 
 
-def _takes(compilation: Compilation, destination: str, protocol: str = "tcp", port: int | None = 80) -> bool:
+def _takes(compilation: Compiler, destination: str, protocol: str = "tcp", port: int | None = 80) -> bool:
     """Whether the one row takes a packet of the client to this destination."""
     row = only_row(compilation)
     version = IPAddress(destination).version
@@ -90,7 +92,7 @@ def test_objects_of_neighbouring_priority_never_collide() -> None:
     many = tuple(rule(dscp) for dscp in range(20))
     low = policy(*many, name="low", priority=1)
     high = policy(*many, name="high", priority=2)
-    rows = compiled((low, high), CLIENT).desired.rows.values()
+    rows = compiled((low, high), CLIENT).desired().rows.values()
     priorities = {
         name: {row.priority for row in rows if row.external_ids["ovnqos.io/object"].endswith(name)}
         for name in ("low", "high")
@@ -99,14 +101,17 @@ def test_objects_of_neighbouring_priority_never_collide() -> None:
 
 
 def test_rule_10_of_priority_1_stays_below_rule_0_of_priority_2() -> None:
-    rows = compiled(
-        (policy(*[rule(1)] * 11, name="low", priority=1), policy(rule(2), name="high", priority=2)), CLIENT
-    ).desired.rows
+    rows = (
+        compiled((policy(*[rule(1)] * 11, name="low", priority=1), policy(rule(2), name="high", priority=2)), CLIENT)
+        .desired()
+        .rows
+    )
     assert rows["NetworkQoS/shop/low/10/default"].priority < rows["NetworkQoS/shop/high/0/default"].priority
 
 
 def test_priorities_reach_from_10000_to_14038() -> None:
-    rows = compiled((policy(priority=0, name="a"), policy(*[rule()] * 20, priority=100, name="b")), CLIENT).desired.rows
+    policies = (policy(priority=0, name="a"), policy(*[rule()] * 20, priority=100, name="b"))
+    rows = compiled(policies, CLIENT).desired().rows
     assert min(row.priority for row in rows.values()) == 10_000
     assert max(row.priority for row in rows.values()) == 14_038
 
@@ -128,10 +133,8 @@ def test_empty_selectors_match_pods_and_nothing_outside_the_cluster(peer: PodPee
 
 def test_a_destination_without_any_selector_selects_nothing() -> None:
     found = compiled(policy(rule(destinations=(PodPeer(),))), CLIENT)
-    assert not found.desired.rows
-    assert [note.message for note in found.notes] == [
-        "spec.egress[0]: no packet can match its classifier, so it has no row"
-    ]
+    assert not found.desired().rows
+    assert codes(found) == [("NetworkQoS/shop/gold", "spec.egress[0]", Code.NEVER_MATCHES)]
 
 
 def test_selectors_of_one_destination_do_not_leak_into_the_next() -> None:
@@ -166,7 +169,7 @@ def test_a_finished_pod_is_no_source_and_no_destination(phase: str) -> None:
     found = compiled(one, CLIENT, pod("done", "10.0.0.2", node="node2", phase=phase))
     assert not _takes(found, "10.0.0.2")
     assert only_row(found).switches == {"node1"}
-    assert [group.ports for group in found.desired.port_groups.values()] == [{"shop_client"}]
+    assert [group.ports for group in found.desired().port_groups.values()] == [{"shop_client"}]
 
 
 def test_a_pod_of_the_host_network_is_no_source_and_no_destination() -> None:
@@ -175,7 +178,7 @@ def test_a_pod_of_the_host_network_is_no_source_and_no_destination() -> None:
     found = compiled(one, CLIENT, pod("agent", "10.0.0.2", node="node2", host_network=True))
     assert not _takes(found, "10.0.0.2")
     assert only_row(found).switches == {"node1"}
-    assert [group.ports for group in found.desired.port_groups.values()] == [{"shop_client"}]
+    assert [group.ports for group in found.desired().port_groups.values()] == [{"shop_client"}]
 
 
 def test_a_reused_address_of_a_finished_pod_counts_for_its_new_pod_only() -> None:
@@ -228,13 +231,14 @@ def test_two_entries_of_network_selectors_are_a_union(turned: bool) -> None:
         pod("client", networks={one: ["10.0.0.1"] for one in ("default", "web/red", "web/blue", "shop/blue-too")}),
     ]
     found = compiled(policy(networks=networks[::-1] if turned else networks), *objects)
-    assert {row.external_ids["ovnqos.io/network"] for row in found.desired.rows.values()} == {"default", "red", "blue"}
+    rows = found.desired().rows.values()
+    assert {row.external_ids["ovnqos.io/network"] for row in rows} == {"default", "red", "blue"}
 
 
 def test_pods_without_addresses_on_a_network_are_taken_by_their_port() -> None:
     found = compiled(policy(), attachment("shop/flat"), pod("client", networks={"shop/flat": []}))
     assert only_row(found).switches == {"flat_node1"}
-    assert [group.ports for group in found.desired.port_groups.values()] == [{"shop.flat_shop_client"}]
+    assert [group.ports for group in found.desired().port_groups.values()] == [{"shop.flat_shop_client"}]
 
 
 def test_absent_network_selectors_take_every_network_of_the_pods() -> None:
@@ -243,7 +247,7 @@ def test_absent_network_selectors_take_every_network_of_the_pods() -> None:
         attachment("shop/blue", "10.1.0.0/16"),
         pod("client", networks={"default": ["10.0.0.1"], "shop/blue": ["10.1.0.1"]}),
     )
-    assert {key: row.switches for key, row in found.desired.rows.items()} == {
+    assert {key: row.switches for key, row in found.desired().rows.items()} == {
         "NetworkQoS/shop/gold/0/default": {"node1"},
         "NetworkQoS/shop/gold/0/blue": {"blue_node1"},
     }

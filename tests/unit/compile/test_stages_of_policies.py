@@ -12,18 +12,17 @@ from netaddr import IPNetwork
 from ovnqos import (
     Bandwidth,
     BandwidthScope,
+    Code,
     Compiler,
     Direction,
-    Inventory,
     NetworkTopology,
     Topology,
-    compile_rows,
-    find_hidden_limits,
+    find_shadowed_limits,
 )
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.topology_map import parse_topology_map
-from tests.support.cluster import attachment, block, compiled, pod, policy, rule
+from tests.support.cluster import attachment, block, codes, compiled, messages, pod, policy, rule
 
 if TYPE_CHECKING:
     from ovnqos import NetworkQoS, Pod
@@ -37,9 +36,9 @@ _Where = dict[str, tuple[Direction, set[str]]]
 
 def _rows(policies: list[NetworkQoS], *objects: object) -> _Where:
     """By identity, where the rows of policies are; nothing may be hidden."""
-    known = Inventory(Topology.ovn_kubernetes(), objects)
-    desired = compile_rows(policies, known).desired
-    assert not find_hidden_limits(desired, known)
+    compiler = compiled(policies, *objects)
+    desired = compiler.desired()
+    assert not find_shadowed_limits(desired, compiler.inventory)
     return {
         key: (row.direction, set(row.switches)) for key, row in desired.rows.items() if key.startswith("NetworkQoS/")
     }
@@ -66,11 +65,11 @@ def test_where_a_sender_of_the_namespace_has_its_own_row_the_stage_stays_and_the
     own: PodQos,
 ) -> None:
     sender = replace(pod("other", "10.0.0.2"), qos=own)
-    known = Inventory(Topology.ovn_kubernetes(), (CLIENT, sender, SERVER), cluster_cidrs=[IPNetwork("10.0.0.0/8")])
-    desired = compile_rows([policy(rule(rate=5))], known).desired
+    compiler = compiled(policy(rule(rate=5)), CLIENT, sender, SERVER, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
+    desired = compiler.desired()
     assert desired.rows["NetworkQoS/shop/gold/0/default"].direction is TO
-    (hidden,) = find_hidden_limits(desired, known)
-    assert hidden.limit.identity == "Pod/bank/server/ingress"
+    (shadowed,) = find_shadowed_limits(desired, compiler.inventory)
+    assert shadowed.limit.identity == "Pod/bank/server/ingress"
 
 
 def test_limits_of_senders_in_other_namespaces_and_on_other_nodes_do_not_matter() -> None:
@@ -90,16 +89,17 @@ def test_rows_of_single_ports_keep_their_identity_in_the_other_stage() -> None:
 
 
 def test_what_it_means_for_services_is_noted_where_a_rule_looks_at_destinations() -> None:
-    nodes = [f"node{number}" for number in range(1, 6)]
+    nodes = [f"node{number}" for number in range(1, 7)]
     clients = [pod(f"client-{node}", "10.0.0.1", node=node) for node in nodes]
     servers = [
         replace(pod(f"s-{node}", "10.0.0.9", node=node, namespace="bank"), qos=PodQos(ingress=LIMIT)) for node in nodes
     ]
     by_address = policy(rule(destinations=(block("10.0.0.0/8"),)))
-    (note,) = compiled(by_address, *clients, *servers).notes
-    assert str(note).startswith("NetworkQoS shop/gold: on node1, node2, node3 and 2 more, where a pod has")
-    assert not compiled(by_address, *clients).notes
-    assert not compiled(policy(), *clients, *servers).notes
+    found = compiled(by_address, *clients, *servers)
+    assert codes(found) == [("NetworkQoS/shop/gold", "", Code.BEFORE_LOAD_BALANCING)]
+    assert "node1, node2, node3, node4, node5 and 1 more" in messages(found)[0]
+    assert not messages(compiled(by_address, *clients))
+    assert not messages(compiled(policy(), *clients, *servers))
 
 
 def test_on_layer2_receivers_limits_have_their_own_stage_anyway() -> None:
@@ -113,8 +113,8 @@ def test_on_layer2_receivers_limits_have_their_own_stage_anyway() -> None:
 def test_a_direction_that_a_topology_map_gives_is_kept() -> None:
     text = "networks: {lan: {topology: layer3, switch: '{node}', port: '{namespace}_{name}', direction: %s}}"
     for given, expected in (("to-lport", TO), ("from-lport", FROM)):
-        known = Inventory(Topology.static(parse_topology_map(yaml.safe_load(text % given))), (CLIENT, SERVER))
-        rows = compile_rows([policy(rule(rate=5))], known).desired.rows
+        topology = Topology.static(parse_topology_map(yaml.safe_load(text % given)))
+        rows = compiled(policy(rule(rate=5)), CLIENT, SERVER, topology=topology).desired().rows
         assert rows["NetworkQoS/shop/gold/0/lan"].direction is expected
 
 

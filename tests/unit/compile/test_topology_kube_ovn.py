@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ovnqos import (
+    Code,
     Compiler,
     Direction,
     InvalidObject,
-    Inventory,
     LabelSelector,
     NetworkAttachmentDefinition,
     NetworkSelectionType,
@@ -18,10 +18,9 @@ from ovnqos import (
     PodInterface,
     PodPeer,
     Topology,
-    compile_rows,
 )
 from ovnqos.model.policy import BandwidthScope
-from tests.support.cluster import attachments_selector, labels, namespace, policy, rule
+from tests.support.cluster import attachments_selector, codes, compiled, labels, messages, namespace, policy, rule
 from tests.support.kube_ovn import interface, pod
 
 TOPOLOGY = Topology.kube_ovn()
@@ -147,17 +146,17 @@ class TestPolicies:
             pod("db-t", interface("10.0.0.9", switch="t", vpc="tenant"), labels={"app": "db"}),
         ]
         one = policy(DB, pods=labels(app="web"), networks=[DEFAULT])
-        compiled = compile_rows([one], Inventory(TOPOLOGY, objects))
-        assert compiled.notes == ()
-        found = {}
-        for row in compiled.desired.rows.values():
-            (name,) = [each for each in compiled.desired.address_sets if f"${each}" in str(row.match)]
-            found[row.external_ids["ovnqos.io/network"]] = (
+        found = compiled(one, *objects, topology=TOPOLOGY)
+        assert messages(found) == []
+        taken = {}
+        for row in found.desired().rows.values():
+            (name,) = [each for each in found.desired().address_sets if f"${each}" in str(row.match)]
+            taken[row.external_ids["ovnqos.io/network"]] = (
                 row.switches,
-                compiled.desired.address_sets[name].addresses,
+                found.desired().address_sets[name].addresses,
                 row.direction,
             )
-        assert found == {
+        assert taken == {
             "default": (frozenset({"a"}), frozenset({"10.0.0.2"}), Direction.FROM_LPORT),
             "vpc:tenant": (frozenset({"t"}), frozenset({"10.0.0.9"}), Direction.FROM_LPORT),
         }
@@ -167,17 +166,17 @@ class TestPolicies:
             pod("web", interface("10.0.0.1", switch="a"), labels={"app": "web"}),
             pod("db", interface("10.3.0.2", provider="fast.infra.ovn", switch="f"), labels={"app": "db"}),
         ]
-        compiled = compile_rows([policy(DB, pods=labels(app="web"))], Inventory(TOPOLOGY, objects))
-        (found,) = compiled.desired.address_sets.values()
-        assert found.addresses == {"10.3.0.2"}
+        found = compiled(policy(DB, pods=labels(app="web")), *objects, topology=TOPOLOGY)
+        (destinations,) = found.desired().address_sets.values()
+        assert destinations.addresses == {"10.3.0.2"}
 
     def test_the_default_network_is_the_default_interface_in_any_vpc(self) -> None:
         objects = [
             pod("a", interface("10.0.0.1"), interface("10.1.0.1", provider="fast.infra.ovn", switch="f")),
             pod("b", interface("10.0.0.1", vpc="tenant")),
         ]
-        compiled = compile_rows([policy(networks=[DEFAULT])], Inventory(TOPOLOGY, objects))
-        ports = [each.ports for each in compiled.desired.port_groups.values()]
+        found = compiled(policy(networks=[DEFAULT]), *objects, topology=TOPOLOGY)
+        ports = [each.ports for each in found.desired().port_groups.values()]
         assert sorted(ports, key=sorted) == [{"a.shop"}, {"b.shop"}]
 
     def test_nads_are_selected_by_their_labels_in_any_vpc(self) -> None:
@@ -189,19 +188,17 @@ class TestPolicies:
             pod("c", interface("10.2.0.1", provider="slow.infra.ovn", switch="s")),
         ]
         fast = attachments_selector(LabelSelector(), labels(speed="fast"))
-        compiled = compile_rows([policy(networks=[fast])], Inventory(TOPOLOGY, objects))
-        ports = [each.ports for each in compiled.desired.port_groups.values()]
+        found = compiled(policy(networks=[fast]), *objects, topology=TOPOLOGY)
+        ports = [each.ports for each in found.desired().port_groups.values()]
         assert sorted(ports, key=sorted) == [{"a.shop.fast.infra.ovn"}, {"b.shop.fast.infra.ovn"}]
-        assert compiled.notes == ()
+        assert messages(found) == []
 
     def test_a_nad_of_another_plugin_is_named(self) -> None:
         objects = [_nad("infra/wire", plugin="macvlan"), pod("a", interface("10.0.0.1"))]
         wire = attachments_selector(LabelSelector(), LabelSelector())
-        compiled = compile_rows([policy(networks=[wire])], Inventory(TOPOLOGY, objects))
-        assert [str(note) for note in compiled.notes] == [
-            "NetworkQoS shop/gold: spec.networkSelectors[0]: network attachment infra/wire is wired by CNI plugin "
-            "macvlan, not by OVN, which cannot mark or limit it"
-        ]
+        found = compiled(policy(networks=[wire]), *objects, topology=TOPOLOGY)
+        assert codes(found) == [("NetworkQoS/shop/gold", "spec.networkSelectors[0]", Code.NOT_OVN)]
+        assert "CNI plugin macvlan" in messages(found)[0]
 
     def test_nads_that_change_while_running_are_followed_in_every_vpc(self) -> None:
         live = Compiler(TOPOLOGY)

@@ -8,7 +8,6 @@ import yaml
 from ovnqos import (
     Direction,
     InvalidObject,
-    Inventory,
     LabelSelector,
     NetworkAttachmentDefinition,
     NetworkSelectionType,
@@ -17,10 +16,9 @@ from ovnqos import (
     PodInterface,
     PodPeer,
     Topology,
-    compile_rows,
 )
 from ovnqos.sources.topology_map import parse_topology_map
-from tests.support.cluster import attachments_selector, labels, pod, policy, rule
+from tests.support.cluster import attachments_selector, compiled, labels, messages, pod, policy, rule
 
 KEY = "example.com/addresses"
 
@@ -136,11 +134,11 @@ class TestPolicies:
             _pod("vm", app="db"),
         ]
         db = rule(destinations=(PodPeer(pod_selector=labels(app="db")),))
-        compiled = compile_rows([policy(db, pods=labels(app="web"))], Inventory(WITH_TEMPLATES, objects))
-        (row,) = compiled.desired.rows.values()
+        desired = compiled(policy(db, pods=labels(app="web")), *objects, topology=WITH_TEMPLATES).desired()
+        (row,) = desired.rows.values()
         assert row.switches == {"ls-n1", "ls-n2"}
-        assert [one.ports for one in compiled.desired.port_groups.values()] == [{"shop.web", "shop.web2"}]
-        assert [one.addresses for one in compiled.desired.address_sets.values()] == [{"10.0.0.7"}]
+        assert [one.ports for one in desired.port_groups.values()] == [{"shop.web", "shop.web2"}]
+        assert [one.addresses for one in desired.address_sets.values()] == [{"10.0.0.7"}]
 
     def test_networks_are_selected_as_default_or_by_their_nads(self) -> None:
         topology = _topology(
@@ -160,9 +158,9 @@ networks:
             "fast": [attachments_selector(LabelSelector(), labels(speed="fast"))],
             "any": None,
         }.items():
-            compiled = compile_rows([policy(networks=selectors)], Inventory(topology, [nad, _pod("a")]))
-            assert compiled.notes == ()
-            found[name] = {port for group in compiled.desired.port_groups.values() for port in group.ports}
+            compiler = compiled(policy(networks=selectors), nad, _pod("a"), topology=topology)
+            assert messages(compiler) == []
+            found[name] = {port for group in compiler.desired().port_groups.values() for port in group.ports}
         assert found == {"default": {"a"}, "fast": {"a-fast"}, "any": {"a", "a-fast", "a-free"}}
 
 
@@ -184,6 +182,6 @@ networks:
     given = [("web", "10.0.0.5", "n1", "web"), ("web2", "10.0.0.6", "n2", "web"), ("db", "10.0.0.7", "n2", "db")]
     mapped = [_pod(name, address, node=node, app=app) for name, address, node, app in given]
     annotated = [pod(name, address, node=node, labels={"app": app}) for name, address, node, app in given]
-    ours = compile_rows([wanted], Inventory(topology, mapped)).desired
-    assert ours == compile_rows([wanted], Inventory(Topology.ovn_kubernetes(), annotated)).desired
+    ours = compiled(wanted, *mapped, topology=topology).desired()
+    assert ours == compiled(wanted, *annotated).desired()
     assert len(ours.rows) == 1

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import ActualRow, AddressSet, DesiredState, NameTaken, PortGroup, compile_rows, plan_changes
+from ovnqos import ActualRow, AddressSet, DesiredState, NameTaken, PortGroup, plan_changes
 from ovnqos import match as m
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import SetKind
-from tests.support.cluster import block, inventory, pod, policy, rule
+from tests.support.cluster import block, compiled, pod, policy, rule
 from tests.support.database import Database, apply, stored
 from tests.support.random_states import OWNER
 from tests.support.rows import qos_row
@@ -224,11 +224,11 @@ def test_the_summary_counts_what_comes_changes_and_goes() -> None:
 
 def test_editing_the_exceptions_of_a_long_block_changes_members_and_leaves_the_row_alone() -> None:
     """A changed row would refill its meter's bucket."""
-    known = inventory(pod("client", "10.0.0.1"))
+    client = pod("client", "10.0.0.1")
     few = block("0.0.0.0/0", "10.1.2.3/32")
     more = block("0.0.0.0/0", "10.1.2.3/32", "192.0.2.1/32")
-    before = compile_rows([policy(rule(destinations=(few,)))], known, owner=OWNER).desired
-    after = compile_rows([policy(rule(destinations=(more,)))], known, owner=OWNER).desired
+    before = compiled(policy(rule(destinations=(few,))), client, owner=OWNER).desired()
+    after = compiled(policy(rule(destinations=(more,))), client, owner=OWNER).desired()
     database = stored(before, OWNER, ("node1",), ("shop_client",))
     (change,) = _plan(after, database).changes
     assert isinstance(change, SetUpdate)

@@ -1,6 +1,6 @@
-"""Limits that a row of higher priority keeps from some packets: OVN applies one row of a stage to a packet.
+"""Limits that rows of higher priority shadow: OVN applies one row of a direction to a packet.
 
-Up to OVN 24.03 a row that only marks hides no limit, because marks and limits are looked up apart; from 24.09 it does.
+A row that only marks shadows a limit from OVN 24.09 on; up to 24.03 marks and limits are looked up apart.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.conflicts import Overlaps
 from ovnqos.compile.pod_qos import POD_KIND
 from ovnqos.compile.rows import Direction
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.match import And, ip4, ip6
-from ovnqos.match.overlap import alternatives, may_meet, needed_ports
 from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose
 
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.rows import DesiredState, QosRow
     from ovnqos.match import Match
-    from ovnqos.match.overlap import Alternatives, Members
 
 _POD_PREFIX = f"{POD_KIND}/"
 _Place = tuple[Direction, str]  # and namespace of the sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenLimit:
+class ShadowedLimit:
     """An object's limit that packets may escape because a row of higher priority takes them.
 
     Attributes:
@@ -42,87 +42,56 @@ class HiddenLimit:
     by: QosRow
 
     @property
-    def object(self) -> str:
-        """The object whose limit it is, `NetworkQoS/<namespace>/<name>` or `Pod/<namespace>/<name>`."""
-        return self.limit.external_ids.get(OBJECT_KEY, "")
-
-    def __str__(self) -> str:
-        """What to tell the object's author."""
-        rival = self.by.external_ids.get(OBJECT_KEY, "").replace("/", " ", 1)
+    def diagnostic(self) -> Diagnostic:
+        """What to say of the object whose limit it is."""
+        kind, namespace, name = self.limit.external_ids[OBJECT_KEY].split("/")
+        by = f"{_rule(self.by)} of {self.by.external_ids[OBJECT_KEY].replace('/', ' ', 1)}"
         when = "" if self.by.rate_kbps is not None else " from OVN 24.09 on"
-        return (
-            f"the limit of {_rule(self.limit)} does not hold{when} for packets that {_rule(self.by)} of {rival} may "
-            f"take: of the rows of one stage OVN applies the one of the highest priority"
-        )
+        text = f"limit may be shadowed{when} by {by}: of the rows that match a packet OVN applies the highest"
+        ref = ObjectRef(kind=kind, namespace=namespace, name=name)
+        return Diagnostic.warning(ref, Code.SHADOWED_LIMIT, text, path=_rule(self.limit))
 
 
 PAIRS_MAXIMUM = 2_000
-"""So many pairs of rows are looked at: a remark is not worth seconds."""
+"""So many pairs of rows are compared: a warning is not worth seconds."""
 
 
-def find_hidden_limits(
+def find_shadowed_limits(
     desired: DesiredState, inventory: Inventory, *, at_most: int = PAIRS_MAXIMUM
-) -> tuple[HiddenLimit, ...]:
-    """Find limits that another object's row, or a later rule of the same one that only marks, may hide.
+) -> tuple[ShadowedLimit, ...]:
+    """Find limits that another object's row, or a later rule of the same one that only marks, may shadow.
 
-    Among the rows that hide are those of pods whose own limit has joined a rule of higher priority.
+    Among the rows that shadow are those of pods whose own limit has joined a rule of higher priority.
 
-    A NetworkQoS that hides another's limit behind its own is not told: that is what priorities are for. Neither is one
-    whose sources and the limit's are known to be apart.
+    A NetworkQoS that shadows another's limit by its own is left out: that is what priorities are for. So is one whose
+    sources are known to be others than the limit's.
 
     Args:
         desired: rows with their groups and sets.
         inventory: what it was compiled against: where pods have their addresses.
-        at_most: how many pairs of rows that share a stage are looked at; those beyond go untold.
+        at_most: how many pairs of rows that share a direction are compared; those beyond are left out.
     """
 
-    def members(name: str) -> Iterable[str]:
+    def members(name: str) -> frozenset[str]:
         if name in desired.port_groups:
             return desired.port_groups[name].ports
-        return desired.address_sets[name].addresses if name in desired.address_sets else ()
+        return desired.address_sets[name].addresses if name in desired.address_sets else frozenset()
 
-    rivals = _Rivals(desired.rows.values())
+    candidates = _Candidates(desired.rows.values())
     pairs = (
-        HiddenLimit(limit=limit, by=by)
+        ShadowedLimit(limit=limit, by=by)
         for limit in desired.rows.values()
         if limit.rate_kbps is not None
-        for by in rivals.of_limit(limit)
+        for by in candidates.of_limit(limit)
         if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
     )
-    packets = _Packets(inventory, members)
-    found = [pair for pair in islice(pairs, at_most) if packets.may_meet(pair.limit, pair.by)]
+    overlaps = Overlaps(members, lambda row: _whole_match(row, inventory))
+    found = [pair for pair in islice(pairs, at_most) if overlaps.can_overlap(pair.limit, pair.by)]
     return tuple(sorted(found, key=lambda one: (one.limit.identity, one.by.identity)))
 
 
-class _Packets:
-    """What the packets of rows may be, found once a row, and only if it is asked for."""
-
-    def __init__(self, inventory: Inventory, members: Members) -> None:
-        self._inventory = inventory
-        self._members = members
-        self._ports: dict[str, dict[str, frozenset[object]]] = {}
-        self._alternatives: dict[str, Alternatives] = {}
-
-    def may_meet(self, one: QosRow, other: QosRow) -> bool:
-        """Whether one packet may match both rows."""
-        first, second = self._ports_of(one), self._ports_of(other)
-        if any(first[field].isdisjoint(second[field]) for field in first.keys() & second.keys()):
-            return False
-        return may_meet(self._alternatives_of(one), self._alternatives_of(other))
-
-    def _ports_of(self, row: QosRow) -> dict[str, frozenset[object]]:
-        if row.identity not in self._ports:
-            self._ports[row.identity] = needed_ports(row.match, self._members)
-        return self._ports[row.identity]
-
-    def _alternatives_of(self, row: QosRow) -> Alternatives:
-        if row.identity not in self._alternatives:
-            self._alternatives[row.identity] = alternatives(_whole_match(row, self._inventory), self._members)
-        return self._alternatives[row.identity]
-
-
-class _Rivals:
-    """Rows that may hide a limit, by what they must share with it to do so."""
+class _Candidates:
+    """Rows that may shadow a limit, by what they must share with it to do so."""
 
     def __init__(self, rows: Iterable[QosRow]) -> None:
         self._shared: dict[_Place, list[QosRow]] = defaultdict(list)  # by all of a policy's source ports

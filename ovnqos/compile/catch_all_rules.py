@@ -1,4 +1,4 @@
-"""Rules that take all IP traffic of their pods; a pod's own egress limit joins one, so that rule and limit both hold.
+"""Catch-all rules: those that take all IP traffic of their pods. A pod's own egress limit joins one, so that both hold.
 
 Where policies' rows and pods' egress limits share `from-lport`, OVN would apply only the policy's to a packet.
 """
@@ -9,11 +9,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.priorities import network_qos_priority
-from ovnqos.compile.rows import Direction
-from ovnqos.compile.selector_index import SelectorIndex
-from ovnqos.compile.sources_of_policy import selects
-from ovnqos.errors import Unsupported
+from ovnqos.compile.label_index import SelectorIndex
+from ovnqos.compile.network_selection import selects
+from ovnqos.compile.rows import Direction, network_qos_priority
 from ovnqos.model.policy import BandwidthScope, IPBlock
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ _BOTH = frozenset({4, 6})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WholeRule:
+class CatchAllRule:
     """A rule of a policy that takes all IP traffic of a pod on a network."""
 
     policy: NetworkQoS
@@ -51,7 +49,7 @@ class WholeRule:
         return f"NetworkQoS/{self.policy.key}/{self.index}"
 
 
-class WholeTraffic:
+class CatchAllRules:
     """The policies with a rule that may take all IP traffic, by the pods that they select."""
 
     def __init__(self) -> None:
@@ -60,21 +58,21 @@ class WholeTraffic:
         self._of_namespace: dict[str, SelectorIndex[str]] = defaultdict(SelectorIndex)
 
     def replace(self, key: str, policy: NetworkQoS | None) -> None:
-        """A policy (`<namespace>/<name>`) came, changed, or (None) went."""
+        """Add or replace a policy (`<namespace>/<name>`), or remove it (None)."""
         old = self._policies.pop(key, None)
         if old is not None:
             self._of_namespace[old.namespace].discard(old.pod_selector, key)
             if not self._of_namespace[old.namespace]:
                 del self._of_namespace[old.namespace]
-        if policy is not None and has_whole_rule(policy):
+        if policy is not None and has_catch_all_rule(policy):
             self._policies[key] = policy
             self._of_namespace[policy.namespace].add(policy.pod_selector, key)
 
-    def joined(self, pod: Pod, attachment: str, network: Network, inventory: Inventory) -> WholeRule | None:
+    def joined(self, pod: Pod, attachment: str, network: Network, inventory: Inventory) -> CatchAllRule | None:
         """The rule that a pod's egress limit has to join on a network; None where both hold apart, or cannot both.
 
-        It is the highest that takes all of the pod's IP traffic there, in the stage of egress limits. One whose limit
-        the pod shares with others cannot be joined: it would take a meter in a meter.
+        It is the highest that takes all of the pod's IP traffic there, in the direction of egress limits. One whose
+        limit the pod shares with others cannot be joined: it would take a meter in a meter.
 
         Args:
             pod: of this zone.
@@ -83,11 +81,11 @@ class WholeTraffic:
             inventory: the cluster.
         """
         index = self._of_namespace.get(pod.namespace)
-        if index is None or not _is_in_stage_of_egress_limits(network, inventory):
+        if index is None or inventory.topology.direction(network) is not Direction.FROM_LPORT:
             return None
         versions = network.versions or _BOTH
         found = [
-            WholeRule(policy=policy, index=number)
+            CatchAllRule(policy=policy, index=number)
             for policy in (self._policies[key] for key in index.matching(pod.labels))
             if policy.network_selectors is None or selects(policy.network_selectors, attachment, inventory)
             for number, rule in enumerate(policy.rules)
@@ -97,20 +95,13 @@ class WholeTraffic:
         return highest if highest is not None and highest.can_be_joined else None
 
 
-def has_whole_rule(policy: NetworkQoS) -> bool:
+def has_catch_all_rule(policy: NetworkQoS) -> bool:
     """Whether a policy has a rule that may take all IP traffic of a pod."""
     return any(_may_take_all(rule) for rule in policy.rules)
 
 
-def _is_in_stage_of_egress_limits(network: Network, inventory: Inventory) -> bool:
-    try:
-        return inventory.topology.direction(network) is Direction.FROM_LPORT
-    except Unsupported:  # its policies are told so
-        return False
-
-
 def _may_take_all(rule: Rule) -> bool:
-    """Whether a rule takes all packets of one IP version at least, and does something with them."""
+    """Whether a rule takes all packets of one IP version at least, and has an effect on them."""
     if rule.dscp is None and rule.bandwidth is None:
         return False
     return any(_takes_all(rule, version) for version in _BOTH)

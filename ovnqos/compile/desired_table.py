@@ -1,0 +1,210 @@
+"""The desired rows and sets of all objects, and which of them are dirty: to be compared with the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ovnqos.compile.compiled import FixedMembers, SourcePorts
+from ovnqos.compile.network_qos import POLICY_KIND, CompiledPolicy
+from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup, object_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ovnqos.compile.compiled import CompileContext, CompiledObject, SetDescription
+    from ovnqos.compile.rows import QosRow
+    from ovnqos.compile.selections import Exchange, Selection
+
+
+@dataclass(slots=True)
+class _SetInUse:
+    """A set, and the objects (`<kind>/<namespace>/<name>`) that use it."""
+
+    description: SetDescription
+    users: set[str] = field(default_factory=set)
+
+
+class DesiredTable:
+    """What objects compiled to, by `<kind>/<namespace>/<name>`. A set that none uses any more is dropped."""
+
+    def __init__(self, context: CompileContext) -> None:
+        """Start with no object; `context` is what they are compiled against."""
+        self._context = context
+        self._objects: dict[str, CompiledObject] = {}
+        self._sets: dict[str, _SetInUse] = {}
+        self._dirty_rows: set[str] = set()
+        self._dirty_sets: dict[str, set[str] | None] = {}
+        self._changed_sets: set[str] = set()  # members of which changed since `take_users_of_changed_sets`
+        self._counts = {"row": 0, "port_group": 0, "address_set": 0}
+
+    # Queries
+
+    def get(self, key: str) -> CompiledObject | None:
+        """What an object compiled to; None when it did not compile."""
+        return self._objects.get(key)
+
+    def policy(self, key: str) -> CompiledPolicy | None:
+        """What a policy (`<namespace>/<name>`) compiled to; None when it did not compile."""
+        found = self._objects.get(f"{POLICY_KIND}/{key}")
+        return found if isinstance(found, CompiledPolicy) else None
+
+    def objects(self) -> Mapping[str, CompiledObject]:
+        """All objects that compiled."""
+        return self._objects
+
+    def row(self, identity: str) -> QosRow | None:
+        """The desired row of this identity."""
+        compiled = self._objects.get(object_of(identity))
+        return compiled.rows.get(identity) if compiled is not None else None
+
+    def members(self, name: str) -> frozenset[str]:
+        """The members of a set; none of an unknown one."""
+        use = self._sets.get(name)
+        return use.description.members.find(self._context) if use is not None else frozenset()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows, port groups and address sets are desired."""
+        return dict(self._counts)
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is a row or set to be compared."""
+        return bool(self._dirty_rows or self._dirty_sets)
+
+    def whole(self, retained: frozenset[str]) -> DesiredState:
+        """All that is desired; `retained` as `DesiredState` has it."""
+        rows = {identity: row for compiled in self._objects.values() for identity, row in compiled.rows.items()}
+        return self._state(rows, dict.fromkeys(self._sets), retained)
+
+    def part(
+        self, rows: Iterable[str], sets: Mapping[str, frozenset[str] | None], retained: frozenset[str]
+    ) -> DesiredState:
+        """What is desired of these rows and sets, of a set only these members, unless None."""
+        found = {identity: row for identity in rows if (row := self.row(identity)) is not None}
+        return self._state(found, sets, retained)
+
+    def _state(
+        self, rows: dict[str, QosRow], sets: Mapping[str, frozenset[str] | None], retained: frozenset[str]
+    ) -> DesiredState:
+        groups: dict[str, PortGroup] = {}
+        addresses: dict[str, AddressSet] = {}
+        for name, members in sets.items():
+            use = self._sets.get(name)
+            if use is None or not use.description.is_written:
+                continue
+            resolved = use.description.resolve(self._context, members)
+            if isinstance(resolved, PortGroup):
+                groups[name] = resolved
+            else:
+                addresses[name] = resolved
+        return DesiredState(rows=rows, port_groups=groups, address_sets=addresses, retained=retained)
+
+    # Changes
+
+    def replace(self, key: str, new: CompiledObject | None) -> None:
+        """Exchange what an object compiled to; None removes it."""
+        old = self._objects.pop(key, None)
+        if new is not None:
+            self._objects[key] = new
+        old_rows, new_rows = old.rows if old else {}, new.rows if new else {}
+        self._counts["row"] += len(new_rows) - len(old_rows)
+        self._dirty_rows.update(
+            identity
+            for identity in old_rows.keys() | new_rows.keys()
+            if old_rows.get(identity) != new_rows.get(identity)
+        )
+        sets = new.sets if new else {}
+        for description in sets.values():
+            self._use(description, key)
+        for name in old.sets if old else ():
+            if name not in sets:
+                self._stop_using(name, key)
+
+    def replace_row(self, compiled: CompiledObject, identity: str, row: QosRow | None) -> None:
+        """Exchange one row of a compiled object; None removes it."""
+        self._counts["row"] -= compiled.rows.pop(identity, None) is not None
+        if row is not None:
+            compiled.rows[identity] = row
+            self._counts["row"] += 1
+        self._dirty_rows.add(identity)
+
+    def mark_rows(self, identities: Iterable[str]) -> None:
+        """Mark rows dirty."""
+        self._dirty_rows.update(identities)
+
+    def mark_set(self, name: str, members: Iterable[str] | None) -> None:
+        """Mark a set dirty: these members of it, or (None) the whole."""
+        known = self._dirty_sets.setdefault(name, set())
+        if members is None:
+            self._dirty_sets[name] = None
+        elif known is not None:
+            known.update(members)
+
+    def change_members(self, selection: Selection[Any], members: Iterable[str] | None) -> None:
+        """Mark the sets of a selection dirty, whose members changed: these, or (None) any."""
+        for name in selection.sets:
+            self._changed_sets.add(name)
+            if self._sets[name].description.is_written:
+                self.mark_set(name, members)
+
+    def replace_members(self, exchange: Exchange[Any]) -> None:
+        """A pod was exchanged in a selection: mark what it adds to sets, or takes from them."""
+        old, new, selection = exchange.old, exchange.new, exchange.selection
+        if selection.sets and (old is None or new is None or old.interfaces != new.interfaces):
+            records = [one for one in (old, new) if one is not None]
+            self.change_members(selection, {one for record in records for one in selection.members.parts(record)})
+
+    def take_users_of_changed_sets(self) -> set[str]:
+        """The objects that use a set whose members changed since this was asked."""
+        names, self._changed_sets = self._changed_sets, set()
+        return {user for name in names if (use := self._sets.get(name)) is not None for user in use.users}
+
+    def drain(self) -> tuple[frozenset[str], dict[str, frozenset[str] | None]]:
+        """The dirty rows, and the dirty sets with the members concerned, or None for the whole; none are dirty then."""
+        rows, self._dirty_rows = frozenset(self._dirty_rows), set()
+        sets, self._dirty_sets = self._dirty_sets, {}
+        return rows, {name: None if members is None else frozenset(members) for name, members in sets.items()}
+
+    def _use(self, description: SetDescription, user: str) -> None:
+        name = description.name
+        use = self._sets.get(name)
+        if use is None:
+            use = self._sets[name] = _SetInUse(description)
+            self._count(description, 1)
+            selection = self._selection(description)
+            if selection is not None:
+                selection.sets.add(name)
+        elif use.description != description:  # of other attachments or CIDRs; the selection is part of the name
+            use.description = description
+            self._changed_sets.add(name)
+            self._count(description, 0)
+        use.users.add(user)
+
+    def _stop_using(self, name: str, user: str) -> None:
+        use = self._sets[name]
+        use.users.discard(user)
+        if not use.users:
+            self._drop(use)
+
+    def _drop(self, use: _SetInUse) -> None:
+        description = use.description
+        del self._sets[description.name]
+        self._count(description, -1)
+        selection = self._selection(description)
+        if selection is not None:
+            selection.sets.discard(description.name)
+            of_ports = isinstance(description.members, SourcePorts)
+            (self._context.sources if of_ports else self._context.peers).release(selection)
+
+    def _count(self, description: SetDescription, step: int) -> None:
+        if description.is_written:
+            self._dirty_sets[description.name] = None
+            self._counts["port_group" if description.is_port_group else "address_set"] += step
+
+    def _selection(self, description: SetDescription) -> Selection[Any] | None:
+        members = description.members
+        if isinstance(members, FixedMembers):
+            return None
+        selections = self._context.sources if isinstance(members, SourcePorts) else self._context.peers
+        return selections.get(members.selection)

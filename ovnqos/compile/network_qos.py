@@ -1,0 +1,276 @@
+"""Compile a NetworkQoS to rows: source port groups, and shared address sets of destinations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ovnqos.compile.classifiers import compile_classifier
+from ovnqos.compile.compiled import CompiledObject, FixedMembers, PeerAddresses, SetDescription, SourcePorts
+from ovnqos.compile.members import PodSelection
+from ovnqos.compile.network_selection import NetworkSources, find_sources
+from ovnqos.compile.rows import Direction, QosRow, name_hash, network_qos_priority
+from ovnqos.diagnostics import Code, ObjectRef, listed
+from ovnqos.match import FALSE, And, inport, references
+from ovnqos.match.address_blocks import texts
+from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.policy import BandwidthScope, PodPeer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.topology import Network
+    from ovnqos.match import Match
+    from ovnqos.match.address_blocks import AddressBlock
+    from ovnqos.model.owner import Owner
+    from ovnqos.model.policy import NetworkQoS, Rule
+
+POLICY_KIND = "NetworkQoS"
+_BOTH = frozenset({4, 6})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRows:
+    """A rule of which each source port has its own row, so that each has its own meter.
+
+    Attributes:
+        row: the one row that would hold for all of the ports together; never written, but compared with others' rows.
+        classifier: its match without the source.
+        network: the ports' network.
+        attachments: by which they came.
+        is_free: whether it depends on the pods' limits in which direction a row is.
+    """
+
+    row: QosRow
+    classifier: Match
+    network: Network
+    attachments: frozenset[str]
+    is_free: bool
+
+    def identity(self, port: str) -> str:
+        """The identity of a port's row."""
+        return f"{self.row.identity}/{port}"
+
+    def for_port(self, port: str, location: str, context: CompileContext) -> QosRow:
+        """A port's row, bound to the switch that the port is on."""
+        switch = context.inventory.topology.switch(self.network, location)
+        namespace = self.row.external_ids[OBJECT_KEY].split("/")[1]
+        moved = self.is_free and context.directions.is_from_lport(switch, namespace)
+        return replace(
+            self.row,
+            switches=frozenset([switch]),
+            direction=Direction.FROM_LPORT if moved else self.row.direction,
+            match=And.of(inport(port), self.classifier),
+            identity=self.identity(port),
+            external_ids={**self.row.external_ids, PORT_KEY: port},
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class CompiledPolicy(CompiledObject):
+    """What a policy asks of the database.
+
+    Attributes:
+        policy: the policy.
+        port_rows: how rows are made where each source port has its own; they are among `rows`.
+        claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
+        free_switches: the switches on which the direction of its rows depends on the pods' own limits.
+    """
+
+    policy: NetworkQoS
+    port_rows: list[PortRows] = field(default_factory=list)
+    claims: list[QosRow] = field(default_factory=list)
+    free_switches: set[str] = field(default_factory=set)
+
+    def rows_of_port(self, port: str, attachment: str, location: str, context: CompileContext) -> Iterator[QosRow]:
+        """The rows that a source port has of its own."""
+        for one in self.port_rows:
+            if attachment in one.attachments:
+                yield one.for_port(port, location, context)
+
+
+def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
+    """Compile one valid policy: a row a rule and network, bound to the switches with source pods of this zone.
+
+    On switches where that would shadow limits of receivers it is another row, in from-lport; see `RowDirections`.
+    Where the bandwidth's scope is `pod` each source port has a row of its own instead, and thereby its own meter.
+    """
+    ref = ObjectRef(kind=POLICY_KIND, namespace=policy.namespace, name=policy.name)
+    compiled = CompiledPolicy(object=ref, policy=policy)
+    members = context.sources.get(PodSelection.of_sources(policy)).members
+    for sources in find_sources(policy.network_selectors, members, context.inventory, compiled):
+        _Network(policy, sources, context, compiled).compile()
+    if compiled.port_rows:
+        for attachment, ports in members.ports.items():
+            for port, location in ports.items():
+                for row in compiled.rows_of_port(port, attachment, location, context):
+                    compiled.add_row(row)
+    return compiled
+
+
+class _Network:
+    """One policy on one network."""
+
+    def __init__(
+        self, policy: NetworkQoS, sources: NetworkSources, context: CompileContext, into: CompiledPolicy
+    ) -> None:
+        self._policy = policy
+        self._sources = sources
+        self._network = sources.network
+        self._context = context
+        self._into = into
+        topology, switches = context.inventory.topology, frozenset(sources.switches)
+        self._direction = topology.direction(self._network)
+        self._is_free = self._direction is Direction.TO_LPORT and topology.is_free_in_direction(self._network)
+        moved = frozenset[str]()
+        if self._is_free:
+            into.free_switches |= switches
+            moved = frozenset(one for one in switches if context.directions.is_from_lport(one, policy.namespace))
+        self._switches = switches
+        self._from_lport = moved  # instead of the network's direction
+        self._group = _source_group(policy, sources, context.owner)
+
+    def compile(self) -> None:
+        """Compile each rule."""
+        rules, network = self._policy.rules, self._network
+        if self._from_lport and any(_looks_at_destinations(rule) for rule in rules):
+            self._into.warn(
+                Code.BEFORE_LOAD_BALANCING,
+                f"on {listed(self._from_lport)} a pod has an ingress limit, so rules apply before load balancing: "
+                "they match a Service by its own address and port, not by those of its pods",
+            )
+        if not network.versions and any(
+            isinstance(peer, PodPeer) for rule in rules for peer in rule.classifier.destinations or ()
+        ):
+            self._into.warn(
+                Code.NO_POD_ADDRESSES,
+                f"network {network.name} has no IPAM, so podSelector and namespaceSelector match nothing on it",
+                hint="use ipBlock",
+            )
+        for index, rule in enumerate(rules):
+            self._compile_rule(index, rule)
+
+    def _compile_rule(self, index: int, rule: Rule) -> None:
+        sets = _RuleSets(self._policy, index, self._network, self._context)
+        classifier = compile_classifier(rule.classifier, peer_set=sets.peer_set, block_set=sets.block_set)
+        if classifier == FALSE:
+            text = "no packet can match the classifier; the rule has no row"
+            self._into.warn(Code.NEVER_MATCHES, text, path=f"spec.egress[{index}]")
+            return
+        if rule.dscp is None and rule.bandwidth is None:
+            return
+        for name in references(classifier).address_sets:  # not all that were made: 0.0.0.0/0 beside a set swallows it
+            self._into.add_set(sets.made[name])
+        is_per_port = self._policy.bandwidth_scope is BandwidthScope.POD and rule.bandwidth is not None
+        group = self._group
+        if is_per_port:
+            group = replace(group, name=f"{group.name}_each", is_written=False)
+        self._into.add_set(group)
+        row = self._row(index, And.of(inport.in_group(group.name), classifier))
+        if is_per_port:
+            self._into.claims.extend([row, _moved(row)] if self._is_free else [row])
+            attachments = frozenset(self._sources.attachments)
+            self._into.port_rows.append(
+                PortRows(
+                    row=row,
+                    classifier=classifier,
+                    network=self._network,
+                    attachments=attachments,
+                    is_free=self._is_free,
+                )
+            )
+            return
+        rows = [row]
+        if self._from_lport:
+            others = self._switches - self._from_lport
+            rows = [replace(row, switches=others)] if others else []
+            rows.append(replace(_moved(row), switches=self._from_lport))
+        self._into.claims.extend(rows)
+        for one in rows:
+            self._into.add_row(one)
+
+    def _row(self, index: int, match: Match) -> QosRow:
+        policy, rule, network = self._policy, self._policy.rules[index], self._network
+        return QosRow(
+            switches=self._switches,
+            direction=self._direction,
+            priority=network_qos_priority(policy.priority, index),
+            match=match,
+            dscp=rule.dscp,
+            rate_kbps=rule.bandwidth.rate_kbps if rule.bandwidth else None,
+            burst_kbit=rule.bandwidth.burst_kbit if rule.bandwidth else None,
+            identity=f"{POLICY_KIND}/{policy.key}/{index}/{network.key}",
+            external_ids={
+                OBJECT_KEY: f"{POLICY_KIND}/{policy.key}",
+                RULE_KEY: str(index),
+                NETWORK_KEY: network.name,
+            },
+        )
+
+
+def _looks_at_destinations(rule: Rule) -> bool:
+    return rule.classifier.destinations is not None or rule.classifier.ports is not None
+
+
+def _moved(row: QosRow) -> QosRow:
+    """The same row where it is in from-lport."""
+    return replace(row, direction=Direction.FROM_LPORT, identity=f"{row.identity}/{Direction.FROM_LPORT}")
+
+
+def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> SetDescription:
+    """The group of the source ports, shared by all policies that take the same ones by the same words."""
+    selection = PodSelection.of_sources(policy)
+    identity = f"sources: {selection} on {sources.network.key}"
+    if policy.network_selectors is not None:
+        identity += f" by {', '.join(sorted(set(map(str, policy.network_selectors))))}"
+    return SetDescription(
+        name=f"ovnqos_src_{name_hash(owner.name, identity)}",
+        identity=identity,
+        external_ids={NETWORK_KEY: sources.network.name},
+        members=SourcePorts(selection=selection, attachments=frozenset(sources.attachments)),
+    )
+
+
+class _RuleSets:
+    """Names and makes the address sets that one rule uses on one network."""
+
+    def __init__(self, policy: NetworkQoS, index: int, network: Network, context: CompileContext) -> None:
+        self._policy = policy
+        self._index = index
+        self._network = network
+        self._context = context
+        self.made: dict[str, SetDescription] = {}
+
+    def peer_set(self, peer: PodPeer, version: int) -> str | None:
+        selection = PodSelection.of_peer(peer, self._policy.namespace)
+        if selection is None or version not in (self._network.versions or _BOTH):
+            return None
+        return self._make(
+            f"destinations: {selection} on {self._network.key} IPv{version}",
+            "dst",
+            version,
+            PeerAddresses(selection=selection, network=self._network.key, version=version),
+            {NETWORK_KEY: self._network.name},
+        )
+
+    def block_set(self, side: str, version: int, blocks: Sequence[AddressBlock]) -> str:
+        return self._make(
+            f"{side}: CIDRs of {POLICY_KIND}/{self._policy.key} rule {self._index} IPv{version}",
+            side,
+            version,
+            FixedMembers(members=frozenset(texts(blocks))),
+            {OBJECT_KEY: f"{POLICY_KIND}/{self._policy.key}", RULE_KEY: str(self._index)},
+        )
+
+    def _make(
+        self,
+        identity: str,
+        side: str,
+        version: int,
+        members: FixedMembers | PeerAddresses,
+        external_ids: Mapping[str, str],
+    ) -> str:
+        name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
+        self.made[name] = SetDescription(name=name, identity=identity, external_ids=external_ids, members=members)
+        return name

@@ -1,0 +1,188 @@
+"""The policies: their last valid versions, and which of them to compile anew after a change around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ovnqos.compile.conflicts import Conflicts
+from ovnqos.compile.members import PodSelection
+from ovnqos.compile.network_qos import POLICY_KIND, compile_policy
+from ovnqos.compile.network_selection import takes
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.desired_table import DesiredTable
+    from ovnqos.compile.members import SourceMembers
+    from ovnqos.compile.network_qos import CompiledPolicy
+    from ovnqos.compile.selections import Exchange, Selection
+    from ovnqos.model.networks import NetworkAttachmentDefinition
+    from ovnqos.model.policy import NetworkQoS
+
+
+class PolicyCompiler:
+    """Compiles policies, by key (`<namespace>/<name>`), into the desired table.
+
+    Attributes:
+        latest: the last valid version of each policy.
+        failed: an error for each policy that could not be compiled; what it compiled to before stays.
+        changed: the policies that were compiled, or whose diagnostics may have changed, since this was cleared.
+    """
+
+    def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
+        """Start with no policy.
+
+        Args:
+            context: what is compiled against.
+            desired: where compiled policies are kept.
+        """
+        self.latest: dict[str, NetworkQoS] = {}
+        self.failed: dict[str, Diagnostic] = {}
+        self.changed: set[str] = set()
+        self._context = context
+        self._desired = desired
+        self._conflicts = Conflicts()
+        self._dirty: set[str] = set()
+        self._unchecked: set[str] = set()  # for conflicts
+        self._sources: dict[str, tuple[Selection[SourceMembers], ...]] = {}  # selections that have it in `policies`
+
+    # Queries
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is a policy to be compiled."""
+        return bool(self._dirty)
+
+    def conflicts(self, key: str) -> frozenset[str]:
+        """The policies that have a row of equal priority that one packet can match as well."""
+        return self._conflicts.of(key)
+
+    def diagnostics(self, key: str) -> Iterator[Diagnostic]:
+        """What is to be said of a policy's last valid version."""
+        compiled = self._desired.policy(key)
+        if key in self.latest:
+            yield from self.latest[key].diagnostics
+        if key in self.failed:
+            yield self.failed[key]
+        elif compiled is not None:
+            yield from compiled.diagnostics
+        if conflicts := self.conflicts(key):
+            text = f"equal priority and overlapping matches with {listed(conflicts)}; which rule applies is undefined"
+            yield Diagnostic.warning(_ref(key), Code.CONFLICT, text, path="spec.priority", hint="change one priority")
+
+    # Changes
+
+    def put(self, key: str, new: NetworkQoS | None) -> NetworkQoS | None:
+        """Set a policy's last valid version, or (None) remove it. Returns the one before."""
+        old = self.latest.pop(key, None)
+        if new is not None:
+            self.latest[key] = new
+            if old is not None and old.diagnostics != new.diagnostics:
+                self.changed.add(key)
+        if old != new or new is None:
+            self._dirty.add(key)
+            self._context.catch_all.replace(key, new)
+        return old
+
+    def mark_dirty(self, keys: Iterable[str]) -> None:
+        """Have policies compiled anew."""
+        self._dirty.update(keys)
+
+    def mark_selecting(self, definition: NetworkAttachmentDefinition) -> None:
+        """Have the policies compiled anew that select a NAD by a selector of networks."""
+        labels = self._context.inventory.namespace_labels(definition.namespace)
+        self._dirty.update(
+            key
+            for key, policy in self.latest.items()
+            if key not in self._dirty and any(takes(one, definition, labels) for one in policy.network_selectors or ())
+        )
+
+    def replace_sources(self, exchange: Exchange[SourceMembers]) -> None:
+        """A source pod was exchanged in a selection: mark what depends on it, and exchange the pod's own rows."""
+        policies, old, new = exchange.selection.policies, exchange.old, exchange.new
+        if old is not None and new is not None and old.interfaces == new.interfaces:
+            return
+        if any(exchange.attachments.values()):  # came or went altogether
+            self._dirty |= policies
+            return
+        for key in policies - self._dirty:
+            compiled = self._desired.policy(key)
+            if compiled is None or (exchange.attachments and _has_shared_rows(compiled)):
+                self._dirty.add(key)
+            elif compiled.port_rows:
+                try:
+                    self._replace_ports(key, compiled, exchange)
+                except Exception:
+                    self._dirty.add(key)
+
+    def _replace_ports(self, key: str, compiled: CompiledPolicy, exchange: Exchange[SourceMembers]) -> None:
+        interfaces = [one for record in (exchange.old, exchange.new) if record is not None for one in record.interfaces]
+        for interface in interfaces:
+            for one in compiled.port_rows:
+                if (identity := one.identity(interface.port)) in compiled.rows:
+                    self._desired.replace_row(compiled, identity, None)
+        ports = exchange.selection.members.ports
+        for interface in interfaces:
+            location = ports.get(interface.attachment, {}).get(interface.port)
+            if location is None:
+                continue  # of the old pod; else of the new one, or of another that carries the same virtual machine
+            for row in compiled.rows_of_port(interface.port, interface.attachment, location, self._context):
+                self._desired.replace_row(compiled, row.identity, row)
+                self._context.directions.add_switches(key, row.switches)
+
+    # Compiling
+
+    def compile(self, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Compile what is dirty, one policy after another as long as `go_on` says so."""
+        for key in sorted(self._dirty):
+            if not go_on():
+                return
+            self._dirty.discard(key)
+            self.changed.add(key)
+            self._compile(key)
+
+    def check_conflicts(self) -> None:
+        """Look for conflicts of what was compiled, or has other members, since the last time."""
+        users = self._desired.take_users_of_changed_sets()
+        policies, self._unchecked = self._unchecked, set()
+        policies.update(user.removeprefix(_PREFIX) for user in users if user.startswith(_PREFIX))
+        self.changed |= self._conflicts.check(sorted(policies), self._desired.members)
+
+    def _compile(self, key: str) -> None:
+        policy, sources = self.latest.get(key), self._sources.pop(key, ())
+        self.failed.pop(key, None)
+        compiled = None
+        if policy is not None:
+            now = self._context.sources.get(PodSelection.of_sources(policy))
+            now.policies.add(key)
+            self._sources[key] = (now,)
+            try:
+                compiled = compile_policy(policy, self._context)
+            except Exception as error:
+                text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
+                self.failed[key] = Diagnostic.error(_ref(key), Code.COMPILE_FAILED, text)
+                self._sources[key] = (now, *(one for one in sources if one is not now))
+                return
+        self._desired.replace(f"{_PREFIX}{key}", compiled)
+        for selection in sources:
+            if selection not in self._sources.get(key, ()):
+                selection.policies.discard(key)
+                self._context.sources.release(selection)
+        self._conflicts.replace(key, compiled.claims if compiled is not None else ())
+        self._context.directions.replace_policy(key, compiled.free_switches if compiled is not None else set())
+        self._unchecked.add(key)
+
+
+_PREFIX = f"{POLICY_KIND}/"
+
+
+def _has_shared_rows(compiled: CompiledPolicy) -> bool:
+    """Whether a policy has rows for several ports; of others another location changes no other port's rows."""
+    return any(one.is_port_group and one.is_written for one in compiled.sets.values())
+
+
+def _ref(key: str) -> ObjectRef:
+    namespace, _, name = key.partition("/")
+    return ObjectRef(kind=POLICY_KIND, namespace=namespace, name=name)
