@@ -67,8 +67,8 @@ def read_inputs(wanted: CompileOptions) -> Inputs:
     for one in compiler.all_diagnostics():
         if one.code is Code.COMPILE_FAILED:
             errors.append(one)
-        elif one not in errors and one not in manifests.warnings:  # a wrong annotation is a warning: it has no effect, and all else of its object has
-            output.warning(one)
+        elif one not in errors and one not in manifests.warnings:
+            output.warning(one)  # a wrong annotation, too: it has no effect, and all else of its object has
     for shadowed in find_shadowed_limits(desired, compiler.inventory):
         output.warning(shadowed.diagnostic)
     _warn_of_missing_pods(manifests, desired, wanted.owner)
