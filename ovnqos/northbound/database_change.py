@@ -1,13 +1,23 @@
-"""What changed in a Northbound, as its users are told."""
+"""What changed in a Northbound, and which changes of a transaction in flight are expected and no news."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.snapshot import ActualRow, SetKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
+
+    from ovnqos.northbound.replica_reader import ReplicaReader
 
 
 @dataclass(slots=True, kw_only=True)
 class DatabaseChange:
-    """What changed in the database, by whomever, in the words of an owner's plans.
+    """What changed in the database, by any client, in the terms of an owner's plans.
 
     Attributes:
         rows: identities of the owner's rows that came, changed, went, or are bound elsewhere.
@@ -15,7 +25,7 @@ class DatabaseChange:
             more changed.
         switches: names of logical switches that came.
         ports: names of logical switch ports that came.
-        rivals: whether a row of somebody else came or changed that has a priority in the band of NetworkQoS rules.
+        rivals: whether a foreign row came or changed that has a priority in the band of NetworkQoS rules.
     """
 
     rows: set[str] = field(default_factory=set)
@@ -28,18 +38,98 @@ class DatabaseChange:
         return bool(self.rows or self.sets or self.switches or self.ports or self.rivals)
 
     def merge(self, other: DatabaseChange) -> None:
-        """Take in what else changed, so that many changes stay one of the size of what they name."""
+        """Add what else changed, so that many changes stay one of the size of what they name."""
         self.rows |= other.rows
         self.switches |= other.switches
         self.ports |= other.ports
         self.rivals |= other.rivals
         for name, members in other.sets.items():
-            self.note_set(name, members)
+            self.add_set(name, members)
 
-    def note_set(self, name: str, members: set[str] | None) -> None:
-        """Note that these members of a set came or went, or with None, that more changed."""
+    def add_set(self, name: str, members: set[str] | None) -> None:
+        """Add that these members of a set came or went, or with None, that more changed."""
         known = self.sets.setdefault(name, set())
         if members is None:
             self.sets[name] = None
         elif known is not None:
             known |= members
+
+
+class ExpectedChanges:
+    """The state that a transaction in flight leads to, so that its own echo from the database is no news.
+
+    A server tells a writer of its own changes, too, and tells them before it answers. Comparing them with what is
+    desired took as long again as the change itself (measured). What is found exactly as expected needs no second look,
+    whoever made it so. Anything else is news, and so is what the server never told of: it was undone so soon that
+    nothing had changed when the server told of both.
+    """
+
+    def __init__(self, changes: Iterable[Change], reader: ReplicaReader) -> None:
+        """Of these changes, which one transaction is about to make in what the reader finds now."""
+        self._rows: dict[str, dict[str, ActualRow]] = {}  # identity -> uuid, or none yet -> row
+        self._sets: dict[str, SetInsert | SetUpdate | SetDelete] = {}
+        names: Counter[str] = Counter()
+        for change in changes:
+            if isinstance(change, RowInsert | RowUpdate | RowDelete):
+                if change.identity not in self._rows:
+                    self._rows[change.identity] = {row.uuid: row for row in reader.rows(change.identity)}
+                _carry_out(change, self._rows[change.identity])
+            else:
+                self._sets[change.content.name] = change
+                names[change.content.name] += 1
+        for name, count in names.items():
+            if count > 1:  # a group and an address set of one name: a DatabaseChange does not say which
+                del self._sets[name]
+        self._unheard_rows, self._unheard_sets = set(self._rows), set(names)
+
+    def remove_from(self, change: DatabaseChange, reader: ReplicaReader) -> None:
+        """Remove from a change what is as expected."""
+        self._unheard_rows -= change.rows
+        self._unheard_sets -= change.sets.keys()
+        change.rows -= {one for one in change.rows & self._rows.keys() if self._is_row_as_expected(one, reader)}
+        for name in [one for one in change.sets if one in self._sets]:
+            if _is_set_as_expected(self._sets[name], change.sets[name], reader):
+                del change.sets[name]
+
+    def unheard(self) -> DatabaseChange:
+        """What the server has not told of."""
+        return DatabaseChange(rows=self._unheard_rows, sets=dict.fromkeys(self._unheard_sets))
+
+    def _is_row_as_expected(self, identity: str, reader: ReplicaReader) -> bool:
+        actual = [(row.content, row.switches) for row in reader.rows(identity)]
+        expected = [(row.content, row.switches) for row in self._rows[identity].values()]
+        return (
+            len(actual) == len(expected)
+            and all(one in actual for one in expected)
+            and all(one in expected for one in actual)
+        )
+
+
+def _carry_out(change: RowInsert | RowUpdate | RowDelete, rows: dict[str, ActualRow]) -> None:
+    if isinstance(change, RowInsert):
+        rows[""] = ActualRow(uuid="", content=change.content, switches=frozenset(change.switches))
+    elif isinstance(change, RowUpdate):
+        switches = (change.switches | set(change.bind)) - set(change.unbind)
+        rows[change.uuid] = ActualRow(uuid=change.uuid, content=change.after, switches=switches)
+    else:
+        rows.pop(change.uuid, None)
+
+
+def _is_set_as_expected(
+    change: SetInsert | SetUpdate | SetDelete, moved: Set[str] | None, reader: ReplicaReader
+) -> bool:
+    """Whether a set, of which the `moved` members came or went, or more changed, is as the change is to leave it."""
+    kind, name = change.content.kind, change.content.name
+    if any(reader.has(one, name) for one in SetKind if one is not kind):
+        return False  # again: a DatabaseChange does not say which of the two it is about
+    if isinstance(change, SetUpdate):
+        if moved is None or not moved <= {*change.add, *change.remove}:
+            return False
+        return reader.is_changed(kind, name, change.content.external_ids, added=change.add, removed=change.remove)
+    if isinstance(change, SetDelete):
+        return not reader.has(kind, name)
+    actual = reader.set(kind, name, None)
+    if actual is None or actual.content != change.content:
+        return False
+    reader.share(kind, name, change.content.members)
+    return True

@@ -6,9 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.rows import NETWORK_QOS_BASE
-from ovnqos.northbound.database_change import DatabaseChange
-from ovnqos.northbound.intentions import Intentions
-from ovnqos.northbound.live_part import PartReader
+from ovnqos.northbound.database_change import DatabaseChange, ExpectedChanges
+from ovnqos.northbound.replica_reader import PORT, SWITCH, ReplicaReader
 from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
@@ -16,14 +15,13 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.rows import Delta
     from ovnqos.model.owner import Owner
-    from ovnqos.ovsdb.records import RecordChange, RecordTable
+    from ovnqos.ovsdb.replica import RecordChange, RecordTable
     from ovnqos.plan.changes import Change
     from ovnqos.plan.snapshot import Snapshot
 
 _KINDS = {str(kind): kind for kind in SetKind}
 _GONE_PORTS_MAXIMUM = 1_000
-_SWITCH, _PORT = "Logical_Switch", "Logical_Switch_Port"
-_NAMED = (_SWITCH, _PORT, *_KINDS)
+_NAMED = (SWITCH, PORT, *_KINDS)
 
 
 class LiveView:
@@ -37,7 +35,7 @@ class LiveView:
             on_change: told of each change, on the replica's thread; it must not block. Not told of what was there at
                 first; told of everything after a reconnect, when nobody knows what changed.
         """
-        self._intentions: Intentions | None = None
+        self._expected: ExpectedChanges | None = None
         self._on_change = on_change
         self._owner = owner
         self._rows_of: dict[str, list[str]] = {}  # identity -> rows
@@ -60,18 +58,18 @@ class LiveView:
                 rows_of[self._owner.identity(record.external_ids)].append(record.uuid)
             else:
                 rivals |= record.priority >= NETWORK_QOS_BASE
-        for record in tables[_SWITCH].records.values():
+        for record in tables[SWITCH].records.values():
             for rule in record.qos_rules:
                 switches_of[rule].append(record.uuid)
         self._rows_of, self._switches_of = dict(rows_of), dict(switches_of)
         if self._is_filled and self._on_change is not None:
             change = DatabaseChange(
-                rows=set(rows_of), switches=set(self._named[_SWITCH]), ports=set(self._named[_PORT]), rivals=rivals
+                rows=set(rows_of), switches=set(self._named[SWITCH]), ports=set(self._named[PORT]), rivals=rivals
             )
             for table in _KINDS:
                 for record in tables[table].records.values():
                     if self._owner.owns(record.external_ids):
-                        change.note_set(record.name, None)
+                        change.add_set(record.name, None)
             self._on_change(change)
         self._is_filled = True
 
@@ -81,19 +79,19 @@ class LiveView:
         for one in changes:
             if one.table in self._named:
                 self._index_name(one)
-            if one.table == _PORT:
+            if one.table == PORT:
                 self._port_changed(one, told)
         for one in changes:
             if one.table == "QoS":
                 self._row_changed(one, told)
-            elif one.table == _SWITCH:
+            elif one.table == SWITCH:
                 self._switch_changed(one, tables, told)
             elif one.table in _KINDS:
                 self._set_changed(one, _KINDS[one.table], tables, told)
         if self._on_change is None:
             return
-        if self._intentions is not None:
-            self._intentions.forget_fulfilled(told, self._reader(tables))
+        if self._expected is not None:
+            self._expected.remove_from(told, self._reader(tables))
         if told:
             self._on_change(told)
 
@@ -150,29 +148,29 @@ class LiveView:
         if not self._owner.owns(ids_after) and not self._owner.owns(one.before.get("external_ids", ids_after)):
             return
         if one.event != "update" or one.before:
-            told.note_set(one.record.name, None)
+            told.add_set(one.record.name, None)
             if "name" in one.before:
-                told.note_set(one.before["name"], None)
+                told.add_set(one.before["name"], None)
             return
         moved = one.moved[kind.column]
         if kind is SetKind.ADDRESS_SET:
-            told.note_set(one.record.name, set(moved))
+            told.add_set(one.record.name, set(moved))
             return
-        ports = tables[_PORT].records
+        ports = tables[PORT].records
         names = {ports[port].name if port in ports else self._gone_ports.get(port) for port in moved}
         # a port that went is to be known as missing, so that it is noticed when it comes again
-        told.note_set(one.record.name, None if None in names else {name for name in names if name is not None})
+        told.add_set(one.record.name, None if None in names else {name for name in names if name is not None})
 
     # Writing
 
-    def intend(self, changes: Iterable[Change], tables: Mapping[str, RecordTable]) -> None:
-        """Note what a transaction is to change, before it is sent: as long as it is under way, that is no news."""
-        self._intentions = Intentions(changes, self._reader(tables))
+    def expect(self, changes: Iterable[Change], tables: Mapping[str, RecordTable]) -> None:
+        """Take the changes of a transaction that is about to be sent: while it is in flight, they are no news."""
+        self._expected = ExpectedChanges(changes, self._reader(tables))
 
-    def settle(self, *, committed: bool) -> None:
-        """Note that the transaction is over. If it was committed, all of it was told of already."""
-        unheard = self._intentions.unheard() if self._intentions is not None and committed else None
-        self._intentions = None
+    def end_transaction(self, *, committed: bool) -> None:
+        """Take that the transaction is over. If it was committed, all of it was told of already."""
+        unheard = self._expected.unheard() if self._expected is not None and committed else None
+        self._expected = None
         if unheard and self._on_change is not None:
             self._on_change(unheard)
 
@@ -187,8 +185,8 @@ class LiveView:
         """
         return self._reader(tables).part(delta, self._owner)
 
-    def _reader(self, tables: Mapping[str, RecordTable]) -> PartReader:
-        return PartReader(tables, named=self._named, rows_of=self._rows_of, switches_of=self._switches_of)
+    def _reader(self, tables: Mapping[str, RecordTable]) -> ReplicaReader:
+        return ReplicaReader(tables, named=self._named, rows_of=self._rows_of, switches_of=self._switches_of)
 
 
 def _discard(index: dict[str, list[str]], key: str, uuid: str) -> None:

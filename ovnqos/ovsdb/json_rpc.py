@@ -1,7 +1,8 @@
-"""JSON-RPC over `ovs`' streams, with our JSON reader where `ovs` has only its slow one, and sending in linear time.
+"""JSON-RPC over the streams of `ovs`: read and sent in linear time.
 
-The seam is the session of one connection: it puts a `StreamConnection` where `ovs` made its own. Nothing of the `ovs`
-modules is replaced, so other users of `ovs` in the process notice nothing.
+All that leans on how `ovs` works inside is here and in `tls`: the public classes `ovs.jsonrpc.Connection`,
+`ovs.jsonrpc.Session` and `ovs.reconnect.Reconnect`, and attributes of theirs. Nothing of `ovs` is replaced, so other
+users of it in the process notice nothing.
 """
 
 from __future__ import annotations
@@ -10,23 +11,22 @@ import errno
 import json
 import os
 import select
-import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import ovs.json
 import ovs.jsonrpc
-import ovs.poller
 import ovs.reconnect
 import ovs.stream
 import ovs.timeval
 import ovs.vlog
 
-from ovnqos.ovsdb.json_stream import DocumentCutter, InvalidJsonError
+from ovnqos.ovsdb.json_reader import JsonReader
+from ovnqos.ovsdb.tls import stream_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ovnqos.ovsdb.remotes import Remote
+    from ovnqos.ovsdb.tls import TlsFiles
 
 READ_SIZE: Final = 256 * 1024
 """Bytes asked of the socket at once; `ovs` asks for 4096."""
@@ -35,16 +35,11 @@ _BACKOFF_MS: Final = (250, 1000)
 """The first and the longest pause between attempts. `ovs` takes 1000 and 8000, and a write after a leader's death comes
 3 to 8 s late, measured; a cluster elects its next leader in one or two."""
 
-_NOBODY_LISTENS: Final = (errno.ECONNREFUSED, errno.ENOENT)
+_REFUSED: Final = (errno.ECONNREFUSED, errno.ENOENT)
 _HUNG_UP: Final = (ovs.jsonrpc.EOF, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE)
 
 _vlog = ovs.vlog.Vlog("jsonrpc")
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-
-
-def fast_parser_needed() -> bool:
-    """True where `ovs` was built without its C parser, so that ours is the faster one."""
-    return bool(ovs.json.PARSER != ovs.json.PARSER_C)
 
 
 class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs ships no types
@@ -53,7 +48,7 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
         self.output = bytearray()
-        self._cutter = DocumentCutter()
+        self._reader = JsonReader()
         self._drained = False
 
     def run(self) -> None:
@@ -82,10 +77,10 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
     def recv(self) -> tuple[int, Any]:
         """Returns (0, message), or (errno, None): EAGAIN when no whole one is there, EPROTO when it is not valid."""
         while not self.status:
-            if self._cutter.documents:
+            if self._reader.objects:
                 return self._take_message()
-            if self._cutter.error is not None:
-                self._refuse(f"error parsing stream: {self._cutter.error}")
+            if self._reader.error is not None:
+                self._refuse(f"error parsing stream: {self._reader.error}")
                 break
             error, data = self.stream.recv(READ_SIZE)
             if error == errno.EAGAIN:
@@ -99,7 +94,7 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
             else:
                 self._drained = False
                 self.received_bytes += len(data)
-                self._cutter.feed(data)
+                self._reader.feed(data)
         return self.status, None
 
     def recv_wait(self, poller: Any) -> None:
@@ -116,12 +111,7 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
             self.output = bytearray()
 
     def _take_message(self) -> tuple[int, Any]:
-        try:
-            value = self._cutter.documents.popleft().parse()
-        except InvalidJsonError as invalid:
-            self._refuse(f"error parsing stream: {invalid}")
-            return self.status, None
-        message = ovs.jsonrpc.Message.from_json(value)
+        message = ovs.jsonrpc.Message.from_json(self._reader.objects.popleft())
         if not isinstance(message, ovs.jsonrpc.Message):
             self._refuse(f"received bad JSON-RPC message: {message}")
             return self.status, None
@@ -134,51 +124,65 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
         self.error(errno.EPROTO)
 
 
-class _Reconnect(ovs.reconnect.Reconnect):  # type: ignore[misc]  # ovs ships no types
-    """`ovs`' state machine of connections, which here remembers why the last one ended, and pauses less.
+class Failure(NamedTuple):
+    """Why a remote is of no use: `reason` in words that follow its name; `final`: trying again will not help."""
 
-    A remote where nobody listens costs no pause as long as there are others to try.
+    reason: str
+    final: bool = False
+
+
+class _Reconnect(ovs.reconnect.Reconnect):  # type: ignore[misc]  # ovs ships no types
+    """`ovs`' state machine of connections, which here tells of each loss, and pauses less.
+
+    A remote that refuses at once costs no pause as long as there are others to try.
     """
 
-    def __init__(self, now: int, *, remotes: int) -> None:
+    def __init__(self, now: int, *, remotes: int, on_loss: Callable[[int], None]) -> None:
         super().__init__(now)
         self._others = remotes - 1
-        self._absent = 0
+        self._refused = 0
+        self._on_loss = on_loss
         self.min_backoff, self.max_backoff = _BACKOFF_MS
-        self.last_failure = ("", 0)
 
     def disconnected(self, now: int, error: int) -> None:
-        self.last_failure = (self.get_name(), error)
+        self._on_loss(error)
         super().disconnected(now, error)
-        self._absent = self._absent + 1 if error in _NOBODY_LISTENS else 0
-        if 0 < self._absent <= self._others:
+        self._refused = self._refused + 1 if error in _REFUSED else 0
+        if 0 < self._refused <= self._others:
             self.state_entered = now - self.backoff
 
 
-class StreamSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no types
-    """A reconnecting JSON-RPC session over remotes whose names are resolved anew at each attempt."""
+class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no types
+    """A reconnecting JSON-RPC session over remotes whose names are resolved anew at each attempt.
+
+    Attributes:
+        remote: the one that is connected, or tried now or next.
+        failures: why remotes were of no use, by their text, since `clear_failures`.
+    """
 
     def __init__(
         self,
         remotes: Sequence[Remote],
         *,
+        tls: TlsFiles | None = None,
         probe_interval_ms: int | None = None,
-        connection: Callable[[Any], Any] | None = None,
     ) -> None:
         """Describes the session; its first `run` connects, to the first remote.
 
         Args:
             remotes: tried in this order, round and round.
+            tls: the files that `ssl:` needs.
             probe_interval_ms: an idle connection is probed after this time, and dropped after as much again; 0 never
                 probes; None is ovs' choice: 5 s, and none on unix sockets.
-            connection: makes the connection from an open stream; None takes the faster one.
         """
-        reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes))
+        reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes), on_loss=self._note_loss)
         super().__init__(reconnect, None, [])
         self.rpc: Any
-        self.remotes = list(remotes)
+        self.failures: dict[str, Failure] = {}
+        self._tls = tls
+        self._leaving = False
         self._attempts = 0
-        self._connection = connection or (StreamConnection if fast_parser_needed() else ovs.jsonrpc.Connection)
+        self.remotes = list(remotes)
         self.pick_remote()
         reconnect.set_quiet(True)
         reconnect.enable(ovs.timeval.msec())
@@ -188,53 +192,54 @@ class StreamSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no 
         elif not any(remote.needs_probes for remote in remotes):
             reconnect.set_probe_interval(0)
 
-    @property
-    def last_failure(self) -> tuple[str, int]:
-        """Which remote was lost or not reached last, and the errno (0: unknown, EOF: it hung up); ("", 0) for none."""
-        return self.reconnect.last_failure  # type: ignore[no-any-return]  # ovs' attribute is untyped
-
     def pick_remote(self) -> None:
         """Turns to the next remote, and to the next of the addresses its name has at this time."""
         round_, index = divmod(self._attempts, len(self.remotes))
         self._attempts += 1
-        names = self.remotes[index].stream_names()
-        self.reconnect.set_name(names[round_ % len(names)])
+        self.remote: Remote = self.remotes[index]
+        self._addresses = self.remote.stream_names()
+        name = self._addresses[round_ % len(self._addresses)] if self._addresses else str(self.remote)
+        if self._tls is not None and self.remote.method == "ssl":
+            name = f"{stream_method(self._tls)}:{name.removeprefix('ssl:')}"
+        self.reconnect.set_name(name)
 
     def run(self) -> None:
         """Connects, reconnects, probes and sends, without blocking."""
         super().run()
         rpc: Any = self.rpc
-        if type(rpc) is ovs.jsonrpc.Connection and self._connection is not ovs.jsonrpc.Connection:
-            # Made in this very call: nothing was read or written yet.
-            self.rpc = self._connection(rpc.stream)
+        if type(rpc) is ovs.jsonrpc.Connection:
+            self.rpc = StreamConnection(rpc.stream)  # it was made in this very call: nothing was read or written yet
 
-    def wait(self, poller: Any) -> None:
-        """Wakes `poller` when `run` has something to do."""
-        stream = self.stream
-        if stream is None or not isinstance(stream.socket, ssl.SSLSocket):
-            super().wait(poller)
-        elif stream.connect() != errno.EAGAIN:
-            poller.immediate_wake()
-        elif ovs.stream.Stream.connect(stream):
-            super().wait(poller)
+    def leave(self, reason: str) -> None:
+        """Drops the connection, because this remote is of no use, for the next one."""
+        self.failures[str(self.remote)] = Failure(reason)
+        self._leaving = True
+        self.force_reconnect()
+
+    def clear_failures(self) -> None:
+        """Forgets why remotes were of no use: one of them is now, and if it is lost each gets one try at once."""
+        self.failures.clear()
+        self.reset_backoff()
+
+    def _note_loss(self, error: int) -> None:
+        if self._leaving:
+            self._leaving = False
+            return
+        stream = self.stream if self.rpc is None else self.rpc.stream
+        if of_tls := getattr(stream, "failure", ""):
+            failure = Failure(of_tls, final=True)
+        elif not self._addresses:
+            failure = Failure(f"the name {self.remote.host} has no address")
+        elif not error:
+            failure = Failure("does not answer")
+        elif error in _HUNG_UP:
+            failure = Failure(
+                "closed the connection"
+                + (", perhaps it refuses our certificate" if self.remote.method == "ssl" else "")
+            )
         else:
-            # A handshake waits for the server's words; ovs waits for room to send, which is always there.
-            poller.fd_wait(stream.socket, ovs.poller.POLLIN)
-            self.reconnect.wait(poller, ovs.timeval.msec())
-
-
-def describe_loss(error: int, *, tls: bool) -> str:
-    """Why a connection ended, or was not made, in words that follow the remote's name.
-
-    Args:
-        error: an errno, or what ovs gives instead: EOF, or a code of the TLS library.
-        tls: whether it is one over TLS: a server that refuses a certificate may just hang up.
-    """
-    if error in _HUNG_UP:
-        return "closed the connection" + (", perhaps it refuses our certificate" if tls else "")
-    if tls and error == ssl.SSL_ERROR_SSL:
-        return "TLS: the server refuses our certificate"
-    return "does not speak OVSDB" if error == errno.EPROTO else os.strerror(error)
+            failure = Failure("does not speak OVSDB" if error == errno.EPROTO else os.strerror(error))
+        self.failures[str(self.remote)] = failure
 
 
 class Poller:

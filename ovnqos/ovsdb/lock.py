@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import ovs.jsonrpc
-
-from ovnqos.errors import LockLost, NorthboundUnavailable
-from ovnqos.ovsdb.handshake import Deadline
+from ovnqos.ovsdb.transaction import Deadline, lock_lost
 
 if TYPE_CHECKING:
-    from ovnqos.ovsdb.idl import NorthboundIdl
-    from ovnqos.ovsdb.replica import Replica
+    from ovnqos.ovsdb.client import OvsdbClient
 
 _ANSWER_S: Final = 5.0
-"""Even with no time to wait for a rival, the server gets so long to answer."""
+"""Even with no time to wait for another holder, the server gets so long to answer."""
 
 
 class WriterLock:
@@ -24,21 +20,20 @@ class WriterLock:
     connection loses it; the next connection asks for it again by itself.
     """
 
-    def __init__(self, replica: Replica, name: str) -> None:
-        """Describes the lock `name`, an `<id>` of RFC 7047 (`/` is refused); nothing is asked of the server yet."""
-        self._replica = replica
+    def __init__(self, client: OvsdbClient, name: str) -> None:
+        """Describe the lock `name`, an `<id>` of RFC 7047 (`/` is refused); nothing is asked of the server yet."""
+        self._client = client
         self.name = name
 
     @property
     def held(self) -> bool:
         """Whether the server says, as far as we have heard, that the lock is ours."""
-        with self._replica.lock:
-            idl = self._replica.idl
-            # ovs forgets a lock only when it connects again; the server, when it sees the connection end.
-            return bool(idl.lock_name == self.name and idl.has_lock and idl.replicating)
+        with self._client.lock:
+            session = self._client.session
+            return session.lock_name == self.name and session.has_lock and session.is_ready
 
     def acquire(self, timeout_s: float | None = 0.0, *, steal: bool = False) -> None:
-        """Asks for the lock, and waits for it while another client holds it.
+        """Ask for the lock, and wait for it while another client holds it.
 
         Args:
             timeout_s: seconds to wait for another holder to let go; None waits as long as it takes.
@@ -48,59 +43,38 @@ class WriterLock:
 
         Raises:
             LockLost: another client holds it still. The request is withdrawn.
-            NorthboundUnavailable: the server did not say who holds it.
+            DatabaseUnavailable: the server did not say who holds it, as the class of the database.
         """
-        idl = self._replica.idl
+        client, session = self._client, self._client.session
         deadline = None if timeout_s is None else Deadline(timeout_s)
-        with self._replica.lock:
-            if idl.lock_name != self.name:
-                idl.forget_transactions()
-                idl.set_lock(self.name)
-                self._replica.wake()
+        with client.lock:
+            if session.lock_name != self.name:
+                session.set_lock(self.name)
+                client.wake()
             patience = None if timeout_s is None else Deadline(max(timeout_s, _ANSWER_S))
-            self._replica.wait_until(lambda: self.held or idl.is_lock_contended, patience)
-            if self._replica.wait_until(lambda: self.held, deadline):
+            client.wait_until(lambda: self.held or session.is_lock_contended, patience)
+            if client.wait_until(lambda: self.held, deadline):
                 return
-            if steal and idl.is_lock_contended and self._steal(Deadline(_ANSWER_S)):
-                return
-            contended = idl.is_lock_contended
+            if steal and session.is_lock_contended:
+                session.steal_lock(self.name)
+                client.wake()
+                if client.wait_until(lambda: self.held, Deadline(_ANSWER_S)):
+                    return
+            is_contended = session.is_lock_contended
             self.release()
-        if contended:
-            raise LockLost(f"another writer of this owner holds the OVSDB lock {self.name}")
-        raise NorthboundUnavailable(f"no answer about the OVSDB lock {self.name}: {idl.describe_trouble()}")
+            if is_contended:
+                raise lock_lost(self.name)
+            raise client.unavailable(f"no answer about the OVSDB lock {self.name}")
 
     def wait_for_change(self, *, held: bool, timeout_s: float | None) -> bool:
-        """Waits until the lock is held, or is not. Returns whether that came about in time."""
+        """Wait until the lock is held, or is not. Returns whether that came about in time."""
         deadline = None if timeout_s is None else Deadline(timeout_s)
-        with self._replica.lock:
-            return self._replica.wait_until(lambda: self.held == held, deadline)
+        with self._client.lock:
+            return self._client.wait_until(lambda: self.held == held, deadline)
 
     def release(self) -> None:
-        """Gives the lock back, or withdraws the request for it."""
-        idl = self._replica.idl
-        with self._replica.lock:
-            if idl.lock_name == self.name:
-                idl.forget_transactions()
-                idl.set_lock(None)
-                self._replica.wake()
-
-    def _steal(self, deadline: Deadline) -> bool:
-        idl = self._replica.idl
-        self.release()  # who waits for a lock must `unlock` before it may `steal` it
-        idl.lock_name = self.name  # from now on transactions assert the lock, and a new connection asks for it
-        request: Any = ovs.jsonrpc.Message.create_request("steal", [self.name])
-        sent = idl.send(request, _Theft(idl))
-        self._replica.wake()
-        return sent and self._replica.wait_until(lambda: self.held, deadline)
-
-
-class _Theft:
-    """Takes the answer to `steal`, which `ovs`' IDL does not know."""
-
-    def __init__(self, idl: NorthboundIdl) -> None:
-        self._idl = idl
-
-    def _process_reply(self, message: Any) -> None:
-        result = message.result
-        stolen = isinstance(result, dict) and result.get("locked") is True
-        self._idl.has_lock, self._idl.is_lock_contended = stolen, not stolen
+        """Give the lock back, or withdraw the request for it."""
+        with self._client.lock:
+            if self._client.session.lock_name == self.name:
+                self._client.session.set_lock(None)
+                self._client.wake()

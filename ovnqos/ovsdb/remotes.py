@@ -1,4 +1,4 @@
-"""Where a Northbound is: `unix:/path`, `tcp:host:port`, `ssl:host:port`, several of them separated by commas.
+"""Where a database is: `unix:/path`, `tcp:host:port`, `ssl:host:port`, several of them separated by commas.
 
 The strings are those of `ovn-nbctl --db` and of ovsdb(7), "Active Connection Methods".
 """
@@ -12,10 +12,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ovnqos.errors import InvalidRemote
+from ovnqos.errors import DatabaseUnavailable, InvalidRemote, NorthboundUnavailable, SouthboundUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ovnqos.ovsdb.tls import TlsFiles
 
 DEFAULT_RUN_FOLDER: Final = "/var/run/ovn"
 
@@ -44,62 +46,93 @@ class Remote:
         return self.method != "unix"
 
     def stream_names(self) -> tuple[str, ...]:
-        """Names that `ovs.stream` can open, one an address, as the resolver gives them now; never empty.
+        """Names that `ovs.stream` can open, one an address, as the resolver gives them now; none where it knows none.
 
-        `ovs` resolves names only with the unbound library, so it is given addresses. A name without an address is
-        passed on as it is; opening it fails, and the session tries again later.
+        `ovs` resolves names only with the unbound library, so it is given addresses.
         """
         if self.method == "unix" or _address(self.host) is not None:
             return (str(self),)
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            return (str(self),)
+            return ()
         addresses = dict.fromkeys(str(address[0]) for *_, address in found)
         return tuple(_inet_name(self.method, address, self.port) for address in addresses)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """An OVSDB database of OVN, and where OVN's own commands look for it.
+
+    Attributes:
+        name: of its schema.
+        variable: of the environment, that gives its remotes.
+        socket: name of its local socket.
+        unavailable: the error that says that none of its servers is available.
+    """
+
+    name: str
+    variable: str
+    socket: str
+    unavailable: type[DatabaseUnavailable]
+
+    @property
+    def title(self) -> str:
+        """What people call it: `Northbound`."""
+        return self.name.removeprefix("OVN_")
+
+    def default_remotes(self, environment: Mapping[str, str] | None = None) -> tuple[Remote, ...]:
+        """The remotes that `ovn-nbctl` or `ovn-sbctl` would use: those of the variable, else the local socket.
+
+        Args:
+            environment: instead of the process' own. OVN_RUNDIR in it is the folder of the socket.
+
+        Raises:
+            InvalidRemote: the variable is set and is not a list of remotes.
+        """
+        values = os.environ if environment is None else environment
+        if given := values.get(self.variable):
+            try:
+                return parse_remotes(given)
+            except InvalidRemote as error:
+                raise InvalidRemote(f"{self.variable}: {error}") from None
+        folder = values.get("OVN_RUNDIR") or DEFAULT_RUN_FOLDER
+        return parse_remotes(f"unix:{folder.rstrip('/')}/{self.socket}")
+
+    def remotes(self, text: str | None, tls: TlsFiles | None) -> tuple[Remote, ...]:
+        """The remotes to connect to.
+
+        Args:
+            text: one or several remotes; None takes `default_remotes`.
+            tls: the files that `ssl:` needs.
+
+        Raises:
+            InvalidRemote: a remote, or a TLS file, cannot be used.
+        """
+        parsed = self.default_remotes() if text is None else parse_remotes(text)
+        if any(remote.method == "ssl" for remote in parsed):
+            if tls is None:
+                raise InvalidRemote("an ssl: remote needs a private key, a certificate and a CA certificate")
+            tls.check()
+        return parsed
+
+
+NORTHBOUND: Final = Database(
+    name="OVN_Northbound", variable="OVN_NB_DB", socket="ovnnb_db.sock", unavailable=NorthboundUnavailable
+)
+SOUTHBOUND: Final = Database(
+    name="OVN_Southbound", variable="OVN_SB_DB", socket="ovnsb_db.sock", unavailable=SouthboundUnavailable
+)
+
+
 def parse_remotes(text: str) -> tuple[Remote, ...]:
-    """Reads one or several remotes, separated by commas, blanks around them ignored.
+    """Read one or several remotes, separated by commas, blanks around them ignored.
 
     Raises:
         InvalidRemote: one of them is not `unix:` with an absolute path, or `tcp:` or `ssl:` with host and port.
     """
     remotes = tuple(_parse_remote(part.strip()) for part in text.split(","))
     return tuple(dict.fromkeys(remotes))
-
-
-def default_remotes(environment: Mapping[str, str] | None = None) -> tuple[Remote, ...]:
-    """The remotes that `ovn-nbctl` would use: OVN_NB_DB, else the local socket, in OVN_RUNDIR where that is set.
-
-    Args:
-        environment: instead of the process' own.
-
-    Raises:
-        InvalidRemote: OVN_NB_DB is set and is not a list of remotes.
-    """
-    return remotes_of("OVN_NB_DB", "ovnnb_db.sock", environment)
-
-
-def remotes_of(variable: str, socket: str, environment: Mapping[str, str] | None) -> tuple[Remote, ...]:
-    """The remotes of a database as OVN's own commands find them.
-
-    Args:
-        variable: of the environment, that gives them.
-        socket: name of the local socket, in OVN_RUNDIR where that is set, for when it does not.
-        environment: instead of the process' own.
-
-    Raises:
-        InvalidRemote: the variable is set and is not a list of remotes.
-    """
-    values = os.environ if environment is None else environment
-    if given := values.get(variable):
-        try:
-            return parse_remotes(given)
-        except InvalidRemote as error:
-            raise InvalidRemote(f"{variable}: {error}") from None
-    folder = values.get("OVN_RUNDIR") or DEFAULT_RUN_FOLDER
-    return parse_remotes(f"unix:{folder.rstrip('/')}/{socket}")
 
 
 def _parse_remote(text: str) -> Remote:

@@ -1,4 +1,4 @@
-"""What a Northbound's schema must hold for us, and what its constraints allow in a column."""
+"""What a server's schema must hold for us, and what its constraints allow in a column."""
 
 from __future__ import annotations
 
@@ -6,134 +6,102 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-import ovs.db.idl
 import ovs.db.types
 
 from ovnqos.errors import InvalidRow, SchemaMismatch
 
-DATABASE: Final = "OVN_Northbound"
-
 Columns = Mapping[str, Mapping[str, str]]
 """Table → column → type, in the words of `describe_type`."""
-
-NEEDED_COLUMNS: Final[Columns] = {
-    "Logical_Switch": {"name": "string", "qos_rules": "set of references to QoS"},
-    "Logical_Switch_Port": {"name": "string"},
-    "QoS": {
-        "priority": "integer",
-        "direction": "string",
-        "match": "string",
-        "action": "map of string to integer",
-        "bandwidth": "map of string to integer",
-        "external_ids": "map of string to string",
-    },
-    "Port_Group": {
-        "name": "string",
-        "ports": "set of weak references to Logical_Switch_Port",
-        "external_ids": "map of string to string",
-    },
-    "Address_Set": {"name": "string", "addresses": "set of strings", "external_ids": "map of string to string"},
-}
-"""The columns this project reads and writes (ovn-nb(5)); they have these types since OVN 20.03."""
 
 _Check = Callable[[Any], str | None]
 _INT64: Final = range(-(2**63), 2**63)
 
 
 def describe_type(column_type: Any) -> str:
-    """Says a column's type (RFC 7047, section 3.2, `<type>`) in words, without its constraints."""
+    """A column's type (RFC 7047, section 3.2, `<type>`) in words, without its constraints."""
     if isinstance(column_type, str):
         return column_type
     key, value = column_type["key"], column_type.get("value")
-    many = column_type.get("max", 1) != 1
     if value is not None:
         return f"map of {_base(key)} to {_base(value)}"
-    if many:
-        return f"set of {_base(key)}s" if "reference" not in _base(key) else f"set of {_base(key, plural=True)}"
+    if column_type.get("max", 1) != 1:
+        return f"set of {_base(key, plural=True)}"
     return f"optional {_base(key)}" if column_type.get("min", 1) == 0 else _base(key)
 
 
 def _base(base: Any, *, plural: bool = False) -> str:
+    ending = "s" if plural else ""
     if isinstance(base, str):
-        return base
+        return base + ending
     if table := base.get("refTable"):
         weak = "weak " if base.get("refType") == "weak" else ""
-        return f"{weak}reference{'s' if plural else ''} to {table}"
-    return str(base["type"])
+        return f"{weak}reference{ending} to {table}"
+    return f"{base['type']}{ending}"
 
 
-class NorthboundSchema:
-    """The part of a server's schema that is used, checked once.
+def column_types(database: str, schema_json: Mapping[str, Any], columns: Columns) -> dict[str, dict[str, Any]]:
+    """The types of the needed columns, as `ovs.db.types.Type` by table and column.
 
-    Attributes:
-        version: the schema's version, as OVN counts it: `7.0.0`.
-        columns: which tables and columns are replicated.
+    Args:
+        database: its name.
+        schema_json: a server's answer to `get_schema`.
+        columns: what is needed, and of which type.
+
+    Raises:
+        SchemaMismatch: a table or column is missing, or has another type; all of them are named.
+    """
+    problems: list[str] = []
+    types: dict[str, dict[str, Any]] = {}
+    for table, needed in columns.items():
+        present = schema_json["tables"].get(table)
+        if present is None:
+            problems.append(f"it has no table {table}")
+            continue
+        types[table] = {}
+        for column, column_type in needed.items():
+            if column not in present["columns"]:
+                problems.append(f"{table} has no column {column}")
+                continue
+            actual = present["columns"][column]["type"]
+            if describe_type(actual) != column_type:
+                problems.append(f"{table}.{column} is a {describe_type(actual)}, not a {column_type}")
+            types[table][column] = ovs.db.types.Type.from_json(actual)
+    if problems:
+        version = schema_json.get("version", "")
+        raise SchemaMismatch(f"the schema {version} of {database} does not fit: {'; '.join(problems)}")
+    return types
+
+
+class ColumnChecks:
+    """Checks values against the constraints of a server's columns.
+
+    `ovs` only logs and drops a value that breaks them, and a NUL in a string makes the server hang up.
     """
 
-    def __init__(self, schema_json: Mapping[str, Any], columns: Columns = NEEDED_COLUMNS) -> None:
-        """Cuts the schema down to `columns`.
-
-        Args:
-            schema_json: a server's answer to `get_schema`.
-            columns: what is needed, and of which type.
-
-        Raises:
-            SchemaMismatch: a table or column is missing, or has another type; all of them are named.
-        """
-        faults: list[str] = []
-        tables: dict[str, Any] = {}
-        for table, wanted in columns.items():
-            found = schema_json["tables"].get(table)
-            if found is None:
-                faults.append(f"it has no table {table}")
-                continue
-            for column, column_type in wanted.items():
-                if column not in found["columns"]:
-                    faults.append(f"{table} has no column {column}")
-                elif (actual := describe_type(found["columns"][column]["type"])) != column_type:
-                    faults.append(f"{table}.{column} is a {actual}, not a {column_type}")
-            tables[table] = {
-                **found,
-                "columns": {name: found["columns"].get(name) for name in wanted},
-                "indexes": [index for index in found.get("indexes", []) if wanted.keys() >= set(index)],
-            }
-        self.version = str(schema_json.get("version", ""))
-        self.columns = columns
-        if faults:
-            raise SchemaMismatch(f"the schema {self.version} of {DATABASE} does not fit: {'; '.join(faults)}")
-        self._json = {"name": schema_json["name"], "version": schema_json.get("version"), "tables": tables}
-        parsed = self.helper().get_idl_schema()
+    def __init__(self, types: Mapping[str, Mapping[str, Any]]) -> None:
+        """For columns of these `ovs.db.types.Type`, by table and column."""
         self._checks = {
-            (name, column.name): _column_check(column.type)
-            for name, table in parsed.tables.items()
-            for column in table.columns.values()
+            (table, column): _column_check(of_type)
+            for table, columns in types.items()
+            for column, of_type in columns.items()
         }
 
-    def helper(self) -> Any:
-        """A new `ovs.db.idl.SchemaHelper` with the needed columns registered."""
-        helper = ovs.db.idl.SchemaHelper(schema_json=self._json)
-        for table, columns in self.columns.items():
-            helper.register_columns(table, list(columns))
-        return helper
-
     def check(self, table: str, column: str, value: object) -> None:
-        """Checks a value against the column's type and constraints on this very server.
-
-        `ovs` only logs and drops a value that breaks them, and a NUL in a string makes the server hang up.
+        """Check a value before it is written.
 
         Args:
-            table: a table of `columns`.
-            column: a column of it.
+            table: its table.
+            column: its column.
             value: a scalar, a collection of scalars for a set, a mapping for a map; references are `uuid.UUID`.
 
         Raises:
-            InvalidRow: the server would refuse the value, or this schema does not know the column.
+            InvalidRow: the server would refuse the value, or there is no such column.
         """
         check = self._checks.get((table, column))
         if check is None:
             raise InvalidRow(f"{table}.{column} is not a column in use")
-        if fault := check(value):
-            raise InvalidRow(f"{table}.{column}: {fault}")
+        if problem := check(value):
+            raise InvalidRow(f"{table}.{column}: {problem}")
 
 
 def _column_check(column_type: Any) -> _Check:
@@ -150,10 +118,10 @@ def _check_map(given: object, key: _Check, value: _Check, column_type: Any) -> s
     if not isinstance(given, Mapping):
         return f"a map is needed, not {given!r}"
     for name, content in given.items():
-        if fault := key(name):
-            return f"key {fault}"
-        if fault := value(content):
-            return f"{name}: {fault}"
+        if problem := key(name):
+            return f"key {problem}"
+        if problem := value(content):
+            return f"{name}: {problem}"
     return _check_size(len(given), column_type)
 
 
@@ -161,8 +129,8 @@ def _check_set(given: object, key: _Check, column_type: Any) -> str | None:
     if not isinstance(given, Collection) or isinstance(given, str | bytes | Mapping):
         return f"a set is needed, not {given!r}"
     for member in given:
-        if fault := key(member):
-            return fault
+        if problem := key(member):
+            return problem
     return _check_size(len(given), column_type)
 
 

@@ -1,217 +1,321 @@
-"""Questions to an OVSDB server, answered as they are asked: no replica, so that a large Southbound costs little.
+"""The conversation with the servers of one database: which of them to use, what it holds, who has the lock.
 
-A replica of the logical flows of a large cluster is hundreds of megabytes, of which QoS is a thousandth.
+Messages are those of RFC 7047 and ovsdb-server(7). Nothing here blocks, and nothing is safe for threads: see `client`.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
 
+import ovs.db.types
 import ovs.jsonrpc
+import ovs.timeval
 
-from ovnqos.errors import DatabaseUnavailable, InvalidRemote, NorthboundUnavailable, SchemaMismatch, TransactionRefused
-from ovnqos.ovsdb.handshake import Deadline
-from ovnqos.ovsdb.json_rpc import Poller, StreamSession, describe_loss
-from ovnqos.ovsdb.tls import TlsClaim
+from ovnqos.collector import collector_paused
+from ovnqos.errors import SchemaMismatch
+from ovnqos.ovsdb.json_rpc import Failure, JsonRpcSession
+from ovnqos.ovsdb.replica import RecordTable
+from ovnqos.ovsdb.transaction import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from ovnqos.ovsdb.remotes import Remote
+    from ovnqos.ovsdb.remotes import Database, Remote
+    from ovnqos.ovsdb.replica import Replica
     from ovnqos.ovsdb.tls import TlsFiles
 
-Row = dict[str, Any]
-"""A row's columns as RFC 7047 has them in JSON."""
+_MESSAGES_AT_ONCE: Final = 50
+_SERVER, _SERVER_TABLE = "_Server", "Database"
+_STATUS_COLUMNS: Final = {
+    "name": "string",
+    "model": "string",
+    "connected": "boolean",
+    "leader": "boolean",
+    "index": {"key": "integer", "min": 0, "max": 1},
+}
+_SILENT: Final = "accepts the connection but does not answer"
 
-_SERVER_STATUS: Final = {"op": "select", "table": "Database", "columns": ["name", "connected", "leader", "model"]}
-_TIMED_OUT: Final = "timed out"
+
+class Phase(IntEnum):
+    """How far the conversation with the connected server is."""
+
+    DISCONNECTED = 0
+    CONNECTED = 1  # it was asked for schema and status
+    MONITORING = 2  # it was asked for the contents
+    READY = 3
+    LEAVING = 4  # it is of no use
 
 
-class OvsdbSession:
-    """Asks one database, at whichever of its servers answers and leads; a context manager. For one thread.
+class DatabaseSession:
+    """A session with one database, at whichever of its servers is fit: it has the database, and leads its cluster.
 
     Attributes:
-        database: the name of its schema.
-        remotes: where its servers are, as text.
+        phase: how far it is with the connected server.
+        answered: whether a server has answered at all.
+        mismatch: why the last server that answered is no server of the database, or its schema does not fit.
+        lock_name: the OVSDB lock that is asked for on every connection; None for none.
+        has_lock: whether the server said that the lock is ours.
+        is_lock_contended: whether the server said that it is another client's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # keywords with defaults
         self,
-        database: str,
+        database: Database,
         remotes: Sequence[Remote],
         *,
         tls: TlsFiles | None = None,
-        timeout_s: float = 10.0,
-        unavailable: type[DatabaseUnavailable] = NorthboundUnavailable,
+        replica: Replica | None = None,
+        leader_only: bool = True,
+        probe_interval_ms: int | None = None,
+        silence_limit_ms: int = 5000,
     ) -> None:
-        """Describes it; the first question connects.
+        """Describe the session; its first `run` connects.
 
         Args:
-            database: `OVN_Northbound` or `OVN_Southbound`.
-            remotes: in the order to try them.
+            database: which one.
+            remotes: its servers, in the order to try them.
             tls: the files that `ssl:` needs.
-            timeout_s: seconds that a question may take, unless it says otherwise.
-            unavailable: the error that says that nobody answers.
-
-        Raises:
-            InvalidRemote: a TLS file is missing or cannot be used.
+            replica: kept up to date; None for no replica.
+            leader_only: use the leader of a cluster only.
+            probe_interval_ms: see `JsonRpcSession`.
+            silence_limit_ms: a server that stays silent for so long before it is ready is left for the next.
         """
-        self.database = database
-        self.remotes = ",".join(map(str, remotes))
-        self._timeout_s = timeout_s
-        self._share_s = max(timeout_s / (len(remotes) + 1), 0.1)
-        self._unavailable = unavailable
-        self._stack = ExitStack()
-        if any(remote.method == "ssl" for remote in remotes):
-            if tls is None:
-                raise InvalidRemote("an ssl: remote needs a private key, a certificate and a CA certificate")
-            self._stack.callback(TlsClaim(tls).release)
-        self._session = StreamSession(remotes)
-        self._stack.callback(self._session.close)
-        self._answers: dict[Any, Any] = {}
-        self._good_session = -1
-        self._failure = ("", 0)
-        self._reasons: dict[str, str] = {}
+        self.phase = Phase.DISCONNECTED
+        self.answered = False
+        self.mismatch: SchemaMismatch | None = None
+        self.lock_name: str | None = None
+        self.has_lock = self.is_lock_contended = False
+        self._database = database
+        self._replica = replica
+        self._leader_only = leader_only
+        self._rpc = JsonRpcSession(remotes, tls=tls, probe_interval_ms=probe_interval_ms)
+        self._silence_limit_ms = silence_limit_ms
+        self._number = -1  # of the connection that requests were sent on
+        self._heard = (0, 0)  # bytes received, and when (ms)
+        self._requests: dict[Any, Request] = {}
+        self._lock_request: Request | None = None
+        self._servers = _server_table()
+        self._oldest_index = 0
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def number(self) -> int:
+        """Changes with every connection made or lost."""
+        return int(self._rpc.get_seqno())
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    @property
+    def is_ready(self) -> bool:
+        """Whether a fit server is connected, and the replica follows it."""
+        return self.phase is Phase.READY and self._rpc.is_connected()
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether every remote failed in a way that trying again will not mend."""
+        failures = self._rpc.failures
+        return len(failures) == len(self._rpc.remotes) and all(one.final for one in failures.values())
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether bytes wait for the socket to take them."""
+        return bool(self._rpc.get_backlog())
+
+    @property
+    def server(self) -> str:
+        """The remote that is connected, or tried."""
+        return str(self._rpc.remote)
+
+    def describe_trouble(self) -> str:
+        """Why there is no fit server at this time: each remote with its reason."""
+        failures = dict(self._rpc.failures)
+        if self._rpc.is_connected():
+            failures[self.server] = Failure(_SILENT)
+        return "; ".join(f"{remote}: {failure.reason}" for remote, failure in failures.items()) or "no connection yet"
+
+    def send(self, method: str, *parameters: Any, on_reply: Callable[[Any], None] | None = None) -> Request | None:
+        """Send a request; None when it was not sent."""
+        message: Any = ovs.jsonrpc.Message.create_request(method, list(parameters))
+        if not self._rpc.is_connected() or self._rpc.send(message):
+            return None
+        request = self._requests[message.id] = Request(on_reply)
+        return request
+
+    def set_lock(self, name: str | None) -> None:
+        """Ask for this lock, now and on each new connection; None gives it back, or withdraws the request."""
+        if self.lock_name is not None:
+            self.send("unlock", self.lock_name)
+        self.lock_name = name
+        self._ask_for_lock("lock")
+
+    def steal_lock(self, name: str) -> None:
+        """Take the lock from its holder; a new connection just asks for it.
+
+        A client that waits for a lock must `unlock` before it may `steal` it.
+        """
+        self.set_lock(None)
+        self.lock_name = name
+        self._ask_for_lock("steal")
+
+    def _ask_for_lock(self, method: str) -> None:
+        if self._lock_request is not None:
+            self._lock_request.on_reply = None
+        self.has_lock = self.is_lock_contended = False
+        if self.lock_name is not None:
+            self._lock_request = self.send(method, self.lock_name, on_reply=self._take_lock)
+
+    def restart(self) -> None:
+        """Drop the connection, and read everything anew."""
+        if self._replica is not None:
+            self._replica.forget()
+        self.phase = Phase.LEAVING
+        self._rpc.force_reconnect()
 
     def close(self) -> None:
-        """Disconnects."""
-        self._stack.close()
+        """Disconnect, which gives the lock back."""
+        self.phase = Phase.DISCONNECTED
+        self._rpc.close()
 
-    def transact(self, *operations: Mapping[str, Any], timeout_s: float | None = None) -> list[Row]:
-        """Runs operations in one transaction (RFC 7047, section 5.2), again if the connection is lost meanwhile.
+    def wait(self, poller: Any) -> None:
+        """Wake `poller` when `run` has something to do."""
+        self._rpc.wait(poller)
+        self._rpc.recv_wait(poller)
+        if not self.is_ready and self._rpc.is_connected():
+            poller.timer_wait_until(self._heard[1] + self._silence_limit_ms)
 
-        Args:
-            operations: they must not mind to be run twice.
-            timeout_s: seconds until the answer must be there.
+    def run(self) -> None:
+        """Do what there is to do without blocking."""
+        with collector_paused():
+            self._rpc.run()
+            for _ in range(_MESSAGES_AT_ONCE):
+                if self._number != self.number:
+                    self._lose_requests()
+                if not self._rpc.is_connected():
+                    break
+                if self.phase is Phase.DISCONNECTED:
+                    self._greet()
+                message = self._rpc.recv()
+                if message is None:
+                    break
+                self._take(message)
+        if not self.is_ready:
+            self._leave_silent_server()
 
-        Returns:
-            A result for each operation.
+    def _lose_requests(self) -> None:
+        self._number = self.number
+        self.phase = Phase.DISCONNECTED
+        self.has_lock = self.is_lock_contended = False
+        requests, self._requests = self._requests, {}
+        for request in requests.values():
+            request.is_lost = True
 
-        Raises:
-            NorthboundUnavailable: nobody answers in time, as the class that was given for that.
-            SchemaMismatch: the server does not have the database, or it lacks a table or column that is asked for.
-            TransactionRefused: the server refused it for another reason, in its own words.
-        """
-        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        while True:
-            self._find_server(deadline)
-            reply = self._ask("transact", [self.database, *operations], deadline)
-            if reply is not None:
-                return self._results(reply)
-            if not deadline.left:
-                raise self._nobody_answers("does not answer")
+    def _greet(self) -> None:
+        self.phase = Phase.CONNECTED
+        self._heard = (0, ovs.timeval.msec())
+        self._servers = _server_table()
+        self.send("get_schema", self._database.name, on_reply=self._take_schema)
+        columns = [{"columns": list(_STATUS_COLUMNS)}]
+        self.send("monitor_cond", _SERVER, _SERVER, {_SERVER_TABLE: columns}, on_reply=self._take_status)
+        self._ask_for_lock("lock")
 
-    def await_none(self, table: str, *conditions: Sequence[Sequence[Any]], timeout_s: float) -> bool:
-        """Waits until no row of a table fulfils any of the conditions.
+    def _take(self, message: Any) -> None:
+        if message.type in (ovs.jsonrpc.Message.T_REPLY, ovs.jsonrpc.Message.T_ERROR):
+            request = self._requests.pop(message.id, None)
+            if request is not None:
+                request.reply = message
+                if request.on_reply is not None:
+                    request.on_reply(message)
+        elif message.method == "update3" and self._replica is not None and self.phase is Phase.READY:
+            self._replica.take_changes(*message.params[1:])
+        elif message.method == "update2":
+            for _ in self._servers.take_all(message.params[1][_SERVER_TABLE]):
+                pass
+            self._judge_server()
+        elif message.method in ("locked", "stolen") and message.params == [self.lock_name]:
+            self.has_lock = message.method == "locked"
+            self.is_lock_contended = not self.has_lock
 
-        Args:
-            table: the table.
-            conditions: each a conjunction as in RFC 7047, section 5.2.1, `where`, of columns that are scalars.
-            timeout_s: seconds to wait at most.
-
-        Returns:
-            Whether that came true; raises as `transact`.
-        """
-        common = {"op": "wait", "table": table, "until": "==", "rows": [], "timeout": round(timeout_s * 1000)}
-        waits = ({**common, "where": where, "columns": [where[0][0]]} for where in conditions)
+    def _take_schema(self, reply: Any) -> None:
+        """Of a server that does not have the database the status tells more."""
+        self.answered = True
+        if reply.type != ovs.jsonrpc.Message.T_REPLY or self._replica is None:
+            return
         try:
-            self.transact(*waits, timeout_s=timeout_s + self._timeout_s)
-        except TransactionRefused as refused:
-            if _TIMED_OUT in str(refused):
-                return False
-            raise
-        return True
+            self._replica.set_schema(self._database.name, reply.result)
+        except SchemaMismatch as mismatch:
+            self._refuse(mismatch)
 
-    def _results(self, reply: Any) -> list[Row]:
-        if reply.type != ovs.jsonrpc.Message.T_REPLY or not isinstance(reply.result, list):
-            raise TransactionRefused(f"{self.database} refuses the transaction: {reply.error}")
-        for result in reply.result:
-            if isinstance(result, dict) and (error := result.get("error")):
-                details = result.get("details", "")
-                if error in {"syntax error", "unknown column", "unknown table"}:
-                    raise SchemaMismatch(f"the schema of {self.database} does not fit: {details}")
-                raise TransactionRefused(f"{self.database} refuses the transaction: {error}: {details}")
-        return [result or {} for result in reply.result]
+    def _take_status(self, reply: Any) -> None:
+        if reply.type != ovs.jsonrpc.Message.T_REPLY:
+            self._refuse(SchemaMismatch(f"{self.server} is older than Open vSwitch 2.9: it has no database {_SERVER}"))
+            return
+        self._servers.load(reply.result.get(_SERVER_TABLE, {}))
+        self._judge_server()
+        if self.phase is not Phase.CONNECTED:
+            return
+        self.mismatch = None
+        if self._replica is None:
+            self._get_ready()
+            return
+        self.phase = Phase.MONITORING
+        name = self._database.name
+        self.send("monitor_cond_since", name, name, *self._replica.monitor_parameters(), on_reply=self._take_contents)
 
-    def _find_server(self, deadline: Deadline) -> None:
-        """Returns with a connection to a server that has the database and leads, or is not part of a cluster."""
-        while not (self._session.is_connected() and self._session.get_seqno() == self._good_session):
-            if not self._run_until(self._session.is_connected, deadline):
-                raise self._nobody_answers("does not answer")
-            name = self._session.get_name()
-            reason = self._ask_fitness(Deadline(min(self._share_s, deadline.left)))
-            if not reason:
-                self._good_session = self._session.get_seqno()
-            else:
-                self._reasons[name] = reason
-                self._session.force_reconnect()
-                self._work()
-                if not deadline.left:
-                    raise self._nobody_answers(reason)
+    def _take_contents(self, reply: Any) -> None:
+        if reply.type != ovs.jsonrpc.Message.T_REPLY:
+            self._refuse(SchemaMismatch(f"{self.server} refuses to be monitored: {reply.error}"))
+        elif self._replica is not None:
+            self._replica.take_contents(reply.result)
+            self._get_ready()
 
-    def _ask_fitness(self, deadline: Deadline) -> str:
-        """Asks a server that was just connected to; returns why it is of no use, or nothing."""
-        reply = self._ask("transact", ["_Server", {**_SERVER_STATUS, "where": []}], deadline)
-        if reply is None and self._session.is_connected():
-            return "accepts the connection but does not answer"
-        if reply is None:
-            return describe_loss(ovs.jsonrpc.EOF, tls=_is_tls(self._session.get_name()))
-        rows = {row["name"]: row for row in self._results(reply)[0].get("rows", [])}
-        status = rows.get(self.database)
-        if status is None:
-            names = ", ".join(sorted(name for name in rows if name != "_Server")) or "none"
-            raise SchemaMismatch(f"{self._session.get_name()} has no database {self.database}; it serves: {names}")
-        if status["model"] == "clustered" and not status["connected"]:
-            return "is not connected to its cluster"
-        if status["model"] == "clustered" and not status["leader"]:
-            return "does not lead its cluster"
-        return "" if status["connected"] else "has not opened its database"
+    def _get_ready(self) -> None:
+        self.phase = Phase.READY
+        self._rpc.clear_failures()
 
-    def _ask(self, method: str, parameters: Sequence[Any], deadline: Deadline) -> Any:
-        """Sends a request and returns the reply; None when the connection was lost, or the time is up."""
-        session = self._session.get_seqno()
-        request: Any = ovs.jsonrpc.Message.create_request(method, list(parameters))
-        if self._session.send(request):
-            self._work()  # which notices that the connection is gone
-            return None
-        self._run_until(lambda: request.id in self._answers or self._session.get_seqno() != session, deadline)
-        return self._answers.pop(request.id, None)
+    def _take_lock(self, reply: Any) -> None:
+        result = reply.result
+        self.has_lock = isinstance(result, dict) and result.get("locked") is True
+        self.is_lock_contended = not self.has_lock
 
-    def _run_until(self, done: Callable[[], bool], deadline: Deadline) -> bool:
-        self._work()
-        while not done():
-            if not deadline.left:
-                return False
-            poller = Poller()
-            self._session.wait(poller)
-            self._session.recv_wait(poller)
-            poller.timer_wait(deadline.left * 1000 + 1)
-            poller.block()
-            self._work()
-        return True
+    def _judge_server(self) -> None:
+        """Leave a server that is not fit, or not any more."""
+        status = {record.name: record for record in self._servers.records.values()}
+        server = status.get(self._database.name)
+        if server is None:
+            names = ", ".join(sorted(status.keys() - {_SERVER})) or "none"
+            self._refuse(SchemaMismatch(f"{self.server} has no database {self._database.name}; it serves: {names}"))
+            return
+        index = max(server.index, default=0)
+        reason = ""
+        if server.model == "clustered" and not server.connected:
+            reason = "is not connected to its cluster"
+        elif not server.connected:
+            reason = "has not opened its database"
+        elif server.model == "clustered" and self._leader_only and not server.leader:
+            reason = "does not lead its cluster"
+        elif index < self._oldest_index:
+            reason = "has fallen behind its cluster"
+        if reason:
+            self._leave(reason)
+        else:
+            self._oldest_index = index
 
-    def _work(self) -> None:
-        self._session.run()
-        while (message := self._session.recv()) is not None:
-            self._answers[message.id] = message
-        if self._session.last_failure != self._failure:
-            self._failure = name, error = self._session.last_failure
-            if error:
-                self._reasons[name] = describe_loss(error, tls=_is_tls(name))
+    def _refuse(self, mismatch: SchemaMismatch) -> None:
+        self.mismatch = mismatch
+        self._leave(str(mismatch))
 
-    def _nobody_answers(self, reason: str) -> DatabaseUnavailable:
-        reasons = self._reasons or {self._session.get_name(): reason}
-        words = self.database.removeprefix("OVN_")
-        told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-        return self._unavailable(f"no {words} answers in time: {told}")
+    def _leave(self, reason: str) -> None:
+        self.phase = Phase.LEAVING
+        self._rpc.leave(reason)
+
+    def _leave_silent_server(self) -> None:
+        if self.phase not in (Phase.CONNECTED, Phase.MONITORING) or not self._rpc.is_connected():
+            return
+        now, received = ovs.timeval.msec(), self._rpc.rpc.get_received_bytes()
+        if received != self._heard[0]:
+            self._heard = (received, now)
+        elif now - self._heard[1] >= self._silence_limit_ms:
+            self._leave(_SILENT)
 
 
-def _is_tls(remote: str) -> bool:
-    return remote.startswith("ssl:")
+def _server_table() -> RecordTable:
+    types = {name: ovs.db.types.Type.from_json(of_type) for name, of_type in _STATUS_COLUMNS.items()}
+    return RecordTable(_SERVER_TABLE, types)

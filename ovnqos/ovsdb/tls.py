@@ -1,12 +1,15 @@
-"""The files of a TLS client. `ovs` keeps one set of them for the whole process, so this module guards that set."""
+"""TLS for a client of OVSDB: its files, and the stream over which `ovs` speaks with them."""
 
 from __future__ import annotations
 
+import errno
 import ssl
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import ovs.poller
 import ovs.stream
 
 from ovnqos.errors import InvalidRemote
@@ -14,10 +17,14 @@ from ovnqos.errors import InvalidRemote
 if TYPE_CHECKING:
     from pathlib import Path
 
+_numbers: Final = count()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
     """What `ovn-nbctl` takes by `--private-key`, `--certificate` and `--ca-cert`: PEM files.
+
+    They are read anew for each connection attempt.
 
     Attributes:
         private_key: the client's private key.
@@ -30,18 +37,29 @@ class TlsFiles:
     ca_certificate: Path
 
     def check(self) -> None:
-        """Reads the files as a connection would.
+        """Read the files as a connection would.
 
         Raises:
-            InvalidRemote: one of them is missing, unreadable or not PEM, or key and certificate don't match.
+            InvalidRemote: one of them is missing, unreadable or not PEM, or key and certificate do not match.
         """
-        for what, path in self._named():
+        self.context()
+
+    def context(self) -> ssl.SSLContext:
+        """A context for one connection: as `ovs` makes it, the server's certificate is verified and its name is not.
+
+        Raises:
+            InvalidRemote: see `check`.
+        """
+        named = (("private key", self.private_key), ("certificate", self.certificate))
+        for what, path in (*named, ("CA certificate", self.ca_certificate)):
             try:
                 with path.open("rb") as file:
                     file.read(1)
             except OSError as error:
                 raise InvalidRemote(f"TLS {what} {path}: {error.strerror or error}") from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_verify_locations(self.ca_certificate)
         except ssl.SSLError as error:
@@ -51,55 +69,97 @@ class TlsFiles:
         except ssl.SSLError as error:
             files = f"TLS certificate {self.certificate} with private key {self.private_key}"
             raise InvalidRemote(f"{files}: {_reason(error)}") from None
-
-    def _named(self) -> tuple[tuple[str, Path], ...]:
-        return (
-            ("private key", self.private_key),
-            ("certificate", self.certificate),
-            ("CA certificate", self.ca_certificate),
-        )
+        return context
 
 
-class TlsClaim:
-    """A use of the process' one set of TLS files; it ends with `release`."""
+@cache
+def stream_method(files: TlsFiles) -> str:
+    """The connection method by which `ovs.stream` opens TLS connections with these files, to use in place of `ssl`.
 
-    _lock = threading.Lock()
-    _files: TlsFiles | None = None
-    _uses = 0
-
-    def __init__(self, files: TlsFiles) -> None:
-        """Sets the files for all connections of the process.
-
-        Raises:
-            InvalidRemote: a file cannot be used, or an open connection of this process uses other files.
-        """
-        files.check()
-        with TlsClaim._lock:
-            if TlsClaim._uses and TlsClaim._files != files:
-                raise InvalidRemote(
-                    "another connection of this process uses other TLS files, and there can be one set a process: "
-                    f"in use {TlsClaim._files and TlsClaim._files.certificate}, asked for {files.certificate}"
-                )
-            TlsClaim._files = files
-            TlsClaim._uses += 1
-            ovs.stream.Stream.ssl_set_private_key_file(str(files.private_key))
-            ovs.stream.Stream.ssl_set_certificate_file(str(files.certificate))
-            ovs.stream.Stream.ssl_set_ca_cert_file(str(files.ca_certificate))
-        self._held = True
-
-    def release(self) -> None:
-        """Ends this use; the last one frees the process for another set."""
-        with TlsClaim._lock:
-            if self._held:
-                self._held = False
-                TlsClaim._uses -= 1
+    `ovs` has one set of files for all `ssl:` connections of a process; another user of it may need others.
+    """
+    method = f"ovnqos-tls-{next(_numbers)}"
+    ovs.stream.Stream.register_method(method, type("_TlsStreamOfFiles", (_TlsStream,), {"files": files}))
+    return method
 
 
-def describe_tls_error(error: ssl.SSLError) -> str:
-    """Says in a few words why a handshake failed."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    return f"TLS: {_reason(error)}"
+class _TlsStream(ovs.stream.TCPStream):  # type: ignore[misc]  # ovs ships no types
+    """A TCP stream with TLS on it, that says why it failed, and in the handshake waits for what that needs.
+
+    Attributes:
+        failure: why TLS failed, in words that follow the remote's name; empty where it did not.
+    """
+
+    files: ClassVar[TlsFiles]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.failure = ""
+        self.socket: Any
+        self._awaited: int | None = None  # events that the handshake waits for
+        self._is_secure = False
+
+    def connect(self) -> int:
+        """Completes connection and handshake. Returns 0, EAGAIN, or another errno."""
+        error = int(super().connect())
+        if error or self._is_secure:
+            return error
+        try:
+            if not isinstance(self.socket, ssl.SSLSocket):
+                self.socket = self.files.context().wrap_socket(self.socket, do_handshake_on_connect=False)
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self._awaited = ovs.poller.POLLIN
+            return errno.EAGAIN
+        except ssl.SSLWantWriteError:
+            self._awaited = ovs.poller.POLLOUT
+            return errno.EAGAIN
+        except InvalidRemote as unfit:
+            self.failure = str(unfit)
+            return errno.ECONNABORTED
+        except OSError as failed:
+            return self._note(failed)
+        self._is_secure, self._awaited = True, None
+        return 0
+
+    def connect_wait(self, poller: Any) -> None:
+        """Wakes `poller` when `connect` can go on."""
+        if self._awaited is None:
+            super().connect_wait(poller)
+        else:
+            poller.fd_wait(self.socket, self._awaited)
+
+    def recv(self, n: int) -> tuple[int, bytes]:
+        """Returns (0, up to n bytes; none at the end), or (errno, none)."""
+        try:
+            received: tuple[int, bytes] = self._recv(n)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return errno.EAGAIN, b""
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0, b""
+        except OSError as failed:
+            return self._note(failed), b""
+        return received
+
+    def send(self, buf: bytes) -> int:
+        """Returns how many bytes were sent, or a negative errno."""
+        try:
+            return int(self._send(buf))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return -errno.EAGAIN
+        except OSError as failed:
+            return -self._note(failed)
+
+    def _note(self, failed: OSError) -> int:
+        if isinstance(failed, ssl.SSLCertVerificationError):
+            self.failure = f"its certificate is not trusted: {failed.verify_message}"
+        elif isinstance(failed, ssl.SSLError) and "alert" in _reason(failed):
+            self.failure = f"it refuses our certificate: {_reason(failed)}"
+        elif isinstance(failed, ssl.SSLError) and not isinstance(failed, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            self.failure = f"TLS: {_reason(failed)}"
+        else:
+            return errno.ECONNRESET if isinstance(failed, ssl.SSLError) else failed.errno or errno.ECONNABORTED
+        return errno.ECONNABORTED
 
 
 def _reason(error: ssl.SSLError) -> str:

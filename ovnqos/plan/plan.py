@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.errors import InvalidRow, UnsafePlan
-from ovnqos.plan import render_diff, render_json, render_nbctl
-from ovnqos.plan.batches import batches
+from ovnqos.plan import render_diff, render_json, render_nbctl, render_operations
+from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ovnqos.plan.changes import MissingReference
+    from ovnqos.plan.render_operations import Operation
     from ovnqos.plan.snapshot import Snapshot
 
 _COUNT = re.compile(r"[0-9]{1,9}\Z")
@@ -127,3 +130,12 @@ class Plan:
     def as_json(self) -> str:
         """The plan as JSON, one change an object; the schema is in docs/commands.md."""
         return render_json.render(self.changes, self.snapshot.owner, self.missing)
+
+    def operations(self, transaction_weight: int = TRANSACTION_WEIGHT) -> Iterator[list[Operation]]:
+        """OVSDB operations (RFC 7047, section 5.2), a list for each transaction; see `ovnqos.plan.batches`.
+
+        They fail as a whole where the database is not as it was planned for. Sent as they are they leave out the
+        owner's lock, which `Northbound.apply` asserts.
+        """
+        for batch in batches(self.changes, self.snapshot.owner, transaction_weight):
+            yield render_operations.render(batch, self.snapshot)

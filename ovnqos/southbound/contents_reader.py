@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netaddr import IPAddress
 
-    from ovnqos.ovsdb.session import Row
+    from ovnqos.ovsdb.transaction import Row
 
 STAGES: Final = tuple(f"ls_{way}_qos{part}" for way in ("in", "out") for part in ("_mark", "_meter", ""))
 """Stages of a logical switch that hold QoS rows: two for each direction up to OVN 24.03, then one."""

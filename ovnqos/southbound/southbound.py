@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ovnqos.errors import SouthboundUnavailable
-from ovnqos.ovsdb.handshake import Deadline
-from ovnqos.ovsdb.remotes import default_remotes as default_northbound
-from ovnqos.ovsdb.remotes import parse_remotes
-from ovnqos.ovsdb.session import OvsdbSession
+from ovnqos.ovsdb.client import OvsdbClient
+from ovnqos.ovsdb.remotes import NORTHBOUND, SOUTHBOUND
+from ovnqos.ovsdb.transaction import Deadline
 from ovnqos.southbound.contents_reader import QUERIES, read_contents
-from ovnqos.southbound.remotes import default_remotes
 
 if TYPE_CHECKING:
     from ovnqos.ovsdb.tls import TlsFiles
@@ -20,14 +17,14 @@ _READ_GENERATION: Final = {"op": "select", "table": "NB_Global", "where": [], "c
 
 
 class Southbound:
-    """An OVN Southbound, which is only read. A context manager, for one thread.
+    """An OVN Southbound, which is only read. A context manager.
 
     Attributes:
         remotes: where it is, as `ovn-sbctl --db` and `ovn-trace --db` take it.
     """
 
     def __init__(self, remotes: str | None = None, *, tls: TlsFiles | None = None, timeout_s: float = 10.0) -> None:
-        """Describe it; reading connects.
+        """Start to connect.
 
         Args:
             remotes: `unix:/path`, `tcp:host:port`, `ssl:host:port`, or several with commas between. None: OVN_SB_DB
@@ -38,11 +35,8 @@ class Southbound:
         Raises:
             InvalidRemote: a remote, or a TLS file, cannot be used.
         """
-        parsed = default_remotes() if remotes is None else parse_remotes(remotes)
-        self._session = OvsdbSession(
-            "OVN_Southbound", parsed, tls=tls, timeout_s=timeout_s, unavailable=SouthboundUnavailable
-        )
-        self.remotes = self._session.remotes
+        self._client = OvsdbClient(SOUTHBOUND, remotes, tls=tls, timeout_s=timeout_s)
+        self.remotes = self._client.remotes
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +46,7 @@ class Southbound:
 
     def close(self) -> None:
         """Disconnect."""
-        self._session.close()
+        self._client.close()
 
     def read(self) -> SouthboundContents:
         """What it holds now, of one moment.
@@ -61,7 +55,7 @@ class Southbound:
             SouthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
             SchemaMismatch: the server has no Southbound, or one older than OVN 20.09.
         """
-        return read_contents(self._session.transact(*QUERIES))
+        return read_contents(self._client.query(*QUERIES))
 
     def await_chassis(self, generation: int, *, timeout_s: float) -> bool:
         """Wait until every chassis has installed the flows of this `nb_cfg`; raises as `read`.
@@ -72,22 +66,21 @@ class Southbound:
         deadline = Deadline(timeout_s)
         behind = (one.name for one in self.read().chassis if one.generation < generation)
         conditions: list[list[list[Any]]] = [[["name", "==", name], ["nb_cfg", "<", generation]] for name in behind]
-        return self._session.await_none("Chassis_Private", *conditions, timeout_s=deadline.left)
+        return self._client.await_none("Chassis_Private", *conditions, timeout_s=deadline.left)
 
 
 class NorthboundGeneration:
     """The `nb_cfg` of a Northbound: the number by which northd and chassis say how far they are. A context manager."""
 
     def __init__(self, remotes: str | None = None, *, tls: TlsFiles | None = None, timeout_s: float = 10.0) -> None:
-        """Describe it; see `Southbound`."""
-        parsed = default_northbound() if remotes is None else parse_remotes(remotes)
-        self._session = OvsdbSession("OVN_Northbound", parsed, tls=tls, timeout_s=timeout_s)
+        """Start to connect; see `Southbound`."""
+        self._client = OvsdbClient(NORTHBOUND, remotes, tls=tls, timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self._client.close()
 
     def read(self) -> int:
         """The number that was asked for last.
@@ -95,7 +88,7 @@ class NorthboundGeneration:
         Raises:
             NorthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
         """
-        return _generation(self._session.transact(_READ_GENERATION)[0])
+        return _generation(self._client.query(_READ_GENERATION)[0])
 
     def advance(self) -> int:
         """Ask northd and every chassis anew, as `ovn-nbctl --wait=hv sync` does; raises as `read`.
@@ -104,7 +97,7 @@ class NorthboundGeneration:
             The new number.
         """
         mutation = {"op": "mutate", "table": "NB_Global", "where": [], "mutations": [["nb_cfg", "+=", 1]]}
-        return _generation(self._session.transact(mutation, _READ_GENERATION)[1])
+        return _generation(self._client.query(mutation, _READ_GENERATION)[1])
 
     def await_northd(self, generation: int, *, timeout_s: float) -> bool:
         """Wait until northd says that the Southbound holds what this number stands for; raises as `read`.
@@ -112,7 +105,7 @@ class NorthboundGeneration:
         Returns:
             Whether it does, within `timeout_s` seconds.
         """
-        return self._session.await_none("NB_Global", [["sb_cfg", "<", generation]], timeout_s=timeout_s)
+        return self._client.await_none("NB_Global", [["sb_cfg", "<", generation]], timeout_s=timeout_s)
 
 
 def ask_chassis(northbound: NorthboundGeneration, southbound: Southbound, *, timeout_s: float) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import tenacity
 
-from ovnqos.ovsdb.handshake import Deadline
+from ovnqos.ovsdb.transaction import Deadline
 from ovnqos.southbound.southbound import ask_chassis
 from ovnqos.verify.judge import judge
 

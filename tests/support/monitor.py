@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ovs.db.types
 
-from ovnqos.ovsdb.records import RecordTable
+from ovnqos.ovsdb.replica import RecordTable
 from ovnqos.plan.snapshot import ROW_COLUMNS
 
 if TYPE_CHECKING:

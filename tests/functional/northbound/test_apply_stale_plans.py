@@ -48,7 +48,7 @@ class TestStalePlans:
                 client.apply(plan)
         else:
             client.lock()
-            with client._connection.reading():  # keeps the news from the replica
+            with client._client.reading():  # keeps the news from the replica
                 by()
                 before = dump(server)
                 with pytest.raises(StalePlan, match="nothing was written"):
@@ -128,7 +128,7 @@ class TestStalePlans:
             with pytest.raises(StalePlan):
                 client.apply(plan)
         else:
-            with client._connection.reading():
+            with client._client.reading():
                 give_away()
                 before = dump(server)
                 with pytest.raises(StalePlan):
@@ -144,7 +144,7 @@ class TestStalePlans:
         client.refresh()
         plan = plan_changes(state(), client.snapshot())
         client.lock()
-        with client._connection.reading():
+        with client._client.reading():
             update(server, "Address_Set", uuid, external_ids={"ovnqos.io/owner": "another"})
             before = dump(server)
             with pytest.raises(StalePlan):

@@ -11,8 +11,8 @@ import pytest
 from ovnqos.errors import (
     LockLost,
 )
-from ovnqos.ovsdb.connection import NorthboundConnection
-from tests.functional.support_connection import add_set, names
+from ovnqos.ovsdb.lock import WriterLock
+from tests.functional.support_connection import add_set, connect, names
 
 if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 def test_one_of_two_writers_writes_and_the_other_takes_over(northbound: NorthboundServer) -> None:
     with (
-        NorthboundConnection.open(northbound.remote) as first,
-        NorthboundConnection.open(northbound.remote) as second,
+        connect(northbound.remote) as first,
+        connect(northbound.remote) as second,
     ):
-        lock, rival = first.writer_lock("ovnqos_me"), second.writer_lock("ovnqos_me")
+        lock, rival = WriterLock(first, "ovnqos_me"), WriterLock(second, "ovnqos_me")
         lock.acquire()
         with pytest.raises(LockLost, match="ovnqos_me"):
             rival.acquire()
-        second.writer_lock("ovnqos_another").acquire()
-        second.writer_lock("ovnqos_another").release()
-        assert first.run([add_set(first, "a")]).changed
+        WriterLock(second, "ovnqos_another").acquire()
+        WriterLock(second, "ovnqos_another").release()
+        first.transact([add_set("a")])
 
         threading.Timer(0.1, lock.release).start()
         rival.acquire(timeout_s=10)
         assert rival.held
         assert not lock.held
-        assert second.run([add_set(second, "b")]).changed
+        second.transact([add_set("b")])
 
 
 def test_a_writer_whose_lock_is_stolen_notices_and_writes_nothing(northbound: NorthboundServer) -> None:
-    with NorthboundConnection.open(northbound.remote) as connection:
-        lock = connection.writer_lock("ovnqos_me")
+    with connect(northbound.remote) as connection:
+        lock = WriterLock(connection, "ovnqos_me")
         lock.acquire()
         with socket.socket(socket.AF_UNIX) as thief:
             thief.connect(str(northbound.socket))
@@ -48,25 +48,25 @@ def test_a_writer_whose_lock_is_stolen_notices_and_writes_nothing(northbound: No
             assert thief.recv(1000)
             assert lock.wait_for_change(held=False, timeout_s=10)
             with pytest.raises(LockLost, match="nothing was written"):
-                connection.run([add_set(connection, "a")])
+                connection.transact([add_set("a")])
         assert lock.wait_for_change(held=True, timeout_s=10)
-        assert connection.run([add_set(connection, "b")]).changed
+        connection.transact([add_set("b")])
         assert names(connection) == {"b"}
 
 
 def test_closing_gives_the_lock_back(northbound: NorthboundServer) -> None:
-    with NorthboundConnection.open(northbound.remote) as first:
-        first.writer_lock("ovnqos_me").acquire()
-    with NorthboundConnection.open(northbound.remote) as second:
-        second.writer_lock("ovnqos_me").acquire(timeout_s=5)
+    with connect(northbound.remote) as first:
+        WriterLock(first, "ovnqos_me").acquire()
+    with connect(northbound.remote) as second:
+        WriterLock(second, "ovnqos_me").acquire(timeout_s=5)
 
 
 def test_a_lock_is_asked_for_again_after_a_reconnect(northbound: NorthboundServer) -> None:
-    with NorthboundConnection.open(northbound.remote) as connection:
-        lock = connection.writer_lock("ovnqos_me")
+    with connect(northbound.remote) as connection:
+        lock = WriterLock(connection, "ovnqos_me")
         lock.acquire()
         northbound.stop()
         assert lock.wait_for_change(held=False, timeout_s=10)
         northbound.start()
-        assert connection.run([add_set(connection, "a")]).changed
+        connection.transact([add_set("a")])
         assert lock.held

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 
 from ovnqos import DatabaseChange, Delta, DesiredState, Snapshot, plan_changes
 from ovnqos.northbound.live_view import LiveView
-from ovnqos.northbound.replica_snapshot import take_snapshot
+from ovnqos.northbound.replica_reader import take_snapshot
 from ovnqos.plan.changes import SetUpdate
 from tests.support import monitor
 from tests.support import random_states as make
@@ -20,7 +20,7 @@ from tests.support.random_states import OWNER, SETS, THERE
 if TYPE_CHECKING:
     from random import Random
 
-    from ovnqos.ovsdb.records import RecordTable
+    from ovnqos.ovsdb.replica import RecordTable
     from ovnqos.plan.changes import Change
     from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 
@@ -142,11 +142,11 @@ def test_a_view_that_followed_finds_what_one_that_read_anew_finds(random: Random
 def test_what_is_as_it_was_meant_is_not_told(random: Random) -> None:
     _desired, database, changes = _case(random)
     replica = Replica(database)
-    replica.view.intend(changes, replica.tables)
+    replica.view.expect(changes, replica.tables)
     after = apply(changes, database)
 
     replica.hear(after, random)
-    replica.view.settle(committed=True)
+    replica.view.end_transaction(committed=True)
 
     assert replica.told.rows == set()
     # what got other external_ids, or has a name twice, is looked at once more
@@ -164,12 +164,12 @@ def _names_of_both_kinds(*databases: Database) -> set[str]:
 def test_what_somebody_does_meanwhile_is_told(random: Random) -> None:
     _desired, database, changes = _case(random)
     replica = Replica(database)
-    replica.view.intend(changes, replica.tables)
+    replica.view.expect(changes, replica.tables)
     meant = apply(changes, database)
     after = make.meddle(random, meant, 9)
 
     replica.hear(after, random)
-    replica.view.settle(committed=True)
+    replica.view.end_transaction(committed=True)
 
     rows, sets = _differing(meant, after)
     assert replica.told.rows >= rows
@@ -184,10 +184,10 @@ def test_a_set_that_was_changed_in_part_only_is_told(random: Random) -> None:
     assume(updates)
     change = random.choice(updates)
     replica = Replica(database)
-    replica.view.intend(changes, replica.tables)
+    replica.view.expect(changes, replica.tables)
 
     replica.hear(_but_for_one_thing(random, change, apply(changes, database)), random)
-    replica.view.settle(committed=True)
+    replica.view.end_transaction(committed=True)
 
     assert change.content.name in replica.told.sets
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from ovnqos.errors import InvalidRemote
-from ovnqos.ovsdb.remotes import Remote, default_remotes, parse_remotes
+from ovnqos.ovsdb.remotes import NORTHBOUND, SOUTHBOUND, Remote, parse_remotes
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_what_is_no_remote_is_refused_in_one_line(text: str, words: str) -> None
 
 
 def test_the_default_is_the_environments_then_the_local_socket() -> None:
-    assert str(*default_remotes({})) == "unix:/var/run/ovn/ovnnb_db.sock"
-    assert str(*default_remotes({"OVN_RUNDIR": "/run/x/"})) == "unix:/run/x/ovnnb_db.sock"
-    assert str(*default_remotes({"OVN_NB_DB": "tcp:a:1", "OVN_RUNDIR": "/x"})) == "tcp:a:1"
+    assert str(*NORTHBOUND.default_remotes({})) == "unix:/var/run/ovn/ovnnb_db.sock"
+    assert str(*NORTHBOUND.default_remotes({"OVN_RUNDIR": "/run/x/"})) == "unix:/run/x/ovnnb_db.sock"
+    assert str(*NORTHBOUND.default_remotes({"OVN_NB_DB": "tcp:a:1", "OVN_RUNDIR": "/x"})) == "tcp:a:1"
     with pytest.raises(InvalidRemote, match=r"^OVN_NB_DB: remote 'a'"):
-        default_remotes({"OVN_NB_DB": "a"})
+        NORTHBOUND.default_remotes({"OVN_NB_DB": "a"})
 
 
 def test_a_name_is_resolved_anew_each_time_to_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,10 +83,28 @@ def test_a_name_is_resolved_anew_each_time_to_all_its_addresses(monkeypatch: pyt
     assert remote.stream_names() == ("ssl:10.0.0.1:6641", "ssl:[fd00::2]:6641")
 
 
-def test_a_name_that_does_not_resolve_stays_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_does_not_resolve_has_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
 
-    assert Remote(method="tcp", host="nb", port=1).stream_names() == ("tcp:nb:1",)
+    assert Remote(method="tcp", host="nb", port=1).stream_names() == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "remotes"),
+    [
+        ({}, ["unix:/var/run/ovn/ovnsb_db.sock"]),
+        ({"OVN_RUNDIR": "/run/ovn/"}, ["unix:/run/ovn/ovnsb_db.sock"]),
+        ({"OVN_SB_DB": "tcp:10.0.0.1:6642,tcp:10.0.0.2:6642"}, ["tcp:10.0.0.1:6642", "tcp:10.0.0.2:6642"]),
+        ({"OVN_SB_DB": "", "OVN_NB_DB": "tcp:10.0.0.1:6641"}, ["unix:/var/run/ovn/ovnsb_db.sock"]),
+    ],
+)
+def test_the_southbound_of_ovn_sbctl(environment: dict[str, str], remotes: list[str]) -> None:
+    assert [str(remote) for remote in SOUTHBOUND.default_remotes(environment)] == remotes
+
+
+def test_a_southbound_variable_that_is_no_remote_is_named() -> None:
+    with pytest.raises(InvalidRemote, match="OVN_SB_DB: remote 'sb'"):
+        SOUTHBOUND.default_remotes({"OVN_SB_DB": "sb"})

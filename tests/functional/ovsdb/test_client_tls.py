@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +13,11 @@ from ovnqos.errors import (
     InvalidRemote,
     NorthboundUnavailable,
 )
-from ovnqos.ovsdb.connection import NorthboundConnection
+from ovnqos.ovsdb.client import OvsdbClient
+from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.tls import TlsFiles
 from ovnqos.sandbox import NorthboundServer
-from tests.functional.support_connection import add_set, row_named
+from tests.functional.support_connection import add_set, connect, names, row_named
 from tests.support.pki import Certificate, Pki
 
 if TYPE_CHECKING:
@@ -42,8 +46,8 @@ def server(pki: Pki) -> Iterator[NorthboundServer]:
 
 def test_reads_and_writes_a_megabyte(pki: Pki, server: NorthboundServer) -> None:
     addresses = [f"10.0.{i // 256}.{i % 256}" for i in range(20_000)]
-    with NorthboundConnection.open(server.remotes[1], tls=tls_files(pki.client("c"))) as connection:
-        connection.run([add_set(connection, "a", addresses=addresses)], timeout_s=30)
+    with connect(server.remotes[1], tls=tls_files(pki.client("c"))) as connection:
+        connection.transact([add_set("a", *addresses)], timeout_s=30)
         assert len(row_named(connection, "Address_Set", "a").addresses) == 20_000
 
 
@@ -55,21 +59,44 @@ def test_a_server_of_another_authority_is_not_trusted(pki: Pki, server: Northbou
         ca_certificate=pki.server("x").authority,
     )
     with pytest.raises(NorthboundUnavailable, match="its certificate is not trusted"):
-        NorthboundConnection.open(server.remotes[1], tls=wrong)
+        connect(server.remotes[1], tls=wrong)
 
 
 def test_a_client_that_the_server_does_not_trust_is_told(pki: Pki, server: NorthboundServer) -> None:
     with pytest.raises(NorthboundUnavailable, match="refuses our certificate"):
-        NorthboundConnection.open(server.remotes[1], tls=tls_files(pki.stranger("c")), timeout_s=2)
+        connect(server.remotes[1], tls=tls_files(pki.stranger("c")), timeout_s=2)
 
 
-def test_other_files_in_one_process_are_refused_while_the_first_are_in_use(pki: Pki, server: NorthboundServer) -> None:
-    first, second = tls_files(pki.client("c1")), tls_files(pki.client("c2"))
-    with NorthboundConnection.open(server.remotes[1], tls=first):
-        with pytest.raises(InvalidRemote, match="one set a process"):
-            NorthboundConnection.open(server.remotes[1], tls=second)
-        NorthboundConnection.open(server.remotes[1], tls=first).close()
-    NorthboundConnection.open(server.remotes[1], tls=second).close()
+def test_connections_of_one_process_have_files_of_their_own(pki: Pki, server: NorthboundServer) -> None:
+    stranger = tls_files(pki.stranger("c2"))
+    with connect(server.remotes[1], tls=tls_files(pki.client("c1"))) as connection:
+        with pytest.raises(NorthboundUnavailable, match="refuses our certificate"):
+            connect(server.remotes[1], tls=stranger, timeout_s=2)
+        connection.transact([add_set("a")])
+    with connect(server.remotes[1], tls=tls_files(pki.client("c3"))) as connection:
+        assert names(connection) == {"a"}
+
+
+def test_renewed_files_are_taken_by_the_next_connection_attempt(
+    pki: Pki, server: NorthboundServer, tmp_path: Path
+) -> None:
+    good, bad = tls_files(pki.client("c1")), tls_files(pki.stranger("c2"))
+    files = TlsFiles(
+        private_key=tmp_path / "key.pem", certificate=tmp_path / "cert.pem", ca_certificate=good.ca_certificate
+    )
+    shutil.copy(bad.private_key, files.private_key)
+    shutil.copy(bad.certificate, files.certificate)
+    with OvsdbClient(NORTHBOUND, server.remotes[1], tls=files, timeout_s=20) as client:
+        with pytest.raises(NorthboundUnavailable):
+            client.query(timeout_s=2)
+        shutil.copy(good.private_key, files.private_key)
+        shutil.copy(good.certificate, files.certificate)
+        for _ in range(40):
+            with suppress(NorthboundUnavailable):
+                assert client.query() == []
+                return
+            time.sleep(0.1)
+        pytest.fail("the new files were not used")
 
 
 def test_a_missing_or_unfit_file_is_one_line(pki: Pki, server: NorthboundServer, tmp_path: Path) -> None:
@@ -79,8 +106,8 @@ def test_a_missing_or_unfit_file_is_one_line(pki: Pki, server: NorthboundServer,
     )
     unfit = TlsFiles(private_key=other.private_key, certificate=good.certificate, ca_certificate=good.ca_certificate)
     with pytest.raises(InvalidRemote, match=r"TLS private key .*none\.pem: No such file"):
-        NorthboundConnection.open(server.remotes[1], tls=missing)
+        connect(server.remotes[1], tls=missing)
     with pytest.raises(InvalidRemote, match="key values mismatch"):
-        NorthboundConnection.open(server.remotes[1], tls=unfit)
+        connect(server.remotes[1], tls=unfit)
     with pytest.raises(InvalidRemote, match="needs a private key"):
-        NorthboundConnection.open(server.remotes[1])
+        connect(server.remotes[1])

@@ -11,28 +11,28 @@ from ovnqos.errors import (
     NorthboundUnavailable,
     OutcomeUnknown,
 )
-from ovnqos.ovsdb.connection import NorthboundConnection
-from tests.functional.support_connection import add_set, names
+from tests.functional.support_connection import add_set, connect, names
 from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ovnqos.ovsdb.client import OvsdbClient
     from ovnqos.sandbox import NorthboundServer
 
 
 @pytest.fixture
-def connection(northbound: NorthboundServer) -> Iterator[NorthboundConnection]:
-    with NorthboundConnection.open(northbound.remote) as opened:
+def connection(northbound: NorthboundServer) -> Iterator[OvsdbClient]:
+    with connect(northbound.remote) as opened:
         yield opened
 
 
 def test_a_frozen_server_leaves_the_outcome_unknown_and_may_still_write(northbound: NorthboundServer) -> None:
-    with NorthboundConnection.open(northbound.remote) as connection:
+    with connect(northbound.remote) as connection:
         northbound.freeze()
         try:
             with pytest.raises(OutcomeUnknown, match="may still carry it out"):
-                connection.run([add_set(connection, "a")], timeout_s=0.3)
+                connection.transact([add_set("a")], timeout_s=0.3)
             with pytest.raises(NorthboundUnavailable):
                 connection.refresh(timeout_s=0.2)
         finally:
@@ -40,29 +40,29 @@ def test_a_frozen_server_leaves_the_outcome_unknown_and_may_still_write(northbou
         connection.refresh()
 
         assert names(connection) == {"a"}
-        assert connection.run([add_set(connection, "b")]).changed
+        connection.transact([add_set("b")])
 
 
 def test_a_server_killed_before_the_answer_leaves_the_outcome_unknown(northbound: NorthboundServer) -> None:
-    with NorthboundConnection.open(northbound.remote) as connection:
+    with connect(northbound.remote) as connection:
         northbound.freeze()
         killer = threading.Timer(0.3, northbound.kill)
         killer.start()
         with pytest.raises(OutcomeUnknown, match="the connection was lost before the answer"):
-            connection.run([add_set(connection, "a")], timeout_s=20)
+            connection.transact([add_set("a")], timeout_s=20)
         killer.join()
 
         with pytest.raises(NorthboundUnavailable, match="nothing was sent"):
-            connection.run([add_set(connection, "b")], timeout_s=0.3)
-        assert not connection.following
+            connection.transact([add_set("b")], timeout_s=0.3)
+        assert not connection.is_following
         northbound.start()
         connection.refresh()
-        assert connection.run([add_set(connection, "c")]).changed
+        connection.transact([add_set("c")])
 
 
 def test_after_a_restart_the_replica_is_the_servers_again(northbound: NorthboundServer) -> None:
-    with NorthboundConnection.open(northbound.remote) as connection:
-        connection.run([add_set(connection, "a"), add_set(connection, "b")])
+    with connect(northbound.remote) as connection:
+        connection.transact([add_set("a"), add_set("b")])
         northbound.stop()
         northbound.start()
         northbound.nbctl("destroy", "Address_Set", "a", "--", "create", "Address_Set", "name=c")
@@ -71,12 +71,12 @@ def test_after_a_restart_the_replica_is_the_servers_again(northbound: Northbound
         assert names(connection) == {"b", "c"}
 
 
-def test_a_closed_connection_says_so(connection: NorthboundConnection) -> None:
+def test_a_closed_connection_says_so(connection: OvsdbClient) -> None:
     connection.close()
     connection.close()
 
     with pytest.raises(NorthboundUnavailable):
-        connection.run([add_set(connection, "a")])
+        connection.transact([add_set("a")])
     with pytest.raises(NorthboundUnavailable):
         connection.refresh()
 
@@ -84,18 +84,18 @@ def test_a_closed_connection_says_so(connection: NorthboundConnection) -> None:
 def test_writes_go_to_the_leader_and_to_the_next_one_when_it_is_killed() -> None:
     with RaftCluster() as cluster:
         leader = cluster.leader()
-        with NorthboundConnection.open(cluster.remote) as connection:
-            connection.run([add_set(connection, "before")])
+        with connect(cluster.remote) as connection:
+            connection.transact([add_set("before")])
             cluster.members[leader].freeze()
             killer = threading.Timer(0.3, cluster.kill, [leader])
             killer.start()
             with pytest.raises(OutcomeUnknown):
-                connection.run([add_set(connection, "between")], timeout_s=20)
+                connection.transact([add_set("between")], timeout_s=20)
             killer.join()
 
             connection.refresh(timeout_s=20)
             assert names(connection) == {"before"}
-            assert connection.run([add_set(connection, "after")], timeout_s=20).changed
+            connection.transact([add_set("after")], timeout_s=20)
             assert cluster.leader() != leader
 
 
@@ -103,6 +103,6 @@ def test_a_follower_alone_is_refused_unless_asked_for() -> None:
     with RaftCluster() as cluster:
         follower = cluster.remotes[(cluster.leader() + 1) % 3]
         with pytest.raises(NorthboundUnavailable, match="does not lead its cluster"):
-            NorthboundConnection.open(follower, timeout_s=1)
-        with NorthboundConnection.open(follower, leader_only=False) as connection:
-            assert connection.following
+            connect(follower, timeout_s=1)
+        with connect(follower, leader_only=False) as connection:
+            assert connection.is_following

@@ -6,11 +6,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.ovsdb.connection import NorthboundConnection
+from ovnqos.ovsdb.lock import WriterLock
+from tests.functional.support_connection import connect
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from ovnqos.ovsdb.client import OvsdbClient
     from ovnqos.sandbox import NorthboundServer
 
 PATIENCE_S = 5.0
@@ -33,10 +35,10 @@ class Interrupt:
         return self
 
 
-def _waits_until_interrupted(connection: NorthboundConnection, step: int) -> bool:
+def _waits_until_interrupted(connection: OvsdbClient, step: int) -> bool:
     """Returns whether it came to that step."""
     interrupt, raised = Interrupt(step), False
-    lock = connection.writer_lock("taken")
+    lock = WriterLock(connection, "taken")
     sys.settrace(interrupt)
     try:
         lock.wait_for_change(held=True, timeout_s=0.05)
@@ -48,7 +50,7 @@ def _waits_until_interrupted(connection: NorthboundConnection, step: int) -> boo
     return raised
 
 
-def _is_free(connection: NorthboundConnection) -> bool:
+def _is_free(connection: OvsdbClient) -> bool:
     """Whether another thread, as the one that reads, can take the replica's lock."""
     done = threading.Event()
 
@@ -63,7 +65,7 @@ def _is_free(connection: NorthboundConnection) -> bool:
 def test_an_interrupt_at_any_step_of_a_wait_leaves_the_replica_free(northbound: NorthboundServer) -> None:
     steps, came = 0, True
     while came:
-        connection = NorthboundConnection.open(northbound.remote)
+        connection = connect(northbound.remote)
         came = _waits_until_interrupted(connection, steps)
         assert _is_free(connection), f"interrupted at step {steps}, the lock is held for ever"
         connection.close()  # only now: it would wait for that lock

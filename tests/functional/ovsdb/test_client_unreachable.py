@@ -11,7 +11,7 @@ import pytest
 from ovnqos.errors import (
     NorthboundUnavailable,
 )
-from ovnqos.ovsdb.connection import NorthboundConnection
+from tests.functional.support_connection import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_a_missing_socket_is_one_line_with_the_remote_and_the_reason(tmp_path: Path) -> None:
     with pytest.raises(NorthboundUnavailable) as caught:
-        NorthboundConnection.open(f"unix:{tmp_path}/none.sock,tcp:127.0.0.1:1", timeout_s=0.3)
+        connect(f"unix:{tmp_path}/none.sock,tcp:127.0.0.1:1", timeout_s=0.3)
 
     text = str(caught.value)
     assert f"unix:{tmp_path}/none.sock: No such file or directory" in text
@@ -31,7 +31,7 @@ def test_a_missing_socket_is_one_line_with_the_remote_and_the_reason(tmp_path: P
 
 def test_a_name_that_does_not_resolve_is_said_so() -> None:
     with pytest.raises(NorthboundUnavailable, match=r"the name nowhere\.invalid has no address"):
-        NorthboundConnection.open("tcp:nowhere.invalid:6641", timeout_s=0.2)
+        connect("tcp:nowhere.invalid:6641", timeout_s=0.2)
 
 
 def test_a_server_that_accepts_and_stays_silent_is_given_up(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_server_that_accepts_and_stays_silent_is_given_up(tmp_path: Path) -> N
         listener.bind(str(tmp_path / "silent.sock"))
         listener.listen()
         with pytest.raises(NorthboundUnavailable, match=r"silent\.sock: accepts the connection but does not answer"):
-            NorthboundConnection.open(f"unix:{tmp_path}/silent.sock", timeout_s=0.5)
+            connect(f"unix:{tmp_path}/silent.sock", timeout_s=0.5)
 
 
 def test_a_silent_server_in_a_list_does_not_keep_us_from_the_next(northbound: NorthboundServer, tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_a_silent_server_in_a_list_does_not_keep_us_from_the_next(northbound: No
         listener.bind(str(tmp_path / "silent.sock"))
         listener.listen()
         remotes = f"unix:{tmp_path}/silent.sock,{northbound.remote}"
-        with NorthboundConnection.open(remotes, timeout_s=3) as connection:
-            assert connection.following
+        with connect(remotes, timeout_s=3) as connection:
+            assert connection.is_following
 
 
 def test_what_is_no_ovsdb_server_is_said_so(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_what_is_no_ovsdb_server_is_said_so(tmp_path: Path) -> None:
         thread = threading.Thread(target=chatter)
         thread.start()
         with pytest.raises(NorthboundUnavailable, match=r"does not speak OVSDB|does not answer"):
-            NorthboundConnection.open(f"unix:{tmp_path}/ssh.sock", timeout_s=0.5)
+            connect(f"unix:{tmp_path}/ssh.sock", timeout_s=0.5)
         thread.join()
 
 
@@ -73,6 +73,6 @@ def test_a_server_that_starts_a_little_later_is_waited_for(northbound: Northboun
     starter = threading.Timer(0.3, northbound.start)
     starter.start()
 
-    with NorthboundConnection.open(northbound.remote) as connection:
-        assert connection.following
+    with connect(northbound.remote) as connection:
+        assert connection.is_following
     starter.join()

@@ -15,8 +15,8 @@ from ovnqos import (
     TlsFiles,
     TransactionRefused,
 )
-from ovnqos.ovsdb.remotes import parse_remotes
-from ovnqos.ovsdb.session import OvsdbSession
+from ovnqos.ovsdb.client import OvsdbClient
+from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
 from tests.support.pki import Pki
@@ -25,7 +25,6 @@ from tests.support.raft import RaftCluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-NORTHBOUND = "OVN_Northbound"
 SWITCHES = {"op": "select", "table": "Logical_Switch", "where": [], "columns": ["name"]}
 
 
@@ -33,22 +32,22 @@ def insert(name: str) -> dict[str, Any]:
     return {"op": "insert", "table": "Logical_Switch", "row": {"name": name}}
 
 
-def session(remote: str, **options: Any) -> OvsdbSession:
-    return OvsdbSession(NORTHBOUND, parse_remotes(remote), **{"timeout_s": 5.0, **options})
+def session(remote: str, **options: Any) -> OvsdbClient:
+    return OvsdbClient(NORTHBOUND, remote, **{"timeout_s": 5.0, **options})
 
 
 def test_a_question_gets_its_answer_and_a_second_on_the_same_connection(northbound: NorthboundServer) -> None:
     with session(northbound.remote) as asked:
-        asked.transact(insert("lan"))
+        asked.query(insert("lan"))
         for _ in range(2):
-            assert asked.transact(SWITCHES)[0]["rows"] == [{"name": "lan"}]
+            assert asked.query(SWITCHES)[0]["rows"] == [{"name": "lan"}]
 
 
 def test_all_operations_are_one_transaction(northbound: NorthboundServer) -> None:
     with session(northbound.remote) as asked:
-        with pytest.raises(TransactionRefused, match=r"OVN_Northbound refuses the transaction: .*abort"):
-            asked.transact(insert("lan"), {"op": "abort"})
-        assert asked.transact(SWITCHES)[0]["rows"] == []
+        with pytest.raises(TransactionRefused, match=r"Northbound refuses the transaction: .*abort"):
+            asked.query(insert("lan"), {"op": "abort"})
+        assert asked.query(SWITCHES)[0]["rows"] == []
 
 
 @pytest.mark.parametrize(
@@ -58,11 +57,11 @@ def test_all_operations_are_one_transaction(northbound: NorthboundServer) -> Non
 )
 def test_a_schema_that_lacks_something_is_told(northbound: NorthboundServer, operation: dict[str, Any]) -> None:
     with session(northbound.remote) as asked, pytest.raises(SchemaMismatch, match=r"does not fit: .*[Nn]osuch"):
-        asked.transact(operation)
+        asked.query(operation)
 
 
 class TestWaiting:
-    def await_none(self, asked: OvsdbSession, timeout_s: float) -> bool:
+    def await_none(self, asked: OvsdbClient, timeout_s: float) -> bool:
         return asked.await_none("NB_Global", [["nb_cfg", "<", 1]], timeout_s=timeout_s)
 
     def test_it_ends_as_soon_as_the_condition_holds(self, northbound: NorthboundServer) -> None:
@@ -87,7 +86,7 @@ class TestTrouble:
     def test_nobody_listens(self, tmp_path: Path) -> None:
         remotes = f"unix:{tmp_path}/one.sock,unix:{tmp_path}/two.sock"
         with session(remotes, timeout_s=0.5) as asked, pytest.raises(NorthboundUnavailable) as caught:
-            asked.transact(SWITCHES)
+            asked.query(SWITCHES)
         for name in ("one", "two"):
             assert f"unix:{tmp_path}/{name}.sock: No such file or directory" in str(caught.value)
 
@@ -97,30 +96,30 @@ class TestTrouble:
         with NorthboundServer() as other:
             northbound.freeze()
             with session(f"{northbound.remote},{other.remote}", timeout_s=3) as asked:
-                assert asked.transact(SWITCHES)[0]["rows"] == []
+                assert asked.query(SWITCHES)[0]["rows"] == []
             northbound.thaw()
 
     def test_a_frozen_server_alone_is_told(self, northbound: NorthboundServer) -> None:
         northbound.freeze()
         with session(northbound.remote, timeout_s=0.5) as asked, pytest.raises(NorthboundUnavailable, match="answer"):
-            asked.transact(SWITCHES)
+            asked.query(SWITCHES)
         northbound.thaw()
 
     def test_a_server_that_freezes_between_two_questions(self, northbound: NorthboundServer) -> None:
         with session(northbound.remote, timeout_s=0.5) as asked:
-            asked.transact(SWITCHES)
+            asked.query(SWITCHES)
             northbound.freeze()
             with pytest.raises(NorthboundUnavailable, match="does not answer"):
-                asked.transact(SWITCHES)
+                asked.query(SWITCHES)
             northbound.thaw()
-            assert asked.transact(SWITCHES, timeout_s=10)[0]["rows"] == []
+            assert asked.query(SWITCHES, timeout_s=10)[0]["rows"] == []
 
     def test_a_server_that_is_started_again_is_found_again(self, northbound: NorthboundServer) -> None:
         with session(northbound.remote, timeout_s=10) as asked:
-            asked.transact(insert("lan"))
+            asked.query(insert("lan"))
             northbound.stop()
             northbound.start()
-            assert asked.transact(SWITCHES)[0]["rows"] == [{"name": "lan"}]
+            assert asked.query(SWITCHES)[0]["rows"] == [{"name": "lan"}]
 
     def test_another_database_is_told_with_what_is_there(self) -> None:
         with (
@@ -128,12 +127,12 @@ class TestTrouble:
             session(southbound.remote) as asked,
             pytest.raises(SchemaMismatch, match="has no database OVN_Northbound; it serves: OVN_Southbound"),
         ):
-            asked.transact(SWITCHES)
+            asked.query(SWITCHES)
 
     def test_the_southbounds_error_is_its_own(self, tmp_path: Path) -> None:
         with (
             Southbound(f"unix:{tmp_path}/sb.sock", timeout_s=0.3) as southbound,
-            pytest.raises(SouthboundUnavailable, match="no Southbound answers in time: unix:"),
+            pytest.raises(SouthboundUnavailable, match="Southbound: no server answers in time: unix:"),
         ):
             southbound.read()
 
@@ -144,19 +143,19 @@ class TestCluster:
             leader = cluster.leader()
             followers = [remote for number, remote in enumerate(cluster.remotes) if number != leader]
             with session(",".join([*followers, cluster.remotes[leader]])) as asked:
-                asked.transact(insert("lan"))
-                assert asked.transact(SWITCHES)[0]["rows"] == [{"name": "lan"}]
+                asked.query(insert("lan"))
+                assert asked.query(SWITCHES)[0]["rows"] == [{"name": "lan"}]
             with (
                 session(followers[0], timeout_s=0.5) as asked,
                 pytest.raises(NorthboundUnavailable, match="does not lead its cluster"),
             ):
-                asked.transact(SWITCHES)
+                asked.query(SWITCHES)
 
     def test_the_next_leader_is_found(self) -> None:
         with RaftCluster() as cluster, session(cluster.remote, timeout_s=20) as asked:
-            asked.transact(insert("lan"))
+            asked.query(insert("lan"))
             cluster.kill(cluster.leader())
-            assert asked.transact(SWITCHES)[0]["rows"] == [{"name": "lan"}]
+            assert asked.query(SWITCHES)[0]["rows"] == [{"name": "lan"}]
 
 
 class TestTls:
@@ -166,7 +165,7 @@ class TestTls:
         files = TlsFiles(private_key=party.private_key, certificate=party.certificate, ca_certificate=party.authority)
         with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as server:
             with session(server.remotes[1], tls=files) as asked:
-                assert asked.transact(SWITCHES)[0]["rows"] == []
+                assert asked.query(SWITCHES)[0]["rows"] == []
             with NorthboundGeneration(server.remotes[1], tls=files) as generation:
                 assert generation.read() == 0
 
@@ -179,7 +178,7 @@ class TestTls:
             session(server.remotes[1], tls=files, timeout_s=1) as asked,
             pytest.raises(NorthboundUnavailable, match=r"ssl:127\.0\.0\.1:\d+: .*certificate"),
         ):
-            asked.transact(SWITCHES)
+            asked.query(SWITCHES)
 
     def test_without_files(self) -> None:
         with pytest.raises(InvalidRemote, match="private key"):

@@ -11,23 +11,28 @@ from ovnqos.errors import (
     InvalidRow,
     SchemaMismatch,
 )
-from ovnqos.ovsdb.connection import NorthboundConnection
-from ovnqos.ovsdb.schema import NEEDED_COLUMNS
+from ovnqos.northbound.northbound import NEEDED_COLUMNS
+from ovnqos.ovsdb.client import OvsdbClient
+from ovnqos.ovsdb.remotes import NORTHBOUND
+from ovnqos.ovsdb.replica import Replica
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
+from tests.functional.support_connection import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ovnqos.ovsdb.schema import ColumnChecks
 
 
 @pytest.fixture
-def connection(northbound: NorthboundServer) -> Iterator[NorthboundConnection]:
-    with NorthboundConnection.open(northbound.remote) as opened:
-        yield opened
+def checks(northbound: NorthboundServer) -> ColumnChecks:
+    replica = Replica(NEEDED_COLUMNS)
+    with OvsdbClient(NORTHBOUND, northbound.remote, replica=replica) as client:
+        client.await_contents()
+    return replica.checks
 
 
 def test_another_database_is_named() -> None:
     with SouthboundServer() as server, pytest.raises(SchemaMismatch, match="it serves: OVN_Southbound"):
-        NorthboundConnection.open(server.remote)
+        connect(server.remote)
 
 
 def test_every_missing_or_other_column_is_named(northbound: NorthboundServer) -> None:
@@ -37,7 +42,7 @@ def test_every_missing_or_other_column_is_named(northbound: NorthboundServer) ->
         "Teapot": {"name": "string"},
     }
     with pytest.raises(SchemaMismatch) as caught:
-        NorthboundConnection.open(northbound.remote, columns=columns)
+        connect(northbound.remote, columns=columns)
 
     assert "QoS has no column colour" in str(caught.value)
     assert "QoS.priority is a integer, not a map of string to integer" in str(caught.value)
@@ -63,10 +68,10 @@ def test_every_missing_or_other_column_is_named(northbound: NorthboundServer) ->
     ],
 )
 def test_a_value_that_the_server_would_refuse_is_refused_here(
-    connection: NorthboundConnection, table: str, column: str, value: object, words: str
+    checks: ColumnChecks, table: str, column: str, value: object, words: str
 ) -> None:
     with pytest.raises(InvalidRow) as caught:
-        connection.schema.check(table, column, value)
+        checks.check(table, column, value)
 
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"{table}.{column}: ") or "not a column" in words
@@ -84,7 +89,5 @@ def test_a_value_that_the_server_would_refuse_is_refused_here(
         ("Port_Group", "ports", [uuid.uuid4()]),
     ],
 )
-def test_a_value_within_the_constraints_passes(
-    connection: NorthboundConnection, table: str, column: str, value: object
-) -> None:
-    connection.schema.check(table, column, value)
+def test_a_value_within_the_constraints_passes(checks: ColumnChecks, table: str, column: str, value: object) -> None:
+    checks.check(table, column, value)
