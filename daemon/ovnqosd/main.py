@@ -73,8 +73,3 @@ def _find_zone(settings: Settings, client: KubernetesClient) -> str:
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     return zone_of(settings.node, annotations if isinstance(annotations, dict) else {})
-
-
-def main() -> None:
-    """The console script."""
-    sys.exit(run(sys.argv[1:]))

@@ -15,7 +15,12 @@ from tests.support.deploy import ROOT
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME: Final = (
     *PROJECT["project"]["dependencies"],
-    *(one for extra in PROJECT["project"].get("optional-dependencies", {}).values() for one in extra),
+    *(
+        one
+        for extra in PROJECT["project"]["optional-dependencies"].values()
+        for one in extra
+        if Requirement(one).name != PROJECT["project"]["name"]  # an extra that includes another
+    ),
 )
 GROUPS: Final = PROJECT["dependency-groups"]
 RANGES: Final = {

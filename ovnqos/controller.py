@@ -1,0 +1,97 @@
+"""What a long-running controller needs beside the names of `ovnqos`: deltas, changes, conflicts, topologies.
+
+A program that only parses and compiles needs none of this.
+"""
+
+from ovnqos.collector import collector_paused
+from ovnqos.compile.inventory import Inventory
+from ovnqos.compile.rows import Delta, policy_of
+from ovnqos.compile.shadowed_limits import ShadowedLimit, find_shadowed_limits
+from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
+from ovnqos.compile.topologies.detect import detect_topology, make_topology
+from ovnqos.compile.topology import Network, PodInterface
+from ovnqos.errors import (
+    InvalidRemote,
+    InvalidRow,
+    NameTaken,
+    NorthboundUnavailable,
+    SouthboundUnavailable,
+    Unsupported,
+)
+from ovnqos.match.overlap import can_overlap
+from ovnqos.model.labels import Operator, Requirement
+from ovnqos.model.networks import NetworkTopology
+from ovnqos.model.pod_qos import NO_POD_QOS
+from ovnqos.model.topology_map import TopologyMap
+from ovnqos.northbound.database_change import DatabaseChange
+from ovnqos.northbound.northbound import Applied
+from ovnqos.plan.changes import (
+    Change,
+    MissingReference,
+    RowDelete,
+    RowInsert,
+    RowUpdate,
+    SetDelete,
+    SetInsert,
+    SetUpdate,
+)
+from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
+from ovnqos.plan.plan import DeleteLimit
+from ovnqos.plan.render_diff import qos_list_line
+from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
+from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
+from ovnqos.sources.topology_map import load_topology_map
+
+__all__ = [
+    "NO_POD_QOS",
+    "ActualRow",
+    "ActualSet",
+    "Applied",
+    "Change",
+    "DatabaseChange",
+    "DeleteLimit",
+    "Delta",
+    "ForeignConflict",
+    "InvalidRemote",
+    "InvalidRow",
+    "Inventory",
+    "MissingReference",
+    "NameTaken",
+    "Network",
+    "NetworkTopology",
+    "NorthboundUnavailable",
+    "Operator",
+    "PodInterface",
+    "Requirement",
+    "RowContent",
+    "RowDelete",
+    "RowInsert",
+    "RowUpdate",
+    "SetContent",
+    "SetDelete",
+    "SetInsert",
+    "SetKind",
+    "SetUpdate",
+    "ShadowedLimit",
+    "SouthboundUnavailable",
+    "TopologyChoice",
+    "TopologyKind",
+    "TopologyMap",
+    "Unsupported",
+    "can_overlap",
+    "collector_paused",
+    "detect_topology",
+    "find_foreign_conflicts",
+    "find_shadowed_limits",
+    "load_topology_map",
+    "make_topology",
+    "parse_namespace",
+    "parse_network_attachment_definition",
+    "parse_node",
+    "parse_pod",
+    "parse_policy",
+    "parse_topology_choice",
+    "policy_of",
+    "qos_list_line",
+    "upstream_rows",
+]

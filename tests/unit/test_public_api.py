@@ -1,0 +1,67 @@
+"""The library's front: names are imported on first use, and only what is used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ovnqos
+from ovnqos import _MODULE_OF
+
+FRONT = Path(ovnqos.__file__)
+
+COMPILE = """
+import sys
+from ovnqos import Compiler, DesiredState, Owner, Snapshot, Topology, parse_object, plan_changes
+
+compiler = Compiler(Topology.ovn_kubernetes(), Owner("example"))
+compiler.apply(parse_object({"kind": "Namespace", "metadata": {"name": "shop"}}))
+compiler.drain()
+assert plan_changes(compiler.desired(), Snapshot(owner=compiler.owner)).is_empty
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_compiling_and_planning_loads_no_client_and_no_terminal() -> None:
+    ended = run(COMPILE)
+    assert ended.returncode == 0, ended.stderr
+    loaded = set(ended.stdout.split())
+    assert "ovnqos" in loaded
+    heavy = {"click", "kubernetes", "ovs", "ovsdbapp", "prometheus_client", "rich", "structlog", "tenacity", "urllib3"}
+    assert not loaded & heavy
+
+
+def test_types_and_modules_of_the_names_agree() -> None:
+    tree = ast.parse(FRONT.read_text())
+    typed = next(node for node in tree.body if isinstance(node, ast.If))
+    imported = {
+        alias.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert imported == _MODULE_OF
+    assert set(ovnqos.__all__) == {*imported, "__version__"}
+
+
+@pytest.mark.parametrize("name", ovnqos.__all__)
+def test_every_name_can_be_imported(name: str) -> None:
+    assert getattr(ovnqos, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'Compilre'"):
+        ovnqos.Compilre  # type: ignore[attr-defined]  # noqa: B018  # what a typo does
+
+
+@pytest.mark.parametrize("package", ["prometheus_client", "structlog", "urllib3"])
+def test_the_daemon_without_its_extra_says_so_in_one_line(package: str) -> None:
+    hide = f"import sys; sys.modules[{package!r}] = None; from ovnqosd.__main__ import main; main()"
+    ended = run(hide)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"ovnqosd: the Python package {package} is not installed; install ovnqos[daemon]\n"
