@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +97,19 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        """Connect; a new context reads the CA's file again, so that a renewed one is honoured.
+
+        The authorities of clusters born early (EKS, GKE) have no key identifiers, which Python requires from 3.13 on
+        by `VERIFY_X509_STRICT`; the chain is verified without that flag.
+        """
+        context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not (self.ca_certs or self.ca_cert_dir or self.ca_cert_data):
+            context.load_default_certs()
+        self.ssl_context = context
+        super().connect()
+
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
         _cover(connection)

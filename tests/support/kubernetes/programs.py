@@ -1,4 +1,4 @@
-"""kube-apiserver, etcd and kubectl, where envtest looks for them or the build script puts them; free TCP ports."""
+"""kube-apiserver, etcd and kubectl, where envtest looks for them or the build scripts put them; free TCP ports."""
 
 from __future__ import annotations
 
@@ -11,35 +11,57 @@ from typing import Final
 
 from ovnqos.sandbox.programs import MissingProgramError, SandboxError
 
-VERSION: Final = "1.20.2"
-BUILD_SCRIPT: Final = "scripts/build-kube-apiserver"
 ASSETS_VARIABLE: Final = "KUBEBUILDER_ASSETS"
 _ATTEMPTS: Final = 200
 _LOWEST: Final = 10_000
 _EPHEMERAL_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+SERVER_VARIABLE: Final = "OVNQOS_KUBERNETES"
+"""Names the server to run: a key of `BUILDS`."""
+BUILDS: Final = {
+    "1.20": ("kubernetes-1.20.2", "scripts/build-kube-apiserver"),
+    "modern": ("kubernetes-modern", "scripts/build-modern-kubernetes"),
+}
+"""The folder in the cache that holds each server's programs, and the script that makes it."""
 
 
 def assets_folder() -> Path:
-    """The folder that should hold the programs: `KUBEBUILDER_ASSETS`, or the build script's destination."""
-    if named := os.environ.get(ASSETS_VARIABLE):
+    """Return the folder that should hold the programs.
+
+    The server that `OVNQOS_KUBERNETES` names comes first, then the folder that `KUBEBUILDER_ASSETS` names, then 1.20.
+
+    Raises:
+        SandboxError: there is no server of that name.
+    """
+    server = os.environ.get(SERVER_VARIABLE)
+    if not server and (named := os.environ.get(ASSETS_VARIABLE)):
         return Path(named)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "ovnqos" / f"kubernetes-{VERSION}"
+    return cache / "ovnqos" / _build(server)[0]
+
+
+def _build(server: str | None) -> tuple[str, str]:
+    found = BUILDS.get(server or "1.20")
+    if found is None:
+        raise SandboxError(f"{SERVER_VARIABLE}: unknown server {server}; use one of {', '.join(BUILDS)}")
+    return found
 
 
 def kubernetes_program(name: str) -> Path:
-    """The path of one of `kube-apiserver`, `etcd` and `kubectl`.
+    """Return the path of one of `kube-apiserver`, `etcd` and `kubectl`; of `crd-rules` too with the modern server.
 
     Raises:
         MissingProgramError: the folder lacks it; names what to do.
+        SandboxError: there is no server of the name in `OVNQOS_KUBERNETES`.
     """
     folder = assets_folder()
     path = folder / name
     if os.access(path, os.X_OK):
         return path
-    if os.environ.get(ASSETS_VARIABLE):
+    server = os.environ.get(SERVER_VARIABLE)
+    if not server and os.environ.get(ASSETS_VARIABLE):
         raise MissingProgramError(f"not found: {name} in {folder}, which {ASSETS_VARIABLE} names")
-    raise MissingProgramError(f"not found: {path}; run {BUILD_SCRIPT}, or name a folder with it in {ASSETS_VARIABLE}")
+    script = _build(server)[1]
+    raise MissingProgramError(f"not found: {path}; run {script}, or name a folder with it in {ASSETS_VARIABLE}")
 
 
 def openssl_program() -> Path:
