@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _POLL_SECONDS: Final = 0.003
 _TASK_SECONDS: Final = 2.0
+_FREEZE_SECONDS: Final = 15
 _URGENT: Final = -10
 
 
@@ -195,9 +196,24 @@ class Process:
         self._close()
 
     def freeze(self) -> None:
-        """Stop the program's execution (SIGSTOP): connections stay open and nothing is answered."""
+        """Stop the program's execution (SIGSTOP): connections stay open and nothing is answered.
+
+        Returns when all threads are stopped; on a busy machine that takes some milliseconds.
+
+        Raises:
+            SandboxError: they are not within 15 s.
+        """
         self._signal(signal.SIGSTOP)
         self._frozen = True
+        self.wait_until(self._stopped, what="stop", timeout=_FREEZE_SECONDS)
+
+    def _stopped(self) -> bool:
+        try:
+            stats = [task.joinpath("stat").read_text() for task in Path(f"/proc/{self.pid}/task").iterdir()]
+        except FileNotFoundError:  # a thread has just ended
+            return False
+        # proc(5): the state follows the command's closing parenthesis; T is stopped, Z and X have ended
+        return all(stat.rpartition(") ")[2][0] in "TZX" for stat in stats)
 
     def thaw(self) -> None:
         """Let a frozen program go on (SIGCONT)."""

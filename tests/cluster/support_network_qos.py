@@ -83,6 +83,21 @@ def network_cases() -> tuple[list[Case], list[Case]]:
 
 NETWORKS_RIGHT, NETWORKS_WRONG = network_cases()
 
+NO_ADDRESSES = (
+    *(
+        "",
+        "10/8",
+        "10.0.0.0/33",
+        "010.0.0.0/8",
+        "10.00.0.0/16",
+        "10.0.0.0/08",
+        "10.0.0.0/",
+        "256.0.0.0/8",
+        "10.0.0.0/8 ",
+    ),
+    *("::/129", "2001:db8::/032", "2001:db8::g/64", "::1%eth0/64", "::1.2.3.04/128", "a.example/24"),
+    *("10.0.0.0/8 ", "10.0.0.0/8\n"),
+)
 VALID: list[Case] = [
     *((f"{RULE}.dscp", dscp) for dscp in (0, 63)),
     *(("spec.priority", priority) for priority in (0, 100)),
@@ -96,7 +111,6 @@ VALID: list[Case] = [
     (EXPRESSIONS, [{"key": "k" * 63, "operator": "Exists", "values": []}]),
     (NETWORKS, []),
     *NETWORKS_RIGHT,
-    (NETWORKS, [{"networkSelectionType": "DefaultNetwork"}] * 2),
     ("spec.egress", []),
     ("spec.egress", [{"dscp": 1}] * 20),
     *((f"{BANDWIDTH}.{key}", value) for key in ("rate", "burst") for value in (1, 4_294_967_295)),
@@ -104,7 +118,10 @@ VALID: list[Case] = [
     (BANDWIDTH, {}),
     (CLASSIFIER, {}),
     *((f"{CLASSIFIER}.{key}", value) for key in ("to", "from", "ports") for value in (ABSENT, [], [{}])),
-    *((TO, {"ipBlock": {"cidr": cidr}}) for cidr in ("0.0.0.0/0", "::/0", "10.1.2.3/8", "2001:db8::1/128")),
+    *(
+        (TO, {"ipBlock": {"cidr": cidr}})
+        for cidr in ("0.0.0.0/0", "::/0", "10.1.2.3/8", "2001:db8::1/128", "64:ff9b::192.0.2.33/128")
+    ),
     (f"{TO}.ipBlock.except", []),
     (TO, {"podSelector": {}}),
     (TO, {"namespaceSelector": {"matchLabels": {"a": "b"}}}),
@@ -121,7 +138,6 @@ INVALID: list[Case] = [
     (f"{RULE}.dscp", 64),
     ("spec.egress", [{"dscp": 1}] * 21),
     *((f"{BANDWIDTH}.{key}", value) for key in ("rate", "burst") for value in (0, -1, 4_294_967_296, "1M")),
-    (BANDWIDTH, {"burst": 100}),
     *((f"{SELECTOR}.matchLabels", {"a": value}) for value in ("-a", "a b", "x" * 64, 1, True)),
     *((EXPRESSIONS, [{"key": key, "operator": "Exists"}]) for key in ("", "-a", "a b", "A.b/c", "/a", "k" * 64)),
     (EXPRESSIONS, [{"operator": "Exists"}]),
@@ -136,9 +152,19 @@ INVALID: list[Case] = [
     *(
         (place, {"ipBlock": {"cidr": cidr}})
         for place in (TO, FROM)
-        for cidr in ("", "10.0.0.1", "10/8", "10.0.0.0/33", "010.0.0.0/8", "::/129", "10.0.0.0/8 ", "example.org/24", 7)
+        for cidr in (
+            "",
+            "10/8",
+            "10.0.0.0/33",
+            "010.0.0.0/8",
+            "10.0.0.0/08",
+            "::/129",
+            "10.0.0.0/8 ",
+            "a.example/24",
+            7,
+        )
     ),
-    *((f"{TO}.ipBlock.except", [value]) for value in ("", "10.0.0.1", 7)),
+    *((f"{TO}.ipBlock.except", [value]) for value in (*NO_ADDRESSES, 7)),
     (f"{TO}.podSelector", {}),
     (f"{TO}.namespaceSelector", {}),
     (f"{FROM}.podSelector", {}),
@@ -147,10 +173,34 @@ INVALID: list[Case] = [
     *((f"{PORT}.protocol", protocol) for protocol in ("tcp", "ICMP", "", 6)),
 ]
 
-BEYOND_A_SCHEMA: list[Case] = [
-    (f"{TO}.ipBlock.except", ["11.0.0.0/8"]),
-    (f"{TO}.ipBlock.except", ["2001:db8::/32"]),
-    (f"{TO}.ipBlock.cidr", "::ffff:10.0.0.0/104"),
+BEYOND_A_SCHEMA: list[tuple[str, object, str]] = [
+    (f"{TO}.ipBlock.except", ["10.1.0.0/16", "11.0.0.0/8"], "each part must lie inside cidr and be of its IP family"),
+    (f"{TO}.ipBlock.except", ["0.0.0.0/0"], "each part must lie inside cidr and be of its IP family"),
+    (f"{TO}.ipBlock.except", ["2001:db8::/32"], "each part must lie inside cidr and be of its IP family"),
+    (f"{TO}.ipBlock.except", ["::/0"], "each part must lie inside cidr and be of its IP family"),
+    (f"{FROM}.ipBlock.except", ["10.0.0.0/8"], "each part must lie inside cidr and be of its IP family"),
+    (TO, {"ipBlock": {"cidr": "::/0", "except": ["0.0.0.0/0"]}}, "each part must lie inside cidr"),
+    (TO, {"ipBlock": {"cidr": "2001:db8::/32", "except": ["2001:db9::/48"]}}, "each part must lie inside cidr"),
+    (f"{TO}.ipBlock.cidr", "::ffff:10.0.0.0/104", "no IPv4 address in IPv6 notation"),
+    (f"{FROM}.ipBlock.cidr", "::ffff:a00:0/104", "no IPv4 address in IPv6 notation"),
+    (f"{TO}.ipBlock.cidr", "2001:db8:1:2:3:4:5:6:7/64", "must be an address with a prefix length"),
+    (f"{TO}.ipBlock.cidr", "2001::db8::/64", "must be an address with a prefix length"),
+]
+"""What only a rule of the CRD refuses, and its message; an API server without CEL leaves it to the daemon."""
+
+BEYOND_THE_CRD: list[Case] = [
     (f"{SELECTOR}.matchLabels", {"a b": "c"}),
     ("metadata.annotations", {"ovnqos.io/bandwidth-scope": "node"}),
+    (f"{TO}.ipBlock.except", [*["10.1.0.0/16"] * 16, "11.0.0.0/8"]),
 ]
+"""What only the daemon refuses."""
+
+SINGLE_ADDRESSES: list[Case] = [
+    *((f"{place}.ipBlock.cidr", cidr) for place in (TO, FROM) for cidr in ("10.0.0.1", "2001:db8::1")),
+    (f"{TO}.ipBlock.except", ["10.0.0.1"]),
+    (BANDWIDTH, {"burst": 100}),
+]
+"""What ovn-kubernetes' CRD takes, so that this one takes it, too."""
+
+ONCE_A_TYPE: Case = (NETWORKS, [{"networkSelectionType": "DefaultNetwork"}] * 2)
+"""A list whose key is the type, in ovn-kubernetes' CRD as well; a file may have it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,27 @@ import yaml
 
 from ovnqos import InvalidObject, parse_policy
 from ovnqos.sandbox import SandboxError
-from tests.cluster.support_network_qos import ABSENT, BEYOND_A_SCHEMA, INVALID, VALID, with_value
+from tests.cluster.support_network_qos import (
+    ABSENT,
+    BEYOND_A_SCHEMA,
+    BEYOND_THE_CRD,
+    CLASSIFIER,
+    FROM,
+    INVALID,
+    NETWORKS_WRONG,
+    ONCE_A_TYPE,
+    SINGLE_ADDRESSES,
+    TO,
+    VALID,
+    with_value,
+)
 from tests.support.kubernetes.http import APPLY, MERGE_PATCH
 
 if TYPE_CHECKING:
     from tests.support.kubernetes.api import KubernetesApi
 
+ADDRESS_FUNCTIONS = 31
+"""The minor version of Kubernetes from which a CRD's rules may use CEL's functions for addresses."""
 GUIDE = """
 apiVersion: k8s.ovn.org/v1alpha1
 kind: NetworkQoS
@@ -85,13 +101,78 @@ def test_what_the_daemon_refuses_the_api_server_refuses(api: KubernetesApi, path
     assert answer["reason"] == "Invalid"
 
 
-@pytest.mark.parametrize(("path", "value"), BEYOND_A_SCHEMA, ids=case_name)
-def test_what_no_schema_can_say_is_left_to_the_daemon(api: KubernetesApi, path: str, value: object) -> None:
+@pytest.mark.parametrize(("path", "value", "message"), BEYOND_A_SCHEMA, ids=case_name)
+def test_what_no_schema_can_say_a_rule_says_where_the_api_server_has_rules(
+    api: KubernetesApi, path: str, value: object, message: str
+) -> None:
+    document = with_value(path, value)
+    with pytest.raises(InvalidObject):
+        parse_policy(document)
+    status, answer = dry_run(api, document)
+    if api.minor_version >= ADDRESS_FUNCTIONS:
+        assert status == 422, answer
+        assert message in answer["message"]
+        assert len(answer["details"]["causes"]) == 1, answer["message"]
+        assert answer["details"]["causes"][0]["field"].startswith("spec.egress[0].classifier.")
+    else:
+        assert status == 201, answer["message"]
+
+
+@pytest.mark.parametrize(("path", "value"), NETWORKS_WRONG, ids=case_name)
+def test_a_wrong_selector_of_networks_has_a_message(api: KubernetesApi, path: str, value: object) -> None:
+    status, answer = dry_run(api, with_value(path, value))
+    assert status == 422
+    if api.minor_version >= ADDRESS_FUNCTIONS and "Required" not in answer["message"]:
+        assert "and not allowed for any other" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (f"{TO}.podSelector", {}, "ipBlock cannot be combined with podSelector or namespaceSelector"),
+        (f"{TO}.namespaceSelector", {}, "ipBlock cannot be combined with podSelector or namespaceSelector"),
+        (f"{FROM}.podSelector", {}, "from takes ipBlock only"),
+        (FROM, {"namespaceSelector": {}}, "from takes ipBlock only"),
+    ],
+)
+def test_a_wrong_destination_or_source_has_a_message(
+    api: KubernetesApi, path: str, value: object, message: str
+) -> None:
+    status, answer = dry_run(api, with_value(path, value))
+    assert status == 422
+    assert api.minor_version < ADDRESS_FUNCTIONS or message in answer["message"]
+
+
+@pytest.mark.parametrize(("path", "value"), BEYOND_THE_CRD, ids=case_name)
+def test_what_no_rule_says_is_left_to_the_daemon(api: KubernetesApi, path: str, value: object) -> None:
     document = with_value(path, value)
     with pytest.raises(InvalidObject):
         parse_policy(document)
     status, answer = dry_run(api, document)
     assert status == 201, answer["message"]
+
+
+@pytest.mark.parametrize(("path", "value"), SINGLE_ADDRESSES, ids=case_name)
+def test_what_ovn_kubernetes_takes_the_api_server_takes(api: KubernetesApi, path: str, value: object) -> None:
+    document = with_value(path, value)
+    status, answer = dry_run(api, document)
+    assert status == 201, answer["message"]
+    assert answer["spec"] == document["spec"]
+
+
+def test_each_type_of_networks_stands_once(api: KubernetesApi) -> None:
+    document = with_value(*ONCE_A_TYPE)
+    parse_policy(document)
+    status, answer = dry_run(api, document)
+    assert (status, answer["details"]["causes"][0]["reason"]) == (422, "FieldValueDuplicate")
+
+
+def test_the_longest_lists_are_taken(api: KubernetesApi) -> None:
+    blocks = [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"] * 40}}] * 500
+    status, answer = dry_run(api, with_value(f"{CLASSIFIER}.to", blocks))
+    assert status == 201, answer["message"]
+    status, answer = dry_run(api, with_value(f"{CLASSIFIER}.to", [*blocks, *blocks[:1]]))
+    assert status == 422
 
 
 def test_the_schema_is_structural_and_all_its_names_are_accepted(api: KubernetesApi) -> None:
@@ -111,11 +192,13 @@ def test_kubectl_lists_the_status_as_the_guide_shows_it(api: KubernetesApi, name
     status = {"status": {"status": "NetworkQoS Destinations applied"}}
     answer = api.request("PATCH", f"{collection(namespace)}/qos-external/status", status, content_type=MERGE_PATCH)
     assert answer[0] == 200
-    assert api.kubectl("get", "networkqoses", "qos-external", "-n", namespace, "-owide") == (
-        "NAME           STATUS\nqos-external   NetworkQoS Destinations applied\n"
+    shown = api.kubectl("get", "nqos", "qos-external", "-n", namespace, "-owide")
+    assert re.sub(r"\d+s$", "0s", shown, flags=re.MULTILINE) == (
+        "NAME           PRIORITY   STATUS                            AGE\n"
+        "qos-external   10         NetworkQoS Destinations applied   0s\n"
     )
     resources = [line.split() for line in api.kubectl("api-resources").splitlines() if "NetworkQoS" in line]
-    assert resources == [["networkqoses", "k8s.ovn.org/v1alpha1", "true", "NetworkQoS"]]
+    assert resources == [["networkqoses", "nqos", "k8s.ovn.org/v1alpha1", "true", "NetworkQoS"]]
 
 
 def test_kubectl_explains_the_fields_of_the_guide(api: KubernetesApi) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tests.support.kubernetes.api import KubernetesApi
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkqoses.k8s.ovn.org"
+RATCHETING = 30
+"""The minor version of Kubernetes from which a CRD's API server lets an invalid part that does not change be."""
+NOT_WRITTEN = "cannot write a status; trying again and again"
 EVENTS = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=qos-external"
 
 
@@ -74,13 +77,17 @@ def test_what_the_status_may_not_say_an_event_says_once_until_the_object_is_mend
     event = wait_for_event(cluster, "Invalid", uid)
     assert event["type"] == "Warning"
     assert "spec.egress[0].dscp" in event["message"]
-    assert "HTTP 422" in event["message"]
     assert rows(northbound) == []
-    daemon.wait_for_line("cannot write a status; trying again and again")
+    ratcheting = cluster.minor_version >= RATCHETING
+    if ratcheting:  # what was invalid before may stay so; the status can be written
+        wait_for_status(cluster, "Invalid in zone global")
+    else:
+        assert "HTTP 422" in event["message"]
+        daemon.wait_for_line(NOT_WRITTEN)
     apply(cluster, guide_policy())
     wait_for_status(cluster, APPLIED)
     wait_for_rows(northbound, 2, "dscp=20")
     assert wait_for_event(cluster, "Applied", uid)["type"] == "Normal"
     events = [one for one in told(cluster, "Invalid") if one["involvedObject"]["uid"] == uid]
     assert [one["count"] for one in events] == [1]
-    assert len(daemon.lines("cannot write a status; trying again and again")) == 1
+    assert len(daemon.lines(NOT_WRITTEN)) == (0 if ratcheting else 1)

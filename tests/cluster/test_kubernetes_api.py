@@ -6,7 +6,8 @@ import os
 import select
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -15,9 +16,7 @@ from kubernetes import client, config
 from ovnqos.sandbox import MissingProgramError, SandboxError
 from tests.cluster.conftest import describe_api
 from tests.support.kubernetes.api import KubernetesApi
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.kubernetes.programs import BUILDS
 
 NAMESPACES = "/api/v1/namespaces"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -87,16 +86,31 @@ def test_the_servers_die_with_a_killed_parent(tmp_path: Path) -> None:
         wait_for_end(pid)
 
 
+@pytest.mark.parametrize("server", BUILDS)
 def test_a_missing_program_is_told_with_the_script_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: str
 ) -> None:
-    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.setenv("OVNQOS_KUBERNETES", server)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(MissingProgramError, match="kube-apiserver; run scripts/build-kube-apiserver"):
+    folder, script = BUILDS[server]
+    assert (Path(__file__).parents[2] / script).stat().st_mode & 0o111
+    with pytest.raises(MissingProgramError, match=f"{folder}/kube-apiserver; run {script}"):
         KubernetesApi()
 
 
+def test_the_server_of_the_environment_must_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OVNQOS_KUBERNETES", "1.19")
+    with pytest.raises(SandboxError, match=r"OVNQOS_KUBERNETES: unknown server 1\.19; use one of 1\.20, modern"):
+        KubernetesApi()
+
+
+def test_the_named_server_is_the_one_that_runs(api: KubernetesApi) -> None:
+    named = os.environ.get("OVNQOS_KUBERNETES", "")
+    assert api.minor_version >= 33 if named == "modern" else api.minor_version >= 20
+
+
 def test_programs_are_looked_for_where_envtest_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("OVNQOS_KUBERNETES", raising=False)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
     with pytest.raises(MissingProgramError, match=f"kube-apiserver in {tmp_path}, which KUBEBUILDER_ASSETS names"):
         KubernetesApi()

@@ -104,6 +104,15 @@ class KubernetesApi:
         """
         return self._process.pid
 
+    @property
+    def minor_version(self) -> int:
+        """The minor version of the API server: 20 of Kubernetes 1.20.
+
+        Raises:
+            OSError: the server does not answer.
+        """
+        return int(self.request("GET", "/version")[1]["minor"].rstrip("+"))
+
     def start_api(self) -> None:
         """Start the API server, again on its port and on the same objects; return when it is ready.
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import urllib.request
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from http.client import HTTPResponse
     from pathlib import Path
 
 JSON: Final = "application/json"
@@ -19,6 +22,7 @@ APPLY: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 YAML: Final = "application/yaml"
 _PATIENCE_SECONDS: Final = 30
+_CACHE_POLL_SECONDS: Final = 0.1
 
 
 class KubernetesHttp:
@@ -92,10 +96,26 @@ class KubernetesHttp:
             OSError: the server does not answer, or no event came in time.
         """
         request = self._describe("GET", path, None, token=token, content_type=JSON)
+        # A server that has just started refuses watches while its caches fill; it says when to come back
+        deadline = time.monotonic() + timeout
+        while (answer := self._open_watch(request, timeout)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path}: the server's caches were not filled within {timeout:g} s")
+            time.sleep(_CACHE_POLL_SECONDS)
         # http.client makes a clean end of most broken connections, so the others are made the same
-        with self._opener.open(request, timeout=timeout) as answer, suppress(ConnectionError):
+        with answer, suppress(ConnectionError):
             for line in answer:
                 yield json.loads(line)
+
+    def _open_watch(self, request: urllib.request.Request, timeout: float) -> HTTPResponse | None:
+        try:
+            answer: HTTPResponse = self._opener.open(request, timeout=timeout)
+        except HTTPError as refusal:
+            if refusal.code == HTTPStatus.TOO_MANY_REQUESTS and "Retry-After" in refusal.headers:
+                refusal.close()
+                return None
+            raise
+        return answer
 
     def _describe(
         self, method: str, path: str, body: object, *, token: str | None, content_type: str
