@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from ovnqos import InvalidObject, parse_policy
 from ovnqos.sandbox import SandboxError
+from tests.cluster.conftest import NETWORK_QOS_CRD
 from tests.cluster.support_network_qos import (
     ABSENT,
     BEYOND_A_SCHEMA,
@@ -25,11 +27,16 @@ from tests.cluster.support_network_qos import (
     VALID,
     with_value,
 )
+from tests.support.deploy import ROOT
 from tests.support.kubernetes.http import APPLY, MERGE_PATCH
+from tests.support.kubernetes.programs import kubernetes_program
 
 if TYPE_CHECKING:
     from tests.support.kubernetes.api import KubernetesApi
 
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkqoses.k8s.ovn.org"
+CEL = 25
+"""The minor version of Kubernetes from which a CRD may have rules."""
 ADDRESS_FUNCTIONS = 31
 """The minor version of Kubernetes from which a CRD's rules may use CEL's functions for addresses."""
 GUIDE = """
@@ -175,9 +182,33 @@ def test_the_longest_lists_are_taken(api: KubernetesApi) -> None:
     assert status == 422
 
 
+def test_the_rules_compile_from_1_31_on_and_are_dropped_where_there_is_no_cel(api: KubernetesApi) -> None:
+    if api.minor_version < CEL:
+        assert "x-kubernetes-validations" not in str(api.request("GET", DEFINITION)[1])
+        return
+    program = str(kubernetes_program("crd-rules"))
+    for minor in range(ADDRESS_FUNCTIONS - 1, api.minor_version + 1):
+        command = [program, f"1.{minor}"]
+        compiled = subprocess.run(command, input=NETWORK_QOS_CRD.read_bytes(), capture_output=True, check=False)
+        assert (compiled.returncode == 0) == (minor >= ADDRESS_FUNCTIONS), compiled
+
+
+def test_the_command_of_the_crd_removes_the_rules_and_nothing_else(api: KubernetesApi) -> None:
+    text = NETWORK_QOS_CRD.read_text()
+    (command,) = re.findall(r"^#   (sed .*) \| kubectl apply -f -$", text, re.MULTILINE)
+    without = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert yaml.safe_load(without) == without_rules(yaml.safe_load(text))
+    assert "networkqoses.k8s.ovn.org" in api.kubectl("apply", "--dry-run=server", "-f", "-", text=without)
+
+
+def without_rules(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {key: without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
+    return [without_rules(one) for one in schema] if isinstance(schema, list) else schema
+
+
 def test_the_schema_is_structural_and_all_its_names_are_accepted(api: KubernetesApi) -> None:
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkqoses.k8s.ovn.org"
-    conditions = api.request("GET", path)[1]["status"]["conditions"]
+    conditions = api.request("GET", DEFINITION)[1]["status"]["conditions"]
     assert {condition["type"]: condition["status"] for condition in conditions} == {
         "NamesAccepted": "True",
         "Established": "True",
