@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from ovnqos.cli import output
-from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
-from ovnqos.errors import InvalidRow
-from ovnqos.model.owner import DEFAULT_OWNER, Owner
-from ovnqos.northbound.northbound import Northbound
-from ovnqos.ovsdb.tls import TlsFiles
-from ovnqos.plan.plan import DeleteLimit
-from ovnqos.sources.values import parse_cidr
+from ovnqos.cli.parameter_types import CIDR, FILE, OWNER, REMOTE, TOPOLOGY, OneOf, Parsed, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from netaddr import IPNetwork
 
-DEFAULT_LIMIT: Final = "30%"
-SMALL: Final = 10
+    from ovnqos.compile.topologies.choice import TopologyChoice
+    from ovnqos.model.owner import Owner
+    from ovnqos.northbound.northbound import Northbound
+    from ovnqos.ovsdb.tls import TlsFiles
+    from ovnqos.plan.plan import DeleteLimit
+
+_DEFAULT_LIMIT: Final = "30%"
+_SMALL: Final = 10
 """The default limit lets so many rows go whatever their share: in a small cluster that is one object."""
 
 _R = TypeVar("_R")
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class Format(StrEnum):
+class PlanFormat(StrEnum):
     """How a plan is printed."""
 
     DIFF = "diff"
@@ -41,20 +39,22 @@ class Format(StrEnum):
     JSON = "json"
 
 
-class Seconds(click.FloatRange):
-    """A duration; unlike click's own range it takes neither `nan` nor `inf`."""
+class TableFormat(StrEnum):
+    """How rows and findings are printed."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; fails as click's types do."""
-        seconds = float(super().convert(value, param, ctx))
-        if not math.isfinite(seconds):
-            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
-        return seconds
+    TABLE = "table"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseOptions:
-    """Where the Northbound is."""
+    """Where the Northbound is.
+
+    Attributes:
+        remote: as given, None for the default.
+        timeout_s: how long to wait for an answer.
+        tls: the files for ssl: remotes.
+    """
 
     remote: str | None
     timeout_s: float
@@ -62,11 +62,13 @@ class DatabaseOptions:
 
     def connect(self, owner: Owner) -> Northbound:
         """Connect; raises what `Northbound.connect` raises."""
+        from ovnqos.northbound.northbound import Northbound
+
         return Northbound.connect(self.remote, owner=owner, tls=self.tls, timeout_s=self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompileOptions:
+class InputOptions:
     """What to compile, and for whom."""
 
     files: tuple[str, ...]
@@ -81,16 +83,24 @@ def database_options(command: Callable[..., _R]) -> Callable[..., _R]:
     """Add the options of a connection; the command gets `database: DatabaseOptions`."""
 
     @functools.wraps(command)
-    def with_database(*, remote: str | None, timeout: float, **others: Any) -> _R:
-        files = {name: others.pop(name) for name in ("private_key", "certificate", "ca_cert")}
-        missing = [f"--{name.replace('_', '-')}" for name, file in files.items() if file is None]
+    def with_database(
+        *,
+        remote: str | None,
+        timeout: float,
+        private_key: Path | None,
+        certificate: Path | None,
+        ca_cert: Path | None,
+        **others: Any,
+    ) -> _R:
         tls = None
-        if not missing:
-            tls = TlsFiles(
-                private_key=files["private_key"], certificate=files["certificate"], ca_certificate=files["ca_cert"]
-            )
-        elif len(missing) < len(files):
-            raise click.UsageError(f"{' and '.join(missing)} must be given too: the three TLS files go together")
+        if private_key and certificate and ca_cert:
+            from ovnqos.ovsdb.tls import TlsFiles
+
+            tls = TlsFiles(private_key=private_key, certificate=certificate, ca_certificate=ca_cert)
+        elif private_key or certificate or ca_cert:
+            files = {"--private-key": private_key, "--certificate": certificate, "--ca-cert": ca_cert}
+            missing = " and ".join(name for name, file in files.items() if file is None)
+            raise click.UsageError(f"TLS requires three files; give {missing} too")
         return command(database=DatabaseOptions(remote=remote, timeout_s=timeout, tls=tls), **others)
 
     return _stack(
@@ -98,51 +108,50 @@ def database_options(command: Callable[..., _R]) -> Callable[..., _R]:
         click.option(
             "--nb",
             "remote",
-            metavar="REMOTE",
-            help="OVN Northbound: unix:/path, tcp:host:port, ssl:host:port, or several with commas.  "
+            type=REMOTE,
+            help="OVN Northbound: unix:/path, tcp:host:port, ssl:host:port, or several separated by commas.  "
             "[default: $OVN_NB_DB, else the local socket]",
         ),
-        click.option("-p", "--private-key", type=_FILE, metavar="FILE", help="Private key, for ssl: remotes."),
-        click.option("-c", "--certificate", type=_FILE, metavar="FILE", help="Certificate, for ssl: remotes."),
-        click.option("-C", "--ca-cert", type=_FILE, metavar="FILE", help="Certificate of the server's CA."),
+        click.option("-p", "--private-key", type=FILE, help="Private key for ssl: remotes."),
+        click.option("-c", "--certificate", type=FILE, help="Certificate for ssl: remotes."),
+        click.option("-C", "--ca-cert", type=FILE, help="CA certificate of the server for ssl: remotes."),
         click.option(
             "-t",
             "--timeout",
-            type=Seconds(min=0.1),
+            type=seconds(0.1),
             default=10.0,
             show_default=True,
-            metavar="SECONDS",
-            help="How long to wait for the database.",
+            help="How long to wait for an answer from the database.",
         ),
     )
 
 
-def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
-    """Add the options of compiling; the command gets `wanted: CompileOptions`."""
+def input_options(command: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the options of compiling; the command gets `given: InputOptions`."""
 
     @functools.wraps(command)
-    def with_compile(  # noqa: PLR0913 - one parameter an option
+    def with_input(  # noqa: PLR0913 - one parameter an option
         *,
         files: tuple[str, ...],
         zone_nodes: tuple[str, ...],
-        owner_name: str,
+        owner: Owner,
         topology: TopologyChoice,
         cluster_cidrs: tuple[IPNetwork, ...],
         keep_going: bool,
         **others: Any,
     ) -> _R:
-        wanted = CompileOptions(
+        given = InputOptions(
             files=files,
             zone_nodes=zone_nodes,
-            owner=Owner(owner_name),
+            owner=owner,
             topology=topology,
             cluster_cidrs=cluster_cidrs,
             keep_going=keep_going,
         )
-        return command(wanted=wanted, **others)
+        return command(given=given, **others)
 
     return _stack(
-        with_compile,
+        with_input,
         files_option,
         click.option(
             "--zone-node",
@@ -152,12 +161,19 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
             help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
         ),
         owner_option,
-        topology_option,
+        click.option(
+            "--topology",
+            type=TOPOLOGY,
+            default="auto",
+            show_default=True,
+            help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
+            "topology map), or auto, which detects it by the annotations of pods.",
+        ),
         cluster_cidr_option,
         click.option(
             "--keep-going",
             is_flag=True,
-            help="Pass over invalid objects, leaving their present rows as they are, instead of stopping.",
+            help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
         ),
     )
 
@@ -165,10 +181,9 @@ def compile_options(command: Callable[..., _R]) -> Callable[..., _R]:
 cluster_cidr_option = click.option(
     "--cluster-cidr",
     "cluster_cidrs",
+    type=CIDR,
     multiple=True,
-    metavar="CIDR",
-    callback=lambda _context, _parameter, texts: tuple(_cidr(text) for text in texts),
-    help="Addresses in the cluster: a pod's DSCP annotation is for what leaves it. May be repeated.",
+    help="A CIDR of the cluster: the DSCP annotation of a pod marks packets to other addresses. May be repeated.",
 )
 files_option = click.option(
     "-f",
@@ -182,63 +197,48 @@ files_option = click.option(
 )
 owner_option = click.option(
     "--owner",
-    "owner_name",
-    default=DEFAULT_OWNER,
+    type=OWNER,
+    default="ovnqos",
     show_default=True,
-    metavar="NAME",
-    help="Whose rows to compare, change and delete.",
-)
-topology_option = click.option(
-    "--topology",
-    default=str(TopologyKind.AUTO),
-    metavar="TOPOLOGY",
-    callback=lambda _context, _parameter, text: _topology_choice(text),
-    help="How switches and ports are named, and where pods' addresses are: ovn-kubernetes, kube-ovn, static:FILE (a "
-    "topology map), or auto, which tells it by the pods' annotations.  [default: auto]",
-)
-format_option = click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice([str(form) for form in Format]),
-    default=str(Format.DIFF),
-    show_default=True,
-    help="How to print the plan.",
-)
-max_deletes_option = click.option(
-    "--max-deletes",
-    "limit",
-    default=DEFAULT_LIMIT,
-    metavar="LIMIT",
-    callback=lambda _context, _parameter, text: _delete_limit(text),
-    help="Refuse a plan that deletes more rows than this: a count (10) or a share (50%).  "
-    f"[default: {DEFAULT_LIMIT}, but up to {SMALL} rows may always go]",
+    help="The owner of the rows to compare, change and delete.",
 )
 
 
-def _topology_choice(text: str) -> TopologyChoice:
-    try:
-        return parse_topology_choice(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+def format_option(kind: type[StrEnum], default: StrEnum | None, text: str) -> Callable[[Any], Any]:
+    """The option `-o`; the command gets `form`. JSON is for standard error, too."""
+
+    def remember(_context: click.Context, _parameter: click.Parameter, form: StrEnum | None) -> StrEnum | None:
+        output.report_json(form is not None and form.value == "json")
+        return form
+
+    return click.option(
+        "-o", "--output", "form", type=OneOf(kind), default=default, show_default=True, callback=remember, help=text
+    )
+
+
+plan_format_option = format_option(PlanFormat, PlanFormat.DIFF, "How to print the plan.")
+table_format_option = format_option(TableFormat, TableFormat.TABLE, "How to print the result.")
 
 
 def _delete_limit(text: str) -> DeleteLimit:
+    from ovnqos.errors import InvalidRow
+    from ovnqos.plan.plan import DeleteLimit
+
     try:
         limit = DeleteLimit.parse(text)
     except InvalidRow as error:
-        raise click.BadParameter(str(error)) from None
-    return replace(limit, at_least=SMALL) if text == DEFAULT_LIMIT else limit
+        raise ValueError(str(error).partition(": ")[2]) from None
+    return replace(limit, at_least=_SMALL) if text == _DEFAULT_LIMIT else limit
 
 
-def _cidr(text: str) -> IPNetwork:
-    try:
-        cidr, remark = parse_cidr(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if remark:
-        output.warning(f"--cluster-cidr: {remark}")
-    return cidr
+max_deletes_option = click.option(
+    "--max-deletes",
+    "limit",
+    type=Parsed("limit", _delete_limit),
+    default=_DEFAULT_LIMIT,
+    help="Refuse a plan that deletes more rows than this: a count (10) or a share (50%).  "
+    f"[default: {_DEFAULT_LIMIT}, but at least {_SMALL} rows]",
+)
 
 
 def _stack(command: Callable[..., _R], *decorators: Callable[[Any], Any]) -> Callable[..., _R]:

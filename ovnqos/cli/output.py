@@ -1,45 +1,62 @@
-"""What a person sees: results on standard output, everything else on standard error, colour only on a terminal."""
+"""What a command reports: results on standard output, all else on standard error, and the exit code.
+
+Colour and progress are for terminals. With `-o json` each line on standard error is a JSON object, too.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.style import Style
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ovnqos.diagnostics import Diagnostic
+    from ovnqos.plan.plan import Plan
 
-PATIENCE_S: Final = 1.0
+EXIT_INVALID: Final = 1
+"""The input is invalid, or the plan is refused."""
+EXIT_DRIFT: Final = 2
+"""`diff --exit-code` found differences."""
+EXIT_UNREACHABLE: Final = 3
+"""The database is unreachable, has another writer, or did not take or answer the transaction."""
+EXIT_INTERRUPTED: Final = 130
+"""Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+_PATIENCE_S: Final = 1.0
 """Seconds after which a progress bar shows."""
 _LISTED: Final = 5
-_SEVERITY_STYLES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_STYLES: Final = {
-    "---": Style(bold=True),
-    "+++": Style(bold=True),
-    "***": Style(bold=True),
-    "@@": Style(color="cyan"),
-    "-": Style(color="red"),
-    "+": Style(color="green"),
-}
+_NUMBERS: Final = frozenset({"PRIORITY", "DSCP", "RATE", "BURST"})
+"""The columns that are aligned to the right."""
+_BOLD, _RED, _GREEN, _YELLOW, _CYAN = "1", "31", "32", "33", "36"  # SGR, ECMA-48
+_STYLES: Final = {"error": f"{_BOLD};{_RED}", "warning": _YELLOW, "info": ""}
+_DIFF_STYLES: Final = {"---": _BOLD, "+++": _BOLD, "***": _BOLD, "@@": _CYAN, "-": _RED, "+": _GREEN}
 
 
 class ReaderGone(Exception):  # noqa: N818 - says what happened, and is no error
-    """Whoever read our output (`| head`) has seen enough. Not an OSError, of which click makes an exit code of 1."""
+    """The reader of our output (`| head`) has ended. Not an OSError, of which click makes an exit code of 1."""
+
+
+class _Mode:
+    """How this run reports; `run` resets it."""
+
+    json: bool = False
+
+
+def report_json(enabled: bool) -> None:
+    """Report on standard error as JSON, or as text."""
+    _Mode.json = enabled
 
 
 def result(text: str) -> None:
     """Print a result as it is.
 
     Raises:
-        ReaderGone: nobody reads it any more.
+        ReaderGone: it has no reader any more.
     """
     try:
         sys.stdout.write(text)
@@ -47,42 +64,78 @@ def result(text: str) -> None:
         raise ReaderGone from None
 
 
-def diff(text: str) -> None:
-    """Print a diff, coloured on a terminal; raises as `result`."""
-    if not sys.stdout.isatty():
-        result(text)
+def result_json(document: object, *, sort_keys: bool = False) -> None:
+    """Print a result as JSON; raises as `result`."""
+    result(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=sort_keys) + "\n")
+
+
+def plan(planned: Plan, form: str) -> None:
+    """Print a plan as a `diff`, for `nbctl` or as `json`, and what it leaves out on standard error."""
+    missing(planned)
+    if form == "diff":
+        _diff(planned.as_diff())
+    else:
+        result(planned.as_nbctl() if form == "nbctl" else planned.as_json())
+
+
+def missing(planned: Plan) -> None:
+    """Warn of what a plan leaves out because a switch or port is missing."""
+    for one in planned.missing:
+        warning(one)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
+    """Print a table: as wide as the terminal, or with a line a row, however long, for grep; raises as `result`.
+
+    Args:
+        columns: their titles; the last column wraps on a terminal.
+        rows: the cells.
+        styles: on a terminal, rich's style for the column VERDICT of each row.
+        right: the titles of the columns that are aligned to the right, separated by spaces.
+    """
+    if sys.stdout.isatty():
+        result(_terminal_table(columns, rows, styles))
         return
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    for line in text.splitlines():
-        style = next((style for start, style in _STYLES.items() if line.startswith(start)), Style())
-        console.print(Text(line, style=style))
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = 0
+    align = [str.rjust if title in _NUMBERS else str.ljust for title in columns]
+    for line in lines:
+        result("  ".join(pad(cell, width) for pad, cell, width in zip(align, line, widths, strict=True)) + "\n")
 
 
 def error(message: object) -> None:
     """Print an error; each of its lines is complete by itself."""
-    _say("error", "bold red", message)
+    _lines("error", message)
 
 
 def warning(message: object) -> None:
     """Print a warning."""
-    _say("warning", "yellow", message)
+    _lines("warning", message)
 
 
 def info(message: object) -> None:
     """Print what was done or found."""
-    sys.stderr.write(f"{message}\n")
+    _lines("info", message)
 
 
-def diagnostics(found: Iterable[Diagnostic]) -> None:
-    """Print diagnostics, a line each; of several objects with the same warning one line names five."""
-    alike: dict[tuple[object, ...], list[Diagnostic]] = {}
-    for one in found:
-        cause = (one.severity, one.code, one.path, one.text, one.hint)
-        alike.setdefault((*cause, one.object) if one.severity == "error" else cause, []).append(one)
-    for same in alike.values():
-        first = same[0]
-        word, style = first.severity.value, _SEVERITY_STYLES[first.severity.value]
-        _say(word, style, f"{listed([one.object for one in same])}: {first.message}")
+def diagnostics(found: Iterable[Diagnostic], *, as_warnings: bool = False) -> None:
+    """Print diagnostics, a line each; warnings of the same cause are one line that names five of the objects.
+
+    Args:
+        found: what to print.
+        as_warnings: that errors are warnings here, because the command goes on.
+    """
+    alike: dict[tuple[str, ...], list[Diagnostic]] = {}
+    for one in dict.fromkeys(found):
+        severity = "warning" if as_warnings and one.severity == "error" else str(one.severity)
+        cause = (severity, one.code, one.message)
+        alike.setdefault((*cause, str(one.object)) if _Mode.json or severity == "error" else cause, []).append(one)
+    for (severity, *_), same in alike.items():
+        if _Mode.json:
+            _line(severity, same[0].text, **_fields(same[0]))
+        else:
+            _line(severity, f"{listed([one.object for one in same])}: {same[0].message}")
 
 
 def listed(items: Iterable[object]) -> str:
@@ -93,15 +146,8 @@ def listed(items: Iterable[object]) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun, e.g. `1 object`, `2 objects`."""
+    """A number with its noun: `1 object`, `2 objects`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _say(word: str, style: str, message: object) -> None:
-    notes = getattr(message, "__notes__", ())
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for line in [*str(message).splitlines(), *notes]:
-        console.print(Text(f"{word}: ", style=style).append(Text(line, style="default")))
 
 
 @contextmanager
@@ -110,6 +156,9 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     bar = Progress(
         TextColumn(title),
         BarColumn(),
@@ -119,7 +168,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         transient=True,
     )
     task = bar.add_task(title, total=None)
-    timer = threading.Timer(PATIENCE_S, bar.start)
+    timer = threading.Timer(_PATIENCE_S, bar.start)
     timer.daemon = True
     timer.start()
     try:
@@ -128,3 +177,67 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         timer.cancel()
         timer.join()
         bar.stop()
+
+
+def _diff(text: str) -> None:
+    if not _has_colour(sys.stdout):
+        result(text)
+        return
+    for line in text.splitlines():
+        style = next((style for start, style in _DIFF_STYLES.items() if line.startswith(start)), "")
+        result(f"{_styled(line, style)}\n")
+
+
+def _lines(severity: str, message: object) -> None:
+    for line in [*str(message).splitlines(), *getattr(message, "__notes__", ())]:
+        _line(severity, line)
+
+
+def _line(severity: str, text: str, **fields: Any) -> None:
+    if _Mode.json:
+        line = json.dumps({"severity": severity, **fields, "text": text}, ensure_ascii=False)
+    elif severity == "info":
+        line = text
+    else:
+        word = f"{severity}: "
+        line = (_styled(word, _STYLES[severity]) if _has_colour(sys.stderr) else word) + text
+    sys.stderr.write(f"{line}\n")
+
+
+def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
+    ref = diagnostic.object
+    return {
+        "code": diagnostic.code,
+        "object": {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "origin": ref.origin},
+        "path": diagnostic.path,
+        "hint": diagnostic.hint,
+    }
+
+
+def _styled(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}\x1b[0m" if style else text
+
+
+def _has_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows colours, see no-color.org."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _terminal_table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in columns:
+        justify: Any = "right" if title in _NUMBERS else "left"
+        shown.add_column(title, overflow="fold", no_wrap=title in {"DIRECTION", "VERDICT", *_NUMBERS}, justify=justify)
+    for index, row in enumerate(rows):
+        style = styles[index] if styles else ""
+        cells = zip(columns, row, strict=True)
+        shown.add_row(*(Text(cell, style=style if title == "VERDICT" else "") for title, cell in cells))
+    console = Console(highlight=False, markup=False)
+    with console.capture() as capture:
+        console.print(shown)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ovnqos.cli.demo.calico import calico_scene
 from ovnqos.cli.demo.stage import play
-from ovnqos.cli.exit_codes import EXIT_DRIFT
+from ovnqos.cli.output import EXIT_DRIFT
 from tests.functional.support_command import PROGRAM
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ovnqos.cli import options, output
-from ovnqos.cli.exit_codes import EXIT_INVALID
 from ovnqos.cli.output import count, listed
 from ovnqos.cli.parameter_types import OneOf
 
@@ -24,15 +22,15 @@ if TYPE_CHECKING:
     from ovnqos.sources import Manifests
 
 
-class Target(StrEnum):
+class ConvertTarget(StrEnum):
     """What to convert to."""
 
     NETWORK_QOS = "network-qos"
     ANNOTATIONS = "annotations"
 
 
-class Form(StrEnum):
-    """How to print the outcome."""
+class ConvertFormat(StrEnum):
+    """How the result is printed."""
 
     YAML = "yaml"
     JSON = "json"
@@ -44,8 +42,8 @@ class Form(StrEnum):
 @click.option(
     "--to",
     "target",
-    type=OneOf(Target),
-    default=str(Target.NETWORK_QOS),
+    type=OneOf(ConvertTarget),
+    default=str(ConvertTarget.NETWORK_QOS),
     show_default=True,
     help="NetworkQoS objects, from annotations of pods and namespaces and from EgressQoS objects; or annotations, from "
     "NetworkQoS objects.",
@@ -59,19 +57,17 @@ class Form(StrEnum):
     help="To network-qos: convert egress limits, whose rules must mark too: with the pod's own DSCP, or else this one, "
     "inside the cluster as well.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=OneOf(Form),
-    help="How to print it; commands are kubectl's.  [default: yaml for network-qos, commands for annotations]",
+@options.format_option(
+    ConvertFormat,
+    None,
+    "How to print the result; commands are kubectl's.  [default: yaml for network-qos, commands for annotations]",
 )
 def convert(
     files: tuple[str, ...],
-    target: Target,
+    target: ConvertTarget,
     cluster_cidrs: tuple[IPNetwork, ...],
     mark: int | None,
-    form: Form | None,
+    form: ConvertFormat | None,
 ) -> None:
     """Convert annotations and EgressQoS to NetworkQoS, or NetworkQoS to annotations, with the same effect.
 
@@ -93,9 +89,9 @@ def convert(
         to_network_qos,
     )
 
-    to_policies = target is Target.NETWORK_QOS
-    chosen = form or (Form.YAML if to_policies else Form.COMMANDS)
-    if to_policies and chosen is Form.COMMANDS:
+    to_policies = target is ConvertTarget.NETWORK_QOS
+    chosen = form or (ConvertFormat.YAML if to_policies else ConvertFormat.COMMANDS)
+    if to_policies and chosen is ConvertFormat.COMMANDS:
         raise click.UsageError("-o commands goes with --to annotations; use yaml or json")
     if not to_policies and mark is not None:
         raise click.UsageError("--dscp goes with --to network-qos: annotations limit without a mark")
@@ -106,7 +102,7 @@ def convert(
         _report(made.diagnostics, made.replacements, nothing="no annotation or EgressQoS that a NetworkQoS can express")
         return
     annotated = to_annotations(manifests, cluster_cidrs=cluster_cidrs)
-    if chosen is Form.COMMANDS:
+    if chosen is ConvertFormat.COMMANDS:
         output.result("".join(f"{command}\n" for command in annotate_commands(annotated.annotated)))
     else:
         _print_documents(annotation_documents(annotated.annotated), chosen)
@@ -123,14 +119,13 @@ def _read(files: Sequence[str]) -> Manifests:
     output.diagnostics(diagnostic for one in manifests.invalid for diagnostic in one.diagnostics)
     if manifests.invalid:
         output.info(f"nothing converted: {count(len(manifests.invalid), 'object')} invalid")
-        raise click.exceptions.Exit(EXIT_INVALID)
+        raise click.exceptions.Exit(output.EXIT_INVALID)
     return manifests
 
 
-def _print_documents(documents: Sequence[dict[str, Any]], form: Form) -> None:
-    if form is Form.JSON:
-        listed = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
-        output.result(json.dumps(listed, indent=2, ensure_ascii=False) + "\n")
+def _print_documents(documents: Sequence[dict[str, Any]], form: ConvertFormat) -> None:
+    if form is ConvertFormat.JSON:
+        output.result_json({"apiVersion": "v1", "kind": "List", "items": list(documents)})
     elif documents:
         import yaml
 

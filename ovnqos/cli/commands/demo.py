@@ -6,7 +6,7 @@ import os
 
 import click
 
-from ovnqos.cli.exit_codes import EXIT_INVALID
+from ovnqos.cli.output import EXIT_INVALID
 from ovnqos.cli.parameter_types import seconds as seconds_type
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from netaddr import INET_PTON, AddrFormatError, IPAddress
 
 from ovnqos.cli import options, output
-from ovnqos.cli.exit_codes import EXIT_DRIFT, EXIT_INVALID
 from ovnqos.cli.explaining import report
 from ovnqos.cli.explaining.candidates import compiled_rows, differences_on, stored_rows
 from ovnqos.cli.explaining.question import ask
-from ovnqos.cli.inputs import read_inputs
+from ovnqos.cli.input import read_input
+from ovnqos.cli.parameter_types import ADDRESS, OneOf, Parsed
 from ovnqos.compile.generation import Generation
 from ovnqos.errors import InvalidRow
 from ovnqos.explain.explain_rows import explain as explain_rows
@@ -26,6 +25,8 @@ from ovnqos.southbound.way import find_way
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from netaddr import IPAddress
+
     from ovnqos.cli.explaining.candidates import Rows
     from ovnqos.cli.explaining.question import Question
     from ovnqos.compile.rows import DesiredState
@@ -37,32 +38,19 @@ _TRACE_S: Final = 30.0
 """Seconds that ovn-trace gets at least, to read the Southbound of a large cluster."""
 
 
-class _Address(click.ParamType[IPAddress]):
-    name = "ADDRESS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IPAddress:
-        try:
-            return value if isinstance(value, IPAddress) else IPAddress(str(value), flags=INET_PTON)
-        except (AddrFormatError, ValueError):
-            self.fail(f"{value!r} is not an IP address.", param, ctx)
-
-
-class _Release(click.ParamType[Generation]):
-    name = "RELEASE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Generation:
-        try:
-            return value if isinstance(value, Generation) else Generation.of_release(str(value))
-        except InvalidRow as error:
-            self.fail(f"{error}.", param, ctx)
+def _release(text: str) -> Generation:
+    try:
+        return Generation.of_release(text)
+    except InvalidRow as error:
+        raise ValueError(str(error)) from None
 
 
 @click.command
-@options.compile_options
+@options.input_options
 @options.database_options
 @click.option("--pod", required=True, metavar="NAMESPACE/NAME", help="The pod that sends the packet.")
-@click.option("--to", "destination", required=True, type=_Address(), help="Where the packet goes.")
-@click.option("--protocol", type=click.Choice([str(one) for one in Protocol]), help="Of the packet; ICMP: a ping.")
+@click.option("--to", "destination", required=True, type=ADDRESS, help="Where the packet goes.")
+@click.option("--protocol", type=OneOf(Protocol), help="Of the packet; ICMP: a ping.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="NUMBER", help="The packet's destination port.")
 @click.option(
     "--network",
@@ -70,33 +58,27 @@ class _Release(click.ParamType[Generation]):
     help="The network on which it is sent: its name, or the attachment's NAMESPACE/NAME.  "
     "[default: the default network, else the pod's only one]",
 )
-@click.option("--from", "source", type=_Address(), help="Its source, where the pod has several addresses.")
-@click.option("--ovn", "release", type=_Release(), help="Release of OVN, e.g. 23.03.  [default: what --sb says]")
+@click.option("--from", "source", type=ADDRESS, help="Its source, where the pod has several addresses.")
+@click.option(
+    "--ovn", "release", type=Parsed("release", _release), help="Release of OVN, e.g. 23.03.  [default: what --sb says]"
+)
 @click.option("--sb", "southbound_remote", metavar="REMOTE", help="OVN Southbound, as --nb.  [default: none is asked]")
 @click.option("--trace", is_flag=True, help="Run the same packet through ovn-trace on --sb, and compare.")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print the answer.",
-)
+@options.table_format_option
 def explain(  # noqa: PLR0913 - one parameter an option
     *,
-    wanted: options.CompileOptions,
+    given: options.InputOptions,
     database: options.DatabaseOptions,
     pod: str,
     destination: IPAddress,
-    protocol: str | None,
+    protocol: Protocol | None,
     port: int | None,
     network: str | None,
     source: IPAddress | None,
     release: Generation | None,
     southbound_remote: str | None,
     trace: bool,
-    form: str,
+    form: options.TableFormat,
 ) -> None:
     """Explain which QoS row applies to a packet that a pod sends, and why every other row of its switch does not.
 
@@ -118,19 +100,19 @@ def explain(  # noqa: PLR0913 - one parameter an option
     """  # noqa: D301 - \b keeps click from filling the lines
     if trace and southbound_remote is None:
         raise click.UsageError("--trace needs --sb: ovn-trace reads the Southbound")
-    inputs = read_inputs(wanted)
+    inputs = read_input(given)
     question = ask(
         inputs.compiler.inventory,
         pod=pod,
         destination=destination,
         network=network,
         source=source,
-        protocol=None if protocol is None else Protocol(protocol),
+        protocol=protocol,
         port=port,
     )
     southbound, remotes = (None, "") if southbound_remote is None else _read_southbound(southbound_remote, database)
     way = None if southbound is None else _way(southbound, question, must=trace)
-    rows = _rows(question.switch, inputs.desired, wanted, database, southbound)
+    rows = _rows(question.switch, inputs.desired, given, database, southbound)
     packet = question.packet if way is None else way.packet
     explanation = explain_rows(packet, rows.candidates, rows.names, generations=_generations(release, southbound))
     traced: Trace | None = None
@@ -140,14 +122,14 @@ def explain(  # noqa: PLR0913 - one parameter an option
         traced = tracer.run(question.switch, way.microflow)
         differences = disagreements(explanation, traced)
     origin = "files" if database.remote is None else "northbound"
-    if form == "json":
+    if form is options.TableFormat.JSON:
         output.result(report.as_json(question, explanation, origin=origin, trace=traced, differences=differences))
     else:
         output.result(report.as_text(question, explanation, trace=traced, differences=differences))
     if differences:
-        raise click.exceptions.Exit(EXIT_DRIFT)
-    if inputs.faulty:
-        raise click.exceptions.Exit(EXIT_INVALID)
+        raise click.exceptions.Exit(output.EXIT_DRIFT)
+    if inputs.is_partial:
+        raise click.exceptions.Exit(output.EXIT_INVALID)
 
 
 _of_database = next(option for option in explain.params if option.name == "remote")
@@ -175,14 +157,14 @@ def _way(southbound: SouthboundContents, question: Question, *, must: bool) -> W
 def _rows(
     switch: str,
     desired: DesiredState,
-    wanted: options.CompileOptions,
+    given: options.InputOptions,
     database: options.DatabaseOptions,
     southbound: SouthboundContents | None,
 ) -> Rows:
     """The rows of the files, or where a Northbound is named those in it, with a warning where the two differ."""
     if database.remote is None:
-        return compiled_rows(desired, switch, wanted.owner)
-    with database.connect(wanted.owner) as northbound:
+        return compiled_rows(desired, switch, given.owner)
+    with database.connect(given.owner) as northbound:
         snapshot = northbound.snapshot()
     if switch not in snapshot.switches:
         output.warning(f"the Northbound has no switch {switch}, so no rows for this packet")

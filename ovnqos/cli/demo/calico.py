@@ -11,7 +11,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from ovnqos.cli.demo.stage import Scene, ScenePod, ovn_kubernetes_wiring, read_file
 from ovnqos.cli.demo.streams import SecondBySecond, measure_second_by_second
 from ovnqos.cli.demo.terminal import Check, at_most, mega, near, over
-from ovnqos.cli.exit_codes import EXIT_DRIFT
+from ovnqos.cli.output import EXIT_DRIFT
 from ovnqos.sandbox import Layer3Network, Stream, StreamError
 
 if TYPE_CHECKING:

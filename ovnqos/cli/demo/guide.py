@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ovnqos.cli.demo.stage import Scene, ScenePod, ovn_kubernetes_wiring
 from ovnqos.cli.demo.terminal import Check, at_most, marked, near, over
-from ovnqos.cli.exit_codes import EXIT_DRIFT
+from ovnqos.cli.output import EXIT_DRIFT
 from ovnqos.sandbox import Layer3Network, Probe, Stream, measure, read_marks
 
 if TYPE_CHECKING:

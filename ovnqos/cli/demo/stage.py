@@ -183,6 +183,7 @@ def play(scene: Scene, run: Callable[[Sequence[str]], int], console: Console, *,
     Raises:
         SandboxError: OVN, or a measuring tool, is missing or does not start.
     """
+    tempfile.gettempdir()  # its first call writes a file and removes it, unless Ctrl-C comes in between
     terminal = Terminal(run, console)
     terminal.section(f"A private OVN: {scene.title}")
     with Stage(scene, terminal, packets=packets, seconds=seconds) as stage:

@@ -39,7 +39,7 @@ class TestApply:
 
         before = server.file.read_bytes()
         second = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
-        assert (second.code, second.err) == (0, "nothing to do: the Northbound is as it should be\n")
+        assert (second.code, second.err) == (0, "nothing to do: the Northbound is up to date\n")
         assert server.file.read_bytes() == before
 
     def test_writes_nothing_when_an_object_is_invalid(self, server: NorthboundServer, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ class TestApply:
         ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
 
         assert ended.code == 1
-        assert "nothing was done; with --keep-going the valid objects are taken" in ended.err
+        assert "nothing applied: 1 object is invalid; use --keep-going to apply the valid ones\n" in ended.err
         assert server.file.read_bytes() == before
 
     def test_keeps_going_past_an_invalid_object_whose_rows_and_sets_stay(
@@ -87,7 +87,7 @@ class TestApply:
         write(tmp_path / "all.yaml", policy("gold"), policy("lead", networkSelectors=[udn]), *PODS)
         ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
         assert ended.code == 0
-        assert "no rows for shop/lead" in ended.err
+        assert "no rows for NetworkQoS shop/lead" in ended.err
         assert marks(server) == {"NetworkQoS/shop/gold/0/default": 20}
 
     @pytest.mark.parametrize("broken", [{"metadata": {"name": "Lead!"}}, {"kind": "networkqos"}], ids=str)
@@ -101,7 +101,7 @@ class TestApply:
         ended = ovnqos("apply", "--keep-going", "-f", tmp_path, "--nb", server.remote)
 
         assert ended.code == 1
-        assert "it is not known whose rows to keep" in ended.err
+        assert "nothing applied: 1 invalid object without a valid kind and name" in ended.err
         assert dump(server) == before
 
     def test_keeps_the_rows_on_a_network_whose_definition_has_become_invalid(
@@ -196,7 +196,7 @@ class TestDeleteLimit:
 
     def test_the_help_tells_the_default(self) -> None:
         text = " ".join(ovnqos("apply", "--help").out.split())
-        assert "[default: 30%, but up to 10 rows may always go]" in text
+        assert "[default: 30%, but at least 10 rows]" in text
         assert DeleteLimit.parse("30%").allows(3, 10)
 
 

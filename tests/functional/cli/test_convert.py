@@ -126,7 +126,7 @@ def test_an_invalid_object_stops_it(spoilt: dict[str, Any], words: str) -> None:
 def test_the_same_egress_qos_twice_is_a_fault() -> None:
     ended = _convert(stdin=kubectl_list([EGRESS_QOS, EGRESS_QOS]))
     assert ended.code == 1
-    assert "the same object is in" in ended.errors[0]
+    assert "keep one of the two" in ended.errors[0]
 
 
 def test_what_is_odd_of_an_egress_qos_is_a_warning() -> None:

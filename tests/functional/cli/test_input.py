@@ -49,9 +49,11 @@ class TestInput:
 
     def test_says_why_there_are_no_rows(self, tmp_path: Path) -> None:
         write(tmp_path / "all.yaml", policy("gold"))
-        assert any("no pods in the input" in line for line in ovnqos("render", "-f", tmp_path).warnings)
+        assert any("has no pods" in line for line in ovnqos("render", "-f", tmp_path).warnings)
         write(tmp_path / "all.yaml", policy("gold", namespace="elsewhere"), *PODS)
-        assert any("no rows for elsewhere/gold" in line for line in ovnqos("render", "-f", tmp_path).warnings)
+        assert any(
+            "no rows for NetworkQoS elsewhere/gold" in line for line in ovnqos("render", "-f", tmp_path).warnings
+        )
         write(tmp_path / "all.yaml", *PODS)
         assert any("no NetworkQoS object" in line for line in ovnqos("render", "-f", tmp_path).warnings)
 

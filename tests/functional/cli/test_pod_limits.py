@@ -77,4 +77,4 @@ def test_a_shadowed_limit_is_warned_of(tmp_path: Path) -> None:
 
 def test_without_policies_and_limits_a_line_says_that_there_is_nothing(tmp_path: Path) -> None:
     write(tmp_path / "all.yaml", pod("plain", "10.0.0.6"))
-    assert "no NetworkQoS object in the input, and no pod with a limit" in ovnqos("render", "-f", tmp_path).err
+    assert "no NetworkQoS object, and no pod with a limit" in ovnqos("render", "-f", tmp_path).err

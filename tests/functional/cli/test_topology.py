@@ -112,10 +112,9 @@ class TestRefused:
         write(tmp_path / "all.yaml", policy("gold"))
         ended = ovnqos("render", "-f", tmp_path, "--topology", "calico")
         assert ended.code == 1
-        assert ended.errors == [
-            "Invalid value for '--topology': give auto, ovn-kubernetes, kube-ovn or static:FILE, where FILE is a "
-            "topology map"
-        ]
+        (error,) = ended.errors
+        assert error.startswith("Invalid value for '--topology': 'calico': ")
+        assert all(word in error for word in ("auto", "ovn-kubernetes", "kube-ovn", "static:FILE"))
 
     def test_a_map_that_is_not_there(self, tmp_path: Path) -> None:
         write(tmp_path / "all.yaml", policy("gold"), BARE)

@@ -1,0 +1,126 @@
+"""From the files of the command line to the desired state; reports what is wrong with them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ovnqos.cli import output
+from ovnqos.compile.compiler import Compiler
+from ovnqos.compile.shadowed_limits import find_shadowed_limits
+from ovnqos.compile.topologies.choice import TopologyKind
+from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.diagnostics import Code
+from ovnqos.sources import Manifests, load_manifests
+from ovnqos.sources.topology_map import load_topology_map
+
+if TYPE_CHECKING:
+    from ovnqos.cli.options import InputOptions
+    from ovnqos.compile.rows import DesiredState
+    from ovnqos.model.owner import Owner
+
+_KINDS_WITH_ROWS: Final = frozenset({"NetworkQoS", "Pod"})
+_KINDS_WITHOUT_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
+_DONE: Final = {
+    "apply": "applied",
+    "diff": "compared",
+    "explain": "explained",
+    "prune": "deleted",
+    "render": "rendered",
+}
+_VERBS: Final = {"diff": "compare"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What the files hold; `is_partial` when invalid objects were left out."""
+
+    manifests: Manifests
+    compiler: Compiler
+    desired: DesiredState
+    is_partial: bool
+
+
+def read_input(given: InputOptions) -> Input:
+    """Load and compile; print warnings and errors.
+
+    Raises:
+        click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set.
+        UnreadableInput: a file cannot be read.
+        InvalidObject: the topology map is not valid.
+    """
+    topology_map = load_topology_map(given.topology.file) if given.topology.kind is TopologyKind.STATIC else None
+    also_keep = topology_map.annotations if topology_map is not None else frozenset()
+    manifests = load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep)
+    topology, doubt = make_topology(
+        given.topology, pods=manifests.pods, topology_map=topology_map, zone_nodes=given.zone_nodes or None
+    )
+    objects = (
+        *(*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods, *manifests.policies),
+        *(invalid for invalid in manifests.invalid if invalid.object.name),
+    )
+    compiler = Compiler.of(objects, topology, given.owner, cluster_cidrs=given.cluster_cidrs)
+    desired = compiler.desired()
+    errors = dict.fromkeys(one for invalid in manifests.invalid for one in invalid.diagnostics)
+    warnings = [*(topology_map.diagnostics if topology_map is not None else ()), *manifests.warnings]
+    for one in compiler.all_diagnostics():
+        if one.code is Code.COMPILE_FAILED:
+            errors[one] = None
+        elif one not in errors:  # a wrong annotation is a warning: it has no effect, and all else of its object has
+            warnings.append(one)
+    warnings.extend(shadowed.diagnostic for shadowed in find_shadowed_limits(desired, compiler.inventory))
+    if doubt:
+        output.warning(doubt)
+    output.diagnostics(warnings, as_warnings=True)
+    _warn_of_missing_pods(manifests, desired, given.owner)
+    output.diagnostics(errors)
+    if errors and not given.keep_going:
+        command = _command()
+        number = len({one.object for one in errors})
+        invalid = f"{output.count(number, 'object')} {'is' if number == 1 else 'are'} invalid"
+        verb = _VERBS.get(command, command)
+        output.info(f"nothing {_DONE[command]}: {invalid}; use --keep-going to {verb} the valid ones")
+        raise click.exceptions.Exit(output.EXIT_INVALID)
+    refuse_unnamed_objects(manifests)
+    return Input(manifests=manifests, compiler=compiler, desired=desired, is_partial=bool(errors))
+
+
+def keys_of_invalid_objects(manifests: Manifests) -> list[str]:
+    """The policies and pods that are not valid, whose present rows are to be kept: a typo must not lift a limit."""
+    return [f"{bad.object.kind}/{bad.object.key}" for bad in manifests.invalid if bad.object.kind in _KINDS_WITH_ROWS]
+
+
+def refuse_unnamed_objects(manifests: Manifests) -> None:
+    """Stop when an invalid object of the input may be a policy that cannot be identified.
+
+    Raises:
+        click.exceptions.Exit: with code 1.
+    """
+    unnamed = [
+        bad for bad in manifests.invalid if not bad.object.name and bad.object.kind not in _KINDS_WITHOUT_POLICIES
+    ]
+    if unnamed:
+        number = output.count(len(unnamed), "invalid object")
+        output.info(f"nothing {_DONE[_command()]}: {number} without a valid kind and name, whose rows are unknown")
+        raise click.exceptions.Exit(output.EXIT_INVALID)
+
+
+def _command() -> str:
+    return str(click.get_current_context().info_name)
+
+
+def _warn_of_missing_pods(manifests: Manifests, desired: DesiredState, owner: Owner) -> None:
+    if not manifests.policies:
+        if not desired.rows:
+            output.warning("no rows: the input has no NetworkQoS object, and no pod with a limit or mark of its own")
+        return
+    if not manifests.pods:
+        output.warning("no rows: the input has no pods; add them, e.g. from `kubectl get pods -A -o yaml`")
+        return
+    having_rows = {owner.object_of(row.external_ids) for row in desired.rows.values()} | desired.retained
+    idle = sorted(one.key for one in manifests.policies if f"NetworkQoS/{one.key}" not in having_rows)
+    if idle:
+        output.warning(f"no rows for NetworkQoS {output.listed(idle)}: the input has no pod for them in this zone")
