@@ -1,41 +1,39 @@
 """Compile NetworkQoS documents and apply them, as a controller of your own would.
 
-    python compile_policies.py MANIFEST... [--dry-run]
+    python compile_policies.py [--dry-run] MANIFEST...
 
-The manifests hold NetworkQoS, Pod, Namespace and NetworkAttachmentDefinition objects, e.g. what
+The manifests hold all NetworkQoS, Pod, Namespace and NetworkAttachmentDefinition objects of the cluster, e.g. what
 `kubectl get networkqoses,pods,namespaces,net-attach-def -A -o yaml` prints. The Northbound is $OVN_NB_DB.
 """
 
+import argparse
 import sys
 
 from ovnqos import Compiler, Northbound, OvnQosError, Owner, Topology, load_manifests, plan_changes
 
 
-def main(arguments: list[str]) -> int:
-    dry_run = "--dry-run" in arguments
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compile NetworkQoS documents and apply them.")
+    parser.add_argument("manifests", metavar="MANIFEST", nargs="+")
+    parser.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
+    options = parser.parse_args()
+
+    topology = Topology.ovn_kubernetes()  # zone_nodes={"node1"} where each node has its own Northbound
     owner = Owner("example-controller")  # its rows, and only its rows, are compared and changed
-    try:
-        manifests = load_manifests([path for path in arguments if path != "--dry-run"])
-        topology = Topology.ovn_kubernetes()  # zone_nodes={"node1"} where each node has its own Northbound
-        compiler = Compiler(topology, owner)
-        for one in (
-            *(*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods),
-            *(*manifests.policies, *manifests.invalid),  # the rows of an invalid object stay as they are
-        ):
-            compiler.apply(one)
-        for diagnostic in compiler.all_diagnostics():
-            print(diagnostic, file=sys.stderr)
-        with Northbound.connect(owner=owner) as northbound:
-            plan = plan_changes(compiler.desired(), northbound.snapshot())
-            print(plan.as_diff() or "no changes")
-            if not dry_run:
-                plan.check(max_deletes=0.3)  # UnsafePlan when more than 30 % of our rows would go
-                northbound.apply(plan)
-    except OvnQosError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    # an invalid object is an object, too: its rows stay as they are, so a typo does not end a limit
+    compiler = Compiler.of(load_manifests(options.manifests).objects, topology, owner)
+    for diagnostic in compiler.all_diagnostics():
+        print(diagnostic, file=sys.stderr)
+    with Northbound.connect(owner=owner) as northbound:
+        plan = plan_changes(compiler.desired(), northbound.snapshot())
+        print(plan.as_diff() or "no changes")
+        if not options.dry_run:
+            plan.check(max_deletes=0.3)  # raises UnsafePlan when more than 30 % of our rows would be deleted
+            northbound.apply(plan)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        main()
+    except OvnQosError as error:
+        sys.exit(str(error))

@@ -1,10 +1,11 @@
-"""Program QoS rows for a logical switch, without Kubernetes: mark and limit what two VMs send to two networks.
+"""Program QoS rows for a logical switch, without Kubernetes: mark and limit what VMs send to two networks.
 
-    python program_rows.py SWITCH PORT PORT
+    python program_rows.py SWITCH PORT...
 
 The Northbound is $OVN_NB_DB. Run it twice: the second time there is nothing to do.
 """
 
+import argparse
 import sys
 
 from ovnqos import (
@@ -44,19 +45,23 @@ def desired_state(switch: str, ports: list[str]) -> DesiredState:
     return DesiredState.of(rows=[marked, web], port_groups=[senders], address_sets=[backup])
 
 
-def main(arguments: list[str]) -> int:
-    try:
-        with Northbound.connect(owner=Owner("example-agent")) as northbound:
-            plan = plan_changes(desired_state(arguments[0], arguments[1:]), northbound.snapshot())
-            for missing in plan.missing:
-                print(missing, file=sys.stderr)
-            print(plan.as_diff() or "no changes")
-            northbound.apply(plan)
-    except OvnQosError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Mark and limit what the ports of a switch send.")
+    parser.add_argument("switch", metavar="SWITCH")
+    parser.add_argument("ports", metavar="PORT", nargs="+")
+    options = parser.parse_args()
+
+    desired = desired_state(options.switch, options.ports)
+    with Northbound.connect(owner=Owner("example-agent")) as northbound:
+        plan = plan_changes(desired, northbound.snapshot())
+        for missing in plan.missing:
+            print(missing, file=sys.stderr)
+        print(plan.as_diff() or "no changes")
+        northbound.apply(plan)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        main()
+    except OvnQosError as error:
+        sys.exit(str(error))

@@ -100,7 +100,7 @@ class Compiler:
         Args:
             one: a NetworkQoS, Pod, Namespace, Node or NetworkAttachmentDefinition; or an InvalidObject, whose last
                 valid version stays in force. Without a valid version the rows in the database stay: see
-                `DesiredState.retained`.
+                `DesiredState.retained`. None, which `parse_object` gives for kinds that are not read, is passed over.
 
         Raises:
             InvalidObject: the one given, when it may be a policy and has no valid kind or name: whose rows to keep is
@@ -122,7 +122,7 @@ class Compiler:
         elif isinstance(one, InvalidObject):
             self._apply_invalid(one)
             return
-        elif isinstance(one, Node):
+        elif one is None or isinstance(one, Node):
             return
         else:
             raise TypeError(f"{type(one).__name__} objects are not compiled")

@@ -118,6 +118,18 @@ class Manifests:
     warnings: tuple[Diagnostic, ...] = ()
     ignored_kinds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def objects(self) -> tuple[KubernetesObject | InvalidObject, ...]:
+        """All objects, valid and invalid, for `Compiler.of`; those that others refer to come first."""
+        return (
+            *self.namespaces,
+            *self.nodes,
+            *self.network_attachment_definitions,
+            *self.pods,
+            *self.policies,
+            *self.invalid,
+        )
+
 
 def load_manifests(
     paths: Sequence[Path | str], *, stdin: TextIO | None = None, also_keep: frozenset[str] = frozenset()

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ovnqos import Owner
 from tests.functional.support_database import add_row, dump, of_others, owned, wire
 from tests.functional.support_manifests import pod, policy, rule, write
@@ -34,10 +36,17 @@ def test_no_example_is_left_out() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {"compile_policies.py", "program_rows.py"}
 
 
+@pytest.mark.parametrize("name", ["compile_policies.py", "program_rows.py"])
+def test_without_arguments_the_usage_is_printed(name: str) -> None:
+    failed = run(name, remote="nonsense")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr.startswith(f"usage: {name}")
+
+
 class TestCompilePolicies:
     OWNER = Owner("example-controller")
 
-    def test_rows_are_made_and_a_broken_object_stops_nobody(self, northbound: NorthboundServer, tmp_path: Path) -> None:
+    def test_an_invalid_object_stops_no_other(self, northbound: NorthboundServer, tmp_path: Path) -> None:
         wire(northbound, ["node1"], ["shop_a"])
         add_row(northbound, ["node1"], **OTHERS[0])
         before = dump(northbound)
@@ -59,6 +68,28 @@ class TestCompilePolicies:
 
         again = run("compile_policies.py", file, remote=northbound.remote)
         assert (again.returncode, again.stdout) == (0, "no changes\n")
+
+    def test_a_typo_does_not_end_a_limit(self, northbound: NorthboundServer, tmp_path: Path) -> None:
+        wire(northbound, ["node1"], ["shop_a"])
+        limit = {"rate": 1000, "burst": 2000}
+        file = write(tmp_path / "all.yaml", policy("gold", rule(46, bandwidth=limit)), pod("a", "10.0.0.1"))
+        assert run("compile_policies.py", file, remote=northbound.remote).returncode == 0
+        before = dump(northbound)
+
+        typo = policy("gold", rule(46, bandwidth={**limit, "rate": "1000"}))
+        file = write(tmp_path / "all.yaml", typo, pod("a", "10.0.0.1"))
+        done = run("compile_policies.py", file, remote=northbound.remote)
+        assert (done.returncode, done.stdout) == (0, "no changes\n")
+        assert "spec.egress[0].bandwidth.rate" in done.stderr
+        assert dump(northbound) == before
+
+    @pytest.mark.parametrize("text", ["kind: NetworkQos\nmetadata: {name: a}\n", "spec: {}\n"])
+    def test_an_object_that_may_be_a_policy_and_has_no_name_stops_all(self, tmp_path: Path, text: str) -> None:
+        file = tmp_path / "all.yaml"
+        file.write_text(text)
+        failed = run("compile_policies.py", file, remote="nonsense")
+        assert (failed.returncode, failed.stdout) == (1, "")
+        assert [line.startswith("object (") for line in failed.stderr.splitlines()] == [True]
 
     def test_an_error_is_a_line(self, tmp_path: Path) -> None:
         file = write(tmp_path / "all.yaml", policy())
