@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.measures import Objects
-    from ovnqos import DatabaseChange
+    from ovnqos.controller import DatabaseChange
     from ovnqosd.loop.outcomes import PassOutcome
 
 _TIMEOUT_S = 300.0

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bench.floor import dump_operations, make_switches_and_ports, time_nbctl, time_read, time_transact
 from bench.generate import ZONE_NODE
-from ovnqos import Compiler, Northbound, Topology, parse_namespace, parse_pod, parse_policy, plan_changes
+from ovnqos import Compiler, Northbound, Topology, plan_changes
+from ovnqos.controller import parse_namespace, parse_pod, parse_policy
 from ovnqos.sandbox import NorthboundServer
 
 if TYPE_CHECKING:

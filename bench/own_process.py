@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.loop import Loop
 from bench.measures import Objects
-from ovnqos import parse_namespace, parse_pod, parse_policy
+from ovnqos.controller import parse_namespace, parse_pod, parse_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,6 @@ from ovnqos.errors import (
     SouthboundUnavailable,
     Unsupported,
 )
-from ovnqos.match.overlap import can_overlap
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import NetworkTopology
 from ovnqos.model.pod_qos import NO_POD_QOS
@@ -40,7 +39,6 @@ from ovnqos.plan.plan import DeleteLimit
 from ovnqos.plan.render_diff import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
-from ovnqos.sources.topology_map import load_topology_map
 
 __all__ = [
     "NO_POD_QOS",
@@ -78,12 +76,10 @@ __all__ = [
     "TopologyKind",
     "TopologyMap",
     "Unsupported",
-    "can_overlap",
     "collector_paused",
     "detect_topology",
     "find_foreign_conflicts",
     "find_shadowed_limits",
-    "load_topology_map",
     "make_topology",
     "parse_namespace",
     "parse_network_attachment_definition",

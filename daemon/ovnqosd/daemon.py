@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import (
-    Compiler,
-    Node,
-    Northbound,
-    OvnQosError,
-    TlsFiles,
-    TopologyKind,
-    TopologyMap,
-    load_topology_map,
-    make_topology,
-    parse_pod,
-)
+from ovnqos import Compiler, Node, Northbound, OvnQosError, TlsFiles, load_topology_map
+from ovnqos.controller import TopologyKind, TopologyMap, make_topology, parse_pod
 from ovnqos.kubernetes import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
 from ovnqosd.health import HealthServer
 from ovnqosd.leadership.leadership import LeaderElector, LeasePace
@@ -40,7 +30,7 @@ from ovnqosd.zones import zone_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import DatabaseChange
+    from ovnqos.controller import DatabaseChange
     from ovnqos.kubernetes import Changes, KubernetesClient
     from ovnqosd.settings.settings import Settings
 

@@ -14,7 +14,8 @@ import prometheus_client as prometheus
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, StalePlan, TransactionRefused
+from ovnqos import LockLost, OutcomeUnknown, StalePlan, TransactionRefused
+from ovnqos.controller import NorthboundUnavailable
 from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind, Reason, Trigger
 
 if TYPE_CHECKING:

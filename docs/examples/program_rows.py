@@ -8,17 +8,7 @@ The Northbound is $OVN_NB_DB. Run it twice: the second time there is nothing to 
 import argparse
 import sys
 
-from ovnqos import (
-    AddressSet,
-    DesiredState,
-    Direction,
-    Northbound,
-    OvnQosError,
-    Owner,
-    PortGroup,
-    QosRow,
-    plan_changes,
-)
+from ovnqos import AddressSet, DesiredState, Direction, Northbound, OvnQosError, Owner, PortGroup, QosRow, plan_changes
 from ovnqos import match as m
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from ovnqos import InvalidObject, parse_policy
+from ovnqos import InvalidObject
+from ovnqos.controller import parse_policy
 from ovnqos.sandbox import SandboxError
 from tests.cluster.conftest import NETWORK_QOS_CRD
 from tests.cluster.support_network_qos import (

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ovnqos import (
-    Code,
-    Compiler,
-    DesiredState,
-    Topology,
-    parse_object,
-    parse_policy,
-    plan_changes,
-)
+from ovnqos import Code, Compiler, DesiredState, Topology, parse_object, plan_changes
+from ovnqos.controller import parse_policy
 from ovnqos.sandbox import Layer3Network
 from tests.support.flat_networks import Layer2Network, LocalnetNetwork, PrimaryLayer2Network
 from tests.support.match_checker import unparsed_matches
@@ -23,7 +16,8 @@ from tests.support.match_checker import unparsed_matches
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqos import Applied, Northbound
+    from ovnqos import Northbound
+    from ovnqos.controller import Applied
     from ovnqos.sandbox import Sandbox, SandboxPod
 
 Document = dict[str, Any]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPNetwork
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
-from ovnqos import Northbound, find_shadowed_limits, parse_object
+from ovnqos import Northbound, parse_object
 from ovnqos.cli.demo.streams import SecondBySecond, measure_second_by_second
+from ovnqos.controller import find_shadowed_limits
 from ovnqos.sandbox import Sandbox, Stream, StreamError
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_matrix import Destination

@@ -14,7 +14,6 @@ from ovnqos import (
     Classifier,
     Code,
     Compiler,
-    Inventory,
     IPBlock,
     LabelSelector,
     Namespace,
@@ -22,13 +21,13 @@ from ovnqos import (
     NetworkQoS,
     NetworkSelectionType,
     NetworkSelector,
-    NetworkTopology,
     Owner,
     Pod,
     QosRow,
     Rule,
     Topology,
 )
+from ovnqos.controller import Inventory, NetworkTopology
 from ovnqos.model.networks import NetworkRole, OvnNetworkConfig, OwnerReference
 from tests.support.packets import Names
 

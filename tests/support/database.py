@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ovnqos import ActualRow, ActualSet, DesiredState, Owner, Snapshot
+from ovnqos import DesiredState, Owner, Snapshot
+from ovnqos.controller import ActualRow, ActualSet
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos import LabelSelector, Requirement
+    from ovnqos import LabelSelector
+    from ovnqos.controller import Requirement
 
 
 def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:

@@ -23,15 +23,13 @@ from ovnqos import (
     NetworkQoS,
     NetworkSelectionType,
     NetworkSelector,
-    NetworkTopology,
-    Operator,
     Pod,
     PodPeer,
     PortMatch,
     Protocol,
-    Requirement,
     Rule,
 )
+from ovnqos.controller import NetworkTopology, Operator, Requirement
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos

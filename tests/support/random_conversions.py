@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, BandwidthScope, Classifier, IPBlock, Manifests, NetworkQoS, NetworkTopology, Pod, Rule
+from ovnqos import Bandwidth, BandwidthScope, Classifier, IPBlock, Manifests, NetworkQoS, Pod, Rule
+from ovnqos.controller import NetworkTopology
 from ovnqos.convert.traffic import outside_blocks
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector

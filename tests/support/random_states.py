@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ovnqos import ActualRow, ActualSet, AddressSet, DesiredState, Direction, Owner, PortGroup, QosRow
+from ovnqos import AddressSet, DesiredState, Direction, Owner, PortGroup, QosRow
 from ovnqos import match as m
+from ovnqos.controller import ActualRow, ActualSet
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 from tests.support.database import ID_KEY, OBJECT_KEY, OWNER_KEY, Database, stored
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import collector_paused
+from ovnqos.controller import collector_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

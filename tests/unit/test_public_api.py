@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 
 import ovnqos
-from ovnqos import _MODULE_OF
+from ovnqos import _MODULE_OF, controller
 
 FRONT = Path(ovnqos.__file__)
 
+NAMES = """
+AddressSet Bandwidth BandwidthScope Classifier Code Compiler DatabaseUnavailable DesiredState Diagnostic
+Direction IPBlock InvalidObject LabelSelector LockLost Manifests Namespace NetworkAttachmentDefinition
+NetworkQoS NetworkSelectionType NetworkSelector Node Northbound ObjectRef OutcomeUnknown OvnQosError Owner
+Plan Pod PodPeer PodQos PortGroup PortMatch Protocol QosRow Rule SchemaMismatch Severity Snapshot StalePlan
+TlsFiles Topology TransactionRefused UnreadableInput UnsafePlan __version__ load_manifests load_topology_map
+parse_object plan_changes
+"""
 COMPILE = """
 import sys
 from ovnqos import Compiler, DesiredState, Owner, Snapshot, Topology, parse_object, plan_changes
@@ -47,6 +55,12 @@ def test_types_and_modules_of_the_names_agree() -> None:
     }
     assert imported == _MODULE_OF
     assert set(ovnqos.__all__) == {*imported, "__version__"}
+
+
+def test_the_public_names_are_these() -> None:
+    """A name more or less is a decision: it goes into the changelog."""
+    assert set(ovnqos.__all__) == set(NAMES.split())
+    assert not set(controller.__all__) & set(ovnqos.__all__)
 
 
 @pytest.mark.parametrize("name", ovnqos.__all__)

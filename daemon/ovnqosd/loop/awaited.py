@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ovnqos import policy_of
+from ovnqos.controller import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ovnqos import Compiler, DatabaseChange, Plan
+    from ovnqos import Compiler, Plan
+    from ovnqos.controller import DatabaseChange
 
 
 class Awaited:

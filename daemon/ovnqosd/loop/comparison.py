@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos import plan_changes, upstream_rows
+from ovnqos import plan_changes
+from ovnqos.controller import upstream_rows
 from ovnqosd.loop.drift import find_drift
 from ovnqosd.loop.foreign_rows import find_rivals
 from ovnqosd.loop.hidden_limits import hidden_by_object
 
 if TYPE_CHECKING:
-    from ovnqos import Compiler, DatabaseChange, Delta
+    from ovnqos import Compiler
+    from ovnqos.controller import DatabaseChange, Delta
     from ovnqosd.loop.awaited import Awaited
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.pass_record import PassRecord

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, qos_list_line
+from ovnqos.controller import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, qos_list_line
 from ovnqosd.loop.outcomes import Drift, DriftKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos import Change, Plan
+    from ovnqos import Plan
+    from ovnqos.controller import Change
 
 _MEMBERS_SHOWN = 5
 

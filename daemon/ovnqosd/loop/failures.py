@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import LockLost, NorthboundUnavailable, StalePlan
+from ovnqos import LockLost, StalePlan
+from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import Backoff
 
 if TYPE_CHECKING:

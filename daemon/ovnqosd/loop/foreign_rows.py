@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import Owner, find_foreign_conflicts, policy_of, qos_list_line, upstream_rows
+from ovnqos import Owner
+from ovnqos.controller import find_foreign_conflicts, policy_of, qos_list_line, upstream_rows
 
 if TYPE_CHECKING:
     from ovnqos import DesiredState, Snapshot

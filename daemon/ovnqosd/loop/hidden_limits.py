@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos import find_shadowed_limits
+from ovnqos.controller import find_shadowed_limits
 
 if TYPE_CHECKING:
-    from ovnqos import DesiredState, Inventory
+    from ovnqos import DesiredState
+    from ovnqos.controller import Inventory
 
 
 def hidden_by_object(desired: DesiredState, inventory: Inventory) -> dict[str, dict[str, tuple[str, ...]]]:

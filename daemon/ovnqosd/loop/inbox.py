@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ovnqos import DatabaseChange
+from ovnqos.controller import DatabaseChange
 
 if TYPE_CHECKING:
     from ovnqos.kubernetes import Changes, Clock

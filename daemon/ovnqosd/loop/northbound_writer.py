@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import InvalidRow, LockLost, TransactionRefused
+from ovnqos import LockLost, TransactionRefused
+from ovnqos.controller import InvalidRow
 from ovnqosd.loop.drift import find_drift
 from ovnqosd.loop.outcomes import DriftKind
 

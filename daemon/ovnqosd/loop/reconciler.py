@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import (
-    DesiredState,
-    InvalidRow,
-    LockLost,
-    OvnQosError,
-    StalePlan,
-    TransactionRefused,
-    collector_paused,
-    plan_changes,
-)
+from ovnqos import DesiredState, LockLost, OvnQosError, StalePlan, TransactionRefused, plan_changes
+from ovnqos.controller import InvalidRow, collector_paused
 from ovnqos.kubernetes import RetryPolicy
 from ovnqosd.loop.awaited import Awaited
 from ovnqosd.loop.comparison import Comparison
@@ -35,7 +27,8 @@ from ovnqosd.loop.remarks import Remarks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import Compiler, DatabaseChange, Northbound
+    from ovnqos import Compiler, Northbound
+    from ovnqos.controller import DatabaseChange
     from ovnqos.kubernetes import Clock
     from ovnqosd.loop.inbox import Inbox, Work
 

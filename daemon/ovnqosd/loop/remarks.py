@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import NO_POD_QOS, Code, Namespace, Pod
+from ovnqos import Code, Namespace, Pod
+from ovnqos.controller import NO_POD_QOS
 from ovnqosd.loop.outcomes import AnnotationProblem, ObjectRemark
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ovnqos import OvnQosError, Owner, TopologyChoice, TopologyKind, parse_topology_choice
+from ovnqos import OvnQosError, Owner
 from ovnqos.cli.parameter_types import CIDRS, FILE, OWNER, REMOTE, OneOf, Parsed, seconds
+from ovnqos.controller import TopologyChoice, TopologyKind, parse_topology_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import DeleteLimit, Owner
+from ovnqos import Owner
+from ovnqos.controller import DeleteLimit
 from tests.functional.support_command import ovnqos, ovnqos_program
 from tests.functional.support_database import add_row, as_map, dump, marks, of_others, wire
 from tests.functional.support_manifests import PODS, attachment, pod, policy, rule, write

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from ovnqos import parse_policy
+from ovnqos.controller import parse_policy
 from tests.functional.support_command import ovnqos
 from tests.functional.support_manifests import kubectl_list, pod, policy, rule, write
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import Northbound, NorthboundUnavailable
+from ovnqos import Northbound
+from ovnqos.controller import NorthboundUnavailable
 from ovnqosd.loop.outcomes import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, rows_of
 

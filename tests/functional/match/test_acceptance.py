@@ -10,15 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from netaddr import IPNetwork
 
-from ovnqos import (
-    AddressSet,
-    Compiler,
-    DesiredState,
-    PortGroup,
-    Topology,
-    parse_object,
-    parse_policy,
-)
+from ovnqos import AddressSet, Compiler, DesiredState, PortGroup, Topology, parse_object
+from ovnqos.controller import parse_policy
 from tests.support.match_checker import MatchChecker
 
 if TYPE_CHECKING:

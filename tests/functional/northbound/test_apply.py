@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import AddressSet, DesiredState, Direction, NameTaken, Northbound, PortGroup, match, plan_changes
+from ovnqos import AddressSet, DesiredState, Direction, Northbound, PortGroup, match, plan_changes
+from ovnqos.controller import NameTaken
 from tests.functional.support_database import add_row, add_set, as_set, bindings, dump, of_others, update
 from tests.functional.support_rows import assert_as_wanted, inhabit, make, our_rows, row, state
 from tests.functional.support_wiretap import Wiretap

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import DesiredState, LockLost, Northbound, NorthboundUnavailable, OutcomeUnknown, plan_changes
+from ovnqos import DesiredState, LockLost, Northbound, OutcomeUnknown, plan_changes
+from ovnqos.controller import NorthboundUnavailable
 from tests.functional.support_database import as_map, dump
 from tests.functional.support_rows import inhabit, make, objects, our_rows
 

@@ -10,7 +10,6 @@ import pytest
 from ovnqos import (
     AddressSet,
     DesiredState,
-    InvalidRow,
     LockLost,
     Northbound,
     OutcomeUnknown,
@@ -19,6 +18,7 @@ from ovnqos import (
     match,
     plan_changes,
 )
+from ovnqos.controller import InvalidRow
 from tests.functional.support_database import dump, owned, transact, wanted
 from tests.functional.support_rows import assert_as_wanted, inhabit, make, objects, our_rows, row, state
 from tests.functional.support_wiretap import Wiretap

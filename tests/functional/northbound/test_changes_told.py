@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import AddressSet, DatabaseChange, DesiredState, Northbound, PortGroup, plan_changes
+from ovnqos import AddressSet, DesiredState, Northbound, PortGroup, plan_changes
+from ovnqos.controller import DatabaseChange
 from tests.functional.support_rows import SENDERS, assert_as_wanted, inhabit, make, our_rows, row, state
 
 if TYPE_CHECKING:

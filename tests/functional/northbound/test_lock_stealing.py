@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import LockLost, Northbound, NorthboundUnavailable, plan_changes
+from ovnqos import LockLost, Northbound, plan_changes
+from ovnqos.controller import NorthboundUnavailable
 from tests.functional.support_database import dump
 from tests.functional.support_rows import assert_as_wanted, inhabit, make, row, state
 

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import (
-    InvalidRemote,
-    NorthboundUnavailable,
-    SchemaMismatch,
-    SouthboundUnavailable,
-    TlsFiles,
-    TransactionRefused,
-)
+from ovnqos import SchemaMismatch, TlsFiles, TransactionRefused
+from ovnqos.controller import InvalidRemote, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.sandbox import NorthboundServer, SouthboundServer

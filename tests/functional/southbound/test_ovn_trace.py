@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ovnqos import SouthboundUnavailable, TlsFiles
+from ovnqos import TlsFiles
+from ovnqos.controller import SouthboundUnavailable
 from ovnqos.sandbox import Programs, SouthboundServer
 from ovnqos.southbound.ovn_trace import Meter, OvnTrace, Trace, TraceFailed
 from tests.support.pki import Pki

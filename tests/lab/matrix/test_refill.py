@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from ovnqos import Applied
+from ovnqos.controller import Applied
 from ovnqos.sandbox import measure, read_marks
 from tests.lab.support_cluster import network_qos
 from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe

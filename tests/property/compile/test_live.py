@@ -10,16 +10,7 @@ import pytest
 from hypothesis import given, settings
 from netaddr import IPNetwork
 
-from ovnqos import (
-    Compiler,
-    DesiredState,
-    InvalidObject,
-    LabelSelector,
-    Namespace,
-    ObjectRef,
-    Pod,
-    Topology,
-)
+from ovnqos import Compiler, DesiredState, InvalidObject, LabelSelector, Namespace, ObjectRef, Pod, Topology
 from ovnqos.model.pod_qos import PodQos
 from tests.support import random_clusters as some
 from tests.support.cluster import attachment, attachments_selector, pod, policy, rule
@@ -28,7 +19,7 @@ from tests.support.random_clusters import RANDOMS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ovnqos import Delta
+    from ovnqos.controller import Delta
 
 CLUSTER = [IPNetwork("10.0.0.0/8"), IPNetwork("10.96.5.0/24"), IPNetwork("fd00::/16")]
 _MAKERS: tuple[Callable[[Random], Any], ...] = (

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovnqos import (
-    Inventory,
-    LabelSelector,
-    Namespace,
-    NetworkAttachmentDefinition,
-    Operator,
-    Pod,
-    Requirement,
-    Topology,
-)
+from ovnqos import LabelSelector, Namespace, NetworkAttachmentDefinition, Pod, Topology
+from ovnqos.controller import Inventory, Operator, Requirement
 from tests.support import random_clusters as make
 from tests.support.cluster import POD_NETWORKS, kind_and_key, pod
 from tests.support.label_oracle import selects

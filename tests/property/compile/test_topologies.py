@@ -8,16 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress
 
-from ovnqos import (
-    Compiler,
-    DesiredState,
-    InvalidObject,
-    Namespace,
-    NetworkAttachmentDefinition,
-    Pod,
-    PodPeer,
-    Topology,
-)
+from ovnqos import Compiler, DesiredState, InvalidObject, Namespace, NetworkAttachmentDefinition, Pod, PodPeer, Topology
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY
 from ovnqos.sources.topology_map import parse_topology_map
 from ovnqos.sources.values import dns_subdomain_error
@@ -30,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-    from ovnqos import PodInterface
+    from ovnqos.controller import PodInterface
     from ovnqos.model.topology_map import TopologyMap
 
 _VPCS = ("ovn-cluster", "ovn-cluster", "tenant", "default", "")

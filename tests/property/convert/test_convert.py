@@ -11,19 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPNetwork
 
-from ovnqos import (
-    Bandwidth,
-    Classifier,
-    Manifests,
-    Namespace,
-    NetworkQoS,
-    Operator,
-    Pod,
-    PodPeer,
-    Requirement,
-    Rule,
-    parse_policy,
-)
+from ovnqos import Bandwidth, Classifier, Manifests, Namespace, NetworkQoS, Pod, PodPeer, Rule
+from ovnqos.controller import Operator, Requirement, parse_policy
 from ovnqos.convert import network_qos_document, to_annotations, to_network_qos
 from ovnqos.convert.documents import qos_annotations
 from ovnqos.convert.label_selectors import PodLabels

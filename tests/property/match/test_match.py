@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress
 
-from ovnqos import InvalidRow
 from ovnqos import match as m
+from ovnqos.controller import InvalidRow
 from ovnqos.match.syntax import ConstantKind
 from tests.support.packets import Names, Packet, matches
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 
-from ovnqos import can_overlap, match
+from ovnqos import match
+from ovnqos.match.overlap import can_overlap
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of
 from tests.support.packets import matches

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import assume, given, settings
 
-from ovnqos import DatabaseChange, Delta, DesiredState, Snapshot, plan_changes
+from ovnqos import DesiredState, Snapshot, plan_changes
+from ovnqos.controller import DatabaseChange, Delta
 from ovnqos.northbound.live_view import LiveView
 from ovnqos.northbound.replica_reader import take_snapshot
 from ovnqos.plan.changes import SetUpdate

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
-    from ovnqos import ActualRow, DesiredState
+    from ovnqos import DesiredState
+    from ovnqos.controller import ActualRow
     from ovnqos.plan.changes import Change
     from ovnqos.plan.snapshot import SetKind
 

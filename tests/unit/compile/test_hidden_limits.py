@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, Code, NetworkTopology, PodPeer, find_shadowed_limits
+from ovnqos import Bandwidth, Code, PodPeer
+from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from tests.support.cluster import attachment, block, compiled, labels, pod, policy, rule

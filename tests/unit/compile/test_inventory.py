@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos import Inventory, LabelSelector, Namespace, Network, NetworkTopology, Node, Pod, Topology
+from ovnqos import LabelSelector, Namespace, Node, Pod, Topology
+from ovnqos.controller import Inventory, Network, NetworkTopology
 from tests.support.cluster import attachment, inventory, kind_and_key, labels, namespace, pod
 
 ALL = LabelSelector()

@@ -14,11 +14,10 @@ from ovnqos import (
     Direction,
     NetworkSelectionType,
     NetworkSelector,
-    NetworkTopology,
     QosRow,
     Topology,
-    find_shadowed_limits,
 )
+from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import NetworkQoS, PortMatch, Protocol

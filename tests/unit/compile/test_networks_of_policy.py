@@ -14,9 +14,9 @@ from ovnqos import (
     NetworkAttachmentDefinition,
     NetworkSelectionType,
     NetworkSelector,
-    NetworkTopology,
     PodPeer,
 )
+from ovnqos.controller import NetworkTopology
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from tests.support.cluster import (
     attachment,

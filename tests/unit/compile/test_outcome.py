@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,7 +14,6 @@ from ovnqos import (
     Diagnostic,
     Direction,
     InvalidObject,
-    Network,
     NetworkAttachmentDefinition,
     NetworkSelector,
     Node,
@@ -25,6 +25,9 @@ from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, Ne
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import Rule
 from tests.support.cluster import attachment, codes, compiled, labels, messages, namespace, only_row, pod, policy, rule
+
+if TYPE_CHECKING:
+    from ovnqos.controller import Network
 
 CLIENT = pod("client", "10.0.0.1", node="node1")
 

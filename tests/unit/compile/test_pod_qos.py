@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import (
-    Bandwidth,
-    Compiler,
-    Direction,
-    Namespace,
-    NetworkTopology,
-    Topology,
-    parse_object,
-    parse_pod,
-)
+from ovnqos import Bandwidth, Compiler, Direction, Namespace, Topology, parse_object
+from ovnqos.controller import NetworkTopology, parse_pod
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos

@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 from netaddr import IPAddress
 
-from ovnqos import (
-    Code,
-    Compiler,
-    LabelSelector,
-    NetworkSelectionType,
-    NetworkSelector,
-    PodPeer,
-    PortMatch,
-    Protocol,
-)
+from ovnqos import Code, Compiler, LabelSelector, NetworkSelectionType, NetworkSelector, PodPeer, PortMatch, Protocol
 from ovnqos.model.labels import EVERYTHING
 from tests.support.cluster import (
     attachment,

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ovnqos import AddressSet, DesiredState, Direction, InvalidRow, PortGroup
+from ovnqos import AddressSet, DesiredState, Direction, PortGroup
 from ovnqos import match as m
+from ovnqos.controller import InvalidRow
 from tests.support.rows import qos_row
 
 

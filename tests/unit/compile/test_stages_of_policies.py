@@ -9,16 +9,8 @@ import pytest
 import yaml
 from netaddr import IPNetwork
 
-from ovnqos import (
-    Bandwidth,
-    BandwidthScope,
-    Code,
-    Compiler,
-    Direction,
-    NetworkTopology,
-    Topology,
-    find_shadowed_limits,
-)
+from ovnqos import Bandwidth, BandwidthScope, Code, Compiler, Direction, Topology
+from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
 from ovnqos.sources.topology_map import parse_topology_map

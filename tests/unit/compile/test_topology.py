@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos import Direction, InvalidObject, Network, NetworkTopology, Pod, PodInterface, Topology
+from ovnqos import Direction, InvalidObject, Pod, Topology
+from ovnqos.controller import Network, NetworkTopology, PodInterface
 from tests.support.cluster import POD_NETWORKS, pod
 
 TOPOLOGY = Topology.ovn_kubernetes()

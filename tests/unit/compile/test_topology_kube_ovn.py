@@ -13,12 +13,11 @@ from ovnqos import (
     NetworkAttachmentDefinition,
     NetworkSelectionType,
     NetworkSelector,
-    NetworkTopology,
     Pod,
-    PodInterface,
     PodPeer,
     Topology,
 )
+from ovnqos.controller import NetworkTopology, PodInterface
 from ovnqos.model.policy import BandwidthScope
 from tests.support.cluster import attachments_selector, codes, compiled, labels, messages, namespace, policy, rule
 from tests.support.kube_ovn import interface, pod

@@ -13,10 +13,10 @@ from ovnqos import (
     NetworkSelectionType,
     NetworkSelector,
     Pod,
-    PodInterface,
     PodPeer,
     Topology,
 )
+from ovnqos.controller import PodInterface
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.support.cluster import attachments_selector, compiled, labels, messages, pod, policy, rule
 

@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import (
-    Bandwidth,
-    BandwidthScope,
-    Namespace,
-    NetworkTopology,
-    PodPeer,
-    PortMatch,
-    parse_pod,
-)
+from ovnqos import Bandwidth, BandwidthScope, Namespace, PodPeer, PortMatch
+from ovnqos.controller import NetworkTopology, parse_pod
 from ovnqos.convert import (
     AnnotationConversion,
     annotate_commands,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, BandwidthScope, Namespace, NetworkTopology
+from ovnqos import Bandwidth, BandwidthScope, Namespace
+from ovnqos.controller import NetworkTopology
 from ovnqos.convert import NetworkQoSConversion, Part, network_qos_document, to_network_qos
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import Unsupported

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from prometheus_client.exposition import generate_latest
 
-from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, StalePlan, TransactionRefused
+from ovnqos import LockLost, OutcomeUnknown, StalePlan, TransactionRefused
+from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import PODS, RestartReason
 from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, PolicyOutcome, Reason, Trigger
 from ovnqosd.metrics import Metrics

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from netaddr import IPAddress
 
-from ovnqos import Direction, InvalidRow
+from ovnqos import Direction
 from ovnqos import match as m
 from ovnqos.compile.generation import Generation
+from ovnqos.controller import InvalidRow
 from ovnqos.explain.explain_rows import explain
 from ovnqos.explain.explanation import Candidate, Effect, JudgedRow, Outcome, Passage, Standing
 from ovnqos.match.named_sets import NamedSets

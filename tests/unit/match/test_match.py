@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from ovnqos import InvalidRow
 from ovnqos import match as m
+from ovnqos.controller import InvalidRow
 from ovnqos.match.address_blocks import AddressBlock
 from ovnqos.match.syntax import ConstantKind, References
 

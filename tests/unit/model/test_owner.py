@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnqos import InvalidRow, Owner
+from ovnqos import Owner
+from ovnqos.controller import InvalidRow
 
 RFC_7047_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LETTERS = string.ascii_letters + string.digits

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos import (
-    ActualRow,
-    DesiredState,
-    Direction,
-    PortGroup,
-    QosRow,
-    RowContent,
-    Snapshot,
-    find_foreign_conflicts,
-    upstream_rows,
-)
+from ovnqos import DesiredState, Direction, PortGroup, QosRow, Snapshot
 from ovnqos import match as m
+from ovnqos.controller import ActualRow, RowContent, find_foreign_conflicts, upstream_rows
 
 GROUP = PortGroup(name="senders", ports=frozenset({"vm1"}))
 ROW = QosRow(

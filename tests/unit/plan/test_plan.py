@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import ActualRow, AddressSet, DesiredState, NameTaken, PortGroup, plan_changes
+from ovnqos import AddressSet, DesiredState, PortGroup, plan_changes
 from ovnqos import match as m
+from ovnqos.controller import ActualRow, NameTaken
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import SetKind
 from tests.support.cluster import block, compiled, pod, policy, rule

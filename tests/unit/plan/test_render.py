@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 
-from ovnqos import ActualRow, AddressSet, DesiredState, Direction, Owner, PortGroup, Snapshot, plan_changes
+from ovnqos import AddressSet, DesiredState, Direction, Owner, PortGroup, Snapshot, plan_changes
 from ovnqos import match as m
+from ovnqos.controller import ActualRow
 from ovnqos.plan.snapshot import RowContent
 from tests.support.database import Database, stored
 from tests.support.random_states import OWNER

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnqos import DeleteLimit, DesiredState, InvalidRow, Plan, UnsafePlan, plan_changes
+from ovnqos import DesiredState, Plan, UnsafePlan, plan_changes
+from ovnqos.controller import DeleteLimit, InvalidRow
 from tests.support.database import stored
 from tests.support.random_states import OWNER
 from tests.support.rows import qos_row

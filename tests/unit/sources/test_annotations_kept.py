@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from ovnqos import Pod, load_manifests, parse_object, parse_pod
+from ovnqos import Pod, load_manifests, parse_object
+from ovnqos.controller import parse_pod
 from ovnqos.errors import InvalidObject
 from ovnqos.sources.workloads import keeps_pod_annotation
 from tests.support.invalid_documents import outline

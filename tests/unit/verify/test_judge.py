@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ovnqos import ActualRow, Owner, RowContent, Snapshot
+from ovnqos import Owner, Snapshot
+from ovnqos.controller import ActualRow, RowContent
 from ovnqos.southbound.contents import Chassis, QosFlow, SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.southbound.trace import Hit, Meter, Trace

@@ -7,7 +7,8 @@ import random
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqos import LockLost, NorthboundUnavailable, OutcomeUnknown, OvnQosError, StalePlan, TransactionRefused
+from ovnqos import LockLost, OutcomeUnknown, OvnQosError, StalePlan, TransactionRefused
+from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import Clock, RetryPolicy
 from ovnqosd.loop.failures import Failures
 

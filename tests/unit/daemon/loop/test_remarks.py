@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ovnqos import Bandwidth, Compiler, Namespace, Pod, PodQos, Topology, parse_namespace
+from ovnqos import Bandwidth, Compiler, Namespace, Pod, PodQos, Topology
+from ovnqos.controller import parse_namespace
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.kubernetes import Metadata
 from ovnqosd.loop.outcomes import AnnotationProblem, Drift, DriftKind, ObjectRemark

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import Owner, TopologyChoice, TopologyKind
+from ovnqos import Owner
+from ovnqos.controller import TopologyChoice, TopologyKind
 from ovnqosd.settings.loading import SETTINGS, print_settings
 from ovnqosd.settings.settings import ListenAddress, LogFormat, LogLevel, Mode, Settings, SettingsError
 from tests.support.settings import load
