@@ -9,7 +9,7 @@ from ovnqos.compile.rows import AddressSet, PortGroup
 from ovnqos.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ovnqos.compile.catch_all_rules import CatchAllRules
     from ovnqos.compile.inventory import Inventory
@@ -62,11 +62,9 @@ class SourcePorts:
 
     def find(self, context: CompileContext, among: frozenset[str] | None = None) -> frozenset[str]:
         """The members now: all, or those among these, at the cost of these."""
-        ports = context.sources.get(self.selection).members.ports
+        ports = context.sources.members(self.selection).ports
         known = [ports[attachment] for attachment in self.attachments if attachment in ports]
-        if among is None:
-            return frozenset().union(*known)
-        return frozenset(port for port in among if any(port in one for one in known))
+        return _join(known, among)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +79,17 @@ class PeerAddresses:
         """The members now: all, or those among these, at the cost of these."""
         known = [
             versions[self.version]
-            for attachment, versions in context.peers.get(self.selection).members.addresses.items()
+            for attachment, versions in context.peers.members(self.selection).addresses.items()
             if (network := context.inventory.network_of(attachment)) is not None and network.key == self.network
         ]
-        if among is None:
-            return frozenset().union(*known)
-        return frozenset(address for address in among if any(address in one for one in known))
+        return _join(known, among)
+
+
+def _join(parts: Sequence[Mapping[str, object]], among: frozenset[str] | None) -> frozenset[str]:
+    """The keys of the parts: all, or those among these, at the cost of these."""
+    if among is None:
+        return frozenset().union(*parts)
+    return frozenset().union(*(filter(part.__contains__, among) for part in parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ class SetDescription:
     def resolve(self, context: CompileContext, among: frozenset[str] | None = None) -> PortGroup | AddressSet:
         """The set with the members it has now: all, or those among these."""
         members, ids = self.members.find(context, among), self.external_ids
-        if self.is_port_group:
+        if isinstance(self.members, SourcePorts):
             return PortGroup(name=self.name, ports=members, identity=self.identity, external_ids=ids)
         return AddressSet(name=self.name, addresses=members, identity=self.identity, external_ids=ids)
 

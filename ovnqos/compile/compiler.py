@@ -259,6 +259,8 @@ class Compiler:
 
     def _retained(self) -> frozenset[str]:
         """The objects that have nothing compiled to stand for their rows in the database."""
+        if not (any(self._invalid.values()) or self._policies.failed or self._pods.failed):
+            return frozenset()
         found = {f"{kind}/{key}" for kind in (POLICY_KIND, POD_KIND) for key in self._invalid.get(kind, ())}
         found.update(f"{POLICY_KIND}/{key}" for key in self._policies.failed)
         found.update(f"{POD_KIND}/{key}" for key in self._pods.failed)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from ovnqos.match.overlap import alternatives, may_meet, needed_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ovnqos.compile.rows import QosRow
     from ovnqos.match import Match
     from ovnqos.match.overlap import Alternatives
 
 _Place = tuple[str, str, int]  # namespace of the sources, direction, priority
+_Rows = dict[str, list["QosRow"]]  # of one place, by policy
 _NONE: frozenset[str] = frozenset()
 
 
@@ -64,45 +65,56 @@ class Overlaps:
 class Conflicts:
     """Rows of policies, by what they must share to conflict: namespace of their sources, direction, priority.
 
-    The namespace is among it because rows of two namespaces have no source port in common.
+    The namespace is among it because rows of two namespaces have no source port in common. Policies go by
+    `NetworkQoS/<namespace>/<name>`.
     """
 
     def __init__(self) -> None:
         """Start without policies."""
-        self._rows: dict[str, Sequence[QosRow]] = {}  # by policy
-        self._places: dict[_Place, dict[str, list[QosRow]]] = defaultdict(dict)  # by place and policy
+        self._places: dict[_Place, _Rows] = defaultdict(dict)
+        self._rows: dict[str, list[tuple[QosRow, _Rows]]] = {}  # by policy, each with all rows of its place
+        self._contested: set[str] = set()  # policies with a row that is not alone in its place
         self._conflicts: dict[str, frozenset[str]] = {}
 
     def replace(self, policy: str, rows: Sequence[QosRow]) -> None:
-        """Exchange the rows of a policy (`<namespace>/<name>`)."""
-        for row in self._rows.pop(policy, ()):
-            place = _place(policy, row)
-            policies = self._places.get(place, {})
-            policies.pop(policy, None)
-            if not policies:
-                self._places.pop(place, None)
+        """Exchange the rows of a policy."""
+        affected = {policy}
+        for row, others in self._rows.pop(policy, ()):
+            others.pop(policy, None)
+            if len(others) == 1:
+                affected.update(others)
+            elif not others:
+                self._places.pop(_place(policy, row), None)
         if rows:
-            self._rows[policy] = rows
-        for row in rows:
-            self._places[_place(policy, row)].setdefault(policy, []).append(row)
+            self._rows[policy] = [(row, self._places[_place(policy, row)]) for row in rows]
+        for row, others in self._rows.get(policy, ()):
+            others.setdefault(policy, []).append(row)
+            if len(others) == 2:
+                affected.update(others)
+        for one in affected:
+            if any(len(others) > 1 for _row, others in self._rows.get(one, ())):
+                self._contested.add(one)
+            else:
+                self._contested.discard(one)
 
     def of(self, policy: str) -> frozenset[str]:
         """The policies that conflict with this one, as of the last `check`."""
         return self._conflicts.get(policy, _NONE)
 
-    def check(self, policies: Iterable[str], members: Callable[[str], frozenset[str]]) -> set[str]:
+    def check(self, policies: set[str], members: Callable[[str], frozenset[str]]) -> set[str]:
         """Find the conflicts of policies anew.
 
         Args:
-            policies: those whose rows, or the members of whose sets, changed.
+            policies: those whose rows, or the members of whose sets, changed; other objects are ignored.
             members: the members of a set, by name.
 
         Returns the policies whose conflicts changed, others among them.
         """
-        overlaps = Overlaps(members)
+        contested = (policies & self._contested) | (policies & self._conflicts.keys())
         checked: set[str] = set()
         changed: set[str] = set()
-        for policy in policies:
+        overlaps = Overlaps(members)
+        for policy in sorted(contested):
             found = frozenset(self._find(policy, checked, overlaps))
             checked.add(policy)
             different = found ^ self.of(policy)
@@ -114,8 +126,8 @@ class Conflicts:
         return changed
 
     def _find(self, policy: str, checked: set[str], overlaps: Overlaps) -> Iterator[str]:
-        for row in self._rows.get(policy, ()):
-            for other, rows in self._places[_place(policy, row)].items():
+        for row, others in self._rows.get(policy, ()):
+            for other, rows in others.items():
                 if other in checked:
                     if policy in self.of(other):
                         yield other
@@ -130,4 +142,4 @@ class Conflicts:
 
 
 def _place(policy: str, row: QosRow) -> _Place:
-    return policy.partition("/")[0], row.direction, row.priority
+    return policy.split("/")[1], row.direction, row.priority

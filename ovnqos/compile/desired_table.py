@@ -143,8 +143,8 @@ class DesiredTable:
 
     def change_members(self, selection: Selection[Any], members: Iterable[str] | None) -> None:
         """Mark the sets of a selection dirty, whose members changed: these, or (None) any."""
+        self._changed_sets |= selection.sets
         for name in selection.sets:
-            self._changed_sets.add(name)
             if self._sets[name].description.is_written:
                 self.mark_set(name, members)
 

@@ -98,7 +98,7 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     """
     ref = ObjectRef(kind=POLICY_KIND, namespace=policy.namespace, name=policy.name)
     compiled = CompiledPolicy(object=ref, policy=policy)
-    members = context.sources.get(PodSelection.of_sources(policy)).members
+    members = context.sources.members(PodSelection.of_sources(policy))
     for sources in find_sources(policy.network_selectors, members, context.inventory, compiled):
         _Network(policy, sources, context, compiled).compile()
     if compiled.port_rows:

@@ -45,7 +45,7 @@ class PolicyCompiler:
         self._desired = desired
         self._conflicts = Conflicts()
         self._dirty: set[str] = set()
-        self._unchecked: set[str] = set()  # for conflicts
+        self._unchecked: set[str] = set()  # for conflicts, as `Conflicts` names policies
         self._sources: dict[str, tuple[Selection[SourceMembers], ...]] = {}  # selections that have it in `policies`
 
     # Queries
@@ -57,7 +57,7 @@ class PolicyCompiler:
 
     def conflicts(self, key: str) -> frozenset[str]:
         """The policies that have a row of equal priority that one packet can match as well."""
-        return self._conflicts.of(key)
+        return frozenset(one.removeprefix(_PREFIX) for one in self._conflicts.of(f"{_PREFIX}{key}"))
 
     def diagnostics(self, key: str) -> Iterator[Diagnostic]:
         """What is to be said of a policy's last valid version."""
@@ -145,10 +145,9 @@ class PolicyCompiler:
 
     def check_conflicts(self) -> None:
         """Look for conflicts of what was compiled, or has other members, since the last time."""
-        users = self._desired.take_users_of_changed_sets()
-        policies, self._unchecked = self._unchecked, set()
-        policies.update(user.removeprefix(_PREFIX) for user in users if user.startswith(_PREFIX))
-        self.changed |= self._conflicts.check(sorted(policies), self._desired.members)
+        objects, self._unchecked = self._unchecked | self._desired.take_users_of_changed_sets(), set()
+        changed = self._conflicts.check(objects, self._desired.members)
+        self.changed.update(one.removeprefix(_PREFIX) for one in changed)
 
     def _compile(self, key: str) -> None:
         policy, sources = self.latest.get(key), self._sources.pop(key, ())
@@ -165,14 +164,15 @@ class PolicyCompiler:
                 self.failed[key] = Diagnostic.error(_ref(key), Code.COMPILE_FAILED, text)
                 self._sources[key] = (now, *(one for one in sources if one is not now))
                 return
-        self._desired.replace(f"{_PREFIX}{key}", compiled)
+        name = f"{_PREFIX}{key}"
+        self._desired.replace(name, compiled)
         for selection in sources:
             if selection not in self._sources.get(key, ()):
                 selection.policies.discard(key)
                 self._context.sources.release(selection)
-        self._conflicts.replace(key, compiled.claims if compiled is not None else ())
+        self._conflicts.replace(name, compiled.claims if compiled is not None else ())
         self._context.directions.replace_policy(key, compiled.free_switches if compiled is not None else set())
-        self._unchecked.add(key)
+        self._unchecked.add(name)
 
 
 _PREFIX = f"{POLICY_KIND}/"

@@ -51,13 +51,15 @@ class Selection(Generic[_M]):
 
     Attributes:
         key: which pods.
-        members: what it holds of them.
+        members: what it holds of them; nothing until they are asked for.
+        is_filled: whether they were.
         policies: keys of the policies whose sources it is.
         sets: names of the port groups or address sets that have its members.
     """
 
     key: PodSelection
     members: _M
+    is_filled: bool = False
     policies: set[str] = field(default_factory=set)
     sets: set[str] = field(default_factory=set)
 
@@ -104,16 +106,23 @@ class Selections(Generic[_M]):
         self._declared_by: dict[str, set[str]] = defaultdict(set)  # NAD's key -> attachments with a selection
 
     def get(self, key: PodSelection) -> Selection[_M]:
-        """The selection; it is kept up to date from now on, until it is released."""
+        """The selection; it is kept until it is released."""
         selection = self._selections.get(key)
         if selection is None:
             selection = self._selections[key] = Selection(key, self._members())
+            self._file(selection)
+        return selection
+
+    def members(self, key: PodSelection) -> _M:
+        """The members of a selection; they are kept up to date from now on."""
+        selection = self.get(key)
+        if not selection.is_filled:
+            selection.is_filled = True
             records = self._inventory.pods(key.pods, key.namespaces)
             selection.members.extend(filter(self._counts, records) if self._of_zone else records)
-            self._file(selection)
             for attachment in selection.members.attachments():
                 self._add_attachment(attachment, selection)
-        return selection
+        return selection.members
 
     def release(self, selection: Selection[_M]) -> None:
         """Drop a selection, unless something depends on it."""
@@ -151,7 +160,10 @@ class Selections(Generic[_M]):
         else:
             joined = self._selecting(new) if new is not None else set()
         for selection in left | joined:
-            yield self._exchange(selection, old if selection in left else None, new if selection in joined else None)
+            if selection.is_filled:  # else nothing was made of its members yet
+                yield self._exchange(
+                    selection, old if selection in left else None, new if selection in joined else None
+                )
 
     def move_namespace(self, name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Exchange[_M]]:
         """Move the pods of a namespace whose labels changed. Yields as `replace_pod`."""
@@ -159,6 +171,8 @@ class Selections(Generic[_M]):
         joined = self._namespace_selectors.matching(after)
         for namespaces in left ^ joined:
             for selection in namespaces.selections:
+                if not selection.is_filled:
+                    continue
                 for record in self._inventory.pods(selection.key.pods, name):
                     if self._counts(record):
                         joins = namespaces in joined
