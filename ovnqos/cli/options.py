@@ -79,8 +79,16 @@ class InputOptions:
     keep_going: bool
 
 
-def database_options(command: Callable[..., _R]) -> Callable[..., _R]:
-    """Add the options of a connection; the command gets `database: DatabaseOptions`."""
+def database_options(*, default: str = "$OVN_NB_DB, else the local socket") -> Callable[[Any], Any]:
+    """Add the options of a connection; the command gets `database: DatabaseOptions`.
+
+    Args:
+        default: what --nb is if it is not given, for the help.
+    """
+    return functools.partial(_with_database_options, default)
+
+
+def _with_database_options(default: str, command: Callable[..., _R]) -> Callable[..., _R]:
 
     @functools.wraps(command)
     def with_database(
@@ -110,7 +118,7 @@ def database_options(command: Callable[..., _R]) -> Callable[..., _R]:
             "remote",
             type=REMOTE,
             help="OVN Northbound: unix:/path, tcp:host:port, ssl:host:port, or several separated by commas.  "
-            "[default: $OVN_NB_DB, else the local socket]",
+            f"[default: {default}]",
         ),
         click.option("-p", "--private-key", type=FILE, help="Private key for ssl: remotes."),
         click.option("-c", "--certificate", type=FILE, help="Certificate for ssl: remotes."),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command
 @options.input_options
-@options.database_options
+@options.database_options()
 @options.max_deletes_option
 def apply(given: options.InputOptions, database: options.DatabaseOptions, limit: DeleteLimit) -> None:
     """Make the Northbound as the manifests say: one atomic transaction, or a few when it is large.

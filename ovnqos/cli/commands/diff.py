@@ -9,7 +9,7 @@ from ovnqos.cli import options, output
 
 @click.command
 @options.input_options
-@options.database_options
+@options.database_options()
 @options.plan_format_option
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are differences.")
 def diff(

@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ovnqos.cli import options, output
-from ovnqos.cli.explaining import report
-from ovnqos.cli.explaining.candidates import compiled_rows, differences_on, stored_rows
-from ovnqos.cli.explaining.question import ask
-from ovnqos.cli.input import read_input
-from ovnqos.cli.parameter_types import ADDRESS, OneOf, Parsed
-from ovnqos.compile.generation import Generation
-from ovnqos.errors import InvalidRow
-from ovnqos.explain.explain_rows import explain as explain_rows
-from ovnqos.match.packet import Protocol
-from ovnqos.plan.planner import plan_changes
-from ovnqos.southbound.agreement import disagreements
-from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed, generation_of_stage
-from ovnqos.southbound.southbound import Southbound
-from ovnqos.southbound.way import find_way
+from ovnqos.cli.parameter_types import ADDRESS, REMOTE, Parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +16,7 @@ if TYPE_CHECKING:
 
     from ovnqos.cli.explaining.candidates import Rows
     from ovnqos.cli.explaining.question import Question
+    from ovnqos.compile.generation import Generation
     from ovnqos.compile.rows import DesiredState
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.ovn_trace import Trace
@@ -39,6 +27,9 @@ _TRACE_S: Final = 30.0
 
 
 def _release(text: str) -> Generation:
+    from ovnqos.compile.generation import Generation
+    from ovnqos.errors import InvalidRow
+
     try:
         return Generation.of_release(text)
     except InvalidRow as error:
@@ -47,10 +38,10 @@ def _release(text: str) -> Generation:
 
 @click.command
 @options.input_options
-@options.database_options
+@options.database_options(default="the rows of the files are explained")
 @click.option("--pod", required=True, metavar="NAMESPACE/NAME", help="The pod that sends the packet.")
 @click.option("--to", "destination", required=True, type=ADDRESS, help="Where the packet goes.")
-@click.option("--protocol", type=OneOf(Protocol), help="Of the packet; ICMP: a ping.")
+@click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), help="Of the packet; ICMP: a ping.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="NUMBER", help="The packet's destination port.")
 @click.option(
     "--network",
@@ -62,7 +53,7 @@ def _release(text: str) -> Generation:
 @click.option(
     "--ovn", "release", type=Parsed("release", _release), help="Release of OVN, e.g. 23.03.  [default: what --sb says]"
 )
-@click.option("--sb", "southbound_remote", metavar="REMOTE", help="OVN Southbound, as --nb.  [default: none is asked]")
+@click.option("--sb", "southbound_remote", type=REMOTE, help="OVN Southbound, as --nb.  [default: none]")
 @click.option("--trace", is_flag=True, help="Run the same packet through ovn-trace on --sb, and compare.")
 @options.table_format_option
 def explain(  # noqa: PLR0913 - one parameter an option
@@ -71,7 +62,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     database: options.DatabaseOptions,
     pod: str,
     destination: IPAddress,
-    protocol: Protocol | None,
+    protocol: str | None,
     port: int | None,
     network: str | None,
     source: IPAddress | None,
@@ -82,9 +73,9 @@ def explain(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Explain which QoS row applies to a packet that a pod sends, and why every other row of its switch does not.
 
-    The rows are those that the manifests compile to; with --nb, those that are in that Northbound, everybody's. They
-    are held against the packet as it enters the pod's switch (from-lport) and as it leaves it (to-lport). Of a packet
-    to a Service, ask for the backend's address.
+    The rows are those that the manifests compile to; with --nb, those in that Northbound, of all owners. They are
+    compared with the packet as it enters the pod's switch (from-lport) and as it leaves it (to-lport). For a packet to
+    a Service, give the address of the backend.
 
     Up to OVN 24.03 the highest row with a mark marks, and the highest with a rate limits; from 24.09 the highest row
     decides both. Where that makes a difference both answers are given, unless --ovn or --sb says which it is.
@@ -98,6 +89,14 @@ def explain(  # noqa: PLR0913 - one parameter an option
       ovnqos explain -f - --pod shop/web --to 10.0.0.9 --nb unix:/run/ovn/ovnnb_db.sock \\
           --sb unix:/run/ovn/ovnsb_db.sock --trace
     """  # noqa: D301 - \b keeps click from filling the lines
+    from ovnqos.cli.explaining import report
+    from ovnqos.cli.explaining.question import ask
+    from ovnqos.cli.input import read_input
+    from ovnqos.explain.explain_rows import explain as explain_rows
+    from ovnqos.match.packet import Protocol
+    from ovnqos.southbound.agreement import disagreements
+    from ovnqos.southbound.ovn_trace import OvnTrace
+
     if trace and southbound_remote is None:
         raise click.UsageError("--trace needs --sb: ovn-trace reads the Southbound")
     inputs = read_input(given)
@@ -107,7 +106,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
         destination=destination,
         network=network,
         source=source,
-        protocol=protocol,
+        protocol=None if protocol is None else Protocol(protocol),
         port=port,
     )
     southbound, remotes = (None, "") if southbound_remote is None else _read_southbound(southbound_remote, database)
@@ -132,22 +131,22 @@ def explain(  # noqa: PLR0913 - one parameter an option
         raise click.exceptions.Exit(output.EXIT_INVALID)
 
 
-_of_database = next(option for option in explain.params if option.name == "remote")
-assert isinstance(_of_database, click.Option)
-_of_database.help = "OVN Northbound whose rows are explained, as for other commands.  [default: the files' rows are]"
-
-
 def _read_southbound(remote: str, database: options.DatabaseOptions) -> tuple[SouthboundContents, str]:
     """What it holds, and where it is as ovn-trace takes it."""
+    from ovnqos.southbound.southbound import Southbound
+
     with Southbound(remote, tls=database.tls, timeout_s=database.timeout_s) as southbound:
         return southbound.read(), southbound.remotes
 
 
 def _way(southbound: SouthboundContents, question: Question, *, must: bool) -> Way | None:
     """The packet with what the Southbound knows of its way; raises TraceFailed where there must be one."""
+    from ovnqos.southbound.ovn_trace import TraceFailed
+    from ovnqos.southbound.way import find_way
+
     way = find_way(southbound, question.packet)
     if way is None:
-        missing = f"port {question.packet.inport} is not in the Southbound: is that of another zone, or northd behind?"
+        missing = f"port {question.packet.inport} is not in the Southbound: it is of another zone, or northd is behind"
         if must:
             raise TraceFailed(missing)
         output.warning(missing)
@@ -162,23 +161,29 @@ def _rows(
     southbound: SouthboundContents | None,
 ) -> Rows:
     """The rows of the files, or where a Northbound is named those in it, with a warning where the two differ."""
+    from ovnqos.cli.explaining.candidates import compiled_rows, differences_on, stored_rows
+    from ovnqos.plan.planner import plan_changes
+
     if database.remote is None:
         return compiled_rows(desired, switch, given.owner)
     with database.connect(given.owner) as northbound:
         snapshot = northbound.snapshot()
     if switch not in snapshot.switches:
-        output.warning(f"the Northbound has no switch {switch}, so no rows for this packet")
+        output.warning(f"no rows: the Northbound has no switch {switch}")
     rows = stored_rows(snapshot, switch, southbound)
     if differing := differences_on(plan_changes(desired, snapshot), switch):
-        output.warning(f"the Northbound is not as the files say: {differing}; `ovnqos diff` shows it")
+        output.warning(f"the Northbound differs from the files: {differing}; run `ovnqos diff` to see it")
     return rows
 
 
 def _generations(release: Generation | None, southbound: SouthboundContents | None) -> Sequence[Generation]:
-    """What was said, else what the Southbound's stages tell, else all."""
+    """Those given, else those of the Southbound's stages, else all."""
+    from ovnqos.compile.generation import Generation
+    from ovnqos.southbound.ovn_trace import generation_of_stage
+
     found = sorted({one for stage in (southbound.stages if southbound else ()) if (one := generation_of_stage(stage))})
     if release is None:
         return found or tuple(Generation)
     if found and release not in found:
-        output.warning(f"--ovn says {release.releases}, and the Southbound is of {found[0].releases}")
+        output.warning(f"--ovn is {release.releases}, but the Southbound is of {found[0].releases}")
     return (release,)

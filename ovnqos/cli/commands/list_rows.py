@@ -18,7 +18,7 @@ _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dsc
 
 
 @click.command("list")
-@options.database_options
+@options.database_options()
 @options.owner_option
 @click.option("-a", "--all", "everyone", is_flag=True, help="Rows of other owners too.")
 @options.table_format_option

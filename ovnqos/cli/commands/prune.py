@@ -22,7 +22,7 @@ _POD: Final = "Pod"
 
 @click.command
 @options.files_option
-@options.database_options
+@options.database_options()
 @options.owner_option
 @options.max_deletes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted. Writes nothing.")

@@ -21,7 +21,7 @@ _TRACE_S: Final = 30.0
 
 
 @click.command
-@options.database_options
+@options.database_options()
 @click.option(
     "--sb",
     "southbound_remote",

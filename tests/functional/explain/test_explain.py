@@ -294,9 +294,8 @@ class TestOnOvn:
         ovn.central.nbctl("--wait=sb", "set", "QoS", uuid, "action:dscp=33")
         ended = explain(manifests, *places(ovn), *HTTPS)
         assert ended.code == 0
-        assert told_of_databases(ended) == [
-            "the Northbound is not as the files say: 1 row of switch node1; `ovnqos diff` shows it"
-        ]
+        (warning,) = told_of_databases(ended)
+        assert "differs from the files: 1 row of switch node1" in warning
         assert "dscp 33 by NetworkQoS/shop/gold rule 1" in ended.out
 
     def test_rows_in_the_northbound_that_ovn_does_not_have_yet_differ(self, ovn: TracedOvn, manifests: Path) -> None:
@@ -317,7 +316,9 @@ class TestOnOvn:
         here, other = installed(), next(one for one in Generation if one is not installed())
         release = {Generation.SPLIT: "23.03", Generation.JOINED: "25.03"}[other]
         ended = explain(manifests, "--sb", ovn.central.southbound.remote, "--ovn", release, *HTTPS)
-        assert told_of_databases(ended) == [f"--ovn says {other.releases}, and the Southbound is of {here.releases}"]
+        (warning,) = told_of_databases(ended)
+        assert warning.startswith("--ovn ")
+        assert all(one.releases in warning for one in (other, here))
 
     def test_a_packet_that_an_acl_drops_is_compared_as_far_as_it_comes(self, ovn: TracedOvn, manifests: Path) -> None:
         ovn.central.nbctl("--wait=sb", "acl-add", "node1", "from-lport", "100", "tcp.dst == 22", "drop")
