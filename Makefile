@@ -98,7 +98,7 @@ test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN
 	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab
 
 matrix: ovn-roots venv ## measure the traffic matrix, write it into docs: make matrix OVN=installed,trixie,unstable
-	CI=true OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_REPORT=$(MATRIX_REPORT) $(BIN)/pytest tests/lab/matrix
+	CI=true OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_REPORT=$(MATRIX_REPORT) $(BIN)/pytest tests/lab/matrix
 
 matrix-unstable: ## measure it on Debian unstable's OVN; written nowhere
 	$(MAKE) matrix OVN=unstable MATRIX_REPORT=

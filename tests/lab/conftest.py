@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,28 +13,36 @@ from ovnqos.sandbox import REQUIRED_PROGRAMS, Programs, Sandbox, SandboxError, r
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
+from tests.lab.support_ovn import INSTALLED, OVN, REPORT
 from tests.lab.support_report import document, remarks, tables
 from tests.lab.support_results import RESULTS, Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INSTALLED: Final = "installed"
-OVN: Final = tuple(os.environ.get("OVNQOS_LAB_OVN", f"{INSTALLED},trixie").split(","))
-"""Where the OVN comes from that carries the packets: what is installed, or the folder made of a Debian release."""
-REPORT: Final = os.environ.get("OVNQOS_LAB_REPORT", "")
-"""The file that takes the report of a session without failures; `make matrix` sets it."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ovn_of_its_own: says on which OVN it runs with which arguments")
     config.addinivalue_line("markers", "one_ovn: runs on the first OVN only; what it shows does not depend on OVN")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test that sends packets runs on each OVN, one after the other: two would share two cores."""
-    if "programs" in metafunc.fixturenames:
+    if "programs" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("ovn_of_its_own"):
         chosen = OVN[:1] if metafunc.definition.get_closest_marker("one_ovn") else OVN
         metafunc.parametrize("programs", chosen, indirect=True, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of each OVN together, so that a sandbox is started once."""
+
+    def position(item: pytest.Item) -> int:
+        callspec = getattr(item, "callspec", None)
+        programs = callspec.params.get("programs") if callspec else None
+        return OVN.index(programs) if programs else -1
+
+    items.sort(key=position)
 
 
 def cannot_run(missing: SandboxError) -> None:

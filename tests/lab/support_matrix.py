@@ -117,22 +117,18 @@ class Matrix:
         """A pod of namespace `OWN`."""
         return self.cluster.pods[f"{OWN}/{name}"]
 
-    def destination(self, network: MatrixNetwork, place: str, kind: str, version: int) -> Destination | None:
-        """The receiver of a kind (`target`, `other`, `friend`, `stranger`) at a place; None if there is none."""
+    def destination(self, network: MatrixNetwork, place: str, kind: str, version: int) -> Destination:
+        """The receiver of a kind (`target`, `other`, `friend`, `stranger`) at a place that has one."""
         if place == OUTSIDE:
             address = network.outside_address(kind, version)
-            return Destination(receiver=self.cluster.sandbox.outside, address=address) if address else None
-        namespace = _RECEIVERS[kind][0]
-        if namespace not in network.namespaces:
-            return None
-        pod = self.cluster.pods[f"{namespace}/{kind}-{_SUFFIX_OF[place]}"]
+            assert address is not None
+            return Destination(receiver=self.cluster.sandbox.outside, address=address)
+        pod = self.cluster.pods[f"{_RECEIVERS[kind][0]}/{kind}-{_SUFFIX_OF[place]}"]
         return Destination(receiver=pod, address=pod.address_on(network.key, version=version))
 
     def target(self, network: MatrixNetwork, place: str, version: int) -> Destination:
         """The `target` at a place that the network reaches."""
-        destination = self.destination(network, place, "target", version)
-        assert destination is not None
-        return destination
+        return self.destination(network, place, "target", version)
 
     def at_sender(self, network: MatrixNetwork, name: str, version: int) -> Destination:
         """A sender, as somebody who receives."""
@@ -142,9 +138,15 @@ class Matrix:
     def addresses(self, network: MatrixNetwork, kind: str, version: int) -> Iterator[str]:
         """All addresses of a kind of receiver on a network, of one IP version."""
         for place in network.places:
-            destination = self.destination(network, place, kind, version)
-            if destination is not None:
-                yield destination.address
+            if has_destination(network, place, kind, version):
+                yield self.destination(network, place, kind, version).address
+
+
+def has_destination(network: MatrixNetwork, place: str, kind: str, version: int) -> bool:
+    """Whether there is a receiver of a kind at a place."""
+    if place == OUTSIDE:
+        return network.outside_address(kind, version) is not None
+    return _RECEIVERS[kind][0] in network.namespaces
 
 
 def whole(addresses: Iterable[str]) -> list[str]:

@@ -1,4 +1,8 @@
-"""The traffic matrix, marks: which packets carry a rule's mark, at the receiver and on the wire, and which none."""
+"""The traffic matrix, marks: which packets carry a rule's mark, at the receiver and on the wire, and which none.
+
+`make matrix` measures every cell on every OVN. For a change, cells are chosen so that each pair of OVN, network,
+packets of a classifier, place and IP version is measured once at least.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,15 @@ import pytest
 
 from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos, rule, udp_ports
-from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe, whole
+from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, has_destination, probe, whole
 from tests.lab.support_networks import NETWORKS, OTHER_NODE, OUTSIDE, OWN, SAME_NODE, VERSIONS, MatrixNetwork
+from tests.lab.support_ovn import OVN, WHOLE_MATRIX
 from tests.lab.support_results import UNTOUCHED, Cell, MarkResult, Results
+from tests.support.pairwise import pairwise
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.lab.support_cluster import Document
 
 DSCP = 20
@@ -25,8 +33,6 @@ NOWHERE: Final = ()
 WITHOUT_IPAM = "OVN knows no addresses of its pods (no IPAM); podSelector and namespaceSelector select nothing on it"
 PARALLEL = 4
 """Probes at a time: each has its own addresses, protocol and port."""
-
-EACH_NETWORK = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.title)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,27 +210,51 @@ def _names(networks: tuple[MatrixNetwork, ...] | None) -> str:
     return "absent" if networks is None else "all" if networks == NETWORKS else networks[0].title
 
 
-@pytest.mark.parametrize("classifier", CLASSIFIERS)
-@EACH_NETWORK
+Where: TypeAlias = tuple[str, int, Packets]
+"""Of a network: place, IP version, and what is sent."""
+
+
+def _chosen() -> dict[tuple[str, str, str], list[Where]]:
+    """The cells to measure, by OVN, title of the network and classifier."""
+    cells = [
+        (ovn, network.title, (classifier, number), place, version)
+        for ovn in OVN
+        for network in NETWORKS
+        for classifier, (_, sent) in CLASSIFIERS.items()
+        for number, packets in enumerate(sent)
+        for place in network.places
+        for version in VERSIONS
+        if has_destination(network, place, packets.to, version)
+    ]
+    chosen: dict[tuple[str, str, str], list[Where]] = {}
+    for ovn, title, (classifier, number), place, version in cells if WHOLE_MATRIX else pairwise(cells):
+        packets = CLASSIFIERS[classifier][1][number]
+        chosen.setdefault((ovn, title, classifier), []).append((place, version, packets))
+    return chosen
+
+
+CHOSEN: Final = _chosen()
+
+
+@pytest.mark.ovn_of_its_own
+@pytest.mark.parametrize(("programs", "title", "classifier"), CHOSEN, indirect=["programs"], scope="session")
 def test_exactly_the_matched_packets_are_marked(
-    matrix: Matrix, results: Results, network: MatrixNetwork, classifier: str
+    matrix: Matrix, results: Results, title: str, classifier: str, request: pytest.FixtureRequest
 ) -> None:
-    classifier_of, sent = CLASSIFIERS[classifier]
+    (network,) = (one for one in NETWORKS if one.title == title)
+    classifier_of, _ = CLASSIFIERS[classifier]
     written = classifier_of(matrix, network)
     selects_pods = any("ipBlock" not in peer for peer in (written or {}).get("to", ()))
     policy = network_qos("marks", [rule(DSCP, written)], namespace=OWN, pods=LIMITED, networks=[network.selector])
     matrix.cluster.apply(policy, remark=WITHOUT_IPAM if selects_pods and not network.has_ipam else None)
-    cells = [(place, version, packets) for place in network.places for version in VERSIONS for packets in sent]
-    results.check_marks(_measure(matrix, network, classifier, cells))
+    cells = CHOSEN[request.node.callspec.params["programs"], title, classifier]
+    results.check_marks(_measure(matrix, classifier, [(network, where) for where in cells]))
 
 
-def _measure(
-    matrix: Matrix, network: MatrixNetwork, scene: str, cells: list[tuple[str, int, Packets]]
-) -> list[MarkResult]:
-    def measure(place: str, version: int, packets: Packets) -> MarkResult | None:
+def _measure(matrix: Matrix, scene: str, cells: Iterable[tuple[MatrixNetwork, Where]]) -> list[MarkResult]:
+    def measure(cell: tuple[MatrixNetwork, Where]) -> MarkResult:
+        network, (place, version, packets) = cell
         destination = matrix.destination(network, place, packets.to, version)
-        if destination is None:
-            return None
         matched = packets.matches(network, place, version)
         outcome = "marked" if matched else UNTOUCHED
         seen = read_marks(
@@ -240,7 +270,7 @@ def _measure(
         )
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        return [result for result in pool.map(measure, *zip(*cells, strict=True)) if result is not None]
+        return list(pool.map(measure, cells))
 
 
 @pytest.mark.parametrize("selected", [(network,) for network in NETWORKS] + [NETWORKS, None], ids=_names)
@@ -250,15 +280,18 @@ def test_only_selected_networks_are_marked(
     selectors = None if selected is None else [network.selector for network in selected]
     matrix.cluster.apply(network_qos("marks", [rule(DSCP)], namespace=OWN, pods=LIMITED, networks=selectors))
     scene = f"networkSelectors: {_names(selected)}"
-    for network in NETWORKS:
-        matched = PODS if selected is None or network in selected else NOWHERE
-        cells = [(OTHER_NODE, version, Packets(matched=matched)) for version in VERSIONS]
-        results.check_marks(_measure(matrix, network, scene, cells))
+    marked = NETWORKS if selected is None else selected
+    cells = [
+        (network, (OTHER_NODE, version, Packets(matched=PODS if network in marked else NOWHERE)))
+        for network in NETWORKS
+        for version in VERSIONS
+    ]
+    results.check_marks(_measure(matrix, scene, cells))
 
 
 def test_a_removed_policy_marks_nothing(matrix: Matrix, results: Results) -> None:
     matrix.cluster.apply(network_qos("marks", [rule(DSCP)], namespace=OWN, pods=LIMITED))
     matrix.cluster.withdraw()
-    for network in NETWORKS:
-        cells = [(OTHER_NODE, version, Packets(matched=NOWHERE)) for version in VERSIONS]
-        results.check_marks(_measure(matrix, network, "removed", cells))
+    unmarked = Packets(matched=NOWHERE)
+    cells = [(network, (OTHER_NODE, version, unmarked)) for network in NETWORKS for version in VERSIONS]
+    results.check_marks(_measure(matrix, "removed", cells))
