@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos.sandbox import MissingProgramError, NorthboundServer, Programs
+from tests.support.pki import Pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,12 @@ def _programs() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """Keys and certificates for TLS; a test that changes their files copies them first."""
+    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture

@@ -36,7 +36,10 @@ class Certificate:
 
 
 class Pki:
-    """Open vSwitch's two certificate authorities: one signs switches (here: servers), one controllers (clients)."""
+    """Open vSwitch's two certificate authorities: one signs switches (here: servers), one controllers (clients).
+
+    A certificate is made once; equal arguments return the same files.
+    """
 
     def __init__(self, folder: Path, *, programs: Programs | None = None) -> None:
         """Make both authorities, which takes about half a second.
@@ -49,30 +52,34 @@ class Pki:
             SandboxError: `ovs-pki` is missing or failed.
         """
         self._folder = folder.resolve()
+        self._made: dict[str, Certificate] = {}
         self._programs = programs or Programs()
         self._ovs_pki("init")
 
     def server(self, name: str) -> Certificate:
-        """A new certificate for a server, which trusts the controllers' authority."""
+        """A certificate for a server, which trusts the controllers' authority."""
         return self._certificate(name, signed_by="switch", trusts="controller")
 
     def client(self, name: str) -> Certificate:
-        """A new certificate for a client, which trusts the switches' authority."""
+        """A certificate for a client, which trusts the switches' authority."""
         return self._certificate(name, signed_by="controller", trusts="switch")
 
     def stranger(self, name: str) -> Certificate:
-        """A new certificate that no server here accepts: signed by the authority that servers do not trust."""
+        """A certificate that no server here accepts: signed by the authority that servers do not trust."""
         return self._certificate(name, signed_by="switch", trusts="switch")
 
     def _certificate(
         self, name: str, *, signed_by: Literal["switch", "controller"], trusts: Literal["switch", "controller"]
     ) -> Certificate:
-        self._ovs_pki("req+sign", name, signed_by)
-        return Certificate(
-            private_key=self._folder / f"{name}-privkey.pem",
-            certificate=self._folder / f"{name}-cert.pem",
-            authority=self._folder / "pki" / f"{trusts}ca" / "cacert.pem",
-        )
+        stem = f"{name}-{signed_by[0]}{trusts[0]}"  # ovs-pki puts it into a common name of 64 characters
+        if stem not in self._made:
+            self._ovs_pki("req+sign", stem, signed_by)
+            self._made[stem] = Certificate(
+                private_key=self._folder / f"{stem}-privkey.pem",
+                certificate=self._folder / f"{stem}-cert.pem",
+                authority=self._folder / "pki" / f"{trusts}ca" / "cacert.pem",
+            )
+        return self._made[stem]
 
     def _ovs_pki(self, *arguments: str) -> None:
         places = (f"--dir={self._folder / 'pki'}", f"--log={self._folder / 'ovs-pki.log'}")

@@ -15,10 +15,11 @@ from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from tests.functional.support_command import Ended, ovnqos, ovnqos_program
 from tests.functional.support_database import dump, wire
 from tests.functional.support_manifests import Document, attachment, pod, policy, rule, write
-from tests.support.pki import Certificate, Pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.pki import Certificate, Pki
 
 BLOCK = {"cidr": "10.0.0.0/8"}
 
@@ -49,11 +50,6 @@ def wired(northbound: NorthboundServer) -> NorthboundServer:
     """A Northbound with the switch and port of the pods here."""
     wire(northbound, ["node1"], ["shop_a", "shop_b"])
     return northbound
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")

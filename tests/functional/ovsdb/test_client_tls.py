@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.pki import Certificate, Pki
+
 
 def tls_files(certificate: Certificate) -> TlsFiles:
     return TlsFiles(
@@ -31,11 +33,6 @@ def tls_files(certificate: Certificate) -> TlsFiles:
         certificate=certificate.certificate,
         ca_certificate=certificate.authority,
     )
-
-
-@pytest.fixture
-def pki(tmp_path: Path) -> Pki:
-    return Pki(tmp_path)
 
 
 @pytest.fixture

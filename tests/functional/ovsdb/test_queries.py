@@ -13,11 +13,12 @@ from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
-from tests.support.pki import Pki
 from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.pki import Pki
 
 SWITCHES = {"op": "select", "table": "Logical_Switch", "where": [], "columns": ["name"]}
 
@@ -153,8 +154,7 @@ class TestCluster:
 
 
 class TestTls:
-    def test_with_the_right_files(self, tmp_path: Path) -> None:
-        pki = Pki(tmp_path)
+    def test_with_the_right_files(self, pki: Pki) -> None:
         party = pki.client("me")
         files = TlsFiles(private_key=party.private_key, certificate=party.certificate, ca_certificate=party.authority)
         with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as server:
@@ -163,8 +163,7 @@ class TestTls:
             with NorthboundGeneration(server.remotes[1], tls=files) as generation:
                 assert generation.read() == 0
 
-    def test_a_stranger_is_not_let_in(self, tmp_path: Path) -> None:
-        pki = Pki(tmp_path)
+    def test_a_stranger_is_not_let_in(self, pki: Pki) -> None:
         party = pki.stranger("eve")
         files = TlsFiles(private_key=party.private_key, certificate=party.certificate, ca_certificate=party.authority)
         with (

@@ -10,13 +10,16 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ovnqos.sandbox import Central, MissingProgramError, NorthboundServer, Programs, SandboxError
 from ovnqos.sandbox.programs import run
-from tests.support.pki import Pki
 from tests.support.raft import RaftCluster
+
+if TYPE_CHECKING:
+    from tests.support.pki import Pki
 
 
 def ends(pid: int, *, within: float = 5) -> bool:
@@ -150,8 +153,7 @@ class TestNorthbound:
 
 
 class TestTls:
-    def test_takes_the_client_it_trusts_and_refuses_a_stranger(self, tmp_path: Path) -> None:
-        pki = Pki(tmp_path)
+    def test_takes_the_client_it_trusts_and_refuses_a_stranger(self, pki: Pki) -> None:
         command = Programs().command("ovn-nbctl", "--timeout=3")
         with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as northbound:
             remote = f"--db={northbound.remotes[1]}"

@@ -11,11 +11,12 @@ from ovnqos import TlsFiles
 from ovnqos.controller import SouthboundUnavailable
 from ovnqos.sandbox import Programs, SouthboundServer
 from ovnqos.southbound.ovn_trace import Meter, OvnTrace, Trace, TraceFailed
-from tests.support.pki import Pki
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.pki import Pki
 
 FLOW: Final = (
     'inport == "p" && eth.src == 0a:00:00:00:00:01 && eth.dst == 0a:00:00:00:00:02 && '
@@ -161,8 +162,7 @@ def test_a_missing_program_is_named_with_its_package() -> None:
         OvnTrace("unix:/x", program=["no-such-trace"]).run("lan", FLOW)
 
 
-def test_tls(tmp_path: Path) -> None:
-    pki = Pki(tmp_path)
+def test_tls(pki: Pki) -> None:
     client = pki.client("controller")
     files = TlsFiles(private_key=client.private_key, certificate=client.certificate, ca_certificate=client.authority)
     with SouthboundServer(

@@ -14,11 +14,12 @@ from ovnqos import DesiredState, Northbound, plan_changes
 from ovnqos.sandbox import Central, NorthboundServer, Process, Programs, SouthboundServer
 from tests.functional.support_command import PROGRAM, ovnqos, ovnqos_program
 from tests.functional.support_verify import apply, row, verify, wire_lan
-from tests.support.pki import Pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tests.support.pki import Pki
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +101,9 @@ class TestPrograms:
         assert ovnqos_program("verify", *places, "--no-trace", environment=bare).code == 0
 
 
-def test_both_databases_over_tls(tmp_path: Path) -> None:
-    pki = Pki(tmp_path)
+def test_both_databases_over_tls(tmp_path: Path, pki: Pki) -> None:
     certificate, party = pki.server("ovn"), pki.client("me")
-    listen: dict[str, Any] = {"listen": ["pssl:0:127.0.0.1"], "certificate": certificate}
+    listen: dict[str, Any] = {"listen": ["pssl:0:127.0.0.1"], "tls_options": certificate.options}
     with ExitStack() as stack:
         northbound = stack.enter_context(NorthboundServer(**listen))
         southbound = stack.enter_context(SouthboundServer(**listen))
