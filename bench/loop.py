@@ -29,7 +29,7 @@ class Loop:
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self._reconciler = Reconciler(
-            live=Compiler(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
+            compiler=Compiler(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
             inbox=self.inbox,
             connect=self._connect,
             report=self._report,

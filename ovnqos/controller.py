@@ -10,6 +10,7 @@ from ovnqos.compile.shadowed_limits import ShadowedLimit, find_shadowed_limits
 from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.compile.topologies.detect import detect_topology, make_topology
 from ovnqos.compile.topology import Network, PodInterface
+from ovnqos.diagnostics import listed
 from ovnqos.errors import (
     InvalidRemote,
     InvalidRow,
@@ -80,6 +81,7 @@ __all__ = [
     "detect_topology",
     "find_foreign_conflicts",
     "find_shadowed_limits",
+    "listed",
     "make_topology",
     "parse_namespace",
     "parse_network_attachment_definition",

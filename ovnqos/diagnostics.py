@@ -53,6 +53,12 @@ class Code(StrEnum):
     SHADOWED_LIMIT = "ShadowedLimit"
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNKNOWN_NETWORK = "UnknownNetwork"
+    # daemon
+    FOREIGN_CONFLICT = "ForeignConflict"
+    LAST_VALID_VERSION = "LastValidVersion"
+    MISSING_SWITCH = "MissingSwitch"
+    NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
+    SECOND_CONTROLLER = "SecondController"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,20 +12,20 @@ import structlog
 
 from ovnqos import Compiler, Node, Northbound, OvnQosError, TlsFiles, load_topology_map
 from ovnqos.controller import TopologyKind, TopologyMap, make_topology, parse_pod
-from ovnqos.kubernetes import NAMESPACES, NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
+from ovnqos.kubernetes import NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
 from ovnqosd.health import HealthServer
-from ovnqosd.leadership.leadership import LeaderElector, LeasePace
+from ovnqosd.leadership.election import LeaderElector, LeaseTiming
 from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.outcomes import PassOutcome, Trigger
 from ovnqosd.loop.reconciler import Reconciler
 from ovnqosd.metrics import Metrics
 from ovnqosd.settings.settings import Mode
+from ovnqosd.status.condition import zone_of
 from ovnqosd.status.event_writer import EventWriter
-from ovnqosd.status.observed_status import ObservedStatus, read_status
-from ovnqosd.status.status_pace import StatusPace
+from ovnqosd.status.object_status import ObservedStatus
+from ovnqosd.status.status_plan import StatusTiming
 from ovnqosd.status.status_writer import StatusWriter
-from ovnqosd.zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ _FINISH_S: Final = 1.5
 _DRAIN_S: Final = 0.5
 CLEAN_UP_S: Final = 15.0
 """What the statuses get on top of that, when they are to be cleaned up; Kubernetes gives a pod 30 s by default."""
-_NOT_CLEAN: Final = "not everything could be cleaned up"
+_NOT_CLEAN: Final = "clean-up incomplete"
 
 
 class Daemon:
@@ -64,31 +64,31 @@ class Daemon:
         self._zones: dict[str, str] = {}  # of each node
         self._metrics = Metrics()
         self._events = EventWriter(client, settings.node or self._identity)
-        pace = RetryPolicy(longest_delay=settings.api_retry, absent_interval=settings.absent_crd_seconds)
+        policy = RetryPolicy(longest_delay=settings.api_retry, absent_interval=settings.absent_crd_seconds)
         self._status = StatusWriter(
             client,
             zone,
             shared=settings.mode is Mode.CENTRAL,
             on_condition=self._events.condition_written,
-            on_unsayable=self._events.condition_refused,
-            pace=StatusPace(unavailable_settles=settings.northbound_outage),
-            api_pace=pace,
+            on_refusal=self._events.condition_refused,
+            timing=StatusTiming(unavailable_after=settings.northbound_outage),
+            outage=policy,
         )
         topology_map = _topology_map(settings)
-        observed = {NETWORK_QOSES: replace(NETWORK_QOSES, parse_status=read_status)}
+        observed = {NETWORK_QOSES: replace(NETWORK_QOSES, parse_status=self._status.parse_status)}
         if topology_map is not None and topology_map.annotations:
             observed[PODS] = replace(PODS, parse=partial(parse_pod, also_keep=topology_map.annotations))
-        self._reflectors = [Reflector(observed.get(one, one), client, self, policy=pace) for one in RESOURCES]
+        self._reflectors = [Reflector(observed.get(one, one), client, self, policy=policy) for one in RESOURCES]
         self._elector = LeaderElector(
             Lease(client, settings.lease_namespace or own_namespace(), settings.lease_name),
             self._identity,
             on_started=self._elected,
-            on_stopped=self._voted_out,
-            pace=LeasePace.of(duration=settings.lease_duration, renew_deadline=settings.lease_renew),
+            on_stopped=self._deposed,
+            timing=LeaseTiming.of(duration=settings.lease_duration, renew_deadline=settings.lease_renew),
         )
         nodes = None if settings.mode is Mode.CENTRAL or settings.node is None else [settings.node]
         self._reconciler = Reconciler(
-            live=Compiler(
+            compiler=Compiler(
                 make_topology(settings.topology, topology_map=topology_map, zone_nodes=nodes)[0],
                 settings.owner,
                 cluster_cidrs=settings.cluster_cidrs,
@@ -100,8 +100,8 @@ class Daemon:
             kinds=frozenset(one.kind for one in RESOURCES),
             full_pass_seconds=settings.full_pass_seconds,
             may_write=self._may_write,
-            failed=self._metrics.count_failed_transaction,
-            tells_of_namespaces=lambda: self._elector.is_leader,
+            is_elected=lambda: self._elector.is_leader,
+            on_failure=self._metrics.count_failed_transaction,
         )
         self._loop = threading.Thread(target=self._reconciler.run, name="reconcile", daemon=True)
         self._health = HealthServer(
@@ -127,7 +127,7 @@ class Daemon:
         self._elector.start()
 
     def stop(self) -> None:
-        """Finish the transaction at hand, release the Lease, and end; what the Northbound holds up is left."""
+        """Finish the transaction at hand, release the Lease, and end; what the Northbound blocks is left."""
         self._inbox.stop()
         self._loop.join(_FINISH_S)
         if self._settings.cleanup_on_exit and self._may_write():
@@ -142,7 +142,7 @@ class Daemon:
         self._health.stop()
 
     def _clean_up(self) -> None:
-        """Take the rows away, and then what says that they are there."""
+        """Remove the rows, and then the conditions that say that they are in force."""
         done = threading.Event()
 
         def remove_rows() -> None:
@@ -158,27 +158,27 @@ class Daemon:
             thread.start()
             thread.join(_FINISH_S)
         if self._loop.is_alive() or thread.is_alive():
-            _log.warning(_NOT_CLEAN, error="the Northbound does not answer")
+            _log.warning(_NOT_CLEAN, error="no answer from the Northbound")
         elif done.is_set() and not self._status.withdraw(CLEAN_UP_S, stalled_seconds=_FINISH_S):
-            _log.warning(_NOT_CLEAN, error="some objects still say that they are in force in this zone")
+            _log.warning(_NOT_CLEAN, error="some objects still have this zone's condition")
 
-    # What the reflectors tell
+    # What the reflectors deliver
 
     def changed(self, changes: Changes) -> None:
-        """Hand changes of Kubernetes objects on."""
+        """Pass changes of Kubernetes objects on."""
         for one in changes.updated:
             if isinstance(one.status, ObservedStatus):
-                self._status.observe_object(one.status)
-        if changes.deleted and changes.kind in {NETWORK_QOSES.kind, PODS.kind, NAMESPACES.kind}:
-            self._events.forget_objects(changes.kind, changes.deleted)
+                self._status.observe(one.status)
+        if changes.deleted:
+            self._events.delete(changes.kind, changes.deleted)
             if changes.kind == NETWORK_QOSES.kind:
-                self._status.forget_objects(changes.deleted)
+                self._status.delete(changes.deleted)
         if changes.kind == NODES.kind and self._settings.mode is Mode.ZONE:
-            self._note_zones(changes)
+            self._update_zones(changes)
         self._inbox.changed(changes)
 
-    def _note_zones(self, changes: Changes) -> None:
-        """Know which zones there are, so that the condition of one that is gone counts no more."""
+    def _update_zones(self, changes: Changes) -> None:
+        """Follow which zones there are, so that the condition of one that is gone counts no more."""
         before = frozenset(self._zones.values())
         for name in changes.deleted:
             self._zones.pop(name, None)
@@ -190,7 +190,7 @@ class Daemon:
             self._status.set_zones(zones)
 
     def synced(self, kind: str) -> None:
-        """Hand on that a kind is complete."""
+        """Pass on that a kind is complete."""
         self._inbox.synced(kind)
 
     # Who writes
@@ -204,11 +204,11 @@ class Daemon:
         if self._settings.mode is Mode.CENTRAL:
             self._reconciler.elected(silent_predecessor=self._elector.took_over)
 
-    def _voted_out(self) -> None:
+    def _deposed(self) -> None:
         self._metrics.set_leader(False)
         self._status.aggregate(False)
         if self._settings.mode is Mode.CENTRAL and not self._reconciler.pause(_FINISH_S):
-            _log.warning("the reconcile loop has not let go yet; the Northbound's lock keeps a second writer out")
+            _log.warning("Northbound not released yet; its lock keeps a second writer out")
 
     def _connect(self, on_change: Callable[[DatabaseChange], None]) -> Northbound:
         return Northbound.connect(
@@ -217,7 +217,7 @@ class Daemon:
             tls=self._tls(),
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
-            wait=False,  # nothing is wanted of it before Kubernetes has been listed
+            wait=False,  # it is not needed before Kubernetes has been listed
         )
 
     def _tls(self) -> TlsFiles | None:
@@ -228,15 +228,16 @@ class Daemon:
             private_key=settings.private_key, certificate=settings.certificate, ca_certificate=settings.ca_cert
         )
 
-    # What is told
+    # What is reported
 
     def _report(self, outcome: PassOutcome) -> None:
         self._metrics.observe(outcome)
-        self._status.take(outcome.policies.values(), outcome.removed)
+        self._status.set_outcomes(outcome.policies.values())
         self._events.drift_repaired(outcome.drift, self._status.uid_of)
-        self._events.remarked(outcome.remarks)
-        for remark in outcome.remarks:
-            _log.warning("QoS annotations", kind=remark.kind, object=remark.key, remarks="; ".join(remark.notes))
+        self._events.reported(outcome.reports)
+        for report in outcome.reports:
+            said = "; ".join(one.message for one in report.diagnostics)
+            _log.warning("object diagnostics", kind=report.object.kind, object=report.object.key, diagnostics=said)
         for drift in outcome.drift:
             _log.warning(
                 "drift repaired", drift=drift.kind.value, what=drift.what, object=drift.policy, found=drift.found
@@ -248,7 +249,7 @@ class Daemon:
                 seconds=round(outcome.seconds, 4),
                 waited_seconds=round(outcome.age_seconds, 4),
                 transactions=outcome.transactions,
-                waiting=outcome.waiting,
+                missing=outcome.missing,
                 **outcome.changes,
             )
         if outcome.trigger is Trigger.FULL and not outcome.error:
@@ -257,22 +258,22 @@ class Daemon:
 
     def _what_died(self) -> list[str]:
         parts = {
-            "the reconcile loop": self._loop.is_alive(),
-            "the status writer": self._status.is_alive,
-            "the event writer": self._events.is_alive,
-            "the election": self._elector.is_alive,
-            **{f"the reflector of {one.resource.kind}": one.is_alive for one in self._reflectors},
+            "reconcile loop": self._loop.is_alive(),
+            "status writer": self._status.is_alive,
+            "event writer": self._events.is_alive,
+            "leader election": self._elector.is_alive,
+            **{f"reflector of {one.resource.kind}": one.is_alive for one in self._reflectors},
         }
-        return [f"{name} has ended" for name, lives in parts.items() if not lives]
+        return [f"{name} ended" for name, lives in parts.items() if not lives]
 
     def _what_is_missing(self) -> list[str]:
         missing = [
-            f"{one.resource.kind} objects are not known yet{': ' + one.problem if one.problem else ''}"
+            f"{one.resource.kind} objects not listed yet{': ' + one.problem if one.problem else ''}"
             for one in self._reflectors
             if not one.has_synced
         ]
         if not missing and self._may_write() and not (self._reconciler.connected and self._reconciler.in_sync):
-            missing.append("the Northbound is not in sync")
+            missing.append("Northbound not in sync")
         return missing
 
 

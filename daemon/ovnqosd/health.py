@@ -26,11 +26,11 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 
 class ListenError(OvnQosError):
-    """Nothing can be served at the address."""
+    """The address cannot be bound."""
 
 
 class HealthServer:
-    """Serves from `start` to `stop`, each request in a thread of its own."""
+    """Serve from `start` to `stop`, each request in a thread of its own."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class HealthServer:
         alive: Callable[[], Sequence[str]],
         ready: Callable[[], Sequence[str]],
     ) -> None:
-        """Describes the server; nothing is bound yet.
+        """Describe a server; nothing is bound yet.
 
         Args:
             address: where to listen; port 0 takes a free one.
             registry: what `/metrics` shows.
-            alive: returns what in this process has died, one line each; nothing while all is well. It must be quick.
+            alive: returns which parts of this process have ended, one line each. It must be quick.
             ready: returns what is missing before, or while, the zone can be served, one line each.
         """
         self._address = address
@@ -59,7 +59,7 @@ class HealthServer:
         return self._server.server_port if self._server is not None else 0
 
     def start(self) -> None:
-        """Binds the address and starts to serve.
+        """Bind the address and start to serve.
 
         Raises:
             ListenError: the address cannot be bound.
@@ -74,7 +74,7 @@ class HealthServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops to serve, and frees the address."""
+        """Stop serving, and free the address."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -102,7 +102,7 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # typed for IPv4 only
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 # the base class calls it so
-        _log.debug("a request for metrics or health broke off", client=str(client_address), exc_info=True)
+        _log.debug("request for metrics or health broke off", client=str(client_address), exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
             self._answer(status, ("\n".join(reasons or ["ok"]) + "\n").encode(), _TEXT)
         else:
-            self._answer(HTTPStatus.NOT_FOUND, b"there are /metrics, /healthz and /readyz\n", _TEXT)
+            self._answer(HTTPStatus.NOT_FOUND, b"not found; try /metrics, /healthz or /readyz\n", _TEXT)
 
     do_HEAD = do_GET  # noqa: N815 # the base class names it so
 

@@ -1,4 +1,4 @@
-"""The log: one line an event on stderr, JSON or for people, of this program and of the libraries it uses."""
+"""The log: one line an event on stderr, as JSON or text, of this program and of the libraries it uses."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 _OWN: Final = ("ovnqosd", "ovnqos")
 _ROOT: Final = logging.WARNING
-"""The libraries log at INFO what is our normal life: reconnects, and each statement of a transaction."""
+"""The libraries log routine at INFO: reconnects, and each statement of a transaction."""
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Known by its class, so that a second set-up takes the first one's place."""
+    """Known by its class, so that a second call of `configure` replaces it."""
 
 
 def configure(log_format: LogFormat, level: LogLevel, *, zone: str = "") -> None:
-    """Sets the log up, or anew: when the zone's name becomes known. Loggers that exist by then follow.
+    """Set the log up, or again when the zone's name becomes known. Loggers that exist by then follow.
 
     Args:
         log_format: how a line looks.
         level: what is logged of this program. Of the libraries it is WARNING and worse, or worse than that.
-        zone: stands in every line; empty for none.
+        zone: added to every line; empty for none.
     """
 
     def add_zone(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

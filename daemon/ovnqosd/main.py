@@ -15,7 +15,7 @@ from ovnqosd import logs
 from ovnqosd.daemon import CLEAN_UP_S, Daemon
 from ovnqosd.settings.loading import load_settings, print_settings
 from ovnqosd.settings.settings import DEFAULT_ZONE, Mode
-from ovnqosd.zones import zone_of
+from ovnqosd.status.condition import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,7 @@ order in which objects come does not matter.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.catch_all_rules import CatchAllRules
@@ -171,15 +172,15 @@ class Compiler:
     def drain(self) -> Delta:
         """What changed since the last time; nothing is dirty then."""
         self._compile()
-        rows, sets = self._desired.drain()
-        return self._delta(rows, sets, self._desired.part(rows, sets, self._retained()))
+        delta = self._desired.drain()
+        return self._complete(delta, self._desired.part(delta.rows, delta.sets, self._retained()))
 
     def drain_all(self) -> Delta:
         """As `drain`, but with all desired rows and sets named, so that everything is compared."""
         desired = self.desired()
         self._desired.drain()
         sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
-        return self._delta(frozenset(desired.rows), sets, desired)
+        return self._complete(Delta(rows=frozenset(desired.rows), sets=sets), desired)
 
     def compile_some(self, go_on: Callable[[], bool]) -> None:
         """Compile some of what is dirty while there is nothing better to do; the next `drain` names it.
@@ -252,10 +253,10 @@ class Compiler:
         self.compile_some(lambda: True)
         self._policies.check_conflicts()
 
-    def _delta(self, rows: frozenset[str], sets: Mapping[str, frozenset[str] | None], desired: DesiredState) -> Delta:
+    def _complete(self, delta: Delta, desired: DesiredState) -> Delta:
         policies, self._policies.changed = frozenset(self._policies.changed), set()
         pods, self._pods.changed = frozenset(self._pods.changed), set()
-        return Delta(rows=rows, sets=sets, desired=desired, policies=policies, pods=pods)
+        return replace(delta, desired=desired, policies=policies, pods=pods)
 
     def _retained(self) -> frozenset[str]:
         """The objects that have nothing compiled to stand for their rows in the database."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.compiled import FixedMembers, SourcePorts
 from ovnqos.compile.network_qos import POLICY_KIND, CompiledPolicy
-from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup, object_of
+from ovnqos.compile.rows import AddressSet, Delta, DesiredState, PortGroup, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +35,8 @@ class DesiredTable:
         self._sets: dict[str, _SetInUse] = {}
         self._dirty_rows: set[str] = set()
         self._dirty_sets: dict[str, set[str] | None] = {}
+        self._marked_rows: set[str] = set()
+        self._marked_sets: dict[str, set[str] | None] = {}
         self._changed_sets: set[str] = set()  # members of which changed since `take_users_of_changed_sets`
         self._counts = {"row": 0, "port_group": 0, "address_set": 0}
 
@@ -70,7 +72,7 @@ class DesiredTable:
     @property
     def is_dirty(self) -> bool:
         """Whether there is a row or set to be compared."""
-        return bool(self._dirty_rows or self._dirty_sets)
+        return bool(self._dirty_rows or self._dirty_sets or self._marked_rows or self._marked_sets)
 
     def whole(self, retained: frozenset[str]) -> DesiredState:
         """All that is desired; `retained` as `DesiredState` has it."""
@@ -130,23 +132,19 @@ class DesiredTable:
         self._dirty_rows.add(identity)
 
     def mark_rows(self, identities: Iterable[str]) -> None:
-        """Mark rows dirty."""
-        self._dirty_rows.update(identities)
+        """Mark rows dirty, whose desired content did not change."""
+        self._marked_rows.update(identities)
 
     def mark_set(self, name: str, members: Iterable[str] | None) -> None:
-        """Mark a set dirty: these members of it, or (None) the whole."""
-        known = self._dirty_sets.setdefault(name, set())
-        if members is None:
-            self._dirty_sets[name] = None
-        elif known is not None:
-            known.update(members)
+        """Mark a set dirty, whose desired members did not change: these members of it, or (None) the whole."""
+        _add(self._marked_sets, name, members)
 
     def change_members(self, selection: Selection[Any], members: Iterable[str] | None) -> None:
         """Mark the sets of a selection dirty, whose members changed: these, or (None) any."""
         self._changed_sets |= selection.sets
         for name in selection.sets:
             if self._sets[name].description.is_written:
-                self.mark_set(name, members)
+                _add(self._dirty_sets, name, members)
 
     def replace_members(self, exchange: Exchange[Any]) -> None:
         """A pod was exchanged in a selection: mark what it adds to sets, or takes from them."""
@@ -160,11 +158,20 @@ class DesiredTable:
         names, self._changed_sets = self._changed_sets, set()
         return {user for name in names if (use := self._sets.get(name)) is not None for user in use.users}
 
-    def drain(self) -> tuple[frozenset[str], dict[str, frozenset[str] | None]]:
-        """The dirty rows, and the dirty sets with the members concerned, or None for the whole; none are dirty then."""
-        rows, self._dirty_rows = frozenset(self._dirty_rows), set()
-        sets, self._dirty_sets = self._dirty_sets, {}
-        return rows, {name: None if members is None else frozenset(members) for name, members in sets.items()}
+    def drain(self) -> Delta:
+        """What is dirty, without its desired state; nothing is dirty then."""
+        compiled_rows, self._dirty_rows = frozenset(self._dirty_rows), set()
+        compiled_sets, self._dirty_sets = _frozen(self._dirty_sets), {}
+        rows, self._marked_rows = compiled_rows | self._marked_rows, set()
+        marked, self._marked_sets = self._marked_sets, {}
+        for name, members in compiled_sets.items() if marked else ():
+            _add(marked, name, members)
+        return Delta(
+            rows=rows,
+            sets=_frozen(marked) if marked else compiled_sets,
+            compiled_rows=compiled_rows,
+            compiled_sets=compiled_sets,
+        )
 
     def _use(self, description: SetDescription, user: str) -> None:
         name = description.name
@@ -208,3 +215,16 @@ class DesiredTable:
             return None
         selections = self._context.sources if isinstance(members, SourcePorts) else self._context.peers
         return selections.get(members.selection)
+
+
+def _add(sets: dict[str, set[str] | None], name: str, members: Iterable[str] | None) -> None:
+    """Add a set to those dirty: these members of it, or (None) the whole."""
+    known = sets.setdefault(name, set())
+    if members is None:
+        sets[name] = None
+    elif known is not None:
+        known.update(members)
+
+
+def _frozen(sets: Mapping[str, set[str] | None]) -> dict[str, frozenset[str] | None]:
+    return {name: None if members is None else frozenset(members) for name, members in sets.items()}

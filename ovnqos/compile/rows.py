@@ -199,14 +199,18 @@ class Delta:
         sets: names of port groups and address sets likewise; with the members that may have been added or removed, or
             None to compare the whole set.
         desired: the desired rows and sets among those named; a set holds only the members named, unless None.
+        compiled_rows: those rows whose desired content changed; the others were marked dirty only.
+        compiled_sets: likewise those sets, with the members that changed.
         policies: keys of the policies that were compiled, or whose diagnostics may have changed.
         pods: keys of the pods likewise.
     """
 
     rows: frozenset[str]
     sets: Mapping[str, frozenset[str] | None]
-    desired: DesiredState
-    policies: frozenset[str]
+    desired: DesiredState = field(default_factory=DesiredState.of)
+    compiled_rows: frozenset[str] = frozenset()
+    compiled_sets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    policies: frozenset[str] = frozenset()
     pods: frozenset[str] = frozenset()
 
     @property

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ZONE = ("--mode", "zone", "--node", "ovn-worker")
 NAD_PATH = "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions"
-TOLD = "cannot read; trying again and again"
+TOLD = "list or watch failed; retrying"
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/ovnqosd"
 
 
@@ -90,7 +90,7 @@ def test_while_the_api_is_away_a_nodes_daemon_keeps_its_rows_and_repairs_them(
     apply(cluster, guide_policy(rate=30000))
     wait_for_rows(northbound, 1, "rate=30000")
     for resource in RESOURCES:
-        daemon.wait_for_line("reading again", kind=resource.kind)
+        daemon.wait_for_line("list and watch recovered", kind=resource.kind)
     told = [tuple(map(line.get, ("kind", "reason", "status"))) for line in daemon.lines(TOLD)]
     assert len(told) == len(set(told))  # of each resource, a kind of failure is told once an outage
 
@@ -168,7 +168,7 @@ def test_a_resource_that_is_forbidden_is_told_once_and_everything_goes_on_when_i
     wait_for_rows(northbound, 3)
     wait_for_status(cluster, APPLIED)
     assert len(daemon.lines(TOLD)) == 1
-    daemon.wait_for_line("reading again", kind="NetworkAttachmentDefinition")
+    daemon.wait_for_line("list and watch recovered", kind="NetworkAttachmentDefinition")
 
 
 def test_a_resource_that_becomes_forbidden_keeps_what_was_read_and_the_rest_goes_on(
@@ -188,7 +188,7 @@ def test_a_resource_that_becomes_forbidden_keeps_what_was_read_and_the_rest_goes
     wait_for_rows(northbound, 2, "dscp=30")
     wait_for_status(cluster, APPLIED)
     allow()
-    daemon.wait_for_line("reading again", kind="NetworkAttachmentDefinition")
+    daemon.wait_for_line("list and watch recovered", kind="NetworkAttachmentDefinition")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_crd_of_networks_that_is_installed_later_is_noticed(
 ) -> None:
     daemon = start("--absent-crd-seconds", "1")
     apply(cluster, guide_policy())
-    daemon.wait_for_line("not served; looked for again and again")
+    daemon.wait_for_line("resource not served by the API server; retrying")
     wait_for_status(cluster, APPLIED)
     assert rows(northbound) == []
     absent_crd()

@@ -166,7 +166,7 @@ def test_a_clean_up_that_fails_is_told_and_gives_the_lease_back_in_time(
     northbound.freeze()
     assert daemon.terminate() == 0
     assert lease_holder(cluster, lease) == ""
-    assert daemon.lines("not everything could be cleaned up")
+    assert daemon.lines("clean-up incomplete")
     assert wait_for_status(cluster, APPLIED)["conditions"]  # as its rows are still in force
     northbound.thaw()
 
@@ -183,7 +183,7 @@ def test_a_clean_up_whose_api_is_frozen_takes_the_rows_and_tells_what_it_could_n
     finally:
         cluster.thaw_api()
     assert rows(northbound) == []
-    assert daemon.lines("not everything could be cleaned up")
+    assert daemon.lines("clean-up incomplete")
 
 
 WRONG: Final = (

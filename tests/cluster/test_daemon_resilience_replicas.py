@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
     from tests.support.kubernetes.api import KubernetesApi
 
-STOLEN = "the process that was elected before is silent and keeps the lock; it is taken away from it"
+STOLEN = "lock stolen: the process elected before does not release it"
 
 
 def test_a_frozen_leader_is_replaced_and_writes_nothing_when_it_wakes(
@@ -64,7 +64,7 @@ def test_a_second_installation_with_the_same_owner_does_not_take_the_rows_away(
     apply(cluster, guide_policy())
     wait_for_status(cluster, APPLIED)
     second = start("--lease-name", f"{lease}-of-another")
-    second.wait_for_line("the Northbound is not as it should be; trying again and again", kind="LockLost")
+    second.wait_for_line("Northbound not reconciled; retrying", kind="LockLost")
     apply(cluster, guide_policy(dscp=30))
     wait_for_rows(northbound, 2, "dscp=30")
     assert [line for line in second.lines("reconciled") if line["transactions"]] == []

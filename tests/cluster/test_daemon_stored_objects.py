@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/networkqoses.k8s.ovn.org"
 RATCHETING = 30
 """The minor version of Kubernetes from which a CRD's API server lets an invalid part that does not change be."""
-NOT_WRITTEN = "cannot write a status; trying again and again"
+NOT_WRITTEN = "write refused; retrying"
 EVENTS = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=qos-external"
 
 

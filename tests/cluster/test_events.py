@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ovnqosd.loop.outcomes import Drift, DriftKind, PolicyOutcome, Reason
+from ovnqosd.loop.outcomes import APPLIED, Drift, DriftKind, PolicyOutcome, Reason
 from ovnqosd.status.event_writer import EventWriter
 from tests.cluster.support_status import client_of, create_policy, wait_for_object
+from tests.support.outcomes import cause
 
 if TYPE_CHECKING:
     from tests.support.kubernetes.api import KubernetesApi
@@ -17,7 +18,8 @@ PATIENCE = 30.0
 def test_events_are_kept_counted_and_shown_with_the_object(api: KubernetesApi, namespace: str) -> None:
     uid = create_policy(api, namespace)["metadata"]["uid"]
     key, path = f"{namespace}/gold", f"/api/v1/namespaces/{namespace}/events"
-    invalid = PolicyOutcome(key=key, uid=uid, generation=1, reason=Reason.INVALID, message="spec.egress[0].dscp: 99")
+    causes = (cause("99", path="spec.egress[0].dscp"),)
+    invalid = PolicyOutcome(key=key, uid=uid, generation=1, reason=Reason.INVALID, causes=causes)
     drift = Drift(kind=DriftKind.ROW_DELETED, what="id-7", policy=key, found="")
     with client_of(api) as client:
         writer = EventWriter(client, "node1", interval=0.0)
@@ -40,7 +42,7 @@ def test_events_are_kept_counted_and_shown_with_the_object(api: KubernetesApi, n
 
 def test_kubectl_describe_shows_the_event(api: KubernetesApi, namespace: str) -> None:
     uid = create_policy(api, namespace)["metadata"]["uid"]
-    success = PolicyOutcome(key=f"{namespace}/gold", uid=uid, generation=1, reason=Reason.SUCCESS, message="2 rows")
+    success = PolicyOutcome(key=f"{namespace}/gold", uid=uid, generation=1, reason=Reason.SUCCESS)
     with client_of(api) as client:
         writer = EventWriter(client, "node1")
         writer.start()
@@ -49,4 +51,4 @@ def test_kubectl_describe_shows_the_event(api: KubernetesApi, namespace: str) ->
     shown = api.kubectl("describe", "networkqos", "gold", "--namespace", namespace)
     (line,) = (line for line in shown.splitlines() if "Applied" in line)
     assert line.split()[:2] == ["Normal", "Applied"]
-    assert "2 rows" in line
+    assert APPLIED in line

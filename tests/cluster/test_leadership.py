@@ -6,7 +6,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ovnqosd.leadership.leadership import LeaderElector, LeasePace
+from ovnqosd.leadership.election import LeaderElector, LeaseTiming
 from ovnqosd.leadership.lease import Lease, own_identity
 from tests.cluster.support_status import client_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.support.kubernetes.api import KubernetesApi
 
 PATIENCE = 30.0
-PACE = LeasePace(duration=3.0, renew_deadline=2.0, retry=0.2)
+TIMING = LeaseTiming(duration=3.0, renew_deadline=2.0, retry=0.2)
 
 
 class Replica:
@@ -26,7 +26,7 @@ class Replica:
             own_identity(),
             on_started=self.started.set,
             on_stopped=self.stopped.set,
-            pace=PACE,
+            timing=TIMING,
         )
 
 

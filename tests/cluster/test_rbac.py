@@ -71,7 +71,6 @@ def policy(api: KubernetesApi, namespace: str) -> PolicyOutcome:
         uid=created["metadata"]["uid"],
         generation=1,
         reason=Reason.SUCCESS,
-        message="NetworkQoS Destinations applied",
     )
 
 
@@ -127,7 +126,7 @@ def test_the_account_writes_a_status(api: KubernetesApi, client: KubernetesClien
     writer = StatusWriter(client, "a", on_condition=lambda _outcome, _previous: written.set())
     writer.start()
     try:
-        writer.take([policy])
+        writer.set_outcomes([policy])
         assert written.wait(PATIENCE)
     finally:
         writer.stop()

@@ -29,13 +29,13 @@ class Daemon:
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self.reconciler = Reconciler(
-            live=Compiler(Topology.ovn_kubernetes()),
+            compiler=Compiler(Topology.ovn_kubernetes()),
             inbox=self.inbox,
             connect=lambda on_change: wrap(Northbound.connect(remote, on_change=on_change, timeout_s=2, wait=False)),
             report=self._report,
             clock=Clock(),
             kinds=KINDS,
-            pace=RetryPolicy(first_delay=0.05, longest_delay=0.2),
+            policy=RetryPolicy(first_delay=0.05, longest_delay=0.2),
             **options,
         )
         self._thread = threading.Thread(target=self.reconciler.run)

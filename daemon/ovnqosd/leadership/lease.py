@@ -24,7 +24,7 @@ _CONFLICT: Final = 409
 
 
 def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
-    """The namespace of the pod that this process runs in; `default` outside of a pod."""
+    """Return the namespace of the pod that this process runs in; `default` outside of a pod."""
     try:
         return file.read_text(encoding="utf-8").strip() or "default"
     except OSError:
@@ -32,13 +32,13 @@ def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
 
 
 def own_identity() -> str:
-    """A name for this process that no other one has, not even the next one in the same pod."""
+    """Return a name for this process that no other one has, not even the next one in the same pod."""
     return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
-    """What a Lease says.
+    """The content of a Lease.
 
     Attributes:
         holder: the identity of the process that holds it; empty when it was released.
@@ -58,7 +58,7 @@ class LeaseRecord:
 
 
 def micro_time(seconds: float) -> str:
-    """A time since 1970 as `metav1.MicroTime` has it."""
+    """Render a time since 1970 as `metav1.MicroTime`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -72,10 +72,10 @@ class Lease:
         self._collection = f"/apis/{_API_VERSION}/namespaces/{namespace}/leases"
 
     def read(self, interruption: Interruption, *, timeout: float) -> LeaseRecord | None:
-        """Reads it; None if it is not there.
+        """Read it; return None if it is not there.
 
         Raises:
-            RequestError: the API did not say.
+            RequestError: the API gave no usable answer.
         """
         try:
             document = self._client.request(
@@ -88,10 +88,10 @@ class Lease:
         return _record(document)
 
     def write(self, record: LeaseRecord, interruption: Interruption, *, timeout: float) -> LeaseRecord | None:
-        """Writes it, if it is still at the record's resource_version, or creates it.
+        """Write it, if it is still at the record's resource_version, or create it.
 
         Returns:
-            The record as it stands now; None if somebody else wrote, created or deleted it in between.
+            The record as written; None if another process wrote, created or deleted it in between.
 
         Raises:
             RequestError: the API refused, or did not answer; then it may have been written.

@@ -1,4 +1,4 @@
-"""Where everything that happens is put down, from any thread, until the reconcile loop takes it up: all at once."""
+"""The inbox of the reconcile loop: changes from any thread, taken all at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Work:
-    """What happened since the last time.
+    """What changed since the last time.
 
     Attributes:
         changes: of Kubernetes objects, in the order they came.
-        database: what changed in the Northbound, by whomever.
+        database: what changed in the Northbound.
         full_pass: whether everything is to be compared.
         since: when the oldest of it came, on the monotonic clock; None when nothing came.
     """
@@ -33,7 +33,7 @@ class Work:
 
 
 class Inbox:
-    """A handler of reflectors, and of changes in the Northbound. What comes while a pass runs is taken up together."""
+    """Gather changes of Kubernetes objects and of the Northbound. What comes while a pass runs is taken together."""
 
     def __init__(self, clock: Clock) -> None:
         """Start empty."""
@@ -44,20 +44,20 @@ class Inbox:
         self._stopping = False
 
     def changed(self, changes: Changes) -> None:
-        """Put down changes of Kubernetes objects."""
+        """Add changes of Kubernetes objects."""
         with self._condition:
             self._work.changes.append(changes)
             self._arrived()
 
     def synced(self, kind: str) -> None:
-        """Note that all objects of a kind have been told."""
+        """Take note that all objects of a kind have been delivered."""
         with self._condition:
             self._synced.add(kind)
             self._work.full_pass = True
             self._arrived()
 
     def database_changed(self, change: DatabaseChange) -> None:
-        """Put down a change in the Northbound."""
+        """Add a change in the Northbound."""
         with self._condition:
             self._work.database.merge(change)
             self._arrived()
@@ -81,7 +81,7 @@ class Inbox:
             return self._stopping
 
     def has_synced(self, kinds: frozenset[str]) -> bool:
-        """Whether all objects of these kinds have been told."""
+        """Whether all objects of these kinds have been delivered."""
         with self._condition:
             return kinds <= self._synced
 

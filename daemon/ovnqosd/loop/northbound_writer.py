@@ -1,4 +1,4 @@
-"""The Northbound in the hands of the one process that may write it."""
+"""The Northbound in the hands of the one process that may write it, and what follows when it cannot be written."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import LockLost, TransactionRefused
-from ovnqos.controller import InvalidRow
-from ovnqosd.loop.drift import find_drift
-from ovnqosd.loop.outcomes import DriftKind
+from ovnqos import LockLost, StalePlan, TransactionRefused
+from ovnqos.controller import InvalidRow, NorthboundUnavailable, RowDelete, RowInsert, RowUpdate, policy_of
+from ovnqos.kubernetes import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos import Northbound, OvnQosError, Plan
-    from ovnqosd.loop.pass_record import PassRecord
+    from ovnqos.kubernetes import Clock, RetryPolicy
+    from ovnqosd.loop.outcomes import PassRecord
 
 _log = structlog.get_logger()
-_ROWS: Final = frozenset({DriftKind.ROW_EDITED, DriftKind.ROW_DELETED, DriftKind.ROW_SURPLUS})
 _HANDOVER_S: Final = 1.0
-"""How long another writer gets to let go of the lock."""
+"""How long another writer gets to release the lock."""
+_RECONNECT_S: Final = 5.0
+"""A Northbound that is out of reach, or locked, is tried at least so often: that costs it little."""
 
 
 class NorthboundWriter:
-    """Connects when it must, and writes with the owner's lock held.
+    """Connect when it must, and write with the owner's lock held.
 
     The Lease elects by clocks: a process that is frozen in the middle of a pass finds out only when it wakes that it is
     not elected any more. The lock fences it, since the server checks it in each transaction. So whoever is elected
@@ -33,26 +34,26 @@ class NorthboundWriter:
     """
 
     def __init__(self, connect: Callable[[], Northbound], may_write: Callable[[], bool]) -> None:
-        """Makes a writer; `may_write` says whether this process is the one to write now."""
+        """Describe a writer; `may_write` says whether this process is the one to write now."""
         self._connect = connect
         self._may_write = may_write
         self._northbound: Northbound | None = None
-        self._heir = threading.Event()
-        self._said: set[tuple[str, ...]] = set()
+        self._may_steal = threading.Event()
+        self._logged: set[tuple[str, ...]] = set()
 
-    def inherit(self, *, silent: bool) -> None:
-        """This process was elected; `silent`: in the place of one that may be frozen, so that the lock may be stolen.
+    def elected(self, *, silent_predecessor: bool) -> None:
+        """Take note that this process was elected, perhaps after one that may be frozen: then the lock may be stolen.
 
-        That holds for one time only: whoever is robbed while it is elected itself does not rob in turn, so that two
-        installations that share an owner by mistake do not wrest the rows from each other without end.
+        That holds for one time only: a process whose lock is stolen while it is elected itself does not steal in turn,
+        so that two installations that share an owner by mistake do not take the rows from each other without end.
         """
-        if silent:
-            self._heir.set()
+        if silent_predecessor:
+            self._may_steal.set()
         else:
-            self._heir.clear()
+            self._may_steal.clear()
 
     def northbound(self) -> Northbound:
-        """The connection, opened if there is none.
+        """Return the connection, opened if there is none.
 
         Raises:
             OvnQosError: what `Northbound.connect` raises.
@@ -67,27 +68,27 @@ class NorthboundWriter:
         return self._northbound is not None
 
     def take_lock(self) -> None:
-        """Makes sure that nobody else writes.
+        """Make sure that no other process writes.
 
         Raises:
-            LockLost: somebody else does, or this process is not the one to write any more.
+            LockLost: another one does, or this process is not the one to write any more.
             NorthboundUnavailable: the server does not answer.
         """
         northbound = self.northbound()
         try:
             northbound.lock(timeout_s=_HANDOVER_S)
         except LockLost:
-            if not self._heir.is_set() or not self._may_write():
+            if not self._may_steal.is_set() or not self._may_write():
                 raise
-            _log.warning("the process that was elected before is silent and keeps the lock; it is taken away from it")
+            _log.warning("lock stolen: the process elected before does not release it")
             northbound.lock(steal=True)
         if not self._may_write():
-            self.close()  # if it was frozen before it asked for the lock, somebody who may write waits for it now
-            raise LockLost("this process is not the one to write any more; nothing was written")
-        self._heir.clear()
+            self.close()  # if it was frozen before it asked for the lock, the elected process waits for it now
+            raise LockLost("this process is no longer elected; nothing was written")
+        self._may_steal.clear()
 
     def apply(self, plan: Plan, record: PassRecord) -> None:
-        """Carries a plan out; what the server refuses as a whole is tried object by object.
+        """Apply a plan; what the server refuses as a whole is retried object by object.
 
         Raises:
             OvnQosError: what `Northbound.apply` raises, but for refusals of some objects: they are in the record.
@@ -103,33 +104,70 @@ class NorthboundWriter:
             if len(parts) == 1:
                 self._refuse(plan, error, record)
                 return
-            self._log_once("a transaction was refused; trying object by object", error=str(error))
+            self._log_once("transaction refused; retrying object by object", error=str(error))
             for part in parts:
                 try:
                     record.count(part, northbound.apply(part).transactions)
-                except (TransactionRefused, InvalidRow) as fault:
-                    self._refuse(part, fault, record)
+                except (TransactionRefused, InvalidRow) as refusal:
+                    self._refuse(part, refusal, record)
 
     def close(self) -> None:
-        """Disconnects, which gives the lock back."""
+        """Disconnect, which releases the lock."""
         if self._northbound is not None:
             self._northbound.close()
             self._northbound = None
-            self._said.clear()
+            self._logged.clear()
 
     def _refuse(self, part: Plan, error: OvnQosError, record: PassRecord) -> None:
-        """Notes whose rows the server refuses: policies tell it in their status, pods' own rows are logged."""
-        found = [one for one in find_drift(part) if one.kind in _ROWS]
-        if not found:
+        """Record whose rows the server refuses: a policy's status says it, pods' own rows are logged."""
+        rows = [one.identity for one in part.changes if isinstance(one, RowInsert | RowUpdate | RowDelete)]
+        if not rows:
             raise error
         record.incomplete = True
-        for one in found:
-            if one.policy:
-                record.refused[one.policy] = str(error)
+        for identity in rows:
+            if policy := policy_of(identity):
+                record.refused[policy] = error
             else:
-                self._log_once("a row was refused; trying again and again", what=one.what, error=str(error))
+                self._log_once("row refused; retrying", row=identity, error=str(error))
 
-    def _log_once(self, event: str, **words: str) -> None:
-        if (said := (event, *words.values())) not in self._said:
-            self._said.add(said)
-            _log.warning(event, **words)
+    def _log_once(self, event: str, **details: str) -> None:
+        if (logged := (event, *details.values())) not in self._logged:
+            self._logged.add(logged)
+            _log.warning(event, **details)
+
+
+class PassBackoff:
+    """The backoff over passes that fail one after another, and their log.
+
+    Attributes:
+        retry_at: before this time, on the monotonic clock, nothing is retried.
+    """
+
+    def __init__(self, policy: RetryPolicy, clock: Clock) -> None:
+        self.retry_at = 0.0
+        self._backoff = Backoff(policy)
+        self._clock = clock
+        self._logged: set[type[OvnQosError]] = set()
+
+    def fail(self, error: OvnQosError | None = None) -> None:
+        """Count a failure; None is one that was logged already, or that is not the Northbound's.
+
+        Each kind of error is logged once in a row. A plan that the database has outrun is made again at once.
+        """
+        now = self._clock.monotonic()
+        delay = self._backoff.next()
+        if isinstance(error, StalePlan):
+            delay = 0.0
+        elif isinstance(error, LockLost | NorthboundUnavailable):
+            delay = min(delay, _RECONNECT_S)
+        self.retry_at = now + delay
+        if error is not None and type(error) not in self._logged:
+            self._logged.add(type(error))
+            _log.warning("Northbound not reconciled; retrying", error=str(error), kind=type(error).__name__)
+
+    def succeed(self) -> None:
+        """End the row of failures."""
+        self._backoff.reset()
+        if self._logged:
+            self._logged.clear()
+            _log.info("Northbound reconciled again")

@@ -1,13 +1,30 @@
-"""What a pass of the reconcile loop came to: values for status, events, metrics and logs."""
+"""What a pass of the reconcile loop came to: values for status, Events, metrics and log."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ovnqos.controller import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ovnqos import Diagnostic, ObjectRef, OvnQosError, Plan
+    from ovnqos.controller import Change
+
+APPLIED: Final = "NetworkQoS Destinations applied"
+"""What status says of an object that is in force: the text of upstream's guide."""
+CHANGE_NAMES: Final[Mapping[type[Change], str]] = {
+    RowInsert: "row_insert",
+    RowUpdate: "row_update",
+    RowDelete: "row_delete",
+    SetInsert: "set_insert",
+    SetUpdate: "set_update",
+    SetDelete: "set_delete",
+}
 
 
 class Reason(StrEnum):
@@ -29,54 +46,14 @@ class Trigger(StrEnum):
 
 
 class DriftKind(StrEnum):
-    """What was found to be other than it was written, by kind."""
+    """How the database differed from what was written to it, by kind."""
 
     ROW_EDITED = "row_edited"
     ROW_DELETED = "row_deleted"
-    ROW_SURPLUS = "row_surplus"
+    ROW_EXTRA = "row_extra"
     SET_EDITED = "set_edited"
     SET_DELETED = "set_deleted"
-    SET_SURPLUS = "set_surplus"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyOutcome:
-    """How one policy (NetworkQoS) stands in this zone.
-
-    Attributes:
-        key: `<namespace>/<name>`.
-        uid: the object's uid; empty when it is not known.
-        generation: the generation that `reason` is about.
-        reason: Success, or what is wrong.
-        message: one line a person can act on: names the field, the rival or the server.
-        sources: whether the zone has source pods for it.
-        notes: remarks that are no fault, e.g. a network that is passed over.
-    """
-
-    key: str
-    uid: str
-    generation: int
-    reason: Reason
-    message: str
-    sources: bool = True
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
-    """Something of ours that somebody else changed, and that this pass put right.
-
-    Attributes:
-        kind: what was found.
-        what: the row's identity, or the set's name.
-        policy: key of the policy it belongs to; empty when it belongs to several, or none.
-        found: what stood in the database, in the words of `ovn-nbctl qos-list`, or the members concerned.
-    """
-
-    kind: DriftKind
-    what: str
-    policy: str
-    found: str
+    SET_EXTRA = "set_extra"
 
 
 class AnnotationProblem(StrEnum):
@@ -87,42 +64,85 @@ class AnnotationProblem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectRemark:
-    """What is to be said of a pod's or a namespace's QoS annotations.
+class PolicyOutcome:
+    """Whether a policy (NetworkQoS) is in force in this zone.
 
     Attributes:
-        kind: `Pod` or `Namespace`.
-        key: `<namespace>/<name>`, or `<name>`.
+        key: `<namespace>/<name>`.
         uid: the object's uid; empty when it is not known.
-        notes: a line each, which names the annotation, its value and what would be right.
+        generation: the generation that `reason` is about.
+        reason: Success, or what is wrong.
+        causes: what the reason consists of; empty for Success.
+        warnings: what else its author should know.
+        sources: whether the zone has source pods for it.
     """
 
-    kind: str
     key: str
     uid: str
-    notes: tuple[str, ...]
+    generation: int
+    reason: Reason
+    causes: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+    sources: bool = True
+
+    @property
+    def message(self) -> str:
+        """The reason in one line."""
+        return "; ".join(one.message for one in self.causes) or APPLIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Something of ours that another writer changed, and that this pass repaired.
+
+    Attributes:
+        kind: what was found.
+        what: the row's identity, or the set's name.
+        policy: key of the policy it belongs to; empty when it belongs to several, or none.
+        found: what stood in the database, as `ovn-nbctl qos-list` prints it, or the members concerned.
+    """
+
+    kind: DriftKind
+    what: str
+    policy: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectReport:
+    """New diagnostics of an object.
+
+    Attributes:
+        object: the object.
+        uid: its uid; empty when it is not known.
+        diagnostics: all that is to be said of it now.
+    """
+
+    object: ObjectRef
+    uid: str
+    diagnostics: tuple[Diagnostic, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassOutcome:
-    """One pass: what it did, how long it took, and how the policies it looked at stand.
+    """One pass: what it did, how long it took, and the outcomes of the policies it looked at.
 
     Attributes:
         trigger: what was compared.
-        seconds: from taking up the work to the last commit's reply.
-        age_seconds: how long the oldest change waited before it was taken up, 0 for a pass by the clock.
-        changes: database changes by name (`row_insert`, `row_update`, `row_delete`, `set_insert`, `set_update`,
-            `set_delete`).
+        seconds: from taking the work to the last commit's reply.
+        age_seconds: how long the oldest change waited before the pass, 0 for a pass by the clock.
+        changes: database changes by name (`CHANGE_NAMES`).
         transactions: how many were committed.
-        policies: outcomes by key, of the policies whose outcome may have changed; removed ones are not in it.
-        removed: keys of the policies that are gone.
+        policies: outcomes by key, of the policies whose outcome may have changed; deleted ones are not in it.
+        policy_counts: how many policies there are by reason.
         drift: what was repaired.
         error: empty, or why the pass failed as a whole (one line).
-        rows: rows wanted in all, by kind (`row`, `port_group`, `address_set`).
-        waiting: how many switches and ports are wanted that the Northbound does not have.
-        remarks: what is newly to be said of pods and namespaces.
-        annotation_problems: how many of their annotations are not in force, by why.
-        rival_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller are there; else None.
+        rows: desired rows and sets in all, by kind (`row`, `port_group`, `address_set`).
+        missing: how many switches and ports are desired that the Northbound does not have.
+        reports: new diagnostics of objects.
+        annotation_problems: how many annotations of pods and namespaces are not in force, by why.
+        upstream_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller there are; else
+            None.
     """
 
     trigger: Trigger
@@ -131,11 +151,45 @@ class PassOutcome:
     changes: Mapping[str, int] = field(default_factory=dict)
     transactions: int = 0
     policies: Mapping[str, PolicyOutcome] = field(default_factory=dict)
-    removed: frozenset[str] = frozenset()
+    policy_counts: Mapping[Reason, int] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
     error: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
-    waiting: int = 0
-    remarks: tuple[ObjectRemark, ...] = ()
+    missing: int = 0
+    reports: tuple[ObjectReport, ...] = ()
     annotation_problems: Mapping[AnnotationProblem, int] = field(default_factory=dict)
-    rival_rows: int | None = None
+    upstream_rows: int | None = None
+
+
+@dataclass(slots=True)
+class PassRecord:
+    """What a pass gathers while it runs; `PassOutcome` is made of it.
+
+    Attributes:
+        trigger: what was compared.
+        changes: database changes that were committed, by name.
+        transactions: how many they took.
+        policies: keys of the policies that were compiled anew.
+        pods: keys of the pods whose own limits were compiled anew.
+        refused: policies whose own transaction was refused, and why.
+        incomplete: whether a part of the plan was refused.
+        drift: how the database differed from what was written to it.
+        error: why the pass failed as a whole.
+        upstream_rows: how many rows of ovn-kubernetes' own controller there are; None: they were not looked for.
+    """
+
+    trigger: Trigger = Trigger.CHANGE
+    changes: Counter[str] = field(default_factory=Counter)
+    transactions: int = 0
+    policies: set[str] = field(default_factory=set)
+    pods: set[str] = field(default_factory=set)
+    refused: dict[str, OvnQosError] = field(default_factory=dict)
+    incomplete: bool = False
+    drift: list[Drift] = field(default_factory=list)
+    error: OvnQosError | None = None
+    upstream_rows: int | None = None
+
+    def count(self, plan: Plan, transactions: int) -> None:
+        """Count a plan that was committed."""
+        self.transactions += transactions
+        self.changes.update(CHANGE_NAMES[type(change)] for change in plan.changes)

@@ -1,4 +1,4 @@
-"""The reconcile loop: takes up what happened, compiles what depends on it, and makes the Northbound so.
+"""The reconcile loop: takes what happened, compiles what depends on it, and makes the Northbound so.
 
 One thread, one transaction at a time: while it is in flight further changes gather, so an idle daemon answers in one
 round trip, and a busy one batches by itself.
@@ -14,15 +14,10 @@ import structlog
 from ovnqos import DesiredState, LockLost, OvnQosError, StalePlan, TransactionRefused, plan_changes
 from ovnqos.controller import InvalidRow, collector_paused
 from ovnqos.kubernetes import RetryPolicy
-from ovnqosd.loop.awaited import Awaited
 from ovnqosd.loop.comparison import Comparison
-from ovnqosd.loop.failures import Failures
-from ovnqosd.loop.intake import Intake
-from ovnqosd.loop.northbound_writer import NorthboundWriter
-from ovnqosd.loop.outcomes import PassOutcome, Trigger
-from ovnqosd.loop.pass_record import PassRecord
-from ovnqosd.loop.policy_standing import PolicyStanding
-from ovnqosd.loop.remarks import Remarks
+from ovnqosd.loop.northbound_writer import NorthboundWriter, PassBackoff
+from ovnqosd.loop.object_table import ObjectTable
+from ovnqosd.loop.outcomes import AnnotationProblem, PassOutcome, PassRecord, Reason, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +28,12 @@ if TYPE_CHECKING:
     from ovnqosd.loop.inbox import Inbox, Work
 
 _log = structlog.get_logger()
-_RIVALS_SETTLE_S: Final = 2.0
-"""After a row of somebody else came in our band, everything is compared so soon: one comparison for many such rows."""
+_FOREIGN_ROWS_S: Final = 2.0
+"""After a foreign row was added in our band, everything is compared so soon: one comparison for many such rows."""
 
 
 class Reconciler:
-    """Runs the loop in the thread that calls `run`.
+    """Run the loop in the thread that calls `run`.
 
     Attributes:
         connected: whether the last pass reached the Northbound.
@@ -49,58 +44,56 @@ class Reconciler:
     def __init__(  # noqa: PLR0913 - keywords, each its own concern
         self,
         *,
-        live: Compiler,
+        compiler: Compiler,
         inbox: Inbox,
         connect: Callable[[Callable[[DatabaseChange], None]], Northbound],
         report: Callable[[PassOutcome], None],
         clock: Clock,
         kinds: frozenset[str],
         full_pass_seconds: float = 300.0,
-        pace: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
         may_write: Callable[[], bool] = lambda: True,
-        failed: Callable[[OvnQosError], None] = lambda _error: None,
-        tells_of_namespaces: Callable[[], bool] = lambda: True,
+        is_elected: Callable[[], bool] = lambda: True,
+        on_failure: Callable[[OvnQosError], None] = lambda _error: None,
     ) -> None:
-        """For `run`.
+        """Describe a loop; `run` runs it.
 
         Args:
-            live: compiles; used by this loop alone from now on.
+            compiler: compiles; used by this loop alone from now on.
             inbox: where changes come from.
-            connect: opens the Northbound, given what to tell of changes in it.
-            report: told the outcome of each pass that did or found anything, on the loop's thread.
+            connect: opens the Northbound, given what to call with changes in it.
+            report: called with the outcome of each pass that did or found anything, on the loop's thread.
             clock: the time.
-            kinds: which kinds must have been told completely before anything is written.
+            kinds: which kinds must have been delivered completely before anything is written.
             full_pass_seconds: between two passes that compare everything, give or take 10 %.
-            pace: how long to wait after failures.
+            policy: how long to wait after failures.
             may_write: whether this daemon is the one to write now; when it becomes so, call `elected`.
-            failed: told of each error that ended a pass.
-            tells_of_namespaces: whether this daemon is the one of the cluster's to tell of namespaces.
+            is_elected: see `ObjectTable`.
+            on_failure: called with each error that ended a pass.
         """
         self.connected = False
         self.in_sync = False
         self.last_full_pass: float | None = None
-        self._live = live
+        self._compiler = compiler
         self._inbox = inbox
         self._report = report
         self._clock = clock
         self._kinds = kinds
         self._full_pass_seconds = full_pass_seconds
-        self._pace = pace or RetryPolicy()
+        self._policy = policy or RetryPolicy()
         self._may_write = may_write
-        self._failed = failed
-        self._awaited = Awaited()
-        self._standing = PolicyStanding(live, self._awaited.switches)
-        self._remarks = Remarks(live, tells_of_namespaces=tells_of_namespaces)
-        self._intake = Intake(live, self._standing, self._remarks)
+        self._on_failure = on_failure
+        self._table = ObjectTable(compiler, is_elected=is_elected)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
-        self._comparison = Comparison(live, self._writer, self._awaited, self._standing, self._remarks)
-        self._failures = Failures(self._pace, clock)
-        self._refusals = Failures(self._pace, clock)
+        self._comparison = Comparison(compiler, self._writer, self._table)
+        self._failures = PassBackoff(self._policy, clock)
+        self._refusals = PassBackoff(self._policy, clock)
         self._paused = threading.Event()
         self._session: int | None = None  # in which everything was compared
         self._complete = False  # whether all of it could be written; else a difference is not drift
         self._full_due = True
         self._full_at = 0.0
+        self._counts: tuple[dict[Reason, int], dict[AnnotationProblem, int]] = ({}, {})  # as reported
 
     # The loop
 
@@ -111,25 +104,25 @@ class Reconciler:
             try:
                 with collector_paused():  # it has time between the passes
                     self._pass(work)
-            except Exception:  # a fault of ours must not end the loop: everything is compared anew
-                _log.exception("the reconcile loop failed; everything will be compared again")
+            except Exception:  # an error of ours must not end the loop: everything is compared anew
+                _log.exception("reconcile loop failed; comparing everything again")
                 self._start_over()
-                self._failures.add()
+                self._failures.fail()
         self._disconnect()
         self._paused.set()
 
     def elected(self, *, silent_predecessor: bool) -> None:
-        """This daemon is the one to write from now on.
+        """Take note that this daemon is the one to write from now on.
 
         Args:
-            silent_predecessor: whether the one before has not let go, so that it may be frozen; see
-                `NorthboundWriter.inherit`.
+            silent_predecessor: whether the one before has not released the Lease, so that it may be frozen; see
+                `NorthboundWriter.elected`.
         """
-        self._writer.inherit(silent=silent_predecessor)
+        self._writer.elected(silent_predecessor=silent_predecessor)
         self._inbox.ask_for_full_pass()
 
     def pause(self, timeout: float) -> bool:
-        """Wait until the loop has seen that it may not write any more, and has let go of the Northbound and its lock.
+        """Wait until the loop has seen that it may not write any more, and has released the Northbound and its lock.
 
         Args:
             timeout: seconds to wait at most.
@@ -143,7 +136,7 @@ class Reconciler:
         return self._paused.wait(timeout)
 
     def clean_up(self) -> None:
-        """Remove everything this owner has in the Northbound; for the end of `run`, on the same thread.
+        """Remove everything this owner has in the Northbound; after the end of `run`, on any thread.
 
         Raises:
             OvnQosError: what `Northbound.apply` raises.
@@ -160,13 +153,13 @@ class Reconciler:
             return None if self._full_due else max(0.0, self._full_at - now)
         if not self._inbox.has_synced(self._kinds):
             return None if self._writer.is_open else max(0.0, self._failures.retry_at - now)
-        if self._full_due or self._live.is_dirty:
+        if self._full_due or self._compiler.is_dirty:
             return max(0.0, self._failures.retry_at - now)
         return max(0.0, self._full_at - now)
 
     def _pass(self, work: Work) -> None:
         started = self._clock.monotonic()
-        removed = self._intake.take_up(work.changes)
+        self._table.apply(work.changes)
         self._full_due |= work.full_pass or started >= self._full_at
         if not self._may_write():
             self._stand_by()
@@ -174,7 +167,7 @@ class Reconciler:
         if started < self._failures.retry_at and (self._full_due or not work):
             return
         if not self._inbox.has_synced(self._kinds):
-            self._connect_ahead()
+            self._connect_early()
             return
         record = PassRecord()
         try:
@@ -187,21 +180,21 @@ class Reconciler:
             self._fail(error)
         else:
             self._succeed(record)
-        self._tell(record, removed, started, work.since)
+        self._finish(record, started, work.since)
 
     def _stand_by(self) -> None:
-        self._full_due = True  # whoever writes meanwhile, the first pass compares everything, and tells of it
-        self._standing.unsettle()
+        self._full_due = True  # whoever writes meanwhile, the first pass compares everything, and reports it
+        self._table.mark_all_dirty()
         if self._inbox.has_synced(self._kinds):
-            self._remarks.compiled(self._live.drain().pods)
+            self._table.mark_pods(self._compiler.drain().pods)
         self._disconnect()
         self._paused.set()
 
-    def _connect_ahead(self) -> None:
-        """The server gathers what it has while Kubernetes is listed."""
+    def _connect_early(self) -> None:
+        """Have the server gather what it has while Kubernetes is listed."""
         try:
             self._writer.northbound()
-        except OvnQosError as error:  # told in statuses once there is something to compare
+        except OvnQosError as error:  # statuses say it once there is something to compare
             self._fail(error)
 
     def _disconnect(self) -> None:
@@ -215,49 +208,49 @@ class Reconciler:
     def _reconcile(self, database: DatabaseChange, record: PassRecord) -> None:
         northbound = self._writer.northbound()
         if not self._full_due and northbound.session == self._session:
-            self._comparison.of_changes(database, record)
+            self._comparison.compare_changes(database, record)
             if database.rivals:
-                self._full_at = min(self._full_at, self._clock.monotonic() + _RIVALS_SETTLE_S)
+                self._full_at = min(self._full_at, self._clock.monotonic() + _FOREIGN_ROWS_S)
             return
         record.trigger = Trigger.FULL
         self._comparison.prepare()
-        self._writer.take_lock()  # even if there is nothing to write: nobody else may from now on
+        self._writer.take_lock()  # even if there is nothing to write: no other process may from now on
         session = northbound.session
-        self._comparison.of_everything(record, tells_drift=session == self._session and self._complete)
+        self._comparison.compare_all(record, was_complete=session == self._session and self._complete)
         self._session = session
         self._full_due = False
-        self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._pace.random.uniform(0.9, 1.1)
+        self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._policy.random.uniform(0.9, 1.1)
         self.last_full_pass = self._clock.now()
         self.in_sync = True
 
     def _succeed(self, record: PassRecord) -> None:
         self.connected = True
-        self._failures.end()
-        if record.incomplete:  # what is refused is tried again with everything else, and meanwhile holds up nothing
-            self._refusals.add()
+        self._failures.succeed()
+        if record.incomplete:  # what is refused is retried with everything else, and meanwhile holds up nothing
+            self._refusals.fail()
             self._full_at = min(self._full_at, self._refusals.retry_at)
         elif record.trigger is Trigger.FULL:
-            self._refusals.end()
+            self._refusals.succeed()
         self._complete = not record.incomplete and (self._complete or record.trigger is Trigger.FULL)
 
     def _fail(self, error: OvnQosError) -> None:
         self.connected = isinstance(error, LockLost | StalePlan | TransactionRefused | InvalidRow)
-        self._failed(error)
+        self._on_failure(error)
         self._start_over()
-        self._failures.add(error)
+        self._failures.fail(error)
 
     def _start_over(self) -> None:
         self.in_sync = False
         self._session = None
         self._full_due = True
 
-    def _tell(self, record: PassRecord, removed: frozenset[str], started: float, since: float | None) -> None:
-        outcomes = self._standing.settle(record)
-        self._remarks.compiled(record.pods)
-        remarks = self._remarks.settle()
-        nothing = not (outcomes or removed or remarks or record.changes or record.drift or record.error)
-        if nothing and record.trigger is Trigger.CHANGE:
+    def _finish(self, record: PassRecord, started: float, since: float | None) -> None:
+        policies, reports = self._table.report(record)
+        counts = (dict(self._table.policy_counts), dict(self._table.annotation_problems))
+        anything = policies or reports or record.changes or record.drift or record.error or counts != self._counts
+        if not anything and record.trigger is Trigger.CHANGE:
             return
+        self._counts = counts
         self._report(
             PassOutcome(
                 trigger=record.trigger,
@@ -265,14 +258,14 @@ class Reconciler:
                 age_seconds=0.0 if since is None else started - since,
                 changes=dict(record.changes),
                 transactions=record.transactions,
-                policies=outcomes,
-                removed=removed,
+                policies=policies,
+                policy_counts=counts[0],
                 drift=tuple(record.drift),
                 error="" if record.error is None else str(record.error),
-                rows=self._live.counts(),
-                waiting=len(self._awaited),
-                remarks=remarks,
-                annotation_problems=self._remarks.problems(),
-                rival_rows=record.rival_rows,
+                rows=self._compiler.counts(),
+                missing=len(self._comparison.missing),
+                reports=reports,
+                annotation_problems=counts[1],
+                upstream_rows=record.upstream_rows,
             )
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqosd.loop.outcomes import Reason
+from ovnqosd.loop.outcomes import APPLIED, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ovnqosd.loop.outcomes import PolicyOutcome
 
 CONDITION_PREFIX: Final = "Ready-In-Zone-"
-APPLIED: Final = "NetworkQoS Destinations applied"
-"""The summary of an object that is in force everywhere."""
+ZONE_ANNOTATION: Final = "k8s.ovn.org/zone-name"
+"""Where ovn-kubernetes notes a node's zone."""
 PENDING: Final = "Pending"
 """The reason in the summary for a zone whose condition is about an earlier generation."""
 WORST_FIRST: Final = (
@@ -29,7 +29,7 @@ WORST_FIRST: Final = (
     Reason.NORTHBOUND_UNAVAILABLE,
     Reason.WAITING,
 )
-"""What only the object's author can mend comes before what may mend itself; last come unknown reasons, then `PENDING`.
+"""What only the object's author can correct comes first; last come unknown reasons, then `PENDING`.
 """
 
 # limits of metav1.Condition and metav1.PatchOptions; lengths count characters, and ours are ASCII where it matters
@@ -65,7 +65,7 @@ class Condition:
         """The zone that it is about, as the condition's type has it; empty if it is no condition of a zone."""
         return self.type.removeprefix(CONDITION_PREFIX) if self.type.startswith(CONDITION_PREFIX) else ""
 
-    def says_the_same(self, other: Condition | None) -> bool:
+    def equals(self, other: Condition | None) -> bool:
         """Whether they differ at most in the time of the last transition."""
         return other is not None and (self.type, self.status, self.reason, self.message, self.observed_generation) == (
             other.type,
@@ -76,7 +76,7 @@ class Condition:
         )
 
     def as_document(self) -> dict[str, object]:
-        """The condition as the API has it."""
+        """Return the condition as the API has it."""
         return {
             "type": self.type,
             "status": self.status,
@@ -88,7 +88,7 @@ class Condition:
 
 
 def read_conditions(documents: object) -> dict[str, Condition]:
-    """The conditions in `status.conditions`, by type. Whatever is not a condition is passed over."""
+    """Read the conditions in `status.conditions`, by type; what is not a condition is ignored."""
     found: dict[str, Condition] = {}
     for document in documents if isinstance(documents, list) else ():
         if isinstance(document, Mapping) and isinstance(document.get("type"), str):
@@ -109,8 +109,13 @@ def _text(document: Mapping[object, object], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def zone_of(node: str, annotations: Mapping[str, str]) -> str:
+    """Return the name of a node's zone: what ovn-kubernetes noted on the node, else the node's own name."""
+    return annotations.get(ZONE_ANNOTATION) or node
+
+
 def condition_type(zone: str) -> str:
-    """The type of a zone's condition: `Ready-In-Zone-<zone>`.
+    """Return the type of a zone's condition: `Ready-In-Zone-<zone>`.
 
     A zone's name is free text (an annotation, or a setting), a condition's type is not: what it cannot hold becomes
     `-`, and a digest of the name is added, so that two zones never share a condition.
@@ -122,7 +127,7 @@ def condition_type(zone: str) -> str:
 
 
 def field_manager(kind: str) -> str:
-    """The field manager that owns the condition of this type: `ovnqosd-zone-<zone>`.
+    """Return the field manager that owns the condition of this type: `ovnqosd-zone-<zone>`.
 
     The API server takes at most 128 characters (measured); a longer name ends in its digest.
     """
@@ -137,11 +142,11 @@ def _shortened(text: str, name: str, most: int) -> str:
 
 
 def condition_of(outcome: PolicyOutcome, zone: str, *, previous: Condition | None, now: datetime) -> Condition:
-    """The condition that says how a policy stands in a zone.
+    """Make the condition that renders a policy's outcome in a zone.
 
     Args:
-        outcome: how it stands.
-        zone: where.
+        outcome: the outcome.
+        zone: the zone's name.
         previous: the condition that the object has for this zone; None if it has none.
         now: the time, in UTC; the condition bears it if its status is not the previous one's.
     """
@@ -158,21 +163,21 @@ def condition_of(outcome: PolicyOutcome, zone: str, *, previous: Condition | Non
 
 
 def message_of(outcome: PolicyOutcome) -> str:
-    """A condition's message: what the outcome says, and its notes, no longer than the API takes."""
-    message = "; ".join(part for part in (outcome.message, *outcome.notes) if part)
+    """Render a condition's message: the reason, then the warnings, no longer than the API takes."""
+    message = "; ".join((outcome.message, *(one.message for one in outcome.warnings)))
     return message if len(message) <= _MESSAGE_MAXIMUM else message[: _MESSAGE_MAXIMUM - 1] + "…"
 
 
 def format_time(moment: datetime) -> str:
-    """A time as `metav1.Time` has it, in whole seconds. `moment` is in UTC."""
+    """Render a time as `metav1.Time`, in whole seconds; `moment` is in UTC."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def summarise(conditions: Iterable[Condition], generation: int) -> str:
-    """`status.status`: `APPLIED` if every zone's condition is True for this generation, else the worst of them.
+    """Render `status.status`: `APPLIED` if every zone's condition is True for this generation, else the worst of them.
 
     Args:
-        conditions: those of the object; others than zones' are passed over.
+        conditions: those of the object; others than zones' are ignored.
         generation: the object's own; what a zone said of an earlier one is out of date.
 
     Returns:

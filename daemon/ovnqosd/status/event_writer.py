@@ -4,37 +4,171 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos.kubernetes import MERGE_PATCH, ApiStatusError, Clock, RequestError, RequestInterruptedError
+from ovnqos.kubernetes import MERGE_PATCH, ApiStatusError, Clock, RetryPolicy
 from ovnqosd.status.condition import format_time
-from ovnqosd.status.event_ledger import EventLedger
-from ovnqosd.status.events import NETWORK_QOS, event_of_condition, event_of_remark, event_of_unsayable, events_of_drift
-from ovnqosd.status.outbox import Outbox
+from ovnqosd.status.events import NETWORK_QOS, event_of_condition, event_of_refusal, events_of_drift, events_of_report
+from ovnqosd.status.work_queue import DelayingQueue, WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ovnqos.kubernetes import KubernetesClient
-    from ovnqosd.loop.outcomes import Drift, ObjectRemark, PolicyOutcome
+    from ovnqosd.loop.outcomes import Drift, ObjectReport, PolicyOutcome
     from ovnqosd.status.condition import Condition
-    from ovnqosd.status.event_ledger import EventWrite
     from ovnqosd.status.events import Event
 
 _COMPONENT: Final = "ovnqosd"
-_API_VERSIONS: Final = {NETWORK_QOS: "k8s.ovn.org/v1alpha1"}  # of the others: v1
+_API_VERSIONS: Final = {
+    NETWORK_QOS: "k8s.ovn.org/v1alpha1",
+    "NetworkAttachmentDefinition": "k8s.cni.cncf.io/v1",
+}  # of the others: v1
 _NOT_FOUND: Final = 404
+_RETRIED: Final = frozenset({401, 429})
+"""Refusals that pass; of the others the next Event may fare better."""
+_REMEMBERED: Final = 10_000
 _TIMEOUT: Final = 10.0
 _MESSAGE_MAXIMUM: Final = 1024
 """The limit of events.k8s.io/v1, which shows the same objects; core/v1 has none (measured with 1.20)."""
 _NAME_MAXIMUM: Final = 253
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventWrite:
+    """An Event to write.
+
+    Attributes:
+        event: what happened last.
+        new: how often since the last write.
+        count: how often in all, with what `name` has counted.
+        name: of the Event object that says the same and is to be counted up; empty: a new one is to be made.
+        first_time: when it happened first, in seconds since 1970.
+        last_time: and last.
+    """
+
+    event: Event
+    new: int
+    count: int
+    name: str
+    first_time: float
+    last_time: float
+
+
+@dataclass(slots=True)
+class _Series:
+    event: Event
+    new: int = 0
+    name: str = ""
+    written: Event | None = None
+    count: int = 0
+    first_time: float = 0.0
+    last_time: float = 0.0
+    next_at: float = 0.0
+
+
+class EventSeries:
+    """Count equal Events, so that an error that repeats is one write a minute per object and reason. Not thread-safe.
+
+    Times are arguments: `now` in seconds of one monotonic clock, `time` in seconds since 1970.
+    """
+
+    def __init__(self, queue: DelayingQueue, *, interval: float = 60.0, remembered: int = _REMEMBERED) -> None:
+        """Start without Events.
+
+        Args:
+            queue: gets the keys of the series to write.
+            interval: seconds between two writes for the same object and reason.
+            remembered: of how many pairs of object and reason it is kept what was written.
+        """
+        self._queue = queue
+        self._interval = interval
+        self._remembered = remembered
+        self._series: OrderedDict[str, _Series] = OrderedDict()
+        self._of_object: dict[str, set[str]] = {}
+
+    def __len__(self) -> int:
+        """How many pairs of object and reason are kept."""
+        return len(self._series)
+
+    def record(self, event: Event, now: float, time: float) -> None:
+        """Take what happened."""
+        key = _key(event)
+        series = self._series.get(key)
+        if series is None or series.event.uid != event.uid:
+            series = self._series[key] = _Series(event)
+            self._of_object.setdefault(_object(key), set()).add(key)
+        self._series.move_to_end(key)
+        if not series.new and series.written != event:
+            series.first_time = time
+        series.event = event
+        series.new += 1
+        series.last_time = time
+        self._queue.add(key, max(now, series.next_at))
+        while len(self._series) > self._remembered:
+            self._drop(next(iter(self._series)))
+
+    def prepare(self, key: str, now: float) -> EventWrite | float | None:
+        """Return what to write of a series, or from when on; None if nothing happened."""
+        series = self._series.get(key)
+        if series is None or not series.new:
+            return None
+        if series.next_at > now:
+            return series.next_at
+        again = series.name != "" and series.written == series.event
+        return EventWrite(
+            event=series.event,
+            new=series.new,
+            count=series.new + (series.count if again else 0),
+            name=series.name if again else "",
+            first_time=series.first_time,
+            last_time=series.last_time,
+        )
+
+    def written(self, write: EventWrite, name: str, now: float) -> None:
+        """Take note of what was written, and of its Event object's name; empty: the API server refused it."""
+        key = _key(write.event)
+        series = self._series.get(key)
+        if series is None or series.event.uid != write.event.uid:
+            return
+        series.new -= write.new
+        series.count = write.count
+        series.name = name
+        series.written = write.event
+        series.next_at = now + self._interval
+        if series.new:
+            self._queue.add(key, series.next_at)
+
+    def delete(self, kind: str, keys: Iterable[str]) -> None:
+        """Remove objects: nothing more is written of them."""
+        for one in keys:
+            for key in [*self._of_object.get(f"{kind} {one}", ())]:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        del self._series[key]
+        keys = self._of_object[_object(key)]
+        keys.discard(key)
+        if not keys:
+            del self._of_object[_object(key)]
+
+
+def _object(key: str) -> str:
+    return key.partition("\n")[0]
+
+
+def _key(event: Event) -> str:
+    return f"{event.kind} {event.key}\n{event.reason}"
 
 
 class EventWriter:
-    """Any thread may call its methods; none of them waits for the API."""
+    """Write Events. Any thread may call its methods; none of them waits for the API."""
 
     def __init__(  # noqa: PLR0913 - keywords with defaults
         self,
@@ -46,7 +180,7 @@ class EventWriter:
         burst: int = 50,
         clock: Clock | None = None,
     ) -> None:
-        """Makes a writer; `start` starts it.
+        """Describe a writer; `start` starts it.
 
         Args:
             client: the API.
@@ -59,72 +193,80 @@ class EventWriter:
         self._client = client
         self._host = host
         self._clock = clock if clock is not None else Clock()
-        self._ledger = EventLedger(interval=interval)
-        self._problem = ""
-        self._log = structlog.get_logger()
-        self._outbox = Outbox(
+        self._refused = 0
+        keys = DelayingQueue()
+        self._series = EventSeries(keys, interval=interval)
+        self._queue: WorkQueue[EventWrite] = WorkQueue(
             "event-writer",
-            next_time=self._ledger.next_time,
-            take=self._ledger.next,
-            send=self._write,
+            keys,
+            prepare=self._series.prepare,
+            write=self._write,
             rate=rate,
             burst=burst,
+            outage=RetryPolicy(),
+            refusal=RetryPolicy(),
             clock=self._clock,
         )
 
     @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
-        return self._outbox.is_alive
+        return self._queue.is_alive
 
     def start(self) -> None:
-        """Starts the thread."""
-        self._outbox.start()
+        """Start the thread."""
+        self._queue.start()
 
     def stop(self, *, drain_seconds: float = 0.0) -> None:
-        """Ends the thread; before that, up to so many seconds, what is due now is written."""
-        self._outbox.stop(drain_seconds=drain_seconds)
+        """End the thread; before that, up to so many seconds, what is due now is written."""
+        self._queue.stop(drain_seconds=drain_seconds)
 
     def condition_written(self, outcome: PolicyOutcome, previous: Condition | None) -> None:
-        """Tells of a condition; it fits `StatusWriter`'s `on_condition`. See `events.event_of_condition`."""
+        """Record a condition; it fits `StatusWriter`'s `on_condition`. See `events.event_of_condition`."""
         event = event_of_condition(outcome, previous)
         if event is not None:
             self.record([event])
 
     def condition_refused(self, outcome: PolicyOutcome, refusal: str) -> None:
-        """Tells what a status cannot; it fits `StatusWriter`'s `on_unsayable`. See `events.event_of_unsayable`."""
-        self.record([event_of_unsayable(outcome, refusal)])
+        """Record what a status cannot say; it fits `StatusWriter`'s `on_refusal`. See `events.event_of_refusal`."""
+        self.record([event_of_refusal(outcome, refusal)])
 
     def drift_repaired(self, drift: Iterable[Drift], uid_of: Callable[[str], str]) -> None:
-        """Tells of what a pass put right; `uid_of` is `StatusWriter.uid_of`."""
+        """Record what a pass repaired; `uid_of` is `StatusWriter.uid_of`."""
         self.record(events_of_drift(drift, uid_of))
 
-    def remarked(self, remarks: Iterable[ObjectRemark]) -> None:
-        """Tells of what is to be said of pods and namespaces."""
-        self.record(map(event_of_remark, remarks))
+    def reported(self, reports: Iterable[ObjectReport]) -> None:
+        """Record new diagnostics of objects."""
+        self.record(event for report in reports for event in events_of_report(report))
 
     def record(self, events: Iterable[Event]) -> None:
-        """Tells of what happened."""
-        with self._outbox.changing():
+        """Record what happened."""
+        with self._queue.changing() as now:
             for event in events:
-                self._ledger.record(event, self._clock.monotonic(), self._clock.now())
+                self._series.record(event, now, self._clock.now())
 
-    def forget_objects(self, kind: str, keys: Iterable[str]) -> None:
-        """Takes objects for gone: nothing more is told of them."""
-        with self._outbox.changing():
-            self._ledger.forget(kind, keys)
+    def delete(self, kind: str, keys: Iterable[str]) -> None:
+        """Remove objects: nothing more is written of them."""
+        with self._queue.changing():
+            self._series.delete(kind, keys)
 
     def _write(self, write: EventWrite) -> None:
         try:
-            self._send(write)
-        except RequestInterruptedError:
-            raise
-        except RequestError as error:
-            self._tell(error, write)
-        else:
-            self._problem = ""
+            name = self._send(write)
+            self._refused = 0
+        except ApiStatusError as error:
+            if error.status >= 500 or error.status in _RETRIED:
+                raise
+            name = ""
+            if error.status != self._refused:
+                event = write.event
+                _log.warning("Event refused", object=event.key, reason=event.reason, cause=str(error))
+            self._refused = error.status
+        with self._queue.changing() as now:
+            self._series.written(write, name, now)
 
-    def _send(self, write: EventWrite) -> None:
+    def _send(self, write: EventWrite) -> str:
+        """Write an Event; return the name of its object."""
         own_namespace, _, name = write.event.key.rpartition("/")
         namespace = own_namespace or "default"  # where the Events of cluster-wide objects are
         collection = f"/api/v1/namespaces/{namespace}/events"
@@ -136,12 +278,11 @@ class EventWriter:
                 if error.status != _NOT_FOUND:  # the API server forgets an Event after an hour
                     raise
             else:
-                return
+                return write.name
         suffix = f".{uuid.uuid4().hex[:16]}"
         unique = re.sub(r"[-.]+\Z", "", name[: _NAME_MAXIMUM - len(suffix)]) + suffix
         self._request("POST", collection, self._document(write, namespace, name, unique))
-        with self._outbox.changing():
-            self._ledger.named(write.event, unique)
+        return unique
 
     def _request(self, method: str, path: str, document: object, content_type: str = "application/json") -> None:
         self._client.request(
@@ -149,7 +290,7 @@ class EventWriter:
             path,
             document,
             content_type=content_type,
-            interruption=self._outbox.interruption,
+            interruption=self._queue.interruption,
             timeout=_TIMEOUT,
         )
 
@@ -174,13 +315,6 @@ class EventWriter:
             "reportingComponent": _COMPONENT,
             "reportingInstance": self._host,
         }
-
-    def _tell(self, error: RequestError, write: EventWrite) -> None:
-        problem = f"{type(error).__name__} {error.status if isinstance(error, ApiStatusError) else ''}"
-        if problem != self._problem:
-            event = write.event
-            self._log.warning("cannot write Events", object=event.key, reason=event.reason, cause=str(error))
-        self._problem = problem
 
 
 def _format(seconds: float) -> str:

@@ -1,17 +1,19 @@
-"""What is told of an object as a Kubernetes Event."""
+"""Kubernetes Events: what is said of an object when something happens to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ovnqos import Severity
 from ovnqosd.loop.outcomes import Reason
 from ovnqosd.status.condition import ConditionStatus, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ovnqosd.loop.outcomes import Drift, ObjectRemark, PolicyOutcome
+    from ovnqos import Diagnostic
+    from ovnqosd.loop.outcomes import Drift, ObjectReport, PolicyOutcome
     from ovnqosd.status.condition import Condition
 
 NORMAL: Final = "Normal"
@@ -20,7 +22,9 @@ APPLIED: Final = "Applied"
 DRIFT_REPAIRED: Final = "DriftRepaired"
 QOS_ANNOTATIONS: Final = "QosAnnotations"
 NETWORK_QOS: Final = "NetworkQoS"
+_ANNOTATED: Final = frozenset({"Pod", "Namespace"})
 _WARNED_OF: Final = frozenset({Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT})
+_DRIFT_VERBS: Final = {"edited": "changed", "deleted": "deleted", "extra": "added"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +32,8 @@ class Event:
     """What happened to an object.
 
     Attributes:
-        kind: `NetworkQoS`, `Pod` or `Namespace`.
-        key: `<namespace>/<name>`, or `<name>` of a namespace.
+        kind: the object's kind.
+        key: `<namespace>/<name>`, or `<name>` of a cluster-wide object.
         uid: the object's: `kubectl describe` finds an object's Events by it. Empty if it is not known.
         type: `Normal` or `Warning`.
         reason: one word.
@@ -44,23 +48,30 @@ class Event:
     kind: str = NETWORK_QOS
 
 
-def event_of_remark(remark: ObjectRemark) -> Event:
-    """The Event of what is to be said of a pod's or namespace's QoS annotations."""
-    return Event(
-        kind=remark.kind,
-        key=remark.key,
-        uid=remark.uid,
-        type=WARNING,
-        reason=QOS_ANNOTATIONS,
-        message="; ".join(remark.notes),
-    )
+def events_of_report(report: ObjectReport) -> list[Event]:
+    """Make the Events of an object's diagnostics: one a code, for pods and namespaces one in all."""
+    by_reason: dict[str, list[Diagnostic]] = {}
+    for one in report.diagnostics:
+        reason = QOS_ANNOTATIONS if report.object.kind in _ANNOTATED else one.code.value
+        by_reason.setdefault(reason, []).append(one)
+    return [
+        Event(
+            kind=report.object.kind,
+            key=report.object.key,
+            uid=report.uid,
+            type=NORMAL if all(one.severity is Severity.INFO for one in found) else WARNING,
+            reason=reason,
+            message="; ".join(one.message for one in found),
+        )
+        for reason, found in by_reason.items()
+    ]
 
 
 def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Event | None:
-    """The Event of a condition that was written: one when the object comes to be in force, or gets a new fault.
+    """Make the Event of a condition that was written: one when the object comes to be in force, or has a new error.
 
     Args:
-        outcome: what the condition says.
+        outcome: what the condition renders.
         previous: the condition that it replaced, which may be of an earlier process.
     """
     if outcome.reason is Reason.SUCCESS:
@@ -77,12 +88,12 @@ def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Ev
     return Event(key=outcome.key, uid=outcome.uid, type=kind, reason=reason, message=outcome.message)
 
 
-def event_of_unsayable(outcome: PolicyOutcome, refusal: str) -> Event:
-    """The Event that takes the place of a condition which the API server will not have on the object.
+def event_of_refusal(outcome: PolicyOutcome, refusal: str) -> Event:
+    """Make the Event that takes the place of a condition which the API server refuses to write on the object.
 
     Args:
-        outcome: what the condition would say.
-        refusal: the API server's words.
+        outcome: what the condition would render.
+        refusal: the API server's message.
     """
     succeeded = outcome.reason is Reason.SUCCESS
     return Event(
@@ -90,15 +101,15 @@ def event_of_unsayable(outcome: PolicyOutcome, refusal: str) -> Event:
         uid=outcome.uid,
         type=NORMAL if succeeded else WARNING,
         reason=APPLIED if succeeded else outcome.reason.value,
-        message=f"{message_of(outcome)}. Its status does not say so: the API server refuses to write it: {refusal}",
+        message=f"{message_of(outcome)}; not in the object's status, which the API server refuses to write: {refusal}",
     )
 
 
 def events_of_drift(drift: Iterable[Drift], uid_of: Callable[[str], str]) -> list[Event]:
-    """One Event for each object that something was put right of; what belongs to no single object gets none.
+    """Make one Event for each object whose rows were repaired; rows of no single object get none.
 
     Args:
-        drift: what was put right.
+        drift: what was repaired.
         uid_of: gives the uid of a NetworkQoS by its key.
     """
     by_object: dict[tuple[str, str], list[Drift]] = {}
@@ -123,7 +134,7 @@ def events_of_drift(drift: Iterable[Drift], uid_of: Callable[[str], str]) -> lis
 def _drift_message(found: list[Drift]) -> str:
     first = found[0]
     what, _, how = first.kind.value.partition("_")
-    words = f"The {what} {first.what} was {'not ours to keep' if how == 'surplus' else how} and has been put right"
+    message = f"{what} {first.what} was {_DRIFT_VERBS[how]} in the Northbound by another writer; repaired"
     if first.found:
-        words += f"; found: {first.found}"
-    return words + (f"; and {len(found) - 1} more" if len(found) > 1 else "")
+        message += f"; found: {first.found}"
+    return message + (f"; and {len(found) - 1} more" if len(found) > 1 else "")

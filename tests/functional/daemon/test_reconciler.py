@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import Bandwidth, InvalidObject, Northbound, ObjectRef, TransactionRefused
+from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, TransactionRefused
 from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.model.pod_qos import PodQos
 from ovnqosd.loop.outcomes import DriftKind, Reason
@@ -65,15 +65,16 @@ def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -
     server = replace(pod("server", "10.0.0.9"), qos=PodQos(ingress=limit))
     daemon.sync(replace(PODS[0], qos=PodQos(egress=limit)), server, policy(rule(1, rate=100), rule(2)))
     told = daemon.wait(lambda one: one.trigger == "full")
-    assert any("shadowed" in note for note in told.policies["shop/gold"].notes)
-    assert [one.key for one in told.remarks if "shadowed" in str(one.notes)] == ["shop/server"]
+    assert Code.SHADOWED_LIMIT in {one.code for one in told.policies["shop/gold"].warnings}
+    shadowed = [one for one in told.reports if Code.SHADOWED_LIMIT in {each.code for each in one.diagnostics}]
+    assert [one.object.key for one in shadowed] == ["shop/server"]
 
 
 def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: NorthboundServer) -> None:
     synced.tell(pod("late", "10.0.0.3", node="node3"))
-    synced.wait(lambda one: one.waiting == 2)
+    synced.wait(lambda one: one.missing == 2)
     wired.nbctl("ls-add", "node3", "--", "lsp-add", "node3", "shop_late")
-    synced.wait(lambda one: one.waiting == 0 and not one.drift)
+    synced.wait(lambda one: one.missing == 0 and not one.drift)
     assert len(rows_of(wired, "node3")) == 1
 
 
@@ -107,7 +108,7 @@ def test_a_duplicate_of_our_row_goes_and_foreign_rows_stay(synced: Daemon, wired
     columns = ("priority=10400", "direction=to-lport", "match=ip4", "action:dscp=1", f"external_ids={ids}")
     wired.nbctl("--id=@q", "create", "QoS", *columns, "--", "add", "Logical_Switch", "node2", "qos_rules", "@q")
     outcome = synced.wait(lambda one: bool(one.drift))
-    assert DriftKind.ROW_SURPLUS in {one.kind for one in outcome.drift}
+    assert DriftKind.ROW_EXTRA in {one.kind for one in outcome.drift}
     assert content(wired) == good
     wired.nbctl("qos-add", "node1", "to-lport", "77", "ip4", "dscp=9")
     synced.tell(replace(POLICY, priority=11))
@@ -128,8 +129,7 @@ def test_an_invalid_version_keeps_the_rows_and_says_so(synced: Daemon, wired: No
 
 def test_a_policy_that_is_gone_takes_its_rows_along(synced: Daemon, wired: NorthboundServer) -> None:
     synced.inbox.changed(Changes(kind="NetworkQoS", deleted=("shop/gold",)))
-    outcome = synced.wait(lambda one: bool(one.removed))
-    assert outcome.removed == {"shop/gold"}
+    synced.wait(lambda one: not sum(one.policy_counts.values()))
     assert rows_of(wired) == []
     assert wired.nbctl("--bare", "--columns=name", "list", "Port_Group").strip() == ""
 
@@ -285,9 +285,9 @@ def test_ovn_kubernetes_own_controller_is_noticed(synced: Daemon, wired: Northbo
     columns = ("priority=10200", "direction=to-lport", "match=ip6", "action:dscp=1", f"external_ids={ids}")
     wired.nbctl("--id=@q", "create", "QoS", *columns, "--", "add", "Logical_Switch", "node2", "qos_rules", "@q")
     outcome = synced.wait(lambda one: "shop/gold" in one.policies)
-    assert outcome.rival_rows == 1
+    assert outcome.upstream_rows == 1
     assert outcome.policies["shop/gold"].reason is Reason.CONFLICT
-    assert "switch one of the two off" in outcome.policies["shop/gold"].message
+    assert [one.code for one in outcome.policies["shop/gold"].causes] == [Code.SECOND_CONTROLLER]
 
 
 def test_clean_up_leaves_only_what_others_have(synced: Daemon, wired: NorthboundServer) -> None:

@@ -97,7 +97,7 @@ def test_a_northbound_out_of_reach_is_noticed_before_kubernetes_has_been_listed(
         errors.append(error)
         failed.set()
 
-    daemon = Daemon(wired.remote, failed=note)
+    daemon = Daemon(wired.remote, on_failure=note)
     try:
         assert failed.wait(PATIENCE_S)
         assert isinstance(errors[0], NorthboundUnavailable)

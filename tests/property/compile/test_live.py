@@ -279,3 +279,26 @@ def test_what_somebody_changed_in_the_database_is_compared_again(live: Compiler)
     assert delta.desired.rows == {row: desired.rows[row]}
     assert delta.desired.port_groups == {group: desired.port_groups[group]}
     assert delta.sets == {group: None}
+
+
+def test_what_was_only_marked_is_told_apart_from_what_compiling_changed() -> None:
+    live = Compiler(Topology.ovn_kubernetes())
+    live.apply(pod("web", "10.0.0.1", labels={"app": "web"}))
+    live.apply(policy(rule(dscp=10)))
+    first = live.drain()
+    assert first.compiled_rows == first.rows
+    assert first.compiled_sets == first.sets
+    (row,), (group,) = first.rows, first.desired.port_groups
+    live.mark_dirty(rows=[row], sets={group: ["other"]})
+    live.apply(pod("new", "10.0.0.2", labels={"app": "web"}))
+    assert live.is_dirty
+    second = live.drain()
+    assert second.rows == {row}
+    assert not second.compiled_rows
+    assert second.sets[group] == frozenset({"other", "shop_new"})
+    assert second.compiled_sets == {group: frozenset({"shop_new"})}
+    live.mark_dirty(sets={group: None})
+    third = live.drain()
+    assert third.sets == {group: None}
+    assert not third.compiled_sets
+    assert live.drain().is_empty

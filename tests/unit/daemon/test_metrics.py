@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from ovnqos import LockLost, OutcomeUnknown, StalePlan, TransactionRefused
 from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import PODS, RestartReason
-from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, PolicyOutcome, Reason, Trigger
+from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, Reason, Trigger
 from ovnqosd.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
-
-
-def policies(**reasons: Reason) -> Mapping[str, PolicyOutcome]:
-    return {
-        f"shop/{name}": PolicyOutcome(key=f"shop/{name}", uid="u", generation=1, reason=reason, message="")
-        for name, reason in reasons.items()
-    }
 
 
 def by_reason(metrics: Metrics) -> dict[str, float | None]:
@@ -54,9 +47,9 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
         "ovnqosd_queue_depth",
         "ovnqosd_reconcile_duration_seconds",
         "ovnqosd_reconcile_errors",
-        "ovnqosd_rival_rows",
+        "ovnqosd_upstream_rows",
         "ovnqosd_transactions",
-        "ovnqosd_waiting",
+        "ovnqosd_missing_references",
     }
     assert all(family.documentation.strip() for family in families.values())
     assert all(family.samples for name, family in families.items() if name.startswith("ovnqosd_"))
@@ -75,7 +68,7 @@ def test_a_pass_is_counted() -> None:
         transactions=2,
         drift=(drift, drift),
         rows={"row": 7, "port_group": 2, "address_set": 1},
-        waiting=4,
+        missing=4,
     )
     metrics.observe(outcome)
     metrics.observe(outcome)
@@ -87,7 +80,7 @@ def test_a_pass_is_counted() -> None:
     assert value(metrics, "ovnqosd_transactions_total", result="ok") == 4
     assert value(metrics, "ovnqosd_drift_repaired_total", kind="row_deleted") == 4
     assert value(metrics, "ovnqosd_desired_rows", kind="row") == 7
-    assert value(metrics, "ovnqosd_waiting") == 4
+    assert value(metrics, "ovnqosd_missing_references") == 4
     assert value(metrics, "ovnqosd_last_full_pass_timestamp_seconds") == 0
 
 
@@ -103,20 +96,19 @@ def test_a_full_pass_sets_its_time_unless_it_failed() -> None:
 
 def test_a_failed_pass_leaves_what_is_wanted_as_it_was() -> None:
     metrics = Metrics()
-    metrics.observe(PassOutcome(trigger=Trigger.FULL, seconds=1.0, rows={"row": 7}, waiting=2))
+    metrics.observe(PassOutcome(trigger=Trigger.FULL, seconds=1.0, rows={"row": 7}, missing=2))
     metrics.observe(PassOutcome(trigger=Trigger.FULL, seconds=1.0, error="no server"))
     assert value(metrics, "ovnqosd_desired_rows", kind="row") == 7
-    assert value(metrics, "ovnqosd_waiting") == 2
+    assert value(metrics, "ovnqosd_missing_references") == 2
 
 
-def test_policies_are_counted_by_their_last_reason() -> None:
+def test_policies_are_counted_by_their_reason() -> None:
     metrics = Metrics()
-    first = policies(gold=Reason.SUCCESS, silver=Reason.INVALID, bronze=Reason.UNSUPPORTED)
-    metrics.observe(PassOutcome(trigger=Trigger.FULL, seconds=0.0, policies=first))
-    assert by_reason(metrics) == {"Success": 1, "Invalid": 1, "Unsupported": 1}
-    change = policies(silver=Reason.SUCCESS, gold=Reason.SUCCESS)
-    removed = frozenset({"shop/bronze", "shop/unknown"})
-    metrics.observe(PassOutcome(trigger=Trigger.CHANGE, seconds=0.0, policies=change, removed=removed))
+    metrics.observe(
+        PassOutcome(trigger=Trigger.FULL, seconds=0.0, policy_counts={Reason.SUCCESS: 1, Reason.INVALID: 2})
+    )
+    assert by_reason(metrics) == {"Success": 1, "Invalid": 2}
+    metrics.observe(PassOutcome(trigger=Trigger.CHANGE, seconds=0.0, policy_counts={Reason.SUCCESS: 2}))
     assert by_reason(metrics) == {"Success": 2}
 
 

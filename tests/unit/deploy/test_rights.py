@@ -31,7 +31,7 @@ Right = tuple[str, str, str]
 """API group, resource (with its subresource) and verb."""
 
 _METHODS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-_GOLD = PolicyOutcome(key="shop/gold", uid="u1", generation=1, reason=Reason.SUCCESS, message="1 row")
+_GOLD = PolicyOutcome(key="shop/gold", uid="u1", generation=1, reason=Reason.SUCCESS)
 _METADATA = {
     "namespace": "shop",
     "name": "gold",
@@ -84,7 +84,7 @@ def reflect(resource: Resource, client: KubernetesClient, api: AnsweringApi) -> 
 def write_status(client: KubernetesClient, api: AnsweringApi) -> None:
     writer = StatusWriter(client, "a")
     writer.start()
-    writer.take([_GOLD])
+    writer.set_outcomes([_GOLD])
     api.wait_for(1)
     writer.stop(drain_seconds=PATIENCE)
 

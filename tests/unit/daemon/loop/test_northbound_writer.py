@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from ovnqos import DesiredState, LockLost, Northbound, Snapshot, plan_changes
 from ovnqosd.loop.northbound_writer import NorthboundWriter
-from ovnqosd.loop.pass_record import PassRecord
+from ovnqosd.loop.outcomes import PassRecord
 
 
 class Server:
@@ -46,7 +46,7 @@ def test_a_lock_that_is_free_is_taken_on_one_connection() -> None:
 def test_a_lock_that_another_holds_is_left_to_it() -> None:
     server = Server("rival")
     writer = NorthboundWriter(server.connect, lambda: True)
-    writer.inherit(silent=False)
+    writer.elected(silent_predecessor=False)
     with pytest.raises(LockLost):
         writer.take_lock()
     assert server.holder == "rival"
@@ -55,7 +55,7 @@ def test_a_lock_that_another_holds_is_left_to_it() -> None:
 def test_an_heir_of_a_silent_holder_steals_the_lock_once() -> None:
     server = Server("rival")
     writer = NorthboundWriter(server.connect, lambda: True)
-    writer.inherit(silent=True)
+    writer.elected(silent_predecessor=True)
     with capture_logs() as logs:
         writer.take_lock()
     assert server.holder == "us"
@@ -69,7 +69,7 @@ def test_an_heir_of_a_silent_holder_steals_the_lock_once() -> None:
 def test_an_heir_that_got_the_lock_without_a_theft_does_not_steal_later() -> None:
     server = Server()
     writer = NorthboundWriter(server.connect, lambda: True)
-    writer.inherit(silent=True)
+    writer.elected(silent_predecessor=True)
     writer.take_lock()
     server.holder = "rival"
     with pytest.raises(LockLost):
@@ -79,8 +79,8 @@ def test_an_heir_that_got_the_lock_without_a_theft_does_not_steal_later() -> Non
 def test_an_heir_that_is_elected_anew_after_an_orderly_end_does_not_steal() -> None:
     server = Server("rival")
     writer = NorthboundWriter(server.connect, lambda: True)
-    writer.inherit(silent=True)
-    writer.inherit(silent=False)
+    writer.elected(silent_predecessor=True)
+    writer.elected(silent_predecessor=False)
     with pytest.raises(LockLost):
         writer.take_lock()
 
@@ -88,7 +88,7 @@ def test_an_heir_that_is_elected_anew_after_an_orderly_end_does_not_steal() -> N
 def test_who_is_not_elected_any_more_does_not_steal() -> None:
     server = Server("rival")
     writer = NorthboundWriter(server.connect, lambda: False)
-    writer.inherit(silent=True)
+    writer.elected(silent_predecessor=True)
     with pytest.raises(LockLost):
         writer.take_lock()
     assert server.holder == "rival"
@@ -104,8 +104,8 @@ def test_who_was_frozen_while_it_asked_for_the_lock_lets_go_of_it() -> None:
         return server.holder != "us"  # the time ran out between the question and the answer
 
     writer = NorthboundWriter(server.connect, may_write)
-    writer.inherit(silent=True)
-    with pytest.raises(LockLost, match="not the one to write any more"):
+    writer.elected(silent_predecessor=True)
+    with pytest.raises(LockLost):
         writer.take_lock()
     assert asked == [False, True]
     assert server.holder == ""

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.loop.outcomes import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.condition import (
-    APPLIED,
     Condition,
     condition_of,
     condition_type,
@@ -21,6 +20,7 @@ from ovnqosd.status.condition import (
     read_conditions,
     summarise,
 )
+from tests.support.outcomes import cause, policy_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")
 
 
 def outcome(reason: Reason = Reason.SUCCESS, *, message: str = "2 rows", generation: int = 3) -> PolicyOutcome:
-    return PolicyOutcome(key="shop/gold", uid="u1", generation=generation, reason=reason, message=message)
+    return policy_outcome(reason, message, generation=generation)
 
 
 def condition(zone: str, reason: str = "Success", *, status: str = "", generation: int = 3) -> Condition:
@@ -54,7 +54,7 @@ def test_a_success_is_a_true_condition_of_the_zone() -> None:
         "type": "Ready-In-Zone-node1.example",
         "status": "True",
         "reason": "Success",
-        "message": "2 rows",
+        "message": APPLIED,
         "lastTransitionTime": "2026-11-21T12:00:00Z",
         "observedGeneration": 3,
     }
@@ -75,13 +75,14 @@ def test_the_time_moves_only_when_the_status_does() -> None:
     assert third.last_transition_time == "2026-11-21T13:00:00Z"
 
 
-def test_notes_stand_behind_the_message() -> None:
-    with_notes = replace(outcome(), notes=("network shop/blue is passed over",))
-    assert condition_of(with_notes, "a", previous=None, now=NOON).message == "2 rows; network shop/blue is passed over"
+def test_warnings_stand_behind_the_reason() -> None:
+    with_warnings = replace(outcome(Reason.CONFLICT), warnings=(cause("too small", path="spec.egress[0]"),))
+    message = condition_of(with_warnings, "a", previous=None, now=NOON).message
+    assert message == "2 rows; spec.egress[0]: too small"
 
 
 def test_a_message_is_as_long_as_the_api_takes() -> None:
-    found = condition_of(outcome(message="é" * 40_000), "a", previous=None, now=NOON)
+    found = condition_of(outcome(Reason.INVALID, message="é" * 40_000), "a", previous=None, now=NOON)
     assert len(found.message) == 32_768
     assert found.message.endswith("é…")
 

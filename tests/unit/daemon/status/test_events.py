@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,25 +11,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqos.kubernetes import connect
-from ovnqosd.loop.outcomes import Drift, DriftKind, PolicyOutcome, Reason
+from ovnqos import Code, ObjectRef, Severity
+from ovnqos.kubernetes import Clock, connect
+from ovnqosd.loop.outcomes import Drift, DriftKind, ObjectReport, PolicyOutcome, Reason
 from ovnqosd.status.condition import condition_of
-from ovnqosd.status.event_ledger import EventLedger
-from ovnqosd.status.event_writer import EventWriter
-from ovnqosd.status.events import Event, event_of_condition, event_of_unsayable, events_of_drift
+from ovnqosd.status.event_writer import EventSeries, EventWrite, EventWriter
+from ovnqosd.status.events import Event, event_of_condition, event_of_refusal, events_of_drift, events_of_report
+from ovnqosd.status.work_queue import DelayingQueue
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
+from tests.support.outcomes import GOLD, cause, policy_outcome
 from tests.support.scripted_api import write_kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ovnqos.kubernetes import Interruption
+
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 INVALID = Event(key="shop/gold", uid="u1", type="Warning", reason="Invalid", message="spec.egress[0].dscp: 99")
 
 
 def outcome(reason: Reason, message: str = "words") -> PolicyOutcome:
-    return PolicyOutcome(key="shop/gold", uid="u1", generation=1, reason=reason, message=message)
+    warnings = (cause(message),) if reason is Reason.SUCCESS else ()
+    return replace(policy_outcome(reason, message), warnings=warnings)
 
 
 def told(before: PolicyOutcome | None, after: PolicyOutcome) -> tuple[str, str] | None:
@@ -66,9 +72,9 @@ def test_an_outage_of_the_northbound_is_no_event_of_an_object() -> None:
     ],
 )
 def test_what_a_status_cannot_say_an_event_says_with_the_servers_words(reason: Reason, kind: str, word: str) -> None:
-    event = event_of_unsayable(outcome(reason, "in words"), "HTTP 422 Invalid: spec.priority: 101")
+    event = event_of_refusal(outcome(reason, "in words"), "HTTP 422 Invalid: spec.priority: 101")
     assert (event.key, event.uid, event.type, event.reason) == ("shop/gold", "u1", kind, word)
-    assert event.message.startswith("in words. ")
+    assert "in words" in event.message
     assert event.message.endswith("HTTP 422 Invalid: spec.priority: 101")
 
 
@@ -78,81 +84,139 @@ def test_drift_is_told_once_an_object_with_its_number() -> None:
 
     edited = replace(drift("shop/gold", DriftKind.ROW_EDITED), found="to-lport 10400 (ip4) dscp=1")
     events = events_of_drift([edited, drift("shop/gold"), drift("shop/tin"), drift("")], lambda key: f"uid of {key}")
-    assert [(event.key, event.uid, event.type, event.reason, event.message) for event in events] == [
-        (
-            "shop/gold",
-            "uid of shop/gold",
-            "Warning",
-            "DriftRepaired",
-            "The row id-7 was edited and has been put right; found: to-lport 10400 (ip4) dscp=1; and 1 more",
-        ),
-        ("shop/tin", "uid of shop/tin", "Warning", "DriftRepaired", "The row id-7 was deleted and has been put right"),
+    assert [(event.key, event.uid, event.type, event.reason) for event in events] == [
+        ("shop/gold", "uid of shop/gold", "Warning", "DriftRepaired"),
+        ("shop/tin", "uid of shop/tin", "Warning", "DriftRepaired"),
     ]
+    assert all(part in events[0].message for part in ("id-7", "to-lport 10400 (ip4) dscp=1", "1 more"))
+    assert "more" not in events[1].message
+
+
+class Series:
+    """The series of Events with their queue; what is prepared counts as written at once, under this name."""
+
+    def __init__(self, **options: Any) -> None:
+        self.queue = DelayingQueue()
+        self.series = EventSeries(self.queue, **options)
+
+    def record(self, event: Event, now: float) -> None:
+        self.series.record(event, now, 1000.0 + now)
+
+    def next(self, now: float, name: str = "gold.1") -> EventWrite | None:
+        while (key := self.queue.pop(now)) is not None:
+            found = self.series.prepare(key, now)
+            if isinstance(found, EventWrite):
+                self.series.written(found, name, now)
+                return found
+            if found is not None:
+                self.queue.add(key, found)
+        return None
 
 
 def test_the_same_again_is_counted_and_written_once_a_minute() -> None:
-    ledger = EventLedger()
-    ledger.record(INVALID, 0.0, 1000.0)
-    first = ledger.next(0.0)
+    series = Series()
+    series.record(INVALID, 0.0)
+    first = series.next(0.0)
     assert first is not None
     assert (first.name, first.count) == ("", 1)
-    ledger.named(INVALID, "gold.1")
     for second in range(1, 51):
-        ledger.record(INVALID, float(second), 1000.0 + second)
-        assert ledger.next(float(second)) is None
-    assert ledger.next_time() == 60.0
-    again = ledger.next(60.0)
+        series.record(INVALID, float(second))
+        assert series.next(float(second)) is None
+    assert series.queue.next_time() == 60.0
+    again = series.next(60.0)
     assert again is not None
     assert (again.name, again.count, again.first_time, again.last_time) == ("gold.1", 51, 1000.0, 1050.0)
-    assert ledger.next_time() is None
+    assert series.queue.next_time() is None
 
 
 def test_other_words_make_another_event_but_no_sooner() -> None:
-    ledger = EventLedger()
-    ledger.record(INVALID, 0.0, 1000.0)
-    ledger.next(0.0)
-    ledger.named(INVALID, "gold.1")
+    series = Series()
+    series.record(INVALID, 0.0)
+    series.next(0.0)
     other = replace(INVALID, message="spec.priority: 101")
-    ledger.record(other, 5.0, 1005.0)
-    assert ledger.next(59.0) is None
-    found = ledger.next(60.0)
+    series.record(other, 5.0)
+    assert series.next(59.0) is None
+    found = series.next(60.0)
     assert found is not None
     assert (found.event, found.name, found.count, found.first_time) == (other, "", 1, 1005.0)
 
 
 def test_objects_and_reasons_do_not_wait_for_each_other() -> None:
-    ledger = EventLedger()
+    series = Series()
     for event in (INVALID, replace(INVALID, reason="Conflict"), replace(INVALID, key="shop/tin")):
-        ledger.record(event, 0.0, 1000.0)
-    assert [ledger.next(0.0) is not None for _ in range(4)] == [True, True, True, False]
+        series.record(event, 0.0)
+    assert [series.next(0.0) is not None for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_new_object_of_an_old_name_starts_anew() -> None:
-    ledger = EventLedger()
-    ledger.record(INVALID, 0.0, 1000.0)
-    ledger.next(0.0)
-    ledger.record(replace(INVALID, uid="u2"), 1.0, 1001.0)
-    found = ledger.next(1.0)
+    series = Series()
+    series.record(INVALID, 0.0)
+    series.next(0.0)
+    series.record(replace(INVALID, uid="u2"), 1.0)
+    found = series.next(1.0)
     assert found is not None
     assert (found.event.uid, found.count) == ("u2", 1)
 
 
-def test_nothing_is_told_of_objects_that_are_gone() -> None:
-    ledger = EventLedger()
-    ledger.record(INVALID, 0.0, 1000.0)
-    ledger.record(replace(INVALID, key="shop/gold-2"), 0.0, 1000.0)
-    ledger.forget("NetworkQoS", ["shop/gold"])
-    found = ledger.next(0.0)
+def test_what_happens_while_an_event_is_written_is_written_after_it() -> None:
+    queue = DelayingQueue()
+    series = EventSeries(queue)
+    series.record(INVALID, 0.0, 1000.0)
+    key = queue.pop(0.0)
+    assert key is not None
+    write = series.prepare(key, 0.0)
+    assert isinstance(write, EventWrite)
+    series.record(INVALID, 0.5, 1000.5)
+    series.written(write, "gold.1", 1.0)
+    assert queue.pop(0.5) == key  # added when it happened
+    due = series.prepare(key, 0.5)
+    assert due == 61.0
+    again = series.prepare(key, 61.0)
+    assert isinstance(again, EventWrite)
+    assert (again.new, again.count, again.name) == (1, 2, "gold.1")
+
+
+def test_nothing_is_written_of_objects_that_are_gone() -> None:
+    series = Series()
+    series.record(INVALID, 0.0)
+    series.record(replace(INVALID, key="shop/gold-2"), 0.0)
+    series.series.delete("NetworkQoS", ["shop/gold"])
+    found = series.next(0.0)
     assert found is not None
     assert found.event.key == "shop/gold-2"
-    assert ledger.next(0.0) is None
+    assert series.next(0.0) is None
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    ledger = EventLedger(remembered=10)
+    series = Series(remembered=10)
     for number in range(100):
-        ledger.record(replace(INVALID, key=f"shop/p{number}"), 0.0, 1000.0)
-    assert len(ledger) == 10
+        series.record(replace(INVALID, key=f"shop/p{number}"), 0.0)
+    assert len(series.series) == 10
+
+
+def test_a_report_is_an_event_a_code_and_of_a_pod_one_in_all() -> None:
+    found = (
+        cause("a"),
+        replace(cause("b", code=Code.NO_EFFECT), severity=Severity.WARNING),
+        replace(cause("c", code=Code.NO_EFFECT), severity=Severity.INFO),
+    )
+    events = events_of_report(ObjectReport(object=GOLD, uid="u1", diagnostics=found))
+    assert [(event.key, event.uid, event.type, event.reason, event.message) for event in events] == [
+        ("shop/gold", "u1", "Warning", "InvalidField", "a"),
+        ("shop/gold", "u1", "Warning", "NoEffect", "b; c"),
+    ]
+    web = ObjectRef(kind="Pod", namespace="shop", name="web")
+    (event,) = events_of_report(ObjectReport(object=web, uid="u2", diagnostics=found))
+    assert (event.kind, event.key, event.uid, event.reason) == ("Pod", "shop/web", "u2", "QosAnnotations")
+    (event,) = events_of_report(ObjectReport(object=GOLD, uid="u1", diagnostics=found[2:]))
+    assert event.type == "Normal"
+
+
+class Hurried(Clock):
+    """Pauses take no time."""
+
+    def wait(self, seconds: float, interruption: Interruption) -> None:
+        """Returns at once."""
 
 
 @contextmanager
@@ -236,8 +300,22 @@ def test_a_refusal_is_one_log_line_and_the_next_event_is_tried(tmp_path: Path) -
         writer.stop(drain_seconds=PATIENCE)
     assert len(api.requests) == 5
     (warning,) = logs
-    assert warning["event"] == "cannot write Events"
+    assert warning["log_level"] == "warning"
     assert "HTTP 403" in warning["cause"]
+
+
+def test_an_event_that_an_outage_of_the_api_kept_from_being_written_is_written_after_it(tmp_path: Path) -> None:
+    failures = threading.Semaphore(3)
+
+    def answer(request: Request) -> tuple[int, object]:
+        return refusal(503, "Unavailable") if failures.acquire(blocking=False) else created(request)
+
+    with AnsweringApi(answer) as api, writing(api, tmp_path, clock=Hurried()) as writer:
+        writer.record([INVALID])
+        requests = api.wait_for(4)
+        writer.stop(drain_seconds=PATIENCE)
+    assert [request.body["count"] for request in requests] == [1, 1, 1, 1]
+    assert len(api.requests) == 4
 
 
 def test_a_flood_is_held_back(tmp_path: Path) -> None:

@@ -7,21 +7,23 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ovnqosd.loop.outcomes import PolicyOutcome, Reason
-from ovnqosd.status.condition import APPLIED, Condition, read_conditions
-from ovnqosd.status.observed_status import ObservedStatus
-from ovnqosd.status.status_ledger import StatusLedger
-from ovnqosd.status.status_patch import SUMMARY_MANAGER, PatchKind, StatusPatch
+from ovnqosd.loop.outcomes import APPLIED, PolicyOutcome, Reason
+from ovnqosd.status.condition import Condition, read_conditions
+from ovnqosd.status.object_status import SUMMARY_MANAGER, ObservedStatus, PatchKind, StatusPatch
+from ovnqosd.status.status_plan import StatusPlan
+from ovnqosd.status.work_queue import DelayingQueue
+from tests.support.outcomes import cause
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = "shop/gold"
 
 
 class World:
-    """A ledger, and an API server that carries out what the ledger says."""
+    """A plan with its queue, and an API server that carries out what the plan says."""
 
     def __init__(self, zone: str = "a", *, shared: bool = False) -> None:
-        self.ledger = StatusLedger(zone, shared=shared)
+        self.queue = DelayingQueue()
+        self.plan = StatusPlan(zone, self.queue, shared=shared)
         self.version = 1
         self.object = ObservedStatus(key=KEY, uid="u1", generation=1, resource_version="1", conditions={}, summary="")
         self.owned: dict[str, dict[str, Condition]] = {}
@@ -59,11 +61,21 @@ class World:
         self.owned[patch.manager] = read_conditions(status.get("conditions"))
         return self.change_conditions()
 
+    def next(self, now: float) -> StatusPatch | None:
+        """The next patch that is due, taken from the queue as `WorkQueue` does."""
+        while (key := self.queue.pop(now)) is not None:
+            found = self.plan.prepare(key, now, NOON)
+            if isinstance(found, StatusPatch):
+                return found
+            if found is not None:
+                self.queue.add(key, found)
+        return None
+
     def settle(self, now: float) -> list[StatusPatch]:
         """Carries out all that is due."""
         done = []
-        while (patch := self.ledger.next(now, NOON)) is not None:
-            self.ledger.written(patch, self.apply(patch), now)
+        while (patch := self.next(now)) is not None:
+            self.plan.written(patch, self.apply(patch), now)
             done.append(patch)
             assert len(done) < 20
         return done
@@ -72,38 +84,39 @@ class World:
 def outcome(
     reason: Reason = Reason.SUCCESS, *, generation: int = 1, sources: bool = True, message: str = "x"
 ) -> PolicyOutcome:
-    return PolicyOutcome(key=KEY, uid="u1", generation=generation, reason=reason, message=message, sources=sources)
+    causes = () if reason is Reason.SUCCESS else (cause(message),)
+    return PolicyOutcome(key=KEY, uid="u1", generation=generation, reason=reason, causes=causes, sources=sources)
 
 
 def test_a_condition_is_written_once() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     (patch,) = world.settle(0.0)
     assert (patch.key, patch.uid, patch.manager, patch.kind) == (KEY, "u1", "ovnqosd-zone-a", PatchKind.CONDITION)
-    world.ledger.take([outcome()], 5.0)
-    world.ledger.observe(world.object, 5.0)
+    world.plan.set_outcomes([outcome()], 5.0)
+    world.plan.observe(world.object, 5.0)
     assert world.settle(5.0) == []
-    assert world.ledger.next_time() is None
+    assert world.queue.next_time() is None
 
 
 def test_a_condition_that_is_there_already_is_not_written_after_a_restart() -> None:
     first = World()
-    first.ledger.take([outcome()], 0.0)
+    first.plan.set_outcomes([outcome()], 0.0)
     first.settle(0.0)
     restarted = World()
-    restarted.ledger.observe(first.object, 0.0)
-    restarted.ledger.take([outcome()], 0.0)
+    restarted.plan.observe(first.object, 0.0)
+    restarted.plan.set_outcomes([outcome()], 0.0)
     assert restarted.settle(0.0) == []
 
 
 def test_changes_of_one_object_within_a_second_become_one_write_of_the_last() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     for number in range(5):
-        world.ledger.take([outcome(Reason.CONFLICT, message=f"rival {number}")], 0.1 * number)
+        world.plan.set_outcomes([outcome(Reason.CONFLICT, message=f"rival {number}")], 0.1 * number)
         assert world.settle(0.1 * number) == []
-    assert world.ledger.next_time() == 1.0
+    assert world.queue.next_time() == 1.0
     (patch,) = world.settle(1.0)
     assert patch.condition is not None
     assert patch.condition.message == "rival 4"
@@ -111,24 +124,24 @@ def test_changes_of_one_object_within_a_second_become_one_write_of_the_last() ->
 
 def test_a_change_that_is_taken_back_is_not_written() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.take([outcome(Reason.CONFLICT)], 0.1)
+    world.plan.set_outcomes([outcome(Reason.CONFLICT)], 0.1)
     assert world.settle(0.1) == []
-    world.ledger.take([outcome()], 0.2)
+    world.plan.set_outcomes([outcome()], 0.2)
     assert world.settle(2.0) == []
 
 
 def test_a_short_outage_of_the_northbound_is_not_written_and_a_long_one_is() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.take([outcome(Reason.NORTHBOUND_UNAVAILABLE)], 100.0)
+    world.plan.set_outcomes([outcome(Reason.NORTHBOUND_UNAVAILABLE)], 100.0)
     assert world.settle(105.0) == []
-    world.ledger.take([outcome()], 106.0)
+    world.plan.set_outcomes([outcome()], 106.0)
     assert world.settle(130.0) == []
-    world.ledger.take([outcome(Reason.NORTHBOUND_UNAVAILABLE)], 200.0)
-    world.ledger.take([outcome(Reason.NORTHBOUND_UNAVAILABLE, message="again")], 208.0)
+    world.plan.set_outcomes([outcome(Reason.NORTHBOUND_UNAVAILABLE)], 200.0)
+    world.plan.set_outcomes([outcome(Reason.NORTHBOUND_UNAVAILABLE, message="again")], 208.0)
     (patch,) = world.settle(210.0)
     assert patch.condition is not None
     assert patch.condition.reason == "NorthboundUnavailable"
@@ -136,15 +149,15 @@ def test_a_short_outage_of_the_northbound_is_not_written_and_a_long_one_is() -> 
 
 def test_a_zone_that_has_no_source_pods_for_a_minute_takes_its_condition_away() -> None:
     world = World()
-    world.ledger.take([outcome(sources=False)], 0.0)
+    world.plan.set_outcomes([outcome(sources=False)], 0.0)
     assert world.settle(0.0) == []
-    world.ledger.take([outcome()], 1.0)
+    world.plan.set_outcomes([outcome()], 1.0)
     world.settle(1.0)
-    world.ledger.take([outcome(sources=False)], 5.0)
+    world.plan.set_outcomes([outcome(sources=False)], 5.0)
     assert world.settle(5.0) == []
-    world.ledger.take([outcome()], 30.0)
+    world.plan.set_outcomes([outcome()], 30.0)
     assert world.settle(30.0) == []
-    world.ledger.take([outcome(sources=False)], 40.0)
+    world.plan.set_outcomes([outcome(sources=False)], 40.0)
     assert world.settle(99.0) == []
     (patch,) = world.settle(100.0)
     assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {"conditions": []})
@@ -153,42 +166,42 @@ def test_a_zone_that_has_no_source_pods_for_a_minute_takes_its_condition_away() 
 
 def test_a_condition_that_is_not_needed_and_not_true_any_more_is_taken_away_at_once() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.take([outcome(generation=2, sources=False)], 5.0)
+    world.plan.set_outcomes([outcome(generation=2, sources=False)], 5.0)
     (patch,) = world.settle(5.0)
     assert patch.kind is PatchKind.RETRACTION
 
 
 def test_of_several_processes_of_a_zone_only_the_elected_one_writes() -> None:
     world = World(shared=True)
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     assert world.settle(0.0) == []
-    world.ledger.aggregate(True, 1.0)
+    world.plan.aggregate(True, 1.0)
     assert [patch.kind for patch in world.settle(1.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
-    world.ledger.aggregate(False, 2.0)
-    world.ledger.observe(world.others_say(a="Conflict"), 2.0)  # its successor
+    world.plan.aggregate(False, 2.0)
+    world.plan.observe(world.others_say(a="Conflict"), 2.0)  # its successor
     assert world.settle(1000.0) == []
 
 
 def test_an_outcome_of_an_earlier_generation_does_not_replace_what_another_process_of_the_zone_wrote() -> None:
     world = World(shared=True)
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.change(generation=2)
-    world.ledger.observe(world.others_say(a="Conflict"), 0.0)
-    world.ledger.aggregate(True, 0.0)
+    world.plan.observe(world.others_say(a="Conflict"), 0.0)
+    world.plan.aggregate(True, 0.0)
     assert [patch.summary for patch in world.settle(0.0)] == ["Conflict in zone a"]
-    world.ledger.take([outcome(generation=2)], 5.0)
+    world.plan.set_outcomes([outcome(generation=2)], 5.0)
     assert [patch.kind for patch in world.settle(5.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
 
 
 def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> None:
     world = World()
-    world.ledger.aggregate(True, 0.0)
-    world.ledger.take([outcome(sources=False)], 0.0)
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([outcome(sources=False)], 0.0)
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
     assert world.object.summary == "NetworkQoS Destinations applied"
-    world.ledger.aggregate(False, 5.0)
+    world.plan.aggregate(False, 5.0)
     assert world.settle(64.0) == []
     assert [patch.kind for patch in world.settle(65.0)] == [PatchKind.RETRACTION]
     assert world.object.summary == "NetworkQoS Destinations applied"
@@ -196,49 +209,49 @@ def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> 
 
 def test_only_the_aggregator_writes_a_summary() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
-    world.ledger.observe(world.others_say(b="Conflict"), 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
+    world.plan.observe(world.others_say(b="Conflict"), 0.0)
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
-    world.ledger.aggregate(True, 0.0)
+    world.plan.aggregate(True, 0.0)
     (patch,) = world.settle(0.0)
     assert (patch.manager, patch.status()) == ("ovnqosd-aggregator", {"status": "Conflict in zone b"})
 
 
 def test_the_summary_follows_the_other_zones() -> None:
     world = World()
-    world.ledger.aggregate(True, 0.0)
-    world.ledger.take([outcome()], 0.0)
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.observe(world.others_say(b="Invalid"), 10.0)
+    world.plan.observe(world.others_say(b="Invalid"), 10.0)
     world.settle(10.0)
     assert world.object.summary == "Invalid in zone b"
-    world.ledger.observe(world.others_say(b="Success"), 20.0)
+    world.plan.observe(world.others_say(b="Success"), 20.0)
     world.settle(20.0)
     assert world.object.summary == "NetworkQoS Destinations applied"
 
 
 def test_pending_is_written_only_when_it_lasts() -> None:
     world = World()
-    world.ledger.aggregate(True, 0.0)
-    world.ledger.take([outcome()], 0.0)
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.observe(world.change(generation=2), 10.0)
+    world.plan.observe(world.change(generation=2), 10.0)
     assert world.settle(11.0) == []
     world.settle(12.0)
     assert world.object.summary == "Pending in zone a"
-    world.ledger.take([outcome(generation=2)], 14.0)
+    world.plan.set_outcomes([outcome(generation=2)], 14.0)
     world.settle(14.0)
     assert world.object.summary == "NetworkQoS Destinations applied"
 
 
 def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager() -> None:
     world = World()
-    world.ledger.aggregate(True, 0.0)
-    world.ledger.take([outcome()], 0.0)
-    world.ledger.observe(world.others_say(b="Conflict", c="Success"), 0.0)
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
+    world.plan.observe(world.others_say(b="Conflict", c="Success"), 0.0)
     world.settle(0.0)
     assert world.object.summary == "Conflict in zone b"
-    world.ledger.set_zones(frozenset({"a", "c"}), 10.0)
+    world.plan.set_zones(frozenset({"a", "c"}), 10.0)
     retraction, summary = world.settle(10.0)
     assert (retraction.manager, retraction.kind) == ("ovnqosd-zone-b", PatchKind.RETRACTION)
     assert summary.summary == "NetworkQoS Destinations applied"
@@ -247,26 +260,26 @@ def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager()
 
 def test_no_condition_is_taken_away_while_the_zones_are_unknown_or_by_another_than_the_aggregator() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
-    world.ledger.observe(world.others_say(b="Success"), 0.0)
-    world.ledger.set_zones(frozenset({"a"}), 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
+    world.plan.observe(world.others_say(b="Success"), 0.0)
+    world.plan.set_zones(frozenset({"a"}), 0.0)
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
-    world.ledger.set_zones(None, 1.0)
-    world.ledger.aggregate(True, 1.0)
+    world.plan.set_zones(None, 1.0)
+    world.plan.aggregate(True, 1.0)
     assert [patch.kind for patch in world.settle(1.0)] == [PatchKind.SUMMARY]
 
 
 def test_what_somebody_else_edits_is_written_again_ever_more_slowly() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     times = []
     now = 0.0
     for _ in range(12):
         world.owned["ovnqosd-zone-a"] = {}
-        world.ledger.observe(world.change(conditions={}), now)
+        world.plan.observe(world.change(conditions={}), now)
         assert world.settle(now) == []
-        due = world.ledger.next_time()
+        due = world.queue.next_time()
         assert due is not None
         assert len(world.settle(due)) == 1
         times.append(due - now)
@@ -278,92 +291,59 @@ def test_what_somebody_else_edits_is_written_again_ever_more_slowly() -> None:
 def test_a_watch_event_older_than_the_answer_to_a_write_is_passed_over() -> None:
     world = World()
     before = world.object
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.observe(before, 5.0)
+    world.plan.observe(before, 5.0)
     assert world.settle(5.0) == []
-
-
-def test_failures_are_tried_again_later_and_only_that_object_waits() -> None:
-    world = World()
-    world.ledger.take([outcome(), replace(outcome(), key="shop/silver")], 0.0)
-    patch = world.ledger.next(0.0, NOON)
-    assert patch is not None
-    for _ in range(40):
-        world.ledger.failed(patch, 0.0)
-    silver = world.ledger.next(0.0, NOON)
-    assert silver is not None
-    assert silver.key == "shop/silver"
-    assert silver.condition is not None
-    there = replace(world.object, key="shop/silver", conditions={silver.condition.type: silver.condition})
-    world.ledger.written(silver, there, 0.0)
-    again = world.ledger.next(120.0, NOON)
-    assert again is not None
-    assert again.key == KEY
-
-
-def test_an_object_that_fails_again_and_again_waits_ever_longer_up_to_two_minutes() -> None:
-    world = World()
-    world.ledger.take([outcome()], 0.0)
-    now, delays = 0.0, []
-    for _ in range(60):
-        patch = world.ledger.next(now, NOON)
-        assert patch is not None
-        world.ledger.failed(patch, now)
-        due = world.ledger.next_time()
-        assert due is not None
-        delays.append(due - now)
-        now = due
-    assert delays[0] <= 1.0
-    assert 30.0 < max(delays) <= 120.0
 
 
 def test_an_object_that_the_api_does_not_know_is_tried_once_more_and_then_forgotten() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
-    patch = world.ledger.next(0.0, NOON)
+    world.plan.set_outcomes([outcome()], 0.0)
+    patch = world.next(0.0)
     assert patch is not None
-    world.ledger.failed(patch, 0.0, missing=True)
-    assert world.ledger.next_time() == 10.0
-    patch = world.ledger.next(10.0, NOON)
+    world.plan.missing(patch.key, 0.0)
+    assert world.queue.next_time() == 10.0
+    patch = world.next(10.0)
     assert patch is not None
-    world.ledger.failed(patch, 10.0, missing=True)
-    assert world.ledger.next_time() is None
-    assert world.ledger.uid(KEY) == ""
+    world.plan.missing(patch.key, 10.0)
+    assert world.next(1000.0) is None
+    assert world.queue.next_time() is None
+    assert world.plan.uid(KEY) == ""
 
 
 def test_an_outcome_of_an_earlier_object_of_the_same_name_is_not_written_on_the_new_one() -> None:
     world = World()
-    world.ledger.observe(world.change(uid="u2"), 0.0)
-    world.ledger.take([outcome()], 0.0)
+    world.plan.observe(world.change(uid="u2"), 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     assert world.settle(0.0) == []
-    world.ledger.take([replace(outcome(), uid="u2")], 1.0)
+    world.plan.set_outcomes([replace(outcome(), uid="u2")], 1.0)
     (patch,) = world.settle(1.0)
     assert patch.uid == "u2"
 
 
 def test_forgotten_objects_are_not_written() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
-    world.ledger.forget([KEY, "shop/unknown"])
+    world.plan.set_outcomes([outcome()], 0.0)
+    world.plan.delete([KEY, "shop/unknown"], 0.0)
     assert world.settle(0.0) == []
-    assert len(world.ledger) == 0
+    assert len(world.queue) == 0
 
 
 @pytest.mark.parametrize("aggregating", [False, True])
 def test_nothing_is_written_on_an_object_before_its_outcome_is_known(aggregating: bool) -> None:
     world = World()
-    world.ledger.aggregate(aggregating, 0.0)
-    world.ledger.observe(world.others_say(a="Success", b="Success"), 0.0)
+    world.plan.aggregate(aggregating, 0.0)
+    world.plan.observe(world.others_say(a="Success", b="Success"), 0.0)
     assert world.settle(100.0) == []
 
 
 def test_the_last_condition_of_an_object_is_taken_away_from_the_very_version_that_was_seen() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     seen = world.object.resource_version
-    world.ledger.withdraw(1.0)
+    world.plan.withdraw(1.0)
     (patch,) = world.settle(1.0)
     assert (patch.kind, patch.replaces, patch.status()) == (PatchKind.RETRACTION, seen, {"conditions": []})
     assert world.object.conditions == {}
@@ -371,10 +351,10 @@ def test_the_last_condition_of_an_object_is_taken_away_from_the_very_version_tha
 
 def test_one_condition_of_several_is_no_longer_applied() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.observe(world.others_say(b="Success"), 0.5)
-    world.ledger.withdraw(1.0)
+    world.plan.observe(world.others_say(b="Success"), 0.5)
+    world.plan.withdraw(1.0)
     (patch,) = world.settle(1.0)
     assert (patch.manager, patch.replaces, patch.status()) == ("ovnqosd-zone-a", "", {})
     assert world.object.conditions.keys() == {"Ready-In-Zone-b"}
@@ -382,44 +362,44 @@ def test_one_condition_of_several_is_no_longer_applied() -> None:
 
 def test_who_withdraws_waits_for_nothing_and_says_nothing_more() -> None:
     world = World()
-    world.ledger.take([outcome()], 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    world.ledger.withdraw(0.1)
+    world.plan.withdraw(0.1)
     assert [patch.kind for patch in world.settle(0.1)] == [PatchKind.RETRACTION]
-    world.ledger.take([outcome(Reason.INVALID, generation=2)], 0.2)
-    world.ledger.observe(world.change(generation=2), 0.2)
+    world.plan.set_outcomes([outcome(Reason.INVALID, generation=2)], 0.2)
+    world.plan.observe(world.change(generation=2), 0.2)
     assert world.settle(500.0) == []
-    assert world.ledger.next_time() is None
+    assert world.queue.next_time() is None
 
 
 def test_the_summary_goes_with_the_last_zone_and_else_says_what_the_others_say() -> None:
     alone = World()
-    alone.ledger.aggregate(True, 0.0)
-    alone.ledger.observe(alone.object, 0.0)
-    alone.ledger.take([outcome()], 0.0)
+    alone.plan.aggregate(True, 0.0)
+    alone.plan.observe(alone.object, 0.0)
+    alone.plan.set_outcomes([outcome()], 0.0)
     alone.settle(0.0)
     assert alone.object.summary == APPLIED
-    alone.ledger.withdraw(1.0)
+    alone.plan.withdraw(1.0)
     alone.settle(1.0)
     assert (alone.object.conditions, alone.object.summary) == ({}, "")
 
     one_of_two = World()
-    one_of_two.ledger.aggregate(True, 0.0)
-    one_of_two.ledger.observe(one_of_two.others_say(b="Conflict"), 0.0)
-    one_of_two.ledger.take([outcome(Reason.INVALID)], 0.0)
+    one_of_two.plan.aggregate(True, 0.0)
+    one_of_two.plan.observe(one_of_two.others_say(b="Conflict"), 0.0)
+    one_of_two.plan.set_outcomes([outcome(Reason.INVALID)], 0.0)
     one_of_two.settle(0.0)
     assert one_of_two.object.summary == "Invalid in zone a"
-    one_of_two.ledger.withdraw(1.0)
+    one_of_two.plan.withdraw(1.0)
     one_of_two.settle(1.0)
     assert one_of_two.object.summary == "Conflict in zone b"
 
 
 def test_of_a_shared_zone_only_the_elected_withdraws() -> None:
     world = World(shared=True)
-    world.ledger.aggregate(True, 0.0)
-    world.ledger.take([outcome()], 0.0)
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     standby = World(shared=True)
-    standby.ledger.observe(world.object, 0.0)
-    standby.ledger.withdraw(1.0)
+    standby.plan.observe(world.object, 0.0)
+    standby.plan.withdraw(1.0)
     assert standby.settle(1.0) == []

@@ -1,4 +1,4 @@
-"""Elects one of several processes by a Lease.
+"""Leader election: one of several processes holds a Lease.
 
 `kubernetes.leaderelection` of version 37 was looked at and measured: an API that cannot be reached raises out of its
 `run` without the callback for the end, it measures by a clock that can be set, and it does not release on stop. This
@@ -31,8 +31,8 @@ _ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeasePace:
-    """Seconds; each must be longer than the next.
+class LeaseTiming:
+    """The timing of an election in seconds; each must be longer than the next.
 
     Attributes:
         duration: how long the others wait for a holder that is silent.
@@ -45,13 +45,13 @@ class LeasePace:
     retry: float = _RETRY
 
     @classmethod
-    def of(cls, *, duration: float, renew_deadline: float) -> LeasePace:
-        """A pace that has several attempts before the deadline, however short that is."""
+    def of(cls, *, duration: float, renew_deadline: float) -> LeaseTiming:
+        """Make a timing that has several attempts before the deadline, however short that is."""
         return cls(duration=duration, renew_deadline=renew_deadline, retry=min(_RETRY, renew_deadline / _ATTEMPTS))
 
 
 class LeaderElector:
-    """Takes part in an election from `start` to `stop`, in a thread of its own. Any thread may ask `is_leader`.
+    """Take part in an election from `start` to `stop`, in a thread of its own. Any thread may ask `is_leader`.
 
     Attributes:
         identity: this process' name in the Lease.
@@ -68,18 +68,18 @@ class LeaderElector:
         *,
         on_started: Callable[[], None],
         on_stopped: Callable[[], None],
-        pace: LeasePace | None = None,
+        timing: LeaseTiming | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Makes a candidate.
+        """Describe a candidate; `start` starts it.
 
         Args:
             lease: what the candidates share.
             identity: a name that no other process has, see `lease.own_identity`.
-            on_started: is called when this process is elected. It must return soon: the renewal waits for it.
-            on_stopped: is called once after each `on_started`, when that has ended, also by `stop`. It returns when the
+            on_started: called when this process is elected. It must return soon: the renewal waits for it.
+            on_stopped: called once after each `on_started`, when that has ended, also by `stop`. It returns when the
                 work has stopped; the Lease is released only after that.
-            pace: how often, and how long.
+            timing: how often, and how long.
             clock: the time.
         """
         self.identity = identity
@@ -89,7 +89,7 @@ class LeaderElector:
         self._lease = lease
         self._on_started = on_started
         self._on_stopped = on_stopped
-        self._pace = pace if pace is not None else LeasePace()
+        self._timing = timing if timing is not None else LeaseTiming()
         self._clock = clock if clock is not None else Clock()
         self._interruption = Interruption()
         self._record: LeaseRecord | None = None
@@ -110,11 +110,11 @@ class LeaderElector:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; a process that is elected hands over at once. Returns after `on_stopped` and the release."""
+        """End the thread; an elected process hands over at once. Returns after `on_stopped` and the release."""
         self._interruption.set()
         if self._thread is not threading.current_thread() and self._thread.ident is not None:
             self._thread.join()
@@ -123,7 +123,7 @@ class LeaderElector:
         try:
             while not self._interruption.is_set():
                 self._attempt()
-                pause = self._pace.retry * _JITTER.uniform(1.0, 1.2)
+                pause = self._timing.retry * _JITTER.uniform(1.0, 1.2)
                 if self._leading:
                     pause = min(pause, max(0.0, self._left()))
                 self._clock.wait(pause, self._interruption)
@@ -131,7 +131,7 @@ class LeaderElector:
             pass
         finally:
             if self._leading:
-                self._end("it stops")
+                self._end("stopping")
                 self._release()
 
     def _attempt(self) -> None:
@@ -141,13 +141,13 @@ class LeaderElector:
         except RequestInterruptedError:
             raise
         except RequestError as error:
-            self._tell(error)
+            self._log_problem(error)
             if self._leading and self._left() <= 0:
-                self._end("the Lease could not be renewed in time")
+                self._end("Lease not renewed in time")
             return
         if self.problem:
             self.problem = ""
-            self._log.info("the Lease can be used again")
+            self._log.info("Lease available again")
         if held:
             self._renewed_at = began  # not when the answer came: the others count from the write
             if not self._leading:
@@ -155,10 +155,10 @@ class LeaderElector:
                 self._log.info("elected")
                 self._on_started()
         elif self._leading:
-            self._end("the Lease is another's")
+            self._end("another process holds the Lease")
 
     def _take_or_renew(self) -> bool:
-        """One attempt; returns whether the Lease is ours now."""
+        """Make one attempt; return whether the Lease is ours now."""
         if self._leading and self._record is not None and self._write(self._renewal(self._record)):
             return True
         self._see(self._lease.read(self._interruption, timeout=self._timeout()))
@@ -182,7 +182,7 @@ class LeaderElector:
         self.holder = record.holder if record is not None else ""
 
     def _renewal(self, record: LeaseRecord) -> LeaseRecord:
-        return replace(record, duration=math.ceil(self._pace.duration), renewed=micro_time(self._clock.now()))
+        return replace(record, duration=math.ceil(self._timing.duration), renewed=micro_time(self._clock.now()))
 
     def _claim(self, record: LeaseRecord) -> LeaseRecord:
         return self._renewal(replace(record, holder=self.identity, acquired=micro_time(self._clock.now())))
@@ -195,17 +195,17 @@ class LeaderElector:
         return True
 
     def _left(self) -> float:
-        """Seconds until a holder must have renewed."""
-        return self._renewed_at + self._pace.renew_deadline - self._clock.monotonic()
+        """Return the seconds until a holder must have renewed."""
+        return self._renewed_at + self._timing.renew_deadline - self._clock.monotonic()
 
     def _timeout(self) -> float:
-        """Of a request; it counts twice, for the connection and for the answer."""
-        timeout = self._pace.renew_deadline / 4
+        """Return the timeout of a request; it counts twice, for the connection and for the answer."""
+        timeout = self._timing.renew_deadline / 4
         return max(_TIMEOUT_SHORTEST, min(timeout, self._left() / 2)) if self._leading else timeout
 
-    def _end(self, why: str) -> None:
+    def _end(self, reason: str) -> None:
         self._leading = False
-        self._log.info("no longer elected", why=why)
+        self._log.info("no longer elected", reason=reason)
         self._on_stopped()
 
     def _release(self) -> None:
@@ -221,9 +221,9 @@ class LeaderElector:
                     return
                 self._see(self._lease.read(unbroken, timeout=_RELEASE_TIMEOUT))
         except RequestError as error:
-            self._log.warning("could not release the Lease; the others wait until it runs out", cause=str(error))
+            self._log.warning("Lease not released; the others wait until it expires", cause=str(error))
 
-    def _tell(self, error: RequestError) -> None:
+    def _log_problem(self, error: RequestError) -> None:
         if not self.problem:
-            self._log.warning("cannot use the Lease; trying again and again", cause=str(error))
+            self._log.warning("Lease unavailable; retrying", cause=str(error))
         self.problem = str(error)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from ovnqos import LockLost, OutcomeUnknown, OvnQosError, StalePlan, TransactionRefused
 from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import Clock, RetryPolicy
-from ovnqosd.loop.failures import Failures
+from ovnqosd.loop.northbound_writer import PassBackoff
 
 NOW = 1000.0
 LONG = 30.0
@@ -28,14 +28,14 @@ class Longest(random.Random):
         return b
 
 
-def failures() -> Failures:
-    return Failures(RetryPolicy(longest_delay=LONG, random=Longest()), Still())
+def failures() -> PassBackoff:
+    return PassBackoff(RetryPolicy(longest_delay=LONG, random=Longest()), Still())
 
 
-def delays(row: Failures, error: OvnQosError | None, count: int) -> list[float]:
+def delays(row: PassBackoff, error: OvnQosError | None, count: int) -> list[float]:
     found = []
     for _ in range(count):
-        row.add(error)
+        row.fail(error)
         found.append(row.retry_at - NOW)
     return found
 
@@ -57,7 +57,7 @@ def test_a_plan_that_the_database_outran_is_made_again_at_once() -> None:
 def test_a_success_ends_the_row() -> None:
     row = failures()
     delays(row, NorthboundUnavailable("away"), 5)
-    row.end()
+    row.succeed()
     assert delays(row, NorthboundUnavailable("away"), 2) == [0.5, 1.0]
 
 
@@ -65,11 +65,11 @@ def test_each_kind_of_error_is_one_line_in_a_row_and_so_is_its_end() -> None:
     row = failures()
     with capture_logs() as logs:
         for number in range(5):
-            row.add(NorthboundUnavailable(f"away {number}"))
-            row.add(LockLost(f"held {number}"))
-        row.end()
-        row.end()
-        row.add(LockLost("held again"))
+            row.fail(NorthboundUnavailable(f"away {number}"))
+            row.fail(LockLost(f"held {number}"))
+        row.succeed()
+        row.succeed()
+        row.fail(LockLost("held again"))
     assert [(line["log_level"], line.get("kind"), line.get("error")) for line in logs] == [
         ("warning", "NorthboundUnavailable", "away 0"),
         ("warning", "LockLost", "held 0"),
@@ -81,6 +81,6 @@ def test_each_kind_of_error_is_one_line_in_a_row_and_so_is_its_end() -> None:
 def test_what_is_no_error_of_the_northbound_is_not_told_as_one() -> None:
     row = failures()
     with capture_logs() as logs:
-        row.add()
-        row.end()
+        row.fail()
+        row.succeed()
     assert logs == []

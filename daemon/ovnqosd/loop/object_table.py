@@ -1,0 +1,303 @@
+"""One table of the objects: which are there, what is to be said of each, and what was said already.
+
+Status, Events, metrics and log render what comes out of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ovnqos import (
+    Code,
+    Diagnostic,
+    InvalidObject,
+    Namespace,
+    NetworkAttachmentDefinition,
+    NetworkQoS,
+    ObjectRef,
+    OutcomeUnknown,
+    Pod,
+    Severity,
+)
+from ovnqos.controller import NO_POD_QOS
+from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PolicyOutcome, Reason, Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ovnqos import Compiler, OvnQosError
+    from ovnqos.kubernetes import Changes, ObservedObject
+    from ovnqosd.loop.outcomes import PassRecord
+
+POLICY_KIND: Final = "NetworkQoS"
+POD_KIND: Final = "Pod"
+_PROBLEMS: Final = {
+    Code.INVALID_FIELD: AnnotationProblem.INVALID,
+    Code.UNSUPPORTED_ANNOTATION: AnnotationProblem.INEXPRESSIBLE,
+}
+_Key = tuple[str, str]  # kind, and `<namespace>/<name>` or `<name>`
+_log = structlog.get_logger()
+
+
+class Source(Enum):
+    """What of the database has something to say of an object."""
+
+    REFUSALS = auto()
+    FOREIGN_ROWS = auto()
+    MISSING_SWITCHES = auto()
+    SHADOWED_LIMITS = auto()
+
+
+@dataclass(slots=True, eq=False)
+class _Object:
+    uid: str = ""
+    generation: int = 0
+    parsed: tuple[Diagnostic, ...] = ()
+    reported: tuple[Diagnostic, ...] = ()
+    reason: Reason | None = None
+
+
+class ObjectTable:
+    """The NetworkQoS objects, and those other objects that something is to be said of. Not thread-safe.
+
+    Attributes:
+        policy_counts: how many policies there are by the reason that was last reported.
+        annotation_problems: how many annotations of this zone's pods, and of namespaces, are not in force, by why.
+    """
+
+    def __init__(self, compiler: Compiler, *, is_elected: Callable[[], bool] = lambda: True) -> None:
+        """Start empty.
+
+        Args:
+            compiler: gets every object, and says what it compiled to.
+            is_elected: whether this daemon is the one of the cluster's to report what is not of a single zone.
+        """
+        self.policy_counts: Counter[Reason] = Counter()
+        self.annotation_problems: Counter[AnnotationProblem] = Counter(dict.fromkeys(AnnotationProblem, 0))
+        self._compiler = compiler
+        self._is_elected = is_elected
+        self._objects: dict[_Key, _Object] = {}
+        self._diagnostics: dict[Source, dict[_Key, tuple[Diagnostic, ...]]] = {source: {} for source in Source}
+        self._dirty: set[str] = set()  # policies whose outcome is to be reported
+        self._unreported_pods: set[_Key] = set()
+        self._unreported: set[_Key] = set()  # objects of no single zone
+
+    # Objects
+
+    def apply(self, batches: Iterable[Changes]) -> None:
+        """Take changes of Kubernetes objects, in the order they came."""
+        for changes in batches:
+            for one in changes.updated:
+                self._compiler.apply(one.object)
+                self._apply((changes.kind, one.metadata.key), one)
+            for key in changes.deleted:
+                self._compiler.delete(changes.kind, key)
+                self._delete((changes.kind, key))
+
+    def mark_all_dirty(self) -> None:
+        """Have the outcome of every policy reported again."""
+        self._dirty.update(key for kind, key in self._objects if kind == POLICY_KIND)
+
+    def _apply(self, key: _Key, observed: ObservedObject) -> None:
+        one, kind = observed.object, key[0]
+        parsed: tuple[Diagnostic, ...] = ()
+        is_kept = kind == POLICY_KIND
+        if isinstance(one, InvalidObject):
+            _log.warning("invalid object", kind=kind, object=key[1], error=str(one))
+            if not is_kept:
+                return
+        elif isinstance(one, Pod):
+            inventory = self._compiler.inventory
+            if inventory.topology.in_zone(one.node):
+                parsed, is_kept = one.qos.diagnostics, one.qos is not NO_POD_QOS
+                if one.key in inventory.problems:
+                    is_kept = True
+                    self._unreported_pods.add(key)
+        elif isinstance(one, Namespace):
+            parsed, is_kept = one.qos.diagnostics, one.qos is not NO_POD_QOS
+        elif isinstance(one, NetworkQoS | NetworkAttachmentDefinition):
+            parsed = one.diagnostics
+        known = self._objects.get(key)
+        if known is None and not is_kept and not parsed:
+            return
+        if known is None or known.uid not in ("", observed.metadata.uid):
+            known = self._replace(key, _Object())
+        self._count_problems(kind, known.parsed, parsed)
+        known.uid, known.generation, known.parsed = observed.metadata.uid, observed.metadata.generation, parsed
+        if kind == POLICY_KIND:
+            self._dirty.add(key[1])
+        if kind != POD_KIND and parsed != known.reported:
+            self._unreported.add(key)
+
+    def _delete(self, key: _Key) -> None:
+        if key in self._objects:
+            self._replace(key, _Object())
+            del self._objects[key]
+        if key[0] == POLICY_KIND:
+            self._dirty.discard(key[1])
+        self._unreported.discard(key)
+
+    def _replace(self, key: _Key, new: _Object) -> _Object:
+        """Exchange what is known of an object for what is known of a new one."""
+        old = self._objects.get(key)
+        if old is not None:
+            self._count_problems(key[0], old.parsed, new.parsed)
+            self._count_policy(old, None)
+        self._objects[key] = new
+        return new
+
+    def _count_problems(self, kind: str, old: Iterable[Diagnostic], new: Iterable[Diagnostic]) -> None:
+        if old is new or kind == POLICY_KIND:
+            return
+        for diagnostics, step in ((old, -1), (new, 1)):
+            for one in diagnostics:
+                if one.code in _PROBLEMS:
+                    self.annotation_problems[_PROBLEMS[one.code]] += step
+
+    def _count_policy(self, policy: _Object, reason: Reason | None) -> None:
+        if policy.reason is not None:
+            self.policy_counts[policy.reason] -= 1
+        if reason is not None:
+            self.policy_counts[reason] += 1
+        policy.reason = reason
+
+    # What the database says of them
+
+    def replace(self, source: Source, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
+        """Set all that a source has to say."""
+        known = self._diagnostics[source]
+        self.update(source, {key: found.get(key, ()) for key in known.keys() | found.keys()})
+
+    def update(self, source: Source, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
+        """Set what a source has to say of these objects; nothing where the tuple is empty."""
+        known = self._diagnostics[source]
+        for key, diagnostics in found.items():
+            if known.get(key, ()) == diagnostics:
+                continue
+            if diagnostics:
+                known[key] = diagnostics
+            else:
+                del known[key]
+            if key[0] == POD_KIND:
+                self._unreported_pods.add(key)
+            elif key in self._objects:
+                self._dirty.add(key[1])
+                if source is Source.FOREIGN_ROWS and diagnostics:
+                    _log.warning("conflict with foreign rows", object=key[1], conflict=diagnostics[0].message)
+
+    # What is to be reported
+
+    def mark_pods(self, keys: Iterable[str]) -> None:
+        """Have the diagnostics of pods looked at again: they were compiled anew."""
+        self._unreported_pods.update((POD_KIND, key) for key in keys)
+
+    def report(self, record: PassRecord) -> tuple[dict[str, PolicyOutcome], tuple[ObjectReport, ...]]:
+        """Return the outcomes that a pass may have changed, and the objects with new diagnostics.
+
+        After a pass that failed the outcomes are returned again by the next one, and the diagnostics only then.
+        """
+        self._dirty.update(key for key in record.policies if (POLICY_KIND, key) in self._objects)
+        self.mark_pods(record.pods)
+        if isinstance(record.error, OutcomeUnknown):
+            return {}, ()  # the next pass knows
+        if record.error is None:
+            self._take_refusals(record)
+        outcomes = {key: self._outcome(key, record.error) for key in self._dirty}
+        for key, outcome in outcomes.items():
+            self._count_policy(self._objects[POLICY_KIND, key], outcome.reason)
+        if record.error is not None:
+            return outcomes, ()
+        self._dirty.clear()
+        unreported, self._unreported_pods = self._unreported_pods, set()
+        if self._is_elected():
+            unreported |= self._unreported
+            self._unreported = set()
+        return outcomes, tuple(report for key in sorted(unreported) if (report := self._report(key)) is not None)
+
+    def _take_refusals(self, record: PassRecord) -> None:
+        """Set which policies the server refuses; a pass that did not touch a policy knows nothing new of it."""
+        known: dict[_Key, tuple[Diagnostic, ...]] = {(POLICY_KIND, key): () for key in record.policies}
+        found = {(POLICY_KIND, key): (_unavailable(key, error),) for key, error in record.refused.items()}
+        if record.trigger is Trigger.FULL:
+            self.replace(Source.REFUSALS, found)
+        else:
+            self.update(Source.REFUSALS, {**known, **found})
+
+    def _outcome(self, key: str, error: OvnQosError | None) -> PolicyOutcome:
+        known, compiled = self._objects[POLICY_KIND, key], self._compiler.compiled(key)
+        reason, causes, warnings = self._reason(key, error)
+        return PolicyOutcome(
+            key=key,
+            uid=known.uid,
+            generation=known.generation,
+            reason=reason,
+            causes=causes,
+            warnings=warnings,
+            sources=compiled is not None and bool(compiled.rows),
+        )
+
+    def _reason(
+        self, key: str, error: OvnQosError | None
+    ) -> tuple[Reason, tuple[Diagnostic, ...], tuple[Diagnostic, ...]]:
+        """Return the reason of a policy's condition, what it consists of, and the other diagnostics."""
+        compiled, said = self._compiler.compiled(key), self._compiler.diagnostics
+        if error is None:
+            found = said(POLICY_KIND, key)
+        else:  # what is not compiled yet stays so: there is no hurry
+            invalid = self._compiler.invalid.get(key)
+            found = (*(invalid.diagnostics if invalid else ()), *(compiled.diagnostics if compiled else ()))
+        errors = tuple(one for one in found if one.severity is Severity.ERROR)
+        conflicts = tuple(one for one in found if one.code is Code.CONFLICT)
+        others = (one for one in found if one not in errors and one not in conflicts)
+        shadowed = self._said(Source.SHADOWED_LIMITS, (POLICY_KIND, key))
+        parsed = self._objects[POLICY_KIND, key].parsed
+        warnings = tuple(dict.fromkeys((*parsed, *others, *shadowed)))
+        is_invalid = key in self._compiler.invalid
+        if errors or is_invalid:
+            causes = errors + ((_last_valid(key),) if compiled is not None else ())
+            return Reason.INVALID if is_invalid else Reason.UNSUPPORTED, causes, warnings
+        if error is not None:
+            return Reason.NORTHBOUND_UNAVAILABLE, (_unavailable(key, error),), warnings
+        if refused := self._said(Source.REFUSALS, (POLICY_KIND, key)):
+            return Reason.NORTHBOUND_UNAVAILABLE, refused, warnings
+        if conflicts := self._said(Source.FOREIGN_ROWS, (POLICY_KIND, key)) or conflicts:
+            return Reason.CONFLICT, conflicts, warnings
+        if missing := self._said(Source.MISSING_SWITCHES, (POLICY_KIND, key)):
+            return Reason.WAITING, missing, warnings
+        return Reason.SUCCESS, (), warnings
+
+    def _report(self, key: _Key) -> ObjectReport | None:
+        kind, name = key
+        known = self._objects.get(key)
+        if kind == POD_KIND:
+            diagnostics = self._compiler.diagnostics(kind, name) + self._said(Source.SHADOWED_LIMITS, key)
+        else:
+            diagnostics = known.parsed if known is not None else ()
+        if diagnostics == (known.reported if known is not None else ()):
+            return None
+        if known is None:
+            known = self._objects[key] = _Object()
+        known.reported = diagnostics
+        return ObjectReport(object=_ref(key), uid=known.uid, diagnostics=diagnostics) if diagnostics else None
+
+    def _said(self, source: Source, key: _Key) -> tuple[Diagnostic, ...]:
+        return self._diagnostics[source].get(key, ())
+
+
+def _ref(key: _Key) -> ObjectRef:
+    namespace, _, name = key[1].rpartition("/")
+    return ObjectRef(kind=key[0], namespace=namespace, name=name)
+
+
+def _unavailable(key: str, error: OvnQosError) -> Diagnostic:
+    return Diagnostic.error(_ref((POLICY_KIND, key)), Code.NORTHBOUND_UNAVAILABLE, " ".join(str(error).split()))
+
+
+def _last_valid(key: str) -> Diagnostic:
+    text = "the last valid version stays in force"
+    return Diagnostic(severity=Severity.INFO, code=Code.LAST_VALID_VERSION, object=_ref((POLICY_KIND, key)), text=text)

@@ -1,0 +1,298 @@
+"""What the table of objects reports: each thing once, and only what is this daemon's to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from ovnqos import (
+    Bandwidth,
+    Code,
+    Compiler,
+    Diagnostic,
+    InvalidObject,
+    Namespace,
+    NetworkQoS,
+    ObjectRef,
+    OutcomeUnknown,
+    OvnQosError,
+    Pod,
+    PodQos,
+    Topology,
+    TransactionRefused,
+)
+from ovnqos.controller import NorthboundUnavailable, parse_namespace
+from ovnqos.kubernetes import Changes, Metadata, ObservedObject
+from ovnqosd.loop.object_table import ObjectTable, Source
+from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PassRecord, PolicyOutcome, Reason, Trigger
+from ovnqosd.status.events import events_of_report
+from tests.support.cluster import pod, policy, rule
+from tests.support.outcomes import cause
+
+WEB = ObjectRef(kind="Pod", namespace="shop", name="web")
+GOLD = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
+WRONG = Diagnostic.error(WEB, Code.INVALID_FIELD, '"10Q" is not a rate', path="metadata.annotations[x]")
+ODD = Diagnostic.warning(WEB, Code.UNSUPPORTED_ANNOTATION, "OVN limits bits", path="metadata.annotations[y]")
+UNKNOWN = Diagnostic.warning(GOLD, Code.UNKNOWN_FIELD, "unknown field", path="spec.colour")
+SHADOWED = Diagnostic.warning(GOLD, Code.SHADOWED_LIMIT, "shadowed by another row")
+BROKEN = PodQos(diagnostics=(WRONG, ODD), ingress=Bandwidth(rate_kbps=5_000))
+FINE = PodQos(ingress=Bandwidth(rate_kbps=5_000))
+
+
+class Zone:
+    """The compiler of one zone and the table beside it, given objects as the reconcile loop is."""
+
+    def __init__(self, *, elected: bool = True) -> None:
+        self.compiler = Compiler(Topology.ovn_kubernetes(zone_nodes=["node1"]))
+        self.elected = elected
+        self.table = ObjectTable(self.compiler, is_elected=lambda: self.elected)
+
+    def apply(self, one: Any, uid: str = "u", generation: int = 1) -> None:
+        ref = one.object if isinstance(one, InvalidObject) else one
+        kind = one.object.kind if isinstance(one, InvalidObject) else type(one).__name__
+        metadata = Metadata(
+            namespace=getattr(ref, "namespace", ""), name=ref.name, uid=uid, generation=generation, resource_version="1"
+        )
+        self.table.apply([Changes(kind=kind, updated=(ObservedObject(metadata=metadata, object=one),))])
+
+    def delete(self, kind: str, key: str) -> None:
+        self.table.apply([Changes(kind=kind, deleted=(key,))])
+
+    def report(
+        self, *, error: OvnQosError | None = None, refused: dict[str, OvnQosError] | None = None, full: bool = False
+    ) -> tuple[dict[str, PolicyOutcome], tuple[ObjectReport, ...]]:
+        """What a pass reports that compiles what is dirty."""
+        delta = self.compiler.drain()
+        record = PassRecord(
+            trigger=Trigger.FULL if full else Trigger.CHANGE,
+            policies=set(delta.policies),
+            pods=set(delta.pods),
+            refused=refused or {},
+            error=error,
+        )
+        return self.table.report(record)
+
+    def tell(self, one: Pod | Namespace | NetworkQoS, uid: str = "u") -> tuple[ObjectReport, ...]:
+        self.apply(one, uid)
+        return self.report()[1]
+
+    def outcome(self, **options: Any) -> PolicyOutcome:
+        return self.report(**options)[0]["shop/gold"]
+
+
+@pytest.fixture
+def zone() -> Zone:
+    return Zone()
+
+
+def _pod(qos: PodQos, node: str = "node1") -> Pod:
+    return replace(pod("web", "10.0.0.1", node=node), qos=qos)
+
+
+# Pods and namespaces
+
+
+def test_all_that_is_wrong_with_a_pod_is_reported_once(zone: Zone) -> None:
+    assert zone.tell(_pod(BROKEN)) == (ObjectReport(object=WEB, uid="u", diagnostics=(WRONG, ODD)),)
+    assert zone.tell(replace(_pod(BROKEN), labels={"x": "y"})) == ()
+    assert zone.table.annotation_problems == {AnnotationProblem.INVALID: 1, AnnotationProblem.INEXPRESSIBLE: 1}
+
+
+def test_a_pod_of_the_same_name_is_reported_anew(zone: Zone) -> None:
+    zone.tell(_pod(BROKEN))
+    assert len(zone.tell(replace(_pod(BROKEN), labels={"x": "y"}), uid="u2")) == 1
+    assert sum(zone.table.annotation_problems.values()) == 2
+
+
+def test_what_is_wrong_again_after_it_was_right_is_reported_again(zone: Zone) -> None:
+    zone.tell(_pod(BROKEN))
+    assert zone.tell(_pod(FINE)) == ()
+    assert not sum(zone.table.annotation_problems.values())
+    assert len(zone.tell(_pod(BROKEN))) == 1
+
+
+def test_pods_of_other_zones_are_for_others_to_report(zone: Zone) -> None:
+    assert zone.tell(_pod(BROKEN, node="node2")) == ()
+    assert not sum(zone.table.annotation_problems.values())
+
+
+def test_a_namespace_is_reported_by_the_elected_daemon_also_if_it_is_elected_later() -> None:
+    shop = Namespace(name="shop", labels={}, qos=PodQos(diagnostics=(WRONG,)))
+    zone = Zone(elected=False)
+    assert zone.tell(shop) == ()
+    zone.elected = True
+    (report,) = zone.report()[1]
+    assert (report.object, report.uid) == (ObjectRef(kind="Namespace", name="shop"), "u")
+    assert report.diagnostics == (WRONG,)
+    assert zone.report()[1] == ()
+
+
+def test_a_namespaces_burst_is_advised_on(zone: Zone) -> None:
+    key = "qos.projectcalico.org/egress"
+    annotations = {f"{key}Bandwidth": "10M", f"{key}Burst": "100k"}
+    (report,) = zone.tell(parse_namespace({"metadata": {"name": "shop", "annotations": annotations}}))
+    assert [(one.code, one.path) for one in report.diagnostics] == [
+        (Code.BURST_LIMITS_TCP, f"metadata.annotations[{key}Burst]")
+    ]
+
+
+def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
+    zone.tell(_pod(BROKEN))
+    zone.delete("Pod", "shop/web")
+    assert not sum(zone.table.annotation_problems.values())
+    assert zone.report()[1] == ()
+
+
+def test_a_limit_that_comes_to_be_shadowed_is_reported(zone: Zone) -> None:
+    zone.tell(_pod(FINE))
+    zone.table.replace(Source.SHADOWED_LIMITS, {("Pod", "shop/web"): (SHADOWED,)})
+    assert [one.diagnostics for one in zone.report()[1]] == [(SHADOWED,)]
+    zone.table.replace(Source.SHADOWED_LIMITS, {("Pod", "shop/web"): (SHADOWED,)})
+    assert zone.report()[1] == ()
+    zone.table.replace(Source.SHADOWED_LIMITS, {})
+    assert zone.report()[1] == ()
+
+
+def test_a_pod_whose_networks_cannot_be_read_is_reported_without_annotations_too(zone: Zone) -> None:
+    odd = replace(pod("web", "10.0.0.1"), annotations={"k8s.ovn.org/pod-networks": "{"})
+    (report,) = zone.tell(odd)
+    assert (report.object, report.uid) == (WEB, "u")
+    assert zone.tell(replace(odd, labels={"x": "y"})) == ()
+
+
+def test_the_event_is_of_the_pod_and_names_key_and_value(zone: Zone) -> None:
+    (report,) = zone.tell(_pod(BROKEN))
+    (event,) = events_of_report(report)
+    assert (event.kind, event.key, event.uid, event.type) == ("Pod", "shop/web", "u", "Warning")
+    assert event.message == f"{WRONG.message}; {ODD.message}"
+
+
+# Policies
+
+
+def test_a_policys_warnings_are_in_its_outcome_and_reported_once_by_the_elected_daemon() -> None:
+    zone = Zone(elected=False)
+    gold = replace(policy(rule(dscp=20)), diagnostics=(UNKNOWN,))
+    zone.apply(gold)
+    outcomes, reports = zone.report()
+    assert UNKNOWN in outcomes["shop/gold"].warnings
+    assert reports == ()
+    zone.elected = True
+    assert zone.report()[1] == (ObjectReport(object=GOLD, uid="u", diagnostics=(UNKNOWN,)),)
+    zone.apply(gold, generation=2)
+    assert zone.report()[1] == ()
+
+
+def test_an_outcome_is_of_the_generation_that_was_applied(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)), generation=7)
+    outcome = zone.outcome()
+    assert (outcome.key, outcome.uid, outcome.generation, outcome.reason) == ("shop/gold", "u", 7, Reason.SUCCESS)
+    assert zone.report()[0] == {}
+
+
+def test_an_invalid_version_is_reported_with_its_errors_and_that_the_last_valid_one_stays(zone: Zone) -> None:
+    invalid = InvalidObject(GOLD, [cause("too high", path="spec.priority")])
+    with capture_logs() as logs:
+        zone.apply(invalid)
+    assert [line["log_level"] for line in logs] == ["warning"]
+    outcome = zone.outcome()
+    assert outcome.reason is Reason.INVALID
+    assert [(one.code, one.path) for one in outcome.causes] == [(Code.INVALID_FIELD, "spec.priority")]
+    zone.apply(policy(rule(dscp=20)))
+    zone.report()
+    zone.apply(invalid, generation=2)
+    outcome = zone.outcome()
+    assert [one.code for one in outcome.causes] == [Code.INVALID_FIELD, Code.LAST_VALID_VERSION]
+    assert outcome.generation == 2
+
+
+def test_what_the_database_says_decides_the_reason_in_this_order(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)))
+    key = ("NetworkQoS", "shop/gold")
+    one = (cause("x"),)
+    zone.table.replace(Source.SHADOWED_LIMITS, {key: (SHADOWED,)})
+    outcome = zone.outcome()
+    assert (outcome.reason, outcome.warnings) == (Reason.SUCCESS, (SHADOWED,))
+    zone.table.replace(Source.MISSING_SWITCHES, {key: one})
+    assert zone.outcome().reason is Reason.WAITING
+    zone.table.replace(Source.FOREIGN_ROWS, {key: one})
+    assert zone.outcome().reason is Reason.CONFLICT
+    outcome = zone.outcome(refused={"shop/gold": TransactionRefused("no such priority")})
+    assert outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
+    assert "no such priority" in outcome.message
+    zone.table.replace(Source.FOREIGN_ROWS, {})
+    zone.table.replace(Source.MISSING_SWITCHES, {})
+    outcome = zone.outcome(full=True)
+    assert (outcome.reason, outcome.warnings) == (Reason.SUCCESS, (SHADOWED,))
+
+
+def test_two_policies_of_one_priority_conflict(zone: Zone) -> None:
+    zone.apply(_source())
+    zone.apply(policy(rule(dscp=20)))
+    zone.apply(replace(policy(rule(dscp=30)), name="silver"))
+    outcomes, _ = zone.report()
+    assert {one.reason for one in outcomes.values()} == {Reason.CONFLICT}
+    assert "shop/silver" in outcomes["shop/gold"].message
+
+
+def _source() -> Pod:
+    return pod("web", "10.0.0.1", labels={"app": "web"})
+
+
+def test_a_failed_pass_is_told_of_what_was_to_be_reported_and_the_next_one_reports_it_again(zone: Zone) -> None:
+    zone.apply(_pod(BROKEN))
+    zone.apply(policy(rule(dscp=20)))
+    outcomes, reports = zone.report(error=NorthboundUnavailable("no server\nanswers"))
+    assert outcomes["shop/gold"].reason is Reason.NORTHBOUND_UNAVAILABLE
+    assert outcomes["shop/gold"].message == "no server answers"
+    assert reports == ()
+    outcomes, reports = zone.report()
+    assert outcomes["shop/gold"].reason is Reason.SUCCESS
+    assert [one.object for one in reports] == [WEB]
+
+
+def test_a_pass_whose_outcome_is_unknown_reports_nothing_yet(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)))
+    assert zone.report(error=OutcomeUnknown("no reply")) == ({}, ())
+    assert zone.outcome().reason is Reason.SUCCESS
+
+
+def test_a_standby_has_every_outcome_reported_again_when_it_takes_over(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)))
+    zone.report()
+    zone.table.mark_all_dirty()
+    assert zone.outcome().reason is Reason.SUCCESS
+
+
+def test_policies_are_counted_by_their_last_reason(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)))
+    zone.apply(InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="tin"), [cause("x")]))
+    zone.report()
+    assert +zone.table.policy_counts == {Reason.SUCCESS: 1, Reason.INVALID: 1}
+    zone.apply(replace(policy(rule(dscp=20)), name="tin", priority=3))
+    zone.report()
+    assert +zone.table.policy_counts == {Reason.SUCCESS: 2}
+    zone.delete("NetworkQoS", "shop/tin")
+    zone.delete("NetworkQoS", "shop/unknown")
+    assert +zone.table.policy_counts == {Reason.SUCCESS: 1}
+    zone.apply(policy(rule(dscp=20)), uid="u2")  # the same name, another object
+    zone.report()
+    assert +zone.table.policy_counts == {Reason.SUCCESS: 1}
+
+
+def test_a_deleted_policy_is_reported_no_more(zone: Zone) -> None:
+    zone.apply(replace(policy(rule(dscp=20)), diagnostics=(UNKNOWN,)))
+    zone.delete("NetworkQoS", "shop/gold")
+    zone.table.update(Source.FOREIGN_ROWS, {("NetworkQoS", "shop/gold"): (cause("x"),)})
+    assert zone.report() == ({}, ())
+
+
+def test_a_conflict_with_foreign_rows_is_logged_once(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)))
+    with capture_logs() as logs:
+        for _ in range(3):
+            zone.table.replace(Source.FOREIGN_ROWS, {("NetworkQoS", "shop/gold"): (cause("x"),)})
+    assert [(line["log_level"], line["object"]) for line in logs] == [("warning", "shop/gold")]
