@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ovnqos.match import Match, Or, Symbol, ip, ip4, ip6, sctp, tcp, udp
-from ovnqos.match.address_blocks import AddressBlock, difference, union
+from ovnqos.match.addresses import AddressBlock, difference, union
 from ovnqos.match.syntax import And
 from ovnqos.model.policy import IPBlock, PodPeer, Protocol
 

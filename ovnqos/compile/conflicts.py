@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ovnqos.match.overlap import alternatives, may_meet, needed_ports
+from ovnqos.match.packet import MembersByName, NamedSets
+from ovnqos.match.terms import find_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ovnqos.compile.rows import QosRow
     from ovnqos.match import Match
-    from ovnqos.match.overlap import Alternatives
+    from ovnqos.match.terms import Terms
 
 _Place = tuple[str, str, int]  # namespace of the sources, direction, priority
 _Rows = dict[str, list["QosRow"]]  # of one place, by policy
@@ -31,35 +32,20 @@ class Overlaps:
             members: the members of an address set or port group, by name; none of an unknown one.
             match: what of a row to compare.
         """
-        self._find_members = members
+        found = MembersByName(members)
+        self._names = NamedSets(address_sets=found, port_groups=found)
         self._match = match
-        self._members: dict[str, frozenset[str]] = {}
-        self._ports: dict[str, dict[str, frozenset[object]]] = {}  # by the row's identity, like the next
-        self._alternatives: dict[str, Alternatives] = {}
+        self._terms: dict[str, Terms] = {}  # by the row's identity
 
     def can_overlap(self, one: QosRow, other: QosRow) -> bool:
         """Whether one packet may match both rows."""
-        first, second = self._ports_of(one), self._ports_of(other)
-        if any(first[field].isdisjoint(second[field]) for field in first.keys() & second.keys()):
-            return False
-        return may_meet(self._alternatives_of(one), self._alternatives_of(other))
+        return self._terms_of(one).overlap(self._terms_of(other))
 
-    def _ports_of(self, row: QosRow) -> dict[str, frozenset[object]]:
-        ports = self._ports.get(row.identity)
-        if ports is None:
-            ports = self._ports[row.identity] = needed_ports(row.match, self._members_of)
-        return ports
-
-    def _alternatives_of(self, row: QosRow) -> Alternatives:
-        if row.identity not in self._alternatives:
-            self._alternatives[row.identity] = alternatives(self._match(row), self._members_of)
-        return self._alternatives[row.identity]
-
-    def _members_of(self, name: str) -> frozenset[str]:
-        members = self._members.get(name)
-        if members is None:
-            members = self._members[name] = self._find_members(name)
-        return members
+    def _terms_of(self, row: QosRow) -> Terms:
+        terms = self._terms.get(row.identity)
+        if terms is None:
+            terms = self._terms[row.identity] = find_terms(self._match(row), self._names)
+        return terms
 
 
 class Conflicts:

@@ -12,7 +12,7 @@ from ovnqos.compile.network_selection import NetworkSources, find_sources
 from ovnqos.compile.rows import Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.diagnostics import Code, ObjectRef, listed
 from ovnqos.match import FALSE, And, inport, references
-from ovnqos.match.address_blocks import texts
+from ovnqos.match.addresses import texts
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, PodPeer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.topology import Network
     from ovnqos.match import Match
-    from ovnqos.match.address_blocks import AddressBlock
+    from ovnqos.match.addresses import AddressBlock
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS, Rule
 

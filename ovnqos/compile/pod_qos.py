@@ -18,7 +18,7 @@ from ovnqos.compile.compiled import CompiledObject, FixedMembers, SetDescription
 from ovnqos.compile.rows import POD_QOS_PRIORITY, Direction, QosRow, joined_priority, name_hash
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.match import And, Or, inport, ip, ip4, ip6, outport
-from ovnqos.match.address_blocks import AddressBlock, difference
+from ovnqos.match.addresses import AddressBlock, difference
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.pod_qos import Purpose, merge

@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
 from ovnqos.errors import InvalidRow
-from ovnqos.match.address_blocks import AddressBlock, union
-from ovnqos.match.lexis import check_name
+from ovnqos.match.addresses import AddressBlock, union
+from ovnqos.match.constants import check_name
 from ovnqos.match.syntax import Match
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM, RULES_MAXIMUM
 

@@ -27,8 +27,7 @@ from ovnqos.match.verdict import Truth, Verdict, no
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ovnqos.match.named_sets import NamedSets
-    from ovnqos.match.packet import Packet
+    from ovnqos.match.packet import NamedSets, Packet
 
 _NO_PORTS: Final[frozenset[str]] = frozenset()
 _BY_WEIGHT: Final = (Standing.WINS, Standing.UNDEFINED, Standing.MAY_WIN, Standing.LOSES)

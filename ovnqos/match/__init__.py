@@ -1,4 +1,4 @@
-"""OVN match expressions as a typed tree: build, print and read them.
+"""OVN match expressions as a typed tree: build, print and parse them, and hold them against packets.
 
 Use it as `from ovnqos import match as m`::
 
@@ -20,14 +20,16 @@ from ovnqos.match.build import (
     tcp,
     udp,
 )
-from ovnqos.match.parse import parse
+from ovnqos.match.constants import Constant, ConstantKind
+from ovnqos.match.evaluate import evaluate
+from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.parse import parse, read_match
 from ovnqos.match.syntax import (
     FALSE,
     TRUE,
     And,
     Boolean,
     Comparison,
-    Constant,
     FunctionCall,
     Match,
     Not,
@@ -38,6 +40,8 @@ from ovnqos.match.syntax import (
     Verbatim,
     references,
 )
+from ovnqos.match.terms import can_overlap
+from ovnqos.match.verdict import Truth, Verdict
 
 __all__ = [
     "FALSE",
@@ -46,15 +50,23 @@ __all__ = [
     "Boolean",
     "Comparison",
     "Constant",
+    "ConstantKind",
     "FunctionCall",
     "Match",
+    "NamedSets",
     "Not",
     "Or",
+    "Packet",
+    "Protocol",
     "References",
     "Relation",
     "Symbol",
+    "Truth",
     "Verbatim",
+    "Verdict",
+    "can_overlap",
     "chassis_resident",
+    "evaluate",
     "icmp4",
     "icmp6",
     "inport",
@@ -63,6 +75,7 @@ __all__ = [
     "ip6",
     "outport",
     "parse",
+    "read_match",
     "references",
     "sctp",
     "tcp",

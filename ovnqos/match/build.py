@@ -9,17 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ovnqos.errors import InvalidRow
-from ovnqos.match.address_blocks import AddressBlock, union
-from ovnqos.match.syntax import (
-    FALSE,
-    Comparison,
-    Constant,
-    ConstantKind,
-    FunctionCall,
-    Match,
-    Relation,
-    Symbol,
-)
+from ovnqos.match.addresses import AddressBlock, union
+from ovnqos.match.constants import Constant, ConstantKind
+from ovnqos.match.syntax import FALSE, Comparison, FunctionCall, Match, Relation, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,35 +12,19 @@ Source: ovn-sb(5), Logical_Flow, match. What that leaves open was tried on ovn-t
 from __future__ import annotations
 
 import operator
-import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match.numbers import Number, Unparsable, read_number
-from ovnqos.match.packet import FIELDS, PREDICATES, predicate
-from ovnqos.match.syntax import (
-    And,
-    Boolean,
-    Comparison,
-    Constant,
-    ConstantKind,
-    FunctionCall,
-    Match,
-    Not,
-    Or,
-    Relation,
-    Symbol,
-)
-from ovnqos.match.verdict import YES, Truth, Verdict, either, every, no, unknown
-from ovnqos.match.wording import described, is_equality, why_not
+from ovnqos.match.constants import Constant, ConstantKind, Number, Unparsable, read_number
+from ovnqos.match.packet import FIELDS, NO_PORT, NO_PORT_NAME, PORT_FIELDS, PREDICATES, SUBFIELD, predicate
+from ovnqos.match.syntax import And, Boolean, Comparison, FunctionCall, Match, Not, Or, Relation, Symbol
+from ovnqos.match.verdict import YES, Truth, Verdict, described, either, every, is_equality, no, unknown, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from ovnqos.match.named_sets import NamedSets
-    from ovnqos.match.packet import Packet
+    from ovnqos.match.packet import NamedSets, Packet
 
-_SUBFIELD: Final = re.compile(r"(?P<name>[^\[]+)\[(?P<low>[0-9]+)(?:\.\.(?P<high>[0-9]+))?\]")
-_PORT_FIELDS: Final = frozenset({"inport", "outport"})
 _ORDERS: Final = {
     Relation.LESS: operator.lt,
     Relation.LESS_OR_EQUAL: operator.le,
@@ -101,19 +85,21 @@ class _Evaluation:
             if negated:
                 raise Unparsable(f"{name} can only be tested positively")
             return self._predicate(name)
-        if name in FIELDS and not negated:
+        part = SUBFIELD.fullmatch(name)
+        is_bit = name not in FIELDS if part is None else part["high"] in {None, part["low"]}
+        if is_bit:
+            return self._comparison(Comparison(name, Relation.EQUAL, (Constant("1"),)), negated=negated)
+        if not negated:
             raise Unparsable(f"{name} is compared with nothing")
-        if name in FIELDS:
-            return self._comparison(Comparison(name, Relation.EQUAL, (Constant("0"),)), negated=False)
-        return self._comparison(Comparison(name, Relation.EQUAL, (Constant("1"),)), negated=negated)
+        return self._comparison(Comparison(name, Relation.EQUAL, (Constant("0"),)), negated=False)
 
     def _predicate(self, name: str) -> Verdict:
         return predicate(name, self._packet) if name else YES
 
     def _comparison(self, comparison: Comparison, *, negated: bool) -> Verdict:
-        subfield = _SUBFIELD.fullmatch(comparison.field)
+        subfield = SUBFIELD.fullmatch(comparison.field)
         base = subfield["name"] if subfield else comparison.field
-        if base in _PORT_FIELDS:
+        if base in PORT_FIELDS:
             return self._port(comparison, negated=negated)
         if base in PREDICATES:
             return self._compared_predicate(base, comparison, negated=negated)
@@ -125,13 +111,13 @@ class _Evaluation:
         if subfield:
             low = int(subfield["low"])
             high = int(subfield["high"] or low)
-            if not low <= high < known.width or known.nominal:
+            if not low <= high < known.width or (known.nominal and high - low < known.width - 1):
                 raise Unparsable(f"{comparison.field} is no part of {base} that can be selected")
         if known.nominal and not is_equality(comparison, negated=negated):
             raise Unparsable(f"{base} can only be tested for equality")
         numbers = self._numbers(base, known.width, comparison.constants)
-        if hidden := self._unknown_set(comparison):
-            doubt = unknown(f"the members of address set {hidden} are not known")
+        if not_known := self._unknown_set(comparison):
+            doubt = unknown(f"the members of address set {not_known} are not known")
             return (
                 every([self._predicate(known.requires), doubt]) if is_equality(comparison, negated=negated) else doubt
             )
@@ -172,7 +158,7 @@ class _Evaluation:
         numbers: list[Number] = []
         for constant in constants:
             if constant.kind is ConstantKind.NUMBER:
-                numbers.append(read_number(constant.text))
+                numbers.append(_read(constant.text))
             elif constant.kind is ConstantKind.ADDRESS_SET:
                 numbers.extend(_readable(self._members(constant)))
             else:
@@ -195,31 +181,36 @@ class _Evaluation:
     def _compared_predicate(self, name: str, comparison: Comparison, *, negated: bool) -> Verdict:
         if comparison.relation in _ORDERS:
             raise Unparsable(f"{name} can only be tested for equality")
-        for number in self._numbers(name, 1, comparison.constants):
-            if bool(number.value) is not is_equality(comparison, negated=negated):
-                raise Unparsable(f"{name} can only be tested positively")
-        return self._predicate(name)
+        equality = is_equality(comparison, negated=negated)
+        numbers = self._numbers(name, 1, comparison.constants)
+        if any(bool(number.value) is not equality for number in numbers):
+            raise Unparsable(f"{name} can only be tested positively")
+        if not_known := self._unknown_set(comparison):
+            return unknown(f"the members of address set {not_known} are not known")
+        if numbers:
+            return self._predicate(name)
+        return no(f"{name} is compared with an empty address set") if equality else YES
 
     def _port(self, comparison: Comparison, *, negated: bool) -> Verdict:
         name = comparison.field
-        if not is_equality(comparison, negated=negated) or name not in _PORT_FIELDS:
+        if not is_equality(comparison, negated=negated) or name not in PORT_FIELDS:
             raise Unparsable(f"{name} can only be tested for equality")
         ports: set[str] = set()
         for constant in comparison.constants:
             if constant.kind is ConstantKind.STRING:
-                ports.add(constant.text)
+                ports.add(NO_PORT if constant.text == NO_PORT_NAME else constant.text)
             elif constant.kind is ConstantKind.PORT_GROUP:
                 ports.update(self._ports(constant))
             else:
                 raise Unparsable(f"{name} is a port, not {constant}")
         port = self._packet.inport if name == "inport" else self._packet.outport
         if port is None:
-            if ports <= self._packet.not_outports:
+            if ports - {NO_PORT} <= self._packet.not_outports:
                 return no(f"the packet does not leave by {described(comparison.constants, self._names)}")
             return unknown("the port by which the packet leaves is not known")
         if port in ports:
             return YES
-        if not port:
+        if port == NO_PORT:
             return no(f"{name} is not decided yet where rows of this direction are looked up")
         return no(why_not(comparison, f"{name} {port}", self._names, negated=negated))
 
@@ -267,6 +258,9 @@ def _readable(members: Iterable[str]) -> Iterable[Number]:
     """The members of an address set that OVN can read; it passes over others."""
     for text in members:
         try:
-            yield read_number(text)
+            yield _read(text)
         except Unparsable:
             continue
+
+
+_read: Final = lru_cache(maxsize=1 << 16)(read_number)

@@ -1,4 +1,4 @@
-"""A packet, and what its fields hold as far as that is known.
+"""What a match is evaluated against: a packet, its fields as far as they are known, and the members of sets and groups.
 
 Source of fields, their widths, prerequisites and which are nominal: ovn-sb(5), Logical_Flow, match, and what ovn-trace
 of OVN 23.03 and 25.03 says of them.
@@ -6,14 +6,19 @@ of OVN 23.03 and 25.03 says of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ovnqos.match.addresses import Range, Ranges
+from ovnqos.match.constants import Unparsable, read_number
 from ovnqos.match.verdict import YES, Verdict, no, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from netaddr import IPAddress
 
@@ -118,12 +123,20 @@ FIELDS: Final[Mapping[str, Field]] = {
 }
 """The integer fields that are understood, by name. Every other is taken for unknown."""
 
+SUBFIELD: Final = re.compile(r"(?P<name>[^\[]+)\[(?P<low>[0-9]+)(?:\.\.(?P<high>[0-9]+))?\]")
+"""Some bits of a field, as `tcp.dst[0..3]`."""
 
-_ANY: Final = "any"
-_PREDICATES: Final[Mapping[str, tuple[int | None, str | None]]] = {
-    "ip": (None, _ANY),
-    "ip4": (4, _ANY),
-    "ip6": (6, _ANY),
+PORT_FIELDS: Final = frozenset({"inport", "outport"})
+NO_PORT: Final = ""
+"""What `outport` is where the port by which a packet leaves is not decided yet."""
+NO_PORT_NAME: Final = "none"
+"""That in the words of ovn-controller; `""` says the same (seen on ovn-trace of OVN 25.03)."""
+
+ANY_PROTOCOL: Final = "any"
+PREDICATES: Final[Mapping[str, tuple[int | None, str | None]]] = {
+    "ip": (None, ANY_PROTOCOL),
+    "ip4": (4, ANY_PROTOCOL),
+    "ip6": (6, ANY_PROTOCOL),
     "tcp": (None, Protocol.TCP),
     "udp": (None, Protocol.UDP),
     "sctp": (None, Protocol.SCTP),
@@ -133,19 +146,107 @@ _PREDICATES: Final[Mapping[str, tuple[int | None, str | None]]] = {
     "arp": (None, None),
     "rarp": (None, None),
 }
-PREDICATES: Final = frozenset(_PREDICATES)
-"""The predicates that are understood, each nominal: OVN can test it positively only."""
+"""The predicates that are understood, each nominal: OVN can test it positively only.
+
+The IP version and the protocol that one demands: None for any version; `any` for any protocol of IP, None for no IP.
+"""
 
 
 def predicate(name: str, packet: Packet) -> Verdict:
     """Whether a packet meets a predicate of `PREDICATES`."""
-    version, protocol = _PREDICATES[name]
+    version, protocol = PREDICATES[name]
     if version is not None and version != packet.version:
         return no(f"the packet is IPv{packet.version}, not IPv{version}", is_plain=True)
-    if protocol is _ANY:
+    if protocol == ANY_PROTOCOL:
         return YES
     if protocol is None:
         return no(f"an IP packet is not {name}")
     if packet.protocol is None:
         return unknown(f"only if it is {name}")
     return YES if packet.protocol == protocol else no(f"the packet is {packet.protocol}, not {name}")
+
+
+class MembersByName(Mapping[str, "Collection[str]"]):
+    """Members of sets or groups that are looked up when a match names them, each once."""
+
+    def __init__(self, find: Callable[[str], Collection[str]]) -> None:
+        """Take what finds the members of a name; none for a name that does not exist."""
+        self._find = find
+        self._found: dict[str, Collection[str]] = {}
+
+    def __getitem__(self, name: str) -> Collection[str]:
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSets:
+    """What `$name` and `@name` stand for; other names do not exist. The members do not change meanwhile.
+
+    Attributes:
+        address_sets: addresses and CIDRs by name.
+        port_groups: names of logical ports by name.
+        unknown_sets: address sets that exist, and whose members are not known.
+        meanings: what a set or group is, in words, for those of which that is known.
+    """
+
+    address_sets: Mapping[str, Collection[str]] = field(default_factory=dict)
+    port_groups: Mapping[str, Collection[str]] = field(default_factory=dict)
+    unknown_sets: Collection[str] = frozenset()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    _ranges: dict[tuple[str, int], Ranges | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def ranges(self, name: str, bits: int) -> Ranges | None:
+        """The numbers in an address set that a field of so many bits can be; None where they are not known.
+
+        OVN passes over a member that it cannot read, and so does this.
+        """
+        key = (name, bits)
+        if key not in self._ranges:
+            self._ranges[key] = None if name in self.unknown_sets else _read_ranges(self._texts(name), bits)
+        return self._ranges[key]
+
+    def has_numbers(self, name: str, bits: int) -> bool:
+        """Whether an address set may hold a number that a field of so many bits can be. Reads no more than it must."""
+        for text in self._texts(name):
+            if read_range(text, bits) != NO_NUMBER:
+                return True
+        return name in self.unknown_sets
+
+    def _texts(self, name: str) -> Collection[str]:
+        return self.address_sets.get(name, ())
+
+
+def derived_sets(port_groups: Iterable[str]) -> frozenset[str]:
+    """Return the names of the address sets that northd makes by itself (ovn-nb(5), Port_Group, name)."""
+    return frozenset({"svc_monitor_mac", *(f"{group}_ip{version}" for group in port_groups for version in (4, 6))})
+
+
+def _read_ranges(texts: Iterable[str], bits: int) -> Ranges | None:
+    found = {read_range(text, bits) for text in texts}
+    found.discard(NO_NUMBER)
+    return None if None in found else Ranges.of(found)  # type: ignore[arg-type] # there is no None in it
+
+
+NO_NUMBER: Final[Range] = (1, 0)
+"""The empty range."""
+
+
+@lru_cache(maxsize=1 << 14)  # a pod's address is in many sets
+def read_range(text: str, bits: int) -> Range | None:
+    """The values of a field of so many bits that equal a number or address; None where they are not one range.
+
+    `NO_NUMBER` for a text that OVN refuses, and for a number that is too wide for the field.
+    """
+    try:
+        number = read_number(text)
+    except Unparsable:
+        return NO_NUMBER
+    return NO_NUMBER if number.width > bits else number.as_range(bits)

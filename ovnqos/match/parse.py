@@ -1,29 +1,29 @@
 """Read a match expression back into its tree.
 
-Understood: everything this project writes, and what ovn-kubernetes and Neutron write in QoS rows. Not understood, and
-said so: nested comparisons such as `0 < tcp.dst < 80`, and macros of ovn-northd's own.
+Understood: the language of ovn-sb(5), Logical_Flow, match. Not understood: comments, and macros of ovn-northd.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ovnqos.errors import InvalidRow
+from ovnqos.match.constants import Constant, ConstantKind
 from ovnqos.match.syntax import (
     FALSE,
     TRUE,
     And,
     Comparison,
-    Constant,
-    ConstantKind,
     FunctionCall,
     Match,
     Not,
     Or,
     Relation,
     Symbol,
+    Verbatim,
 )
 
 _TOKEN = re.compile(
@@ -47,6 +47,8 @@ _FLIPPED = {
     Relation.GREATER_OR_EQUAL: Relation.LESS_OR_EQUAL,
 }
 _RELATIONS = frozenset(Relation)
+_RISING = frozenset({Relation.LESS, Relation.LESS_OR_EQUAL})
+_FALLING = frozenset({Relation.GREATER, Relation.GREATER_OR_EQUAL})
 _DEPTH_MAXIMUM = 100
 
 
@@ -63,6 +65,15 @@ def parse(text: str) -> Match:
         InvalidRow: the text is not an expression, with the column where reading stopped.
     """
     return _Parser(text).whole()
+
+
+@lru_cache(maxsize=10_000)
+def read_match(text: str) -> Match:
+    """Parse a match expression; one that cannot be parsed becomes `Verbatim`."""
+    try:
+        return parse(text)
+    except InvalidRow:
+        return Verbatim(text)
 
 
 class _Parser:
@@ -146,12 +157,19 @@ class _Parser:
         field = self._take()
         if field.kind != "name":
             raise self._fault("is not a field", field.position)
-        return self._comparison(field, _FLIPPED[relation], constants)
+        comparison = self._comparison(field, _FLIPPED[relation], constants)
+        if self._token.text not in _RELATIONS:
+            return comparison
+        end = self._token
+        second = self._relation()
+        if not any({relation, second} <= order for order in (_RISING, _FALLING)):
+            raise self._fault(f"cannot follow {relation}: a range is `x < field < y` or `x > field > y`", end.position)
+        return And((comparison, self._comparison(field, second, self._constants())))
 
     def _negated(self) -> Match:
         token = self._token
         operand = self._term() if token.text != "!" else None
-        if operand is None or (isinstance(operand, Comparison) and token.text != "("):
+        if operand is None or (isinstance(operand, Comparison | And) and token.text != "("):
             raise self._fault("needs parentheses: OVN negates a predicate or what is in parentheses", token.position)
         return operand
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ovnqos.errors import InvalidRow
-from ovnqos.match.lexis import check_field, check_name, check_number
+from ovnqos.match.constants import Constant, ConstantKind, check_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,41 +30,6 @@ class Relation(StrEnum):
 
 
 _OF_SETS = (Relation.EQUAL, Relation.NOT_EQUAL)
-
-
-class ConstantKind(StrEnum):
-    """What a constant is, which decides how it is written."""
-
-    NUMBER = "number"  # decimal, hexadecimal, IPv4, IPv6 or Ethernet, with or without a mask: `text` as is
-    STRING = "string"
-    ADDRESS_SET = "$"
-    PORT_GROUP = "@"
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """One constant of a comparison: a number or address (its text), a string, `$set` or `@group` (their names).
-
-    Raises InvalidRow for text that OVN does not read as what `kind` says.
-    """
-
-    text: str
-    kind: ConstantKind = ConstantKind.NUMBER
-
-    def __post_init__(self) -> None:
-        if self.kind is ConstantKind.NUMBER:
-            check_number(self.text)
-        elif self.kind is not ConstantKind.STRING:
-            check_name(self.text)
-
-    def __str__(self) -> str:
-        match self.kind:
-            case ConstantKind.NUMBER:
-                return self.text
-            case ConstantKind.STRING:
-                return json.dumps(self.text)
-            case _:
-                return self.kind.value + self.text
 
 
 class Match:

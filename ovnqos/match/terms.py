@@ -1,198 +1,320 @@
-"""A match expression as alternatives of what the fields of a sample packet may be."""
+"""A match as terms: alternatives, each of which says what some fields of a packet may be.
+
+They err on the safe side: a packet that the match takes meets one of its terms at least, and what is not understood
+(`!`, `!=`, other fields) restricts nothing. So of two matches whose terms exclude each other no packet matches both.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import islice, product
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ovnqos.errors import InvalidRow
-from ovnqos.match import And, Boolean, Comparison, Match, Not, Or, Relation, Symbol, Verbatim, parse
-from ovnqos.match.packet import TRANSPORTS, Protocol
-from ovnqos.match.ranges import Ranges, SetValues, numbers
+from ovnqos.match.addresses import WIDTH, Ranges
+from ovnqos.match.constants import ConstantKind
+from ovnqos.match.packet import (
+    ANY_PROTOCOL,
+    FIELDS,
+    NO_NUMBER,
+    NO_PORT,
+    NO_PORT_NAME,
+    PORT_FIELDS,
+    PREDICATES,
+    SUBFIELD,
+    Protocol,
+    read_range,
+)
+from ovnqos.match.syntax import And, Boolean, Comparison, Match, Not, Or, Relation, Symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ovnqos.match.addresses import Range
+    from ovnqos.match.constants import Constant
+    from ovnqos.match.packet import NamedSets
 
 TERMS_MAXIMUM: Final = 64
-"""Alternatives looked at; what lies beyond them gets no sample of its own."""
+"""Terms of one match that are looked at."""
 
-_PROTOCOLS: Final = frozenset(map(str, Protocol))
+_VERSION: Final = "ip"
+_PROTOCOL: Final = "protocol"
+_VERSIONS: Final[frozenset[object]] = frozenset(WIDTH)
+_PROTOCOLS: Final[frozenset[object]] = frozenset(Protocol)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """What one alternative demands; None stands for no demand. Demands of other kinds are left to `evaluate`.
+class Numbers:
+    """Values of a numeric field, read when they are needed: often other fields tell two terms apart."""
 
-    Attributes:
-        inports: names of ports.
-        outports: names of ports.
-        versions: of IP.
-        protocols: of `Protocol`.
-        source: IP addresses, of the one version that is left.
-        destination: likewise.
-        source_ports: numbers.
-        destination_ports: numbers.
-    """
+    __slots__ = ("_ranges", "_read")
 
-    inports: frozenset[str] | None = None
-    outports: frozenset[str] | None = None
-    versions: frozenset[int] = frozenset({4, 6})
-    protocols: frozenset[str] = _PROTOCOLS
-    source: Ranges | None = None
-    destination: Ranges | None = None
-    source_ports: Ranges | None = None
-    destination_ports: Ranges | None = None
+    def __init__(self, read: Callable[[], Ranges | None]) -> None:
+        """Take what reads the values; None stands for any."""
+        self._read: Callable[[], Ranges | None] | None = read
+        self._ranges: Ranges | None = None
 
     @property
-    def possible(self) -> bool:
-        """Whether some packet may fulfil it."""
-        demands = (self.inports, self.outports, self.source, self.destination, self.source_ports)
-        given = (one for one in (*demands, self.destination_ports) if one is not None)
-        return bool(self.versions and self.protocols) and all(given)
+    def ranges(self) -> Ranges | None:
+        """The values; None for any."""
+        if self._read is not None:
+            self._ranges = self._read()
+            self._read = None
+        return self._ranges
 
-    def meets(self, other: Term) -> bool:
-        """Whether some packet may fulfil both."""
-        pairs = (
-            (self.inports, other.inports),
-            (self.outports, other.outports),
-            (self.source, other.source),
-            (self.destination, other.destination),
-            (self.source_ports, other.source_ports),
-            (self.destination_ports, other.destination_ports),
-        )
-        return bool(self.versions & other.versions and self.protocols & other.protocols) and all(
-            one & two  # type: ignore[operator]  # a demand is of one kind on both sides
-            for one, two in pairs
-            if one is not None and two is not None
-        )
+    def isdisjoint(self, other: Numbers) -> bool:
+        """Whether no value is in both."""
+        one, two = self.ranges, other.ranges
+        return one is not None and two is not None and one.isdisjoint(two)
+
+    def __and__(self, other: Numbers) -> Numbers:
+        one, two = self.ranges, other.ranges
+        if one is None or two is None:
+            return other if one is None else self
+        return Numbers(lambda: one & two)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A match and what can be told from it.
+class Term(NamedTuple):
+    """What fields of a packet may be; a field that is not here may be anything.
 
     Attributes:
-        match: the expression.
-        terms: the alternatives that a packet can fulfil, at most `TERMS_MAXIMUM`; none when nothing can match.
-        edges: each comparison by itself as if it were an equality: where its numbers begin and end, the match changes.
+        nominal: values of `inport`, `outport`, `ip` (the version) and `protocol`.
+        ordinal: values of numeric fields, by OVN's names.
     """
 
-    match: Match
-    terms: tuple[Term, ...]
-    edges: tuple[Term, ...]
+    nominal: Mapping[str, frozenset[object]]
+    ordinal: Mapping[str, Numbers]
 
-    @classmethod
-    def of(cls, match: Match, names: SetValues) -> Reading:
-        """Read a match with these sets and groups."""
-        edges = (_with_comparison(_with_prerequisite(Term(), one.field), one, names) for one in _comparisons(match))
-        return cls(match=match, terms=tuple(terms_of(match, names)), edges=tuple(edges))
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """IP versions of its packets."""
+        allowed = self.nominal.get(_VERSION, _VERSIONS)
+        return tuple(version for version in WIDTH if version in allowed)
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """Protocols of its packets."""
+        allowed = self.nominal.get(_PROTOCOL, _PROTOCOLS)
+        return tuple(protocol for protocol in Protocol if protocol in allowed)
+
+    def ports(self, field: str) -> frozenset[str] | None:
+        """The ports that `inport` or `outport` may be; None for any."""
+        ports = self.nominal.get(field)
+        return None if ports is None else frozenset(map(str, ports))
+
+    def ranges(self, field: str) -> Ranges | None:
+        """The values that a numeric field may have; None for any."""
+        numbers = self.ordinal.get(field)
+        return None if numbers is None else numbers.ranges
+
+    def overlaps(self, other: Term) -> bool:
+        """Whether a packet may fit both."""
+        others: Mapping[str, frozenset[object]] = other.nominal
+        for field, values in self.nominal.items():
+            if field in others and values.isdisjoint(others[field]):
+                return False
+        return not any(
+            field in other.ordinal and numbers.isdisjoint(other.ordinal[field])
+            for field, numbers in self.ordinal.items()
+        )
+
+    def join(self, other: Term) -> Term | None:
+        """The packets that fit both; None if there are none."""
+        nominal, ordinal = dict(self.nominal), dict(self.ordinal)
+        for field, values in other.nominal.items():
+            nominal[field] = both = values & nominal[field] if field in nominal else values
+            if not both:
+                return None
+        for field, numbers in other.ordinal.items():
+            if field not in ordinal:
+                ordinal[field] = numbers
+            elif numbers.isdisjoint(ordinal[field]):
+                return None
+            else:
+                ordinal[field] = numbers & ordinal[field]
+        return Term(nominal, ordinal)
 
 
-class Readings:
-    """Matches, each read once.
+ANY_PACKET: Final = Term({}, {})
+
+
+class Terms(NamedTuple):
+    """The terms of a match; no packet matches where there are none.
 
     Attributes:
-        values: what sets and groups stand for.
+        items: `TERMS_MAXIMUM` at most.
+        complete: whether there are no more.
     """
 
-    def __init__(self, values: SetValues) -> None:
-        """Nothing is read yet."""
-        self.values = values
-        self._read: dict[str, Reading] = {}
+    items: tuple[Term, ...]
+    complete: bool = True
 
-    def of(self, text: str) -> Reading:
-        """What can be told from a match."""
-        if text not in self._read:
-            self._read[text] = Reading.of(read_match(text), self.values)
-        return self._read[text]
+    def __bool__(self) -> bool:
+        """Whether some packet may match."""
+        return bool(self.items)
 
-
-@lru_cache(maxsize=10_000)
-def read_match(text: str) -> Match:
-    """The tree of a match; what cannot be read stays as it is."""
-    try:
-        return parse(text)
-    except InvalidRow:
-        return Verbatim(text)
+    def overlap(self, other: Terms) -> bool:
+        """Whether some packet may match both expressions."""
+        if not (self.complete and other.complete):
+            return bool(self) and bool(other)
+        return any(one.overlaps(two) for one in self.items for two in other.items)
 
 
-def terms_of(match: Match, names: SetValues) -> list[Term]:
-    """The alternatives that a packet can fulfil, at most `TERMS_MAXIMUM`; none when nothing can match."""
-    found = (_term(literals, names) for literals in islice(_alternatives(match), TERMS_MAXIMUM))
-    return [term for term in found if term.possible]
+_ANY: Final = Terms((ANY_PACKET,))
+_NONE: Final = Terms(())
 
 
-def _alternatives(match: Match) -> Iterator[tuple[Match, ...]]:
-    """The expression's disjunctive form, one conjunction of literals after another."""
-    if isinstance(match, Or):
-        for operand in match.operands:
-            yield from _alternatives(operand)
-    elif isinstance(match, And):
-        for parts in product(*(tuple(islice(_alternatives(operand), TERMS_MAXIMUM)) for operand in match.operands)):
-            yield tuple(literal for part in parts for literal in part)
-    elif not (isinstance(match, Boolean) and not match.value):
-        yield (match,)
+def can_overlap(first: Match, second: Match, names: NamedSets) -> bool:
+    """Whether some packet may match both expressions. False is certain; True means "as far as can be told"."""
+    return find_terms(first, names).overlap(find_terms(second, names))
 
 
-def _comparisons(match: Match) -> Iterator[Comparison]:
+def find_terms(match: Match, names: NamedSets) -> Terms:
+    """The terms of a match, for holding it against many others."""
+    match match:
+        case Comparison():
+            return _comparison(match, names)
+        case And():
+            joined = _ANY
+            for operand in match.operands:
+                joined = _joined(joined, find_terms(operand, names))
+            return joined
+        case Or():
+            parts = [find_terms(operand, names) for operand in match.operands]
+            return _cut([term for part in parts for term in part.items], complete=all(part.complete for part in parts))
+        case Symbol():
+            return Terms((_field(match.name)[2],))
+        case Boolean():
+            return _ANY if match.value else _NONE
+    return _ANY
+
+
+def find_edges(match: Match, names: NamedSets) -> Iterator[Term]:
+    """Each comparison by itself, as if it were an equality: where its values begin and end, the match changes."""
     if isinstance(match, Comparison):
-        yield Comparison(match.field, Relation.EQUAL, match.constants)
+        yield from _comparison(Comparison(match.field, Relation.EQUAL, match.constants), names).items
     elif isinstance(match, Not):
-        yield from _comparisons(match.operand)
+        yield from find_edges(match.operand, names)
     elif isinstance(match, And | Or):
         for operand in match.operands:
-            yield from _comparisons(operand)
+            yield from find_edges(operand, names)
 
 
-def _term(literals: tuple[Match, ...], names: SetValues) -> Term:
-    term = Term()
-    for literal in literals:
-        if isinstance(literal, Symbol):
-            term = _with_symbol(term, literal.name)
-        elif isinstance(literal, Comparison):
-            term = _with_comparison(_with_prerequisite(term, literal.field), literal, names)
-    return term
+def _joined(one: Terms, other: Terms) -> Terms:
+    if one is _ANY:
+        return other
+    if len(one.items) == len(other.items) == 1:
+        term = one.items[0].join(other.items[0])
+        return _NONE if term is None else Terms((term,), one.complete and other.complete)
+    both = [joined for left in one.items for right in other.items if (joined := left.join(right)) is not None]
+    return _cut(both, complete=one.complete and other.complete)
 
 
-def _with_symbol(term: Term, name: str) -> Term:
-    if name in {"ip4", "ip6", "icmp4", "icmp6"}:
-        term = replace(term, versions=term.versions & {int(name[-1])})
-    if name in _PROTOCOLS or name in {"icmp4", "icmp6"}:
-        term = replace(term, protocols=term.protocols & {name.rstrip("46")})
-    return term
+def _cut(terms: list[Term], *, complete: bool) -> Terms:
+    return Terms(tuple(terms[:TERMS_MAXIMUM]), complete and len(terms) <= TERMS_MAXIMUM)
 
 
-def _with_prerequisite(term: Term, field: str) -> Term:
-    """What a field presupposes by itself: `ip4` for `ip4.src` (ovn-sb(5))."""
-    scope, dot, _ = field.partition(".")
-    return _with_symbol(term, scope) if dot else term
+def _comparison(comparison: Comparison, names: NamedSets) -> Terms:
+    name, constants = comparison.field, comparison.constants
+    if name in PORT_FIELDS:
+        if comparison.relation is not Relation.EQUAL:
+            return _ANY  # which OVN refuses
+        ports = _ports(constants, names)
+        return Terms((Term({name: ports}, {}),)) if ports else _NONE
+    base, bits, required = _field(name)
+    if not bits:
+        return Terms((required,)) if any(one.kind is ConstantKind.NUMBER for one in constants) else _ANY
+    if not _have_numbers(constants, bits, names):
+        # nothing to compare with: `!=` takes every packet, of other protocols too; everything else takes none
+        return _ANY if comparison.relation is Relation.NOT_EQUAL else _NONE
+    if not base or comparison.relation is Relation.NOT_EQUAL:
+        return Terms((required,))
+    if comparison.relation is Relation.EQUAL:
+        numbers = Numbers(partial(_read_ranges, constants, bits, names))
+    elif constants[0].kind is ConstantKind.NUMBER:
+        limits = _limits(comparison.relation, constants[0].text, bits)
+        if not limits:
+            return _NONE
+        numbers = Numbers(lambda: limits)
+    else:
+        return Terms((required,))
+    return Terms((Term(required.nominal, {base: numbers}),))
 
 
-def _with_comparison(term: Term, literal: Comparison, names: SetValues) -> Term:
-    if literal.relation is not Relation.EQUAL:
-        return term
-    scope, _, end = literal.field.partition(".")
-    if scope == "inport":
-        ports = names.ports(literal)
-        return replace(term, inports=ports if term.inports is None else term.inports & ports)
-    if scope == "outport":
-        ports = names.ports(literal)
-        return replace(term, outports=ports if term.outports is None else term.outports & ports)
-    if scope in {"ip4", "ip6"} and end in {"src", "dst"}:
-        addresses = names.addresses(literal, int(scope[-1]))
-        if end == "src":
-            return replace(term, source=_both(term.source, addresses))
-        return replace(term, destination=_both(term.destination, addresses))
-    if scope in TRANSPORTS and end == "src":
-        return replace(term, source_ports=_both(term.source_ports, numbers(literal)))
-    if scope in TRANSPORTS and end == "dst":
-        return replace(term, destination_ports=_both(term.destination_ports, numbers(literal)))
-    return term
+@lru_cache(maxsize=1_000)
+def _field(name: str) -> tuple[str, int, Term]:
+    """What is known of a field or predicate.
+
+    Returns:
+        Its name without a selection of all its bits, or empty where its values are not looked at: a predicate, a
+        selection of some bits. The width of its constants in bits; 0 where it is not known. What it demands of a
+        packet by itself: `ip4.src` demands `ip4` (ovn-sb(5)).
+    """
+    part = SUBFIELD.fullmatch(name)
+    base = name if part is None else part["name"]
+    known = FIELDS.get(base)
+    if known is None:
+        bits = 1 if base in PREDICATES else 0
+        return "", bits, _required(base if bits else base.partition(".")[0])
+    is_whole = part is None or (int(part["low"]), int(part["high"] or part["low"])) == (0, known.width - 1)
+    return base if is_whole else "", known.width, _required(known.requires)
 
 
-def _both(one: Ranges | None, other: Ranges | None) -> Ranges | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
+def _required(name: str) -> Term:
+    """What a predicate demands of a packet; nothing where it is not understood."""
+    if name not in PREDICATES:
+        return ANY_PACKET
+    version, protocol = PREDICATES[name]
+    if protocol is None:  # no IP
+        return Term({_VERSION: frozenset({name})}, {})
+    versions: Mapping[str, frozenset[object]] = {_VERSION: _VERSIONS if version is None else frozenset({version})}
+    return Term(versions if protocol == ANY_PROTOCOL else {**versions, _PROTOCOL: frozenset({protocol})}, {})
+
+
+def _ports(constants: Iterable[Constant], names: NamedSets) -> frozenset[str]:
+    ports: set[str] = set()
+    for one in constants:
+        if one.kind is ConstantKind.PORT_GROUP:
+            ports.update(names.port_groups.get(one.text, ()))
+        elif one.kind is ConstantKind.STRING:
+            ports.add(NO_PORT if one.text == NO_PORT_NAME else one.text)
+    return frozenset(ports)
+
+
+def _have_numbers(constants: Iterable[Constant], bits: int, names: NamedSets) -> bool:
+    """Whether some constant stands for a number that a field of so many bits can be."""
+    for one in constants:
+        if one.kind is ConstantKind.ADDRESS_SET:
+            if names.has_numbers(one.text, bits):
+                return True
+        elif one.kind is ConstantKind.NUMBER and read_range(one.text, bits) != NO_NUMBER:
+            return True
+    return False
+
+
+def _limits(relation: Relation, constant: str, bits: int) -> Ranges:
+    """The values of a field of so many bits that are less or greater than a constant; OVN refuses one with a mask."""
+    value, last = read_range(constant, bits) or (0, (1 << bits) - 1)
+    maximum = (1 << bits) - 1
+    limits = {
+        Relation.LESS: (0, last - 1),
+        Relation.LESS_OR_EQUAL: (0, last),
+        Relation.GREATER: (value + 1, maximum),
+        Relation.GREATER_OR_EQUAL: (value, maximum),
+    }
+    first, last = limits[relation]
+    return Ranges(((first, last),) if first <= last else ())
+
+
+def _read_ranges(constants: Iterable[Constant], bits: int, names: NamedSets) -> Ranges | None:
+    found: list[Range] = []
+    for one in constants:
+        if one.kind is ConstantKind.ADDRESS_SET:
+            members = names.ranges(one.text, bits)
+            if members is None:
+                return None
+            found += members.bounds
+        elif one.kind is ConstantKind.NUMBER:
+            literal = read_range(one.text, bits)
+            if literal is None:
+                return None
+            if literal != NO_NUMBER:
+                found.append(literal)
+    return Ranges.of(found)

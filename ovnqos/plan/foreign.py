@@ -6,16 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.errors import InvalidRow
-from ovnqos.match import parse
-from ovnqos.match.overlap import can_overlap
+from ovnqos.match import NamedSets, read_match
+from ovnqos.match.packet import derived_sets
+from ovnqos.match.terms import find_terms
 from ovnqos.model.owner import Owner
 from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ovnqos.compile.rows import DesiredState, QosRow
+    from ovnqos.match.terms import Terms
     from ovnqos.plan.snapshot import ActualRow, Snapshot
 
 _UPSTREAM = Owner.ovn_kubernetes()
@@ -58,23 +59,24 @@ def find_foreign_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[F
 def _conflicts(
     ours: dict[tuple[str, str, int], list[QosRow]], desired: DesiredState, snapshot: Snapshot
 ) -> Iterator[ForeignConflict]:
-    def members(name: str) -> Iterable[str]:
-        if name in desired.port_groups:
-            return desired.port_groups[name].ports
-        if name in desired.address_sets:
-            return desired.address_sets[name].addresses
-        for kind in SetKind:
-            actual = snapshot.foreign_sets.get((kind, name))
-            if actual is not None:
-                return actual.content.members
-        return ()
-
+    names = _names(desired, snapshot)
     for foreign in snapshot.foreign_rows:
-        try:
-            match = parse(foreign.content.match)
-        except InvalidRow:
-            match = None
+        terms: Terms | None = None
         for switch in foreign.switches:
             for row in ours.get((switch, foreign.content.direction, foreign.content.priority), ()):
-                if match is None or can_overlap(row.match, match, members):
+                if terms is None:
+                    terms = find_terms(read_match(foreign.content.match), names)
+                if terms.overlap(find_terms(row.match, names)):
                     yield ForeignConflict(identity=row.identity, switch=switch, row=foreign)
+
+
+def _names(desired: DesiredState, snapshot: Snapshot) -> NamedSets:
+    """All sets by name, the desired ones with the members that they are to have."""
+    actual = {**snapshot.sets, **snapshot.foreign_sets}
+    groups = {name: one.content.members for (kind, name), one in actual.items() if kind is SetKind.PORT_GROUP}
+    sets = {name: one.content.members for (kind, name), one in actual.items() if kind is SetKind.ADDRESS_SET}
+    return NamedSets(
+        address_sets={**sets, **{name: one.addresses for name, one in desired.address_sets.items()}},
+        port_groups={**groups, **{name: one.ports for name, one in desired.port_groups.items()}},
+        unknown_sets=derived_sets(groups) - sets.keys(),
+    )

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from netaddr import IPAddress
 
-from ovnqos.match.address_blocks import WIDTH
+from ovnqos.match.addresses import WIDTH
 from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
 from ovnqos.southbound.microflow import microflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ovnqos.match.ranges import Ranges
+    from ovnqos.match.addresses import Ranges
     from ovnqos.match.terms import Term
     from ovnqos.southbound.contents import SwitchPort
 
@@ -99,12 +99,12 @@ def candidates(term: Term, switch: SwitchView, edges: Sequence[Term], *, leaving
         edges: where this match and others change.
         leaving: whether they are looked at as they leave the switch; else as they enter.
     """
-    for version in sorted(term.versions):
+    for version in term.versions:
         destinations = _destinations(term, version, switch.ports, edges)
         numbers = list(_transport_ports(term, edges))
         for inport, source in _sources(term, version, switch.ports, edges):
             for destination, (protocol, source_port, destination_port) in product(destinations, numbers):
-                outport = switch.next_port(inport.name, destination, term.outports)
+                outport = switch.next_port(inport.name, destination, term.ports("outport"))
                 if leaving and outport is None:
                     continue
                 packet = Packet(
@@ -125,35 +125,37 @@ def _sources(
     term: Term, version: int, ports: Mapping[str, SwitchPort], edges: Sequence[Term]
 ) -> Iterator[tuple[SwitchPort, IPAddress]]:
     """Ports to enter by, with an address to send from: its own where the row takes that."""
-    if term.inports is None:
-        able = [port for port in ports.values() if not term.outports or port.name not in term.outports]
+    inports, outports, allowed = term.ports("inport"), term.ports("outport") or (), term.ranges(f"ip{version}.src")
+    if inports is None:
+        able = [port for port in ports.values() if port.name not in outports]
     else:
-        able = [ports[name] for name in sorted(term.inports & ports.keys())]
+        able = [ports[name] for name in sorted(inports & ports.keys())]
     # ports of pods before those of routers; those that rows above do not name before those that they do
-    named = frozenset(name for one in edges for name in one.inports or ())
+    named = frozenset(name for one in edges for name in one.ports("inport") or ())
     able.sort(key=lambda port: (port.kind != "", port.name in named, port.name))
     own = [
         (port, address)
         for port in able
         for address in port.addresses
-        if address.version == version and (term.source is None or int(address) in term.source)
+        if address.version == version and (allowed is None or int(address) in allowed)
     ]
     yield from own[:_PORTS_MAXIMUM]
     others = [port for port in able if not any(address.version == version for address in port.addresses)]
-    if term.source is not None and not own:
+    if allowed is not None and not own:
         others = able
     unknown = (int(IPAddress(_UNKNOWN_SOURCE[version])),)
-    foreign = _addresses(term.source, unknown, _bounds(edges, "source", version), version)
+    foreign = _addresses(allowed, unknown, _bounds(edges, f"ip{version}.src"), version)
     yield from product(others[:_PORTS_MAXIMUM], foreign[:_PORTS_MAXIMUM])
 
 
 def _destinations(term: Term, version: int, ports: Mapping[str, SwitchPort], edges: Sequence[Term]) -> list[IPAddress]:
-    receivers = [ports[name] for name in sorted(ports) if term.outports is None or name in term.outports]
+    outports, field = term.ports("outport"), f"ip{version}.dst"
+    receivers = [ports[name] for name in sorted(ports) if outports is None or name in outports]
     near = [int(one) for port in receivers for one in port.addresses if one.version == version and port.kind == ""]
     outside = [int(IPAddress(text)) for text in _OUTSIDE[version]]
     # to a port that must be the receiver go its own addresses; else the way out of the switch is tried first
-    liked = [*near[:4], *outside] if term.outports else [*outside, *near[:4]]
-    return _addresses(term.destination, liked, _bounds(edges, "destination", version), version)
+    liked = [*near[:4], *outside] if outports else [*outside, *near[:4]]
+    return _addresses(term.ranges(field), liked, _bounds(edges, field), version)
 
 
 def _transport_ports(term: Term, edges: Sequence[Term]) -> Iterator[tuple[Protocol, int | None, int | None]]:
@@ -163,20 +165,19 @@ def _transport_ports(term: Term, edges: Sequence[Term]) -> Iterator[tuple[Protoc
         if protocol not in TRANSPORTS:
             yield protocol, None, None
             continue
-        sources = _values(term.source_ports, (_SOURCE_PORT,), _bounds(edges, "source_ports"), 65_535)
-        destinations = _values(term.destination_ports, (_DISCARD,), _bounds(edges, "destination_ports"), 65_535)
-        for source, destination in product(sources[:4], destinations):
-            yield protocol, source, destination
+        source, destination = f"{protocol}.src", f"{protocol}.dst"
+        sources = _values(term.ranges(source), (_SOURCE_PORT,), _bounds(edges, source), 65_535)
+        destinations = _values(term.ranges(destination), (_DISCARD,), _bounds(edges, destination), 65_535)
+        for source_port, destination_port in product(sources[:4], destinations):
+            yield protocol, source_port, destination_port
 
 
-def _bounds(edges: Iterable[Term], name: str, version: int | None = None) -> list[int]:
-    """The numbers about which a match may change."""
+def _bounds(edges: Iterable[Term], field: str) -> list[int]:
+    """The values of a field about which a match may change."""
     found: dict[int, None] = {}
     for one in edges:
-        ranges: Ranges | None = getattr(one, name)
-        if ranges is None or (version is not None and one.versions != {version}):
-            continue
-        for first, last in ranges.bounds:
+        ranges = one.ranges(field)
+        for first, last in () if ranges is None else ranges.bounds:
             found |= {first: None, last + 1: None, first - 1: None}
     return list(found)
 

@@ -9,19 +9,19 @@ from ovnqos.verify.findings import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ovnqos.match.terms import Readings
     from ovnqos.southbound.contents import Chassis, SouthboundContents, SwitchDatapath, SwitchPort
+    from ovnqos.verify.samples import MatchAnalyser
 
 _NAMED_MAXIMUM: Final = 3
 
 
 def judge_chassis(
-    finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, generation: int, readings: Readings
+    finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, generation: int, analyser: MatchAnalyser
 ) -> Finding | None:
     """Whether each chassis that looks a row up has caught up; None if each has."""
     # to-lport runs on the chassis where the packet leaves the switch, which only outport tells
     leaving = finding.direction == "to-lport"
-    demanded = (term.outports if leaving else term.inports for term in readings.of(finding.match).terms)
+    demanded = (term.ports("outport" if leaving else "inport") for term in analyser.analyse(finding.match).terms.items)
     bound = {port.chassis for port in _ports(demanded, datapath)}
     behind = [one for one in southbound.chassis if one.name in bound and one.generation < generation]
     if not behind:
@@ -29,9 +29,10 @@ def judge_chassis(
     return finding.but(Verdict.BEHIND, f"{name_chassis(behind)} not caught up", advise_on_chassis(behind))
 
 
-def remark_on_ports(finding: Finding, datapath: SwitchDatapath, readings: Readings) -> Finding:
+def remark_on_ports(finding: Finding, datapath: SwitchDatapath, analyser: MatchAnalyser) -> Finding:
     """The finding with a remark where no chassis has a port whose packets the row could take."""
-    demanded = (term.outports if term.inports is None else term.inports for term in readings.of(finding.match).terms)
+    terms = analyser.analyse(finding.match).terms.items
+    demanded = (term.ports("outport") if term.ports("inport") is None else term.ports("inport") for term in terms)
     pods = [port for port in _ports(demanded, datapath) if not port.kind]
     if not pods or any(port.chassis for port in pods):
         return finding

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.match.terms import Readings
 from ovnqos.verify.chassis import judge_chassis, remark_on_ports
 from ovnqos.verify.findings import Finding, Report, Verdict
 from ovnqos.verify.flows import ASK_NORTHD, FlowTable
 from ovnqos.verify.names import name_row
 from ovnqos.verify.proof import Prover
+from ovnqos.verify.samples import MatchAnalyser
 from ovnqos.verify.sets import RowSets
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class _Judgement:
         self._generation = generation
         self._sets = RowSets(snapshot, southbound)
         self._flows = FlowTable(southbound)
-        self._readings = Readings(self._sets.values)
+        self._analyser = MatchAnalyser(self._sets.names)
         self._names = _row_names(snapshot)
-        self._prover = None if tracer is None else Prover(self._flows, self._readings, tracer, self._name_row)
+        self._prover = None if tracer is None else Prover(self._flows, self._analyser, tracer, self._name_row)
 
     def of(self, row: ActualRow, switch: str) -> Finding:
         """What is to be said of a row on a switch: the first that is wrong, in the order of the packet's way."""
@@ -109,8 +109,8 @@ class _Judgement:
                 Verdict.ABSENT, "northd has not caught up with the Northbound; its logical flows may be old", ASK_NORTHD
             )
         else:
-            finding = judge_chassis(finding, datapath, self._southbound, self._generation, self._readings) or finding
-        finding = remark_on_ports(finding, datapath, self._readings)
+            finding = judge_chassis(finding, datapath, self._southbound, self._generation, self._analyser) or finding
+        finding = remark_on_ports(finding, datapath, self._analyser)
         if self._prover is None:
             return finding
         proof = self._prover.judge(finding, flows, datapath)

@@ -17,11 +17,10 @@ from ovnqos.verify.samples import choose_samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ovnqos.match.terms import Readings
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
     from ovnqos.southbound.trace import Trace
     from ovnqos.verify.flows import FlowTable
-    from ovnqos.verify.samples import Samples
+    from ovnqos.verify.samples import MatchAnalyser, Samples
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
 _STAGE: Final = re.compile(r"\s*(?P<table>[0-9]+)\. (?P<stage>\w+)")
@@ -40,18 +39,18 @@ class Prover:
     """Traces sample packets of rows, and remembers what was traced: the flows of a row share packets."""
 
     def __init__(
-        self, flows: FlowTable, readings: Readings, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
+        self, flows: FlowTable, analyser: MatchAnalyser, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
     ) -> None:
         """Take what a proof needs.
 
         Args:
             flows: those of the Southbound.
-            readings: of their matches.
+            analyser: of their matches.
             tracer: runs the packets.
             name_row: says which row has this switch, by name, direction, priority and match.
         """
         self._flows = flows
-        self._readings = readings
+        self._analyser = analyser
         self._tracer = tracer
         self._name_row = name_row
         self._traces: dict[tuple[str, str], Trace] = {}
@@ -72,10 +71,10 @@ class Prover:
         for flow in flows:
             rivals = self._flows.before(flow, switch.uuid)
             samples = choose_samples(
-                self._readings.of(flow.match),
+                self._analyser.analyse(flow.match),
                 view,
-                self._readings.values,
-                [self._readings.of(one.match) for one in rivals],
+                self._analyser.names,
+                [self._analyser.analyse(one.match) for one in rivals],
                 leaving=flow.direction == "to-lport",
             )
             above = tuple(dict.fromkeys(self._name(finding.switch, rivals[place]) for place in samples.rivals))
@@ -134,9 +133,10 @@ class Prover:
                 return finding.but(Verdict.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
-        if isinstance(self._readings.of(finding.match).match, Verbatim):
+        analysed = self._analyser.analyse(finding.match)
+        if isinstance(analysed.match, Verbatim):
             return finding.but(Verdict.UNPROVEN, "no sample packet: its match is beyond what can be read here")
-        if self._readings.of(finding.match).terms:
+        if analysed.terms:
             reason = "no port of this switch can have a packet that it matches"
         else:
             reason = "its match excludes every packet"

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match import Verbatim, references
-from ovnqos.match.evaluate import evaluate
-from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.verdict import Truth
+from ovnqos.match import NamedSets, Truth, evaluate, read_match, references
+from ovnqos.match.addresses import WIDTH
+from ovnqos.match.packet import MembersByName
+from ovnqos.match.terms import find_edges, find_terms
 from ovnqos.verify.candidates import Sample, candidates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ovnqos.match import Match
-    from ovnqos.match.packet import Packet
-    from ovnqos.match.ranges import SetValues
-    from ovnqos.match.terms import Reading
+    from ovnqos.match import Match, Packet
+    from ovnqos.match.terms import Term, Terms
     from ovnqos.verify.candidates import SwitchView
 
 CANDIDATES_MAXIMUM: Final = 10_000
@@ -29,6 +26,44 @@ _ENOUGH: Final = 32
 
 _ENOUGH_ALONE: Final = 8
 """The same where no row above meets it: enough for samples that differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysedMatch:
+    """A match and what can be told from it.
+
+    Attributes:
+        match: the expression.
+        terms: its terms.
+        edges: each comparison by itself: where its values begin and end, the match changes.
+    """
+
+    match: Match
+    terms: Terms
+    edges: tuple[Term, ...]
+
+    @classmethod
+    def of(cls, match: Match, names: NamedSets) -> AnalysedMatch:
+        """Analyse a match with these sets and groups."""
+        return cls(match=match, terms=find_terms(match, names), edges=tuple(find_edges(match, names)))
+
+
+class MatchAnalyser:
+    """Analyses each match once.
+
+    Attributes:
+        names: what sets and groups stand for.
+    """
+
+    def __init__(self, names: NamedSets) -> None:
+        self.names = names
+        self._analysed: dict[str, AnalysedMatch] = {}
+
+    def analyse(self, text: str) -> AnalysedMatch:
+        """What can be told from a match."""
+        if text not in self._analysed:
+            self._analysed[text] = AnalysedMatch.of(read_match(text), self.names)
+        return self._analysed[text]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +84,31 @@ class Samples:
 
 
 def choose_samples(
-    row: Reading, switch: SwitchView, values: SetValues, rivals: Sequence[Reading], *, leaving: bool
+    row: AnalysedMatch, switch: SwitchView, names: NamedSets, rivals: Sequence[AnalysedMatch], *, leaving: bool
 ) -> Samples:
     """Build packets that a match takes, if possible past its rivals.
 
     Args:
         row: the row's match.
         switch: the logical switch.
-        values: what sets and groups stand for.
+        names: what sets and groups stand for.
         rivals: the matches that are looked up before, or at the same priority, in their order.
         leaving: whether the row sees packets as they leave the switch (to-lport).
     """
-    near = [
-        (place, rival)
-        for place, rival in enumerate(rivals)
-        if isinstance(rival.match, Verbatim) or any(term.meets(other) for term in row.terms for other in rival.terms)
-    ]
+    near = [(place, rival) for place, rival in enumerate(rivals) if row.terms.overlap(rival.terms)]
     edges = [edge for _, rival in near for edge in rival.edges] + list(row.edges)
     # of a group OVN knows on a switch only the ports that are there
     named = frozenset().union(*(references(one.match).port_groups for one in (row, *(rival for _, rival in near))))
-    groups = {name: values.port_groups.get(name, frozenset()) & switch.names for name in named}
+    groups = {name: switch.names.intersection(names.port_groups.get(name, ())) for name in named}
     free: dict[Sample, bool] = {}
     taken: dict[int, Sample] = {}
-    every = (sample for term in row.terms for sample in candidates(term, switch, edges, leaving=leaving))
+    every = (sample for term in row.terms.items for sample in candidates(term, switch, edges, leaving=leaving))
     enough = _ENOUGH if near else _ENOUGH_ALONE
     for number, sample in enumerate(islice(every, CANDIDATES_MAXIMUM)):
-        names = NamedSets(address_sets=_SetsAt(values, sample.packet), port_groups=groups)
-        found = _takes(row.match, sample, names)
+        seen = NamedSets(address_sets=_members_for(sample.packet, names), port_groups=groups)
+        found = _takes(row.match, sample, seen)
         if found is not False:
-            winner, certain = _winner(near, sample, names)
+            winner, certain = _winner(near, sample, seen)
             if winner is not None:
                 taken.setdefault(winner, sample)
             else:
@@ -93,7 +124,7 @@ def choose_samples(
     return Samples(packets=tuple(packets), free=True, sure=sure, rivals=tuple(taken))
 
 
-def _winner(rivals: Sequence[tuple[int, Reading]], sample: Sample, names: NamedSets) -> tuple[int | None, bool]:
+def _winner(rivals: Sequence[tuple[int, AnalysedMatch]], sample: Sample, names: NamedSets) -> tuple[int | None, bool]:
     """The place of the first rival that takes a packet; and whether that, or that there is none, is certain."""
     certain = True
     for place, rival in rivals:
@@ -109,24 +140,18 @@ def _takes(match: Match, sample: Sample, names: NamedSets) -> bool | None:
     return None if truth is Truth.UNKNOWN else truth is Truth.YES
 
 
-class _SetsAt(Mapping[str, "Collection[str]"]):
+def _members_for(packet: Packet, names: NamedSets) -> MembersByName:
     """Address sets as one packet sees them: of each, what decides whether its addresses are members.
 
     Holding a packet against all members of a set of 5,000 takes milliseconds, and there are many packets.
     """
 
-    def __init__(self, values: SetValues, packet: Packet) -> None:
-        self._values = values
-        self._packet = packet
-
-    def __getitem__(self, name: str) -> Collection[str]:
-        members = self._values.address_sets[name]
-        ranges = self._values.members(name, self._packet.version)
-        ends = (self._packet.source, self._packet.destination)
+    def find(name: str) -> Collection[str]:
+        members = names.address_sets[name]
+        ranges = names.ranges(name, WIDTH[packet.version])
+        if ranges is None:
+            return members
+        ends = (packet.source, packet.destination)
         return {str(one) for one in ends if int(one) in ranges} or tuple(islice(members, 1))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values.address_sets)
-
-    def __len__(self) -> int:
-        return len(self._values.address_sets)
+    return MembersByName(find)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match import Verbatim, references
-from ovnqos.match.ranges import SetValues
-from ovnqos.match.terms import read_match, terms_of
+from ovnqos.match import NamedSets, Verbatim, references
+from ovnqos.match.parse import read_match
+from ovnqos.match.terms import find_terms
 from ovnqos.plan.snapshot import SetKind, references_in
 from ovnqos.verify.findings import Finding, Verdict
 
@@ -29,7 +29,7 @@ class RowSets:
         stored = {**snapshot.foreign_sets, **snapshot.sets}
         self._members = {key: one.content.members for key, one in stored.items()}
         self._southbound = southbound
-        self.values = SetValues(address_sets=southbound.address_sets, port_groups=southbound.port_groups)
+        self.names = NamedSets(address_sets=southbound.address_sets, port_groups=southbound.port_groups)
 
     def judge(self, finding: Finding) -> Finding | None:
         """What is wrong with the sets of a row; None if nothing is."""
@@ -105,8 +105,8 @@ class RowSets:
         ]
         if not empty:
             return []
-        wanted = SetValues(address_sets=self._of(SetKind.ADDRESS_SET), port_groups=self._of(SetKind.PORT_GROUP))
-        return [] if terms_of(read_match(match), wanted) else empty
+        wanted = NamedSets(address_sets=self._of(SetKind.ADDRESS_SET), port_groups=self._of(SetKind.PORT_GROUP))
+        return [] if find_terms(read_match(match), wanted) else empty
 
     def _of(self, kind: SetKind) -> dict[str, frozenset[str]]:
         derived = self._southbound.address_sets if kind is SetKind.ADDRESS_SET else {}

@@ -11,8 +11,7 @@ from ovnqos import Direction, Northbound, plan_changes
 from ovnqos import match as m
 from ovnqos.explain.explain_rows import explain
 from ovnqos.explain.explanation import Candidate, Effect, Standing
-from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import NamedSets, Packet, Protocol
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.microflow import microflow
 from tests.support import random_clusters as make

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from netaddr import IPAddress, IPNetwork
+
 from ovnqos import match as m
-from ovnqos.match.syntax import Constant, ConstantKind
+from ovnqos.match import Constant, ConstantKind, Packet, Protocol
 
 if TYPE_CHECKING:
     from random import Random
@@ -24,6 +26,7 @@ _ADDRESSES: Final = {
     4: ("10.0.0.1", "10.0.0.2", "10.0.0.0/8", "10.0.0.2/31", "0.0.0.0/0", "0.0.0.2/0.0.0.255", "10.0.0.3/30"),
     6: ("fd00::1", "fd00::2", "fd00::/64", "::/0", "2001:db8::9", "::2/::ffff", "fd00::3/127"),
 }
+_WIDTHS: Final = {"ip4.src": 32, "ip4.dst": 32, "ip6.src": 128, "ip6.dst": 128}
 _PORTS: Final = ("80", "443", "0x50", "81", "0x50/0xf0", "80/15", "0", "70000", "10.0.0.80")
 _SYMBOLS: Final = ("ip", "ip4", "ip6", "tcp", "udp", "sctp", "icmp", "icmp4", "icmp6", "arp")
 
@@ -37,6 +40,61 @@ def expression(random: Random, port: str, depth: int = 3) -> m.Match:
     if depth and kind < 0.6:
         return m.Not(expression(random, port, depth - 1))
     return random.choice((_address, _address, _address, _transport, _transport, _port, _symbol, _other))(random, port)
+
+
+def random_packet(random: Random) -> Packet:
+    """A packet that enters by the port p of a switch with the ports p and q."""
+    four = random.random() < 0.5
+    protocol = random.choice(list(Protocol))
+    return Packet(
+        inport="p",
+        outport=random.choice(("q", "")),
+        source=IPAddress("10.0.0.1" if four else "fd00::1"),
+        destination=IPAddress(random.choice(("10.0.0.2", "172.16.0.9") if four else ("fd00::2", "2001:db8::9"))),
+        protocol=protocol,
+        source_port=None if protocol is Protocol.ICMP else random.choice((80, 1024)),
+        destination_port=None if protocol is Protocol.ICMP else random.choice((80, 443)),
+        switch_ports=frozenset({"p", "q"}),
+    )
+
+
+def respell(random: Random, match: m.Match) -> m.Match:
+    """The same expression in other spellings: of numbers, of addresses, of predicates, of whole fields."""
+    match match:
+        case m.And() | m.Or():
+            return type(match)(tuple(respell(random, operand) for operand in match.operands))
+        case m.Not():
+            return m.Not(respell(random, match.operand))
+        case m.Symbol() if match.name in _SYMBOLS and random.random() < 0.5:
+            return m.Comparison(match.name, m.Relation.EQUAL, (Constant(random.choice(("1", "0x1", "0x01/0x1"))),))
+        case m.Comparison():
+            masks = match.relation in _EQUALITIES
+            constants = [_respell_constant(random, one, masks=masks) for one in match.constants]
+            random.shuffle(constants)
+            return m.Comparison(_respell_field(random, match.field), match.relation, tuple(constants))
+    return match
+
+
+def _respell_field(random: Random, field: str) -> str:
+    width = _WIDTHS.get(field, 16 if field.endswith((".src", ".dst")) and not field.startswith("eth") else 0)
+    return f"{field}[0..{width - 1}]" if width and random.random() < 0.3 else field
+
+
+def _respell_constant(random: Random, constant: Constant, *, masks: bool) -> Constant:
+    text, slash, mask = constant.text.partition("/")
+    if constant.kind is not ConstantKind.NUMBER or random.random() < 0.3:
+        return constant
+    if slash and mask.isdecimal() and not text.isdecimal():
+        return Constant(f"{text}/{IPNetwork(constant.text).netmask}")
+    if slash:
+        return constant
+    number = int(text, 0) if text.isdecimal() or text.startswith("0x") else int(IPAddress(text))
+    spellings = [f"0x{number:x}", f"0x{number:04X}"]
+    if number < 1 << 64:
+        spellings.append(str(number))
+    if masks and not text.isdecimal() and not text.startswith("0x"):
+        spellings.append(f"{text}/{32 if ':' not in text else 128}")
+    return Constant(random.choice(spellings))
 
 
 def _symbol(random: Random, _port: str) -> m.Match:

@@ -9,7 +9,7 @@ from ovnqos.compile.rows import Direction
 from ovnqos.errors import InvalidRow
 from ovnqos.explain.explanation import Candidate
 from ovnqos.match import Verbatim, parse
-from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import NamedSets
 from ovnqos.model.owner import PORT_KEY, REFERENCE_NAME_KEY, REFERENCE_TYPE_KEY, RULE_KEY
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate
 from ovnqos.plan.snapshot import SetKind

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
-from ovnqos.match.address_blocks import canonical_address
+from ovnqos.match.addresses import canonical_address
 
 if TYPE_CHECKING:
     from ovnqos.model.workloads import Pod

@@ -257,7 +257,7 @@ class TestOnOvn:
         assert {one["generation"] for one in found["outcomes"]} == {installed()}, "the Southbound's stages tell it"
 
     def test_rows_of_others_are_explained_too(self, ovn: TracedOvn, manifests: Path) -> None:
-        ovn.add_row("node1", "to-lport", 20_001, "0 < tcp.dst < 80", "action:dscp=8")
+        ovn.add_row("node1", "to-lport", 20_001, "tcp.dst < 80 /* web */", "action:dscp=8")
         ovn.add_row("node1", "from-lport", 5, "ip4.src == $nobody", "action:dscp=9")
         ovn.add_row(
             "node1",

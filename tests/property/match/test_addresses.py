@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netaddr import AddrFormatError, IPAddress, IPNetwork, IPSet
 
 from ovnqos import AddressSet
-from ovnqos.match.address_blocks import AddressBlock, difference, union
+from ovnqos.match.addresses import AddressBlock, difference, union
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
-from netaddr import IPAddress
 
 from ovnqos.match.evaluate import evaluate
-from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import NamedSets, Packet, Protocol
 from ovnqos.match.verdict import Truth
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of
 from tests.support.packets import matches
-from tests.support.random_matches import ADDRESS_SETS, expression
+from tests.support.random_matches import ADDRESS_SETS, expression, random_packet
 
 if TYPE_CHECKING:
     from random import Random
@@ -23,21 +21,6 @@ if TYPE_CHECKING:
 NAMES = NamedSets(
     address_sets=ADDRESS_SETS, port_groups={"here": ["p"], "beside": ["q"], "elsewhere": ["far"], "empty": []}
 )
-
-
-def _packet(random: Random) -> Packet:
-    four = random.random() < 0.5
-    protocol = random.choice(list(Protocol))
-    return Packet(
-        inport="p",
-        outport=random.choice(("q", "")),
-        source=IPAddress("10.0.0.1" if four else "fd00::1"),
-        destination=IPAddress(random.choice(("10.0.0.2", "172.16.0.9") if four else ("fd00::2", "2001:db8::9"))),
-        protocol=protocol,
-        source_port=None if protocol is Protocol.ICMP else random.choice((80, 1024)),
-        destination_port=None if protocol is Protocol.ICMP else random.choice((80, 443)),
-        switch_ports=frozenset({"p", "q"}),
-    )
 
 
 def _forget(random: Random, packet: Packet) -> Packet:
@@ -60,7 +43,7 @@ def _forget(random: Random, packet: Packet) -> Packet:
 @given(make.RANDOMS)
 def test_to_know_more_never_turns_yes_or_no_around(random: Random) -> None:
     match = expression(random, "p")
-    packet = _packet(random)
+    packet = random_packet(random)
     less, more = evaluate(match, _forget(random, packet), NAMES), evaluate(match, packet, NAMES)
     assert less.truth in {Truth.UNKNOWN, more.truth}
     assert (less.reason == "") is (less.truth is Truth.YES)

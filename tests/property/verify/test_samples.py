@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork, cidr_exclude
 
 from ovnqos import match as m
-from ovnqos.match.ranges import SetValues
-from ovnqos.match.terms import Reading
 from ovnqos.southbound.contents import SwitchPort
 from ovnqos.verify.candidates import SwitchView
-from ovnqos.verify.samples import choose_samples
+from ovnqos.verify.samples import AnalysedMatch, choose_samples
 from tests.support.packets import Names, Packet, matches
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ SWITCH: Final = SwitchView(
         ROUTER: SwitchPort(name=ROUTER, kind="patch", mac="02:00:00:00:00:ff"),
     }
 )
-VALUES: Final = SetValues(address_sets=SETS, port_groups=GROUPS)
+VALUES: Final = m.NamedSets(address_sets=SETS, port_groups=GROUPS)
 
 _blocks = st.builds(
     lambda address, length: str(IPNetwork(f"{address}/{length}").cidr), st.sampled_from(NEAR), st.integers(27, 32)
@@ -97,10 +95,10 @@ NAMES: Final = Names(address_sets=SETS, port_groups=GROUPS)
 @given(_matches, st.lists(_matches, max_size=4), st.booleans())
 def test_samples_are_the_rows_own_and_complete(row: m.Match, rivals: list[m.Match], leaving: bool) -> None:
     samples = choose_samples(
-        Reading.of(row, VALUES),
+        AnalysedMatch.of(row, VALUES),
         SWITCH,
         VALUES,
-        [Reading.of(rival, VALUES) for rival in rivals],
+        [AnalysedMatch.of(rival, VALUES) for rival in rivals],
         leaving=leaving,
     )
     for sample in samples.packets:
@@ -133,7 +131,11 @@ def test_the_one_packet_that_rows_above_leave_is_found(block: str, data: st.Data
     row = m.inport("a", "b") & m.ip4.dst.isin(block) & m.tcp.dst.isin(*NUMBERS)
 
     samples = choose_samples(
-        Reading.of(row, VALUES), SWITCH, VALUES, [Reading.of(rival, VALUES) for rival in rivals], leaving=False
+        AnalysedMatch.of(row, VALUES),
+        SWITCH,
+        VALUES,
+        [AnalysedMatch.of(rival, VALUES) for rival in rivals],
+        leaving=False,
     )
     assert samples.free
     assert {(str(one.packet.destination), one.packet.destination_port) for one in samples.packets} == {(hole, number)}

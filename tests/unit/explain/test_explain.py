@@ -13,8 +13,7 @@ from ovnqos.compile.generation import Generation
 from ovnqos.controller import InvalidRow
 from ovnqos.explain.explain_rows import explain
 from ovnqos.explain.explanation import Candidate, Effect, JudgedRow, Outcome, Passage, Standing
-from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import NamedSets, Packet, Protocol
 
 SPLIT, JOINED = Generation.SPLIT, Generation.JOINED
 PACKET = Packet(

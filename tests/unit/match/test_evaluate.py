@@ -7,8 +7,7 @@ from netaddr import IPAddress
 
 from ovnqos import match as m
 from ovnqos.match.evaluate import evaluate
-from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import NamedSets, Packet, Protocol
 from ovnqos.match.verdict import Truth, Verdict
 
 NAMES = NamedSets(
@@ -75,11 +74,17 @@ def verdict(text: str, packet: Packet = TCP) -> Verdict:
         "80 == tcp.dst",
         "tcp.dst >= 80 && tcp.dst <= 80",
         "udp || tcp.dst == {80, 443}",
+        "80 <= tcp.dst < 81",
+        "!(80 < tcp.dst <= 90)",
+        "eth.type[0..15] == 0x800",
+        "ip.proto[0..7] == 6",
+        "tcp[0]",
         "!(!(tcp))",
         'is_chassis_resident("p")',
         "ip6 || ip4.dst == 10.0.0.2",
         # the other IP version too, as no constant is left to compare with
         "ip6.dst != $none",
+        "udp != $none",
     ],
 )
 def test_it_takes_the_packet(text: str) -> None:
@@ -109,7 +114,12 @@ def test_it_takes_the_packet(text: str) -> None:
         ("ip4.dst != 10.0.0.0/8", "ip4.dst 10.0.0.2 is excluded by 10.0.0.0/8"),
         ("ip4.src == $ours", "ip4.src 10.0.0.1 is not in address set ours (destinations: our pods; 2 entries)"),
         ("ip4.dst == $none", "ip4.dst 10.0.0.2 is not in address set none (empty)"),
+        ("tcp == $none", "tcp is compared with an empty address set"),
+        ("79 < tcp.dst < 80", "tcp.dst 80 is not < 80"),
+        ("eth.type[0..15] == 0x86dd", "eth.type[0..15] 2048 is not 0x86dd"),
         ('inport == "x"', "inport p is not x"),
+        ('inport == "none"', "inport p is not none"),
+        ('outport == "none"', "outport q is not none"),
         ("inport == @far", "inport p is not in port group far (sources: far pods)"),
         ("ip4 && inport == @far && udp", "inport p is not in port group far (sources: far pods)"),
         ("udp || tcp.dst == 443", "the packet is tcp, not udp; tcp.dst 80 is not 443"),
@@ -149,6 +159,8 @@ def test_it_does_not_take_the_packet_and_says_why(text: str, reason: str) -> Non
         ("ip4.dst < $none", "< takes no mask and no empty set"),
         ("tcp.dst == 80/0xff", "value and mask of 80/0xff have different formats"),
         ("tcp.dst", "tcp.dst is compared with nothing"),
+        ("tcp.dst[0..3]", "tcp.dst[0..3] is compared with nothing"),
+        ("eth.type[0..7] == 0", "eth.type[0..7] is no part of eth.type that can be selected"),
         ('ip4.dst == "x"', 'ip4.dst is a number, not "x"'),
         ("inport == 3", "inport is a port, not 3"),
         ("ct.est || ip4.dst == $missing", "there is no address set missing"),
@@ -208,6 +220,8 @@ def test_nothing_is_known_of_the_way_out_before_it_is_decided() -> None:
     entering = Packet(inport="p", outport="", source=TCP.source, destination=TCP.destination)
     assert verdict('outport == "q"', entering).truth is Truth.NO
     assert verdict('outport == ""', entering).truth is Truth.YES
+    assert verdict('outport == "none"', entering).truth is Truth.YES
+    assert verdict('inport == "none"', entering).truth is Truth.NO
 
 
 def test_a_port_known_to_be_on_the_switch_puts_its_group_there() -> None:
@@ -223,7 +237,7 @@ def test_icmp_of_each_version() -> None:
 
 
 def test_text_that_is_no_expression_is_not_known() -> None:
-    assert evaluate(m.Verbatim("0 < tcp.dst < 80"), TCP, NAMES).truth is Truth.UNKNOWN
+    assert evaluate(m.Verbatim("0 < tcp.dst > 80"), TCP, NAMES).truth is Truth.UNKNOWN
 
 
 def test_a_packet_is_of_one_ip_version() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from ovnqos import match as m
 from ovnqos.controller import InvalidRow
-from ovnqos.match.address_blocks import AddressBlock
-from ovnqos.match.syntax import ConstantKind, References
+from ovnqos.match.addresses import AddressBlock
+from ovnqos.match.constants import ConstantKind
+from ovnqos.match.syntax import References
 
 OVN_KUBERNETES = (
     "ip4.src == {$a6430668309535955215} && ip4.dst == 0.0.0.0/0"
@@ -140,6 +141,11 @@ def test_references_are_found_wherever_they_are() -> None:
         ("80 < tcp.dst", "tcp.dst > 80"),
         ("80 >= tcp.dst", "tcp.dst <= 80"),
         ("{80, 90} != tcp.dst", "tcp.dst != {80, 90}"),
+        ("800 <= udp.dst <= 850", "udp.dst >= 800 && udp.dst <= 850"),
+        ("850 > udp.dst >= 800", "udp.dst < 850 && udp.dst >= 800"),
+        ("udp && 800 < udp.dst[0..15] < 0x352", "udp && udp.dst[0..15] > 800 && udp.dst[0..15] < 0x352"),
+        ("tcp || 1 <= udp.dst < 9", "tcp || (udp.dst >= 1 && udp.dst < 9)"),
+        ("!(1 <= udp.dst < 9)", "!(udp.dst >= 1 && udp.dst < 9)"),
         ("@g == inport", "inport == @g"),
         ('inport == {"p" "q"}', 'inport == {"p", "q"}'),
         ('inport == {"p", "q",}', 'inport == {"p", "q"}'),
@@ -200,7 +206,12 @@ def test_what_ovn_reads_is_read(text: str, normal: str) -> None:
         "80",
         "80 == 90",
         "80 tcp.dst",
-        "0 < tcp.dst < 80",
+        "0 < tcp.dst > 80",
+        "0 == tcp.dst == 80",
+        "0 <= tcp.dst <= 80 <= 90",
+        "0 <= tcp.dst <= {80, 90}",
+        "! 0 <= tcp.dst <= 80",
+        "ip6.dst == 18446744073709551616",
         "!!ip4",
         "!tcp == 0",
         "!" * 5_000 + "ip4",

@@ -6,7 +6,15 @@ import pytest
 
 from ovnqos import DesiredState, Direction, PortGroup, QosRow, Snapshot
 from ovnqos import match as m
-from ovnqos.controller import ActualRow, RowContent, find_foreign_conflicts, upstream_rows
+from ovnqos.controller import (
+    ActualRow,
+    ActualSet,
+    RowContent,
+    SetContent,
+    SetKind,
+    find_foreign_conflicts,
+    upstream_rows,
+)
 
 GROUP = PortGroup(name="senders", ports=frozenset({"vm1"}))
 ROW = QosRow(
@@ -18,6 +26,16 @@ ROW = QosRow(
     identity="NetworkQoS/shop/gold/0/default",
 )
 DESIRED = DesiredState.of(rows=[ROW], port_groups=[GROUP])
+FOREIGN_SETS = {
+    (kind, name): ActualSet(
+        uuid="s", content=SetContent(kind=kind, name=name, members=frozenset(members), external_ids={})
+    )
+    for kind, name, members in (
+        (SetKind.PORT_GROUP, "theirs", {"vm1", "vm2"}),
+        (SetKind.PORT_GROUP, "others", {"vm3"}),
+        (SetKind.ADDRESS_SET, "theirs", {"192.0.2.1"}),
+    )
+}
 
 
 def foreign(
@@ -45,10 +63,15 @@ def foreign(
         (foreign("ip4.dst == 10.1.0.0/16", direction="from-lport"), False),
         (foreign("ip4.dst == 10.1.0.0/16", switch="other"), False),
         (foreign("this does not parse &&"), True),
+        (foreign("inport == @theirs"), True),
+        (foreign("inport == @others"), False),
+        (foreign("ip4.dst == $theirs"), False),
+        (foreign("ip4.src == $theirs_ip4"), True),  # northd makes it from the group; its members are not known here
+        (foreign("ip4.src == $missing"), False),
     ],
 )
 def test_a_row_of_equal_priority_that_may_match_the_same_packet_is_found(row: ActualRow, meets: bool) -> None:
-    found = find_foreign_conflicts(DESIRED, Snapshot(foreign_rows=(row,)))
+    found = find_foreign_conflicts(DESIRED, Snapshot(foreign_rows=(row,), foreign_sets=FOREIGN_SETS))
     assert [(one.identity, one.switch, one.row) for one in found] == ([(ROW.identity, "lan", row)] if meets else [])
 
 

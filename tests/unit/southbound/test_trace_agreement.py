@@ -13,8 +13,7 @@ from ovnqos import match as m
 from ovnqos.compile.generation import Generation
 from ovnqos.explain.explain_rows import explain
 from ovnqos.explain.explanation import Candidate
-from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import NamedSets, Packet, Protocol
 from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.microflow import microflow
