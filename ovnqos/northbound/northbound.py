@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from ovnqos.errors import InvalidRow, OvnQosError, StalePlan
+from ovnqos.errors import OvnQosError, StalePlan
 from ovnqos.model.owner import Owner
 from ovnqos.northbound.live_view import LiveView
 from ovnqos.northbound.replica_reader import PORT, take_snapshot
@@ -15,15 +15,14 @@ from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
 from ovnqos.plan import render_operations
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
-from ovnqos.plan.changes import RowInsert, RowUpdate, SetInsert, SetUpdate
-from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
+from ovnqos.plan.values import SchemaChecks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ovnqos.compile.rows import Delta
     from ovnqos.northbound.database_change import DatabaseChange
-    from ovnqos.ovsdb.schema import ColumnChecks, Columns
+    from ovnqos.ovsdb.schema import Columns
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.changes import Change
     from ovnqos.plan.plan import Plan
@@ -50,32 +49,6 @@ NEEDED_COLUMNS: Final[Columns] = {
 """The columns that are read and written (ovn-nb(5)); they have these types since OVN 20.03."""
 
 
-def check_values(change: Change, checks: ColumnChecks) -> None:
-    """Raise InvalidRow when a change writes a value that this server's schema does not take."""
-    if isinstance(change, RowInsert):
-        for column in ROW_COLUMNS:
-            checks.check("QoS", column, getattr(change.content, column))
-    elif isinstance(change, RowUpdate):
-        for column in change.columns:
-            checks.check("QoS", column, getattr(change.after, column))
-    elif isinstance(change, SetInsert | SetUpdate):
-        content = change.content
-        if isinstance(change, SetInsert):
-            checks.check(content.kind, "name", content.name)
-        if isinstance(change, SetInsert) or change.relabels:
-            checks.check(content.kind, "external_ids", content.external_ids)
-        if content.kind is SetKind.ADDRESS_SET:
-            _check_addresses(content.members if isinstance(change, SetInsert) else change.add, checks)
-
-
-def _check_addresses(addresses: Collection[str], checks: ColumnChecks) -> None:
-    try:
-        checks.check(SetKind.ADDRESS_SET, "addresses", ["".join(addresses)])  # 155,000 singly take 80 ms (measured)
-    except InvalidRow:
-        checks.check(SetKind.ADDRESS_SET, "addresses", addresses)  # says which one
-        raise
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What applying a plan did: how many changes it made, in how many transactions."""
@@ -98,6 +71,8 @@ class Northbound:
         self._client = client
         self._replica = replica
         self._lock = WriterLock(client, owner.lock)
+        self._checked_types: Mapping[str, Mapping[str, Any]] = {}
+        self._checks = SchemaChecks({})
 
     @classmethod
     def connect(  # noqa: PLR0913 - keywords with defaults
@@ -240,8 +215,7 @@ class Northbound:
         if plan.is_empty:
             return Applied(changes=0, transactions=0)
         self._client.await_contents()
-        for change in plan.changes:
-            check_values(change, self._replica.checks)
+        self._schema_checks().check_changes(plan.changes)
         if not self._lock.held:
             self.lock()
         parts = list(batches(plan.changes, self.owner, transaction_weight))
@@ -257,6 +231,12 @@ class Northbound:
             if progress is not None:
                 progress(done, len(plan.changes))
         return Applied(changes=done, transactions=len(parts))
+
+    def _schema_checks(self) -> SchemaChecks:
+        if self._checked_types is not self._replica.types:
+            self._checked_types = self._replica.types
+            self._checks = SchemaChecks(self._checked_types)
+        return self._checks
 
     def _commit(self, batch: Sequence[Change], snapshot: Snapshot) -> None:
         committed = False

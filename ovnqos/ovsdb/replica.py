@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import ovs.db.types
 
-from ovnqos.ovsdb.schema import ColumnChecks, column_types
+from ovnqos.ovsdb.schema import column_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +183,7 @@ class Replica:
 
     Attributes:
         tables: by name; none before a server's schema is known.
-        checks: the constraints of the columns, by the last schema.
+        types: `ovs.db.types.Type` by table and column, of the last schema.
         is_complete: whether the contents were read, now or before the connection was lost.
     """
 
@@ -195,7 +195,7 @@ class Replica:
             listener: hears of changes.
         """
         self.tables: dict[str, RecordTable] = {}
-        self.checks = ColumnChecks({})
+        self.types: Mapping[str, Mapping[str, Any]] = {}
         self.is_complete = False
         self._columns = columns
         self._listener = listener
@@ -203,10 +203,9 @@ class Replica:
 
     def set_schema(self, database: str, schema_json: Mapping[str, Any]) -> None:
         """Take a server's schema. Raises SchemaMismatch where a needed column is missing or has another type."""
-        types = column_types(database, schema_json, self._columns)
-        self.checks = ColumnChecks(types)
+        self.types = column_types(database, schema_json, self._columns)
         if not self.tables:
-            self.tables = {table: RecordTable(table, columns) for table, columns in types.items()}
+            self.tables = {table: RecordTable(table, columns) for table, columns in self.types.items()}
 
     def monitor_parameters(self) -> list[Any]:
         """What to ask `monitor_cond_since` for, after the names of database and monitor."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ovnqos.errors import InvalidRow, UnsafePlan
 from ovnqos.plan import render_diff, render_json, render_nbctl, render_operations
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.ovsdbapp_command import PlanCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,3 +140,20 @@ class Plan:
         """
         for batch in batches(self.changes, self.snapshot.owner, transaction_weight):
             yield render_operations.render(batch, self.snapshot)
+
+    def commands(self, api: Any) -> list[PlanCommand]:
+        """Commands for the transaction of a caller that has a connection of its own.
+
+            with api.transaction(check_error=True) as transaction:
+                transaction.extend(plan.commands(api))
+
+        All changes are part of that one transaction. It fails as a whole where the database is not as it was planned
+        for. The owner's lock is not taken: the caller sees to it that there is one writer.
+
+        Args:
+            api: a Northbound API of `ovsdbapp`, such as `OvnNbApiIdlImpl`, with all tables that `Snapshot.of` reads.
+
+        Raises:
+            InvalidRow: a value does not fit the schema of the API's server.
+        """
+        return [PlanCommand(api, self.changes, self.snapshot)] if self.changes else []

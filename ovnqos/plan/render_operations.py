@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ovnqos.plan.changes import Change, SetUpdate
+    from ovnqos.model.owner import Owner
+    from ovnqos.plan.changes import Change
     from ovnqos.plan.snapshot import RowContent, Snapshot
 
 Operation = dict[str, Any]
@@ -78,6 +79,12 @@ def ports_needed(changes: Iterable[Change], snapshot: Snapshot) -> Iterator[str]
         if change.content.kind is SetKind.PORT_GROUP:
             names = change.content.members if isinstance(change, SetInsert) else change.add
             yield from map(snapshot.ports.__getitem__, names)
+
+
+def may_change(change: SetUpdate | SetDelete, external_ids: Mapping[str, str], owner: Owner) -> bool:
+    """Whether a set that has these external_ids now is as it was planned for: whose it is decides."""
+    planned = change.external_ids_before if isinstance(change, SetUpdate) else change.content.external_ids
+    return owner.owns(external_ids) if owner.owns(planned) else external_ids == planned
 
 
 def _row_update(change: RowUpdate) -> Iterator[Operation]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ovnqos.model.owner import Owner
 
@@ -128,6 +129,56 @@ class Snapshot:
             ports={name: name for group in desired.port_groups.values() for name in group.ports},
             by_name=True,
         )
+
+    @classmethod
+    def of(cls, api: Any, owner: Owner | None = None) -> Snapshot:
+        """What the replica of an `ovsdbapp` API holds now.
+
+        Args:
+            api: a Northbound API, such as `OvnNbApiIdlImpl`, that replicates QoS, Logical_Switch, Logical_Switch_Port,
+                Port_Group and Address_Set without conditions.
+            owner: whose rows to read as ours; None: the default owner.
+        """
+        who = owner or Owner()
+        with api.ovsdb_connection.lock:
+            tables = api.tables
+            switches, ports = tables["Logical_Switch"].rows, tables["Logical_Switch_Port"].rows
+            switches_of: dict[Any, list[str]] = defaultdict(list)
+            for switch in switches.values():
+                for row in switch.qos_rules:
+                    switches_of[row.uuid].append(switch.name)
+            rows = [
+                ActualRow(
+                    uuid=str(uuid),
+                    content=RowContent(**{column: getattr(row, column) for column in ROW_COLUMNS}),
+                    switches=frozenset(switches_of[uuid]),
+                )
+                for uuid, row in sorted(tables["QoS"].rows.items())
+            ]
+            sets = {
+                (kind, row.name): ActualSet(
+                    uuid=str(uuid),
+                    content=SetContent(
+                        kind=kind,
+                        name=row.name,
+                        members=frozenset(
+                            row.addresses if kind is SetKind.ADDRESS_SET else (port.name for port in row.ports)
+                        ),
+                        external_ids=row.external_ids,
+                    ),
+                )
+                for kind in SetKind
+                for uuid, row in tables[kind].rows.items()
+            }
+            return cls(
+                owner=who,
+                rows=tuple(row for row in rows if who.owns(row.content.external_ids)),
+                foreign_rows=tuple(row for row in rows if not who.owns(row.content.external_ids)),
+                sets={key: one for key, one in sets.items() if who.owns(one.content.external_ids)},
+                foreign_sets={key: one for key, one in sets.items() if not who.owns(one.content.external_ids)},
+                switches={row.name: str(uuid) for uuid, row in switches.items()},
+                ports={row.name: str(uuid) for uuid, row in ports.items()},
+            )
 
 
 def references_in(match: str) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,19 +14,17 @@ from ovnqos.northbound.northbound import NEEDED_COLUMNS
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
+from ovnqos.plan.values import SchemaChecks
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from tests.functional.support_connection import connect
 
-if TYPE_CHECKING:
-    from ovnqos.ovsdb.schema import ColumnChecks
-
 
 @pytest.fixture
-def checks(northbound: NorthboundServer) -> ColumnChecks:
+def checks(northbound: NorthboundServer) -> SchemaChecks:
     replica = Replica(NEEDED_COLUMNS)
     with OvsdbClient(NORTHBOUND, northbound.remote, replica=replica) as client:
         client.await_contents()
-    return replica.checks
+    return SchemaChecks(replica.types)
 
 
 def test_another_database_is_named() -> None:
@@ -68,7 +65,7 @@ def test_every_missing_or_other_column_is_named(northbound: NorthboundServer) ->
     ],
 )
 def test_a_value_that_the_server_would_refuse_is_refused_here(
-    checks: ColumnChecks, table: str, column: str, value: object, words: str
+    checks: SchemaChecks, table: str, column: str, value: object, words: str
 ) -> None:
     with pytest.raises(InvalidRow) as caught:
         checks.check(table, column, value)
@@ -89,5 +86,5 @@ def test_a_value_that_the_server_would_refuse_is_refused_here(
         ("Port_Group", "ports", [uuid.uuid4()]),
     ],
 )
-def test_a_value_within_the_constraints_passes(checks: ColumnChecks, table: str, column: str, value: object) -> None:
+def test_a_value_within_the_constraints_passes(checks: SchemaChecks, table: str, column: str, value: object) -> None:
     checks.check(table, column, value)

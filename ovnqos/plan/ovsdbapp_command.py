@@ -1,0 +1,116 @@
+"""A plan as a command for a transaction of `ovsdbapp`, on a connection of the caller's own.
+
+Nothing of `ovsdbapp` or `ovs` is imported: a transaction of theirs asks of a command what `PlanCommand` has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from ovnqos.errors import StalePlan
+from ovnqos.plan import render_operations
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetInsert
+from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
+from ovnqos.plan.values import SchemaChecks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ovnqos.plan.changes import Change
+    from ovnqos.plan.snapshot import Snapshot
+
+_COLUMNS = {
+    "QoS": ROW_COLUMNS,
+    SetKind.PORT_GROUP: ("name", "ports", "external_ids"),
+    SetKind.ADDRESS_SET: ("name", "addresses", "external_ids"),
+}
+_SWITCH, _PORT = "Logical_Switch", "Logical_Switch_Port"
+
+
+class PlanCommand:
+    """Makes the changes of a plan within a transaction of `ovsdbapp`.
+
+    Attributes:
+        result: how many changes it makes.
+    """
+
+    def __init__(self, api: Any, changes: Sequence[Change], snapshot: Snapshot) -> None:
+        """For these changes of one plan, which were planned for this snapshot; raises as `Plan.commands`."""
+        self.api = api
+        self.result = len(changes)
+        self._changes = changes
+        self._snapshot = snapshot
+        self._was_run = False
+        types = {
+            table: {column: api.tables[table].columns[column].type for column in columns}
+            for table, columns in _COLUMNS.items()
+        }
+        SchemaChecks(types).check_changes(changes)
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}(owner={self._snapshot.owner.name}, changes={self.result})"
+
+    def execute(self, check_error: bool = False, log_errors: bool = True, **options: Any) -> int:
+        """Run the command in a transaction of its own."""
+        with self.api.transaction(check_error, log_errors, **options) as transaction:
+            transaction.add(self)
+        return self.result
+
+    def run_idl(self, txn: Any) -> None:
+        """Add the operations to a transaction of `ovs`.
+
+        `ovsdbapp` runs a command again when a `wait` failed, or the connection was lost before the answer, as soon as
+        the replica has changed. By then the replica shows what happened.
+
+        Raises:
+            StalePlan: the replica is not as it was planned for; after a lost connection also where the first
+                transaction was committed.
+        """
+        if stale := next(self._stale_rows(), ""):
+            raise StalePlan(f"{stale} has changed or is gone since the plan was made; nothing was written, plan again")
+        if self._was_run and (row := self._find_inserted()):
+            raise StalePlan(f"QoS {row} is there already, by an earlier attempt or another writer; plan again")
+        self._was_run = True
+        prefix = f"ovnqos_{id(self):x}_"  # other plans may be in this transaction
+        for operation in render_operations.render(self._changes, self._snapshot, prefix):
+            txn.add_op(operation)
+
+    def post_commit(self, txn: Any) -> None:
+        """Do nothing more."""
+
+    def _stale_rows(self) -> Iterator[str]:
+        switches = self._snapshot.switches
+        for change in self._changes:
+            if isinstance(change, RowInsert | RowUpdate):
+                names = change.switches if isinstance(change, RowInsert) else change.bind
+                yield from (f"{_SWITCH} {name}" for name in names if not self._has(_SWITCH, switches[name], name=name))
+            if isinstance(change, RowUpdate):
+                columns = {column: getattr(change.before, column) for column in ROW_COLUMNS}
+                if not self._has("QoS", change.uuid, **columns):
+                    yield f"QoS {change.uuid}"
+            elif isinstance(change, RowDelete):
+                if not self._has("QoS", change.uuid, external_ids=change.content.external_ids):
+                    yield f"QoS {change.uuid}"
+            elif not isinstance(change, RowInsert | SetInsert):
+                kind = change.content.kind
+                row = self.api.tables[kind].rows.get(UUID(change.uuid))
+                if row is None or not render_operations.may_change(change, row.external_ids, self._snapshot.owner):
+                    yield f"{kind} {change.uuid}"
+        ports = render_operations.ports_needed(self._changes, self._snapshot)
+        yield from (f"{_PORT} {port}" for port in ports if not self._has(_PORT, port))
+
+    def _find_inserted(self) -> UUID | None:
+        """A row that is there and has the identity of one to insert."""
+        owner = self._snapshot.owner
+        identities = {change.identity for change in self._changes if isinstance(change, RowInsert)}
+        rows = self.api.tables["QoS"].rows.items() if identities else ()
+        for uuid, row in rows:
+            external_ids = row.external_ids
+            if owner.owns(external_ids) and owner.identity(external_ids) in identities:
+                return UUID(str(uuid))
+        return None
+
+    def _has(self, table: str, uuid: str, **columns: Any) -> bool:
+        row = self.api.tables[table].rows.get(UUID(uuid))
+        return row is not None and all(getattr(row, column) == value for column, value in columns.items())
