@@ -5,6 +5,7 @@
 Makes the port, if it is missing, and a limit on all it sends, in one transaction. The Northbound is $OVN_NB_DB.
 """
 
+import argparse
 import os
 import sys
 
@@ -36,23 +37,28 @@ def desired_state(switch: str, port: str) -> DesiredState:
     return DesiredState.of(rows=[limit])
 
 
-def main(switch: str, port: str) -> int:
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make a port, and limit what it sends, in one transaction.")
+    parser.add_argument("switch", metavar="SWITCH")
+    parser.add_argument("port", metavar="PORT")
+    options = parser.parse_args()
+
+    desired = desired_state(options.switch, options.port)
     api = connect()
     try:
-        plan = plan_changes(desired_state(switch, port), Snapshot.of(api, owner=OWNER))
+        plan = plan_changes(desired, Snapshot.of(api, owner=OWNER))
+        for missing in plan.missing:
+            print(missing, file=sys.stderr)
         print(plan.as_diff() or "no changes")
         with api.transaction(check_error=True) as transaction:
-            transaction.add(api.lsp_add(switch, port, may_exist=True))
+            transaction.add(api.lsp_add(options.switch, options.port, may_exist=True))
             transaction.extend(plan.commands(api))
-    except OvnQosError as error:
-        print(error, file=sys.stderr)
-        return 1
     finally:
         api.ovsdb_connection.stop()
-    return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python ovsdbapp_transaction.py SWITCH PORT")
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        main()
+    except OvnQosError as error:
+        sys.exit(str(error))

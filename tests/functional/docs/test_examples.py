@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+NAMES = {"compile_policies.py", "ovsdbapp_transaction.py", "program_rows.py"}
 
 
 def run(name: str, *arguments: str | Path, remote: str) -> subprocess.CompletedProcess[str]:
@@ -33,10 +34,10 @@ def run(name: str, *arguments: str | Path, remote: str) -> subprocess.CompletedP
 
 
 def test_no_example_is_left_out() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"compile_policies.py", "program_rows.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == NAMES
 
 
-@pytest.mark.parametrize("name", ["compile_policies.py", "program_rows.py"])
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_without_arguments_the_usage_is_printed(name: str) -> None:
     failed = run(name, remote="nonsense")
     assert (failed.returncode, failed.stdout) == (2, "")
@@ -126,3 +127,31 @@ class TestProgramRows:
         done = run("program_rows.py", "lan", "vm1", "vm2", remote=northbound.remote)
         assert done.returncode == 0
         assert "logical switch port vm2 is not in the Northbound" in done.stderr
+
+
+class TestOvsdbappTransaction:
+    OWNER = Owner("example-neutron-agent")
+
+    def test_port_and_row_are_made_together_and_once(self, northbound: NorthboundServer) -> None:
+        wire(northbound, ["lan"])
+        add_row(northbound, ["lan"], **OTHERS[0])
+        before = dump(northbound)
+        first = run("ovsdbapp_transaction.py", "lan", "vm1", remote=northbound.remote)
+        assert (first.returncode, first.stderr) == (0, "")
+
+        found = dump(northbound)
+        assert list(owned(found, self.OWNER)["rows"]) == ["example/vm1"]
+        assert [one["name"] for one in found["Logical_Switch_Port"].values()] == ["vm1"]
+        assert of_others(found, self.OWNER)["QoS"] == before["QoS"]
+
+        written = northbound.file.read_bytes()
+        second = run("ovsdbapp_transaction.py", "lan", "vm1", remote=northbound.remote)
+        assert (second.returncode, second.stdout) == (0, "no changes\n")
+        assert northbound.file.read_bytes() == written
+
+    def test_a_switch_that_is_missing_leaves_nothing_behind(self, northbound: NorthboundServer) -> None:
+        before = dump(northbound)
+        failed = run("ovsdbapp_transaction.py", "nowhere", "vm1", remote=northbound.remote)
+        assert failed.returncode == 1
+        assert "logical switch nowhere is not in the Northbound" in failed.stderr
+        assert dump(northbound) == before

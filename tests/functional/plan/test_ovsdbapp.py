@@ -17,7 +17,6 @@ from ovsdbapp.schema.ovn_northbound.impl_idl import OvnNbApiIdlImpl
 from ovnqos import (
     AddressSet,
     DesiredState,
-    InvalidRow,
     Northbound,
     Owner,
     PortGroup,
@@ -25,6 +24,7 @@ from ovnqos import (
     StalePlan,
     plan_changes,
 )
+from ovnqos.errors import InvalidRow
 from tests.functional.support_database import (
     add_row,
     comparable,
