@@ -142,12 +142,15 @@ class PolicyCompiler:
             self._dirty.discard(key)
             self.changed.add(key)
             self._compile(key)
+        if not self._dirty:
+            self._dirty = set()  # one that was large is slow to walk even when it is empty: 90 µs after 5,000
 
     def check_conflicts(self) -> None:
         """Look for conflicts of what was compiled, or has other members, since the last time."""
         objects, self._unchecked = self._unchecked | self._desired.take_users_of_changed_sets(), set()
-        changed = self._conflicts.check(objects, self._desired.members)
-        self.changed.update(one.removeprefix(_PREFIX) for one in changed)
+        if objects:
+            changed = self._conflicts.check(objects, self._desired.members)
+            self.changed.update(one.removeprefix(_PREFIX) for one in changed)
 
     def _compile(self, key: str) -> None:
         policy, sources = self.latest.get(key), self._sources.pop(key, ())

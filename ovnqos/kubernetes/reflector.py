@@ -38,8 +38,8 @@ class Reflector:
     """List and watch one resource in a thread of its own, from `start` to `stop`.
 
     The handler gets every object once, then each change. After a new list it gets the difference only, in one call.
-    What cannot be read is retried for ever; meanwhile the handler hears nothing, since an object that cannot be read
-    is not an object that is gone.
+    What cannot be read is retried for ever; meanwhile nothing is delivered, since an object that cannot be read is
+    not an object that is gone.
 
     Attributes:
         resource: what it reads.
@@ -116,7 +116,7 @@ class Reflector:
         self._interruption.set()
 
     def stop(self) -> None:
-        """End the request under way and the thread; after this the handler hears nothing more.
+        """End the request under way and the thread; after this nothing more is delivered.
 
         It takes up to a second, and longer only if the handler, or the name resolver, does not return; a thread that
         still waits for a connection then ends by itself.

@@ -1,1 +1,1 @@
-"""Which replica writes: the Lease and its election."""
+"""Leader election: the Lease, and who holds it."""

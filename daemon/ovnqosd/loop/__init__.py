@@ -1,1 +1,1 @@
-"""What the daemon does, pass by pass: the inbox, the reconciler, drift."""
+"""The reconcile loop: inbox, table of objects, comparison with the Northbound, writing it."""

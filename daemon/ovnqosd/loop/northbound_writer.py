@@ -29,7 +29,7 @@ class NorthboundWriter:
     """Connect when it must, and write with the owner's lock held.
 
     The Lease elects by clocks: a process that is frozen in the middle of a pass finds out only when it wakes that it is
-    not elected any more. The lock fences it, since the server checks it in each transaction. So whoever is elected
+    not elected any more. The lock fences it, since the server checks it in each transaction. So an elected process
     takes the lock before it looks at anything, and from a former holder of the Lease that keeps the lock it is stolen.
     """
 

@@ -245,29 +245,31 @@ class ObjectTable:
         self, key: str, error: OvnQosError | None
     ) -> tuple[Reason, tuple[Diagnostic, ...], tuple[Diagnostic, ...]]:
         """Return the reason of a policy's condition, what it consists of, and the other diagnostics."""
-        compiled, said = self._compiler.compiled(key), self._compiler.diagnostics
+        policy = (POLICY_KIND, key)
+        compiled, invalid = self._compiler.compiled(key), self._compiler.invalid.get(key)
         if error is None:
-            found = said(POLICY_KIND, key)
+            found = self._compiler.diagnostics(POLICY_KIND, key)
         else:  # what is not compiled yet stays so: there is no hurry
-            invalid = self._compiler.invalid.get(key)
-            found = (*(invalid.diagnostics if invalid else ()), *(compiled.diagnostics if compiled else ()))
-        errors = tuple(one for one in found if one.severity is Severity.ERROR)
-        conflicts = tuple(one for one in found if one.code is Code.CONFLICT)
-        others = (one for one in found if one not in errors and one not in conflicts)
-        shadowed = self._said(Source.SHADOWED_LIMITS, (POLICY_KIND, key))
-        parsed = self._objects[POLICY_KIND, key].parsed
-        warnings = tuple(dict.fromkeys((*parsed, *others, *shadowed)))
-        is_invalid = key in self._compiler.invalid
-        if errors or is_invalid:
-            causes = errors + ((_last_valid(key),) if compiled is not None else ())
-            return Reason.INVALID if is_invalid else Reason.UNSUPPORTED, causes, warnings
+            found = (*(invalid.diagnostics if invalid else ()), *self._objects[policy].parsed)
+            found += tuple(compiled.diagnostics) if compiled is not None else ()
+        errors: list[Diagnostic] = []
+        conflicts: list[Diagnostic] = []
+        others: list[Diagnostic] = []
+        for one in found:
+            (errors if one.severity is Severity.ERROR else conflicts if one.code is Code.CONFLICT else others).append(
+                one
+            )
+        warnings = (*others, *self._said(Source.SHADOWED_LIMITS, policy))
+        if errors or invalid is not None:
+            causes = (*errors, _last_valid(key)) if compiled is not None else tuple(errors)
+            return Reason.INVALID if invalid is not None else Reason.UNSUPPORTED, causes, warnings
         if error is not None:
             return Reason.NORTHBOUND_UNAVAILABLE, (_unavailable(key, error),), warnings
-        if refused := self._said(Source.REFUSALS, (POLICY_KIND, key)):
+        if refused := self._said(Source.REFUSALS, policy):
             return Reason.NORTHBOUND_UNAVAILABLE, refused, warnings
-        if conflicts := self._said(Source.FOREIGN_ROWS, (POLICY_KIND, key)) or conflicts:
-            return Reason.CONFLICT, conflicts, warnings
-        if missing := self._said(Source.MISSING_SWITCHES, (POLICY_KIND, key)):
+        if colliding := self._said(Source.FOREIGN_ROWS, policy) or tuple(conflicts):
+            return Reason.CONFLICT, colliding, warnings
+        if missing := self._said(Source.MISSING_SWITCHES, policy):
             return Reason.WAITING, missing, warnings
         return Reason.SUCCESS, (), warnings
 

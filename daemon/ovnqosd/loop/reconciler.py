@@ -183,7 +183,7 @@ class Reconciler:
         self._finish(record, started, work.since)
 
     def _stand_by(self) -> None:
-        self._full_due = True  # whoever writes meanwhile, the first pass compares everything, and reports it
+        self._full_due = True  # another process writes meanwhile: the first pass compares and reports everything
         self._table.mark_all_dirty()
         if self._inbox.has_synced(self._kinds):
             self._table.mark_pods(self._compiler.drain().pods)

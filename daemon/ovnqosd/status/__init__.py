@@ -1,1 +1,1 @@
-"""What the daemon says of each object: status conditions and Events."""
+"""Status conditions and Events of objects, and the work queue that writes them."""

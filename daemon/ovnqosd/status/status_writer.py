@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 
 
 class StatusWriter:
-    """Makes each object's status render its outcome in this zone. Any thread may call its methods.
+    """Make each object's status render its outcome in this zone. Any thread may call its methods.
 
     Nothing is written that the object already says. An object that changes often is written at most once a second, with
     what holds then. A write that fails is retried until it succeeds or the object is gone.

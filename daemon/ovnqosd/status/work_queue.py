@@ -94,7 +94,7 @@ class _Retry:
 
 
 class WorkQueue(Generic[_Write]):
-    """Takes keys when they are due and sends what is to be written for them, one request at a time.
+    """Take keys when they are due and send what is to be written for them, one request at a time.
 
     A write that is refused for its object's sake is retried with a backoff of its own; when the API takes no write at
     all, the queue pauses with a backoff. Either is logged once.
