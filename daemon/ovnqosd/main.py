@@ -55,20 +55,20 @@ def run(arguments: Sequence[str]) -> int:
     ending.start()
     ending.join(_END_S + (CLEAN_UP_S if settings.cleanup_on_exit else 0.0))
     if ending.is_alive():
-        _log.warning("the time to end is over; what does not answer is left")
+        _log.warning("shutdown timed out; exiting without waiting for what does not answer")
     _log.info("stopped")
     return 0
 
 
 def _find_zone(settings: Settings, client: KubernetesClient) -> str:
-    """The zone's name in statuses: of central mode always the same, else what ovn-kubernetes noted on the node."""
+    """The zone's name in statuses: in central mode a fixed one, else that of ovn-kubernetes' annotation of the node."""
     if settings.mode is Mode.CENTRAL or settings.node is None:
         return DEFAULT_ZONE
     try:
         path = f"/api/v1/nodes/{settings.node}"
         document = client.request("GET", path, timeout=_NODE_TIMEOUT_S)
     except RequestError as error:
-        _log.warning("the node cannot be read; the zone is called as it is", node=settings.node, error=str(error))
+        _log.warning("node not readable; using its name as the zone's name", node=settings.node, error=str(error))
         return settings.node
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None

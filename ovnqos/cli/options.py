@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -48,17 +48,31 @@ class TableFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseOptions:
-    """Where the Northbound is.
+    """Where the Northbound is; `remote` is None for the default.
 
-    Attributes:
-        remote: as given, None for the default.
-        timeout_s: how long to wait for an answer.
-        tls: the files for ssl: remotes.
+    Raises click.UsageError when some, but not all, of the TLS files are given.
     """
 
     remote: str | None
     timeout_s: float
-    tls: TlsFiles | None
+    private_key: Path | None
+    certificate: Path | None
+    ca_cert: Path | None
+
+    def __post_init__(self) -> None:
+        files = {"--private-key": self.private_key, "--certificate": self.certificate, "--ca-cert": self.ca_cert}
+        missing = [name for name, file in files.items() if file is None]
+        if 0 < len(missing) < len(files):
+            raise click.UsageError(f"TLS requires three files; give {' and '.join(missing)} too")
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files for ssl: remotes."""
+        from ovnqos.ovsdb.tls import TlsFiles
+
+        if self.private_key is None or self.certificate is None or self.ca_cert is None:
+            return None
+        return TlsFiles(private_key=self.private_key, certificate=self.certificate, ca_certificate=self.ca_cert)
 
     def connect(self, owner: Owner) -> Northbound:
         """Connect; raises what `Northbound.connect` raises."""
@@ -79,40 +93,31 @@ class InputOptions:
     keep_going: bool
 
 
+def _collected(name: str, kind: type[Any], *added: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Add options, one a field of a dataclass; the command gets them as one argument of that class."""
+
+    def decorate(command: Callable[..., _R]) -> Callable[..., _R]:
+        @functools.wraps(command)
+        def with_options(**given: Any) -> _R:
+            values = {field.name: given.pop(field.name) for field in fields(kind)}
+            return command(**{name: kind(**values)}, **given)
+
+        for option in reversed(added):
+            with_options = option(with_options)
+        return with_options
+
+    return decorate
+
+
 def database_options(*, default: str = "$OVN_NB_DB, else the local socket") -> Callable[[Any], Any]:
     """Add the options of a connection; the command gets `database: DatabaseOptions`.
 
     Args:
         default: what --nb is if it is not given, for the help.
     """
-    return functools.partial(_with_database_options, default)
-
-
-def _with_database_options(default: str, command: Callable[..., _R]) -> Callable[..., _R]:
-
-    @functools.wraps(command)
-    def with_database(
-        *,
-        remote: str | None,
-        timeout: float,
-        private_key: Path | None,
-        certificate: Path | None,
-        ca_cert: Path | None,
-        **others: Any,
-    ) -> _R:
-        tls = None
-        if private_key and certificate and ca_cert:
-            from ovnqos.ovsdb.tls import TlsFiles
-
-            tls = TlsFiles(private_key=private_key, certificate=certificate, ca_certificate=ca_cert)
-        elif private_key or certificate or ca_cert:
-            files = {"--private-key": private_key, "--certificate": certificate, "--ca-cert": ca_cert}
-            missing = " and ".join(name for name, file in files.items() if file is None)
-            raise click.UsageError(f"TLS requires three files; give {missing} too")
-        return command(database=DatabaseOptions(remote=remote, timeout_s=timeout, tls=tls), **others)
-
-    return _stack(
-        with_database,
+    return _collected(
+        "database",
+        DatabaseOptions,
         click.option(
             "--nb",
             "remote",
@@ -126,62 +131,11 @@ def _with_database_options(default: str, command: Callable[..., _R]) -> Callable
         click.option(
             "-t",
             "--timeout",
+            "timeout_s",
             type=seconds(0.1),
             default=10.0,
             show_default=True,
             help="How long to wait for an answer from the database.",
-        ),
-    )
-
-
-def input_options(command: Callable[..., _R]) -> Callable[..., _R]:
-    """Add the options of compiling; the command gets `given: InputOptions`."""
-
-    @functools.wraps(command)
-    def with_input(  # noqa: PLR0913 - one parameter an option
-        *,
-        files: tuple[str, ...],
-        zone_nodes: tuple[str, ...],
-        owner: Owner,
-        topology: TopologyChoice,
-        cluster_cidrs: tuple[IPNetwork, ...],
-        keep_going: bool,
-        **others: Any,
-    ) -> _R:
-        given = InputOptions(
-            files=files,
-            zone_nodes=zone_nodes,
-            owner=owner,
-            topology=topology,
-            cluster_cidrs=cluster_cidrs,
-            keep_going=keep_going,
-        )
-        return command(given=given, **others)
-
-    return _stack(
-        with_input,
-        files_option,
-        click.option(
-            "--zone-node",
-            "zone_nodes",
-            multiple=True,
-            metavar="NODE",
-            help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
-        ),
-        owner_option,
-        click.option(
-            "--topology",
-            type=TOPOLOGY,
-            default="auto",
-            show_default=True,
-            help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
-            "topology map), or auto, which detects it by the annotations of pods.",
-        ),
-        cluster_cidr_option,
-        click.option(
-            "--keep-going",
-            is_flag=True,
-            help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
         ),
     )
 
@@ -249,7 +203,31 @@ max_deletes_option = click.option(
 )
 
 
-def _stack(command: Callable[..., _R], *decorators: Callable[[Any], Any]) -> Callable[..., _R]:
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+input_options = _collected(
+    "given",
+    InputOptions,
+    files_option,
+    click.option(
+        "--zone-node",
+        "zone_nodes",
+        multiple=True,
+        metavar="NODE",
+        help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
+    ),
+    owner_option,
+    click.option(
+        "--topology",
+        type=TOPOLOGY,
+        default="auto",
+        show_default=True,
+        help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
+        "topology map), or auto, which detects it by the annotations of pods.",
+    ),
+    cluster_cidr_option,
+    click.option(
+        "--keep-going",
+        is_flag=True,
+        help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
+    ),
+)
+"""The options of compiling; the command gets `given: InputOptions`."""

@@ -57,18 +57,11 @@ def to_annotations(manifests: Manifests, *, cluster_cidrs: Iterable[IPNetwork] =
         The annotations, a diagnostic for each thing that has no equivalent, and the objects that they replace.
     """
     cidrs = tuple(cluster_cidrs)
-    annotated: list[AnnotatedObject] = []
-    diagnostics: list[Diagnostic] = []
-    replacements: list[Replacement] = []
-    for objects in by_namespace(manifests):
-        if objects.policies:
-            conversion = _PoliciesToAnnotations(objects, cidrs)
-            made = tuple(conversion.annotated())
-            annotated.extend(made)
-            diagnostics.extend(conversion.diagnostics())
-            replacements.extend(conversion.replacements(made))
+    found = [_PoliciesToAnnotations(objects, cidrs) for objects in by_namespace(manifests) if objects.policies]
     return AnnotationConversion(
-        annotated=tuple(annotated), diagnostics=tuple(diagnostics), replacements=tuple(replacements)
+        annotated=tuple(made for one in found for made in one.annotated),
+        diagnostics=tuple(diagnostic for one in found for diagnostic in one.diagnostics()),
+        replacements=tuple(replacement for one in found for replacement in one.replacements()),
     )
 
 
@@ -100,7 +93,7 @@ class _PolicyOfOneRule:
 
 
 class _PoliciesToAnnotations:
-    """The conversion of one namespace."""
+    """The conversion of one namespace; `annotated` are the annotations to set, of the namespace first."""
 
     def __init__(self, objects: NamespaceObjects, cluster_cidrs: Sequence[IPNetwork]) -> None:
         self._objects = objects
@@ -112,9 +105,9 @@ class _PoliciesToAnnotations:
         read = {policy.name: self._read(policy) for policy in objects.policies}
         self._kept = {name: one for name, one in read.items() if isinstance(one, Diagnostic)}
         self._converted = self._compatible({name: one for name, one in read.items() if not isinstance(one, Diagnostic)})
+        self.annotated = tuple(self._annotated())
 
-    def annotated(self) -> Iterator[AnnotatedObject]:
-        """The annotations to set, of the namespace first."""
+    def _annotated(self) -> Iterator[AnnotatedObject]:
         defaults = [one for one in self._converted if one.is_default]
         inherited = self._objects.qos
         if defaults:
@@ -140,9 +133,9 @@ class _PoliciesToAnnotations:
                 text = f"{one.rule.dscp} is no longer set on traffic inside the cluster, which no annotation marks"
                 yield effect_differs(policy_ref(one.policy), f"{_RULE}.dscp", text)
 
-    def replacements(self, annotated: Iterable[AnnotatedObject]) -> Iterator[Replacement]:
+    def replacements(self) -> Iterator[Replacement]:
         """The policies to remove, each with where its pods' annotations are."""
-        own = {one.object.name for one in annotated if one.object.kind == "Pod"}
+        own = {one.object.name for one in self.annotated if one.object.kind == "Pod"}
         for one in self._converted:
             inheriting = one.is_default or one.pods - own
             by = [self._objects.object] if inheriting else []

@@ -12,6 +12,7 @@ matches holds, of a NetworkQoS the last.
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from ovnqos.convert.conversion import (
     policy_ref,
 )
 from ovnqos.convert.label_selectors import uses_transient_labels
-from ovnqos.convert.pod_limits import ANNOTATIONS, DEFAULTS, ConversionOptions, PodLimitConversion
+from ovnqos.convert.pod_limits import ANNOTATIONS, DEFAULTS, PodLimitConversion
 from ovnqos.convert.traffic import DEFAULT_PODS_NETWORK, may_stay_inside, may_take, network_of
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.policy import (
@@ -38,7 +39,7 @@ from ovnqos.model.policy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from netaddr import IPNetwork
 
@@ -73,8 +74,8 @@ def to_network_qos(
     Returns:
         The objects, a diagnostic for each thing that has no equivalent, and what the objects replace.
     """
-    options = ConversionOptions(cluster_cidrs=tuple(cluster_cidrs), mark=mark)
-    found = [_AnnotationsToPolicies(objects, options) for objects in by_namespace(manifests)]
+    cidrs = tuple(cluster_cidrs)
+    found = [_AnnotationsToPolicies(objects, cidrs, mark) for objects in by_namespace(manifests)]
     bypassing = [policy for one in found for policy in one.bypassing]
     return NetworkQoSConversion(
         policies=tuple(policy for one in found for policy in one.policies),
@@ -96,9 +97,9 @@ class _AnnotationsToPolicies:
         replacements: what the policies replace.
     """
 
-    def __init__(self, objects: NamespaceObjects, options: ConversionOptions) -> None:
+    def __init__(self, objects: NamespaceObjects, cluster_cidrs: Sequence[IPNetwork], mark: int | None) -> None:
         self._objects = objects
-        self._options = options
+        self._convert_limits = partial(PodLimitConversion, objects, cluster_cidrs=cluster_cidrs, mark=mark)
         self._names = {policy.name for policy in objects.policies}
         self.diagnostics = list(_annotation_diagnostics(objects))
         self.replacements: list[Replacement] = []
@@ -109,17 +110,15 @@ class _AnnotationsToPolicies:
         limiting = self._limiting(limits, network, len(marking))
         self.policies = sorted((*limiting, *marking), key=lambda policy: -policy.priority)
         beside_ingress = marking if known is None or known.shares_direction_with_limits else [*limiting, *marking]
-        cidrs = options.cluster_cidrs
         self.bypassing = [
-            one for one in beside_ingress if any(may_stay_inside(rule.classifier, cidrs) for rule in one.rules)
+            one for one in beside_ingress if any(may_stay_inside(rule.classifier, cluster_cidrs) for rule in one.rules)
         ]
 
     def _limits(self, network: PodsNetwork, reason: str) -> PodLimitConversion:
-        limits = PodLimitConversion(self._objects, network, self._options, keep_all=(reason,) if reason else ())
+        limits = self._convert_limits(network, keep_all=(reason,) if reason else ())
         lowest = _lowest(limits.conflicts())
         if lowest is not None and lowest.priority < limits.priorities:
-            keep_all = _no_priority(limits.priorities, lowest)
-            limits = PodLimitConversion(self._objects, network, self._options, keep_all=keep_all)
+            limits = self._convert_limits(network, keep_all=_no_priority(limits.priorities, lowest))
         self.diagnostics.extend(limits.diagnostics())
         return limits
 

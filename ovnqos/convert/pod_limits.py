@@ -22,7 +22,7 @@ from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import Classifier, NetworkQoS, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from netaddr import IPNetwork
 
@@ -42,14 +42,6 @@ _NEEDS_CIDRS = ("applies only to traffic that leaves the cluster", "give the CID
 _NOTHING_OUTSIDE = ("applies only to traffic that leaves the cluster, and the given CIDRs are all addresses",)
 _SHADOWS_LIMIT = ("on a layer2 network it would shadow the pod's egress limit, which is not converted",)
 _NO_SELECTOR = ("no label selector distinguishes its pods from others of the namespace", "give them a label")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionOptions:
-    """What is given beside the objects: the cluster's CIDRs, and the mark of limits that have none."""
-
-    cluster_cidrs: tuple[IPNetwork, ...] = ()
-    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +83,28 @@ class PodLimitConversion:
     """
 
     def __init__(
-        self, objects: NamespaceObjects, network: PodsNetwork, options: ConversionOptions, *, keep_all: _Reason = ()
+        self,
+        objects: NamespaceObjects,
+        network: PodsNetwork,
+        *,
+        cluster_cidrs: Sequence[IPNetwork],
+        mark: int | None,
+        keep_all: _Reason = (),
     ) -> None:
         """Convert.
 
         Args:
             objects: what is in the namespace.
             network: the network that its pods' annotations apply to.
-            options: what else is given.
+            cluster_cidrs: the addresses in the cluster.
+            mark: the DSCP of limits that have none.
             keep_all: why nothing can be converted; empty when something may be.
         """
         self._objects = objects
         self._network = network
-        self._options = options
-        self._outside = outside_blocks(options.cluster_cidrs) if options.cluster_cidrs else ()
+        self._mark = mark
+        self._cidrs = cluster_cidrs
+        self._outside = outside_blocks(cluster_cidrs) if cluster_cidrs else ()
         self._egress_qos = None if network.is_primary else objects.egress_qos
         self._policies = [one for one in objects.policies if one.rules and may_take(one, network)]
         self._pods = dict(_annotated_pods(objects))
@@ -195,7 +195,7 @@ class PodLimitConversion:
         return {key: reason for key, reason in reasons.items() if reason}
 
     def _limit_reason(self, one: _AnnotatedPod) -> _Reason:
-        if self._options.mark is None:
+        if self._mark is None:
             return _NEEDS_MARK if one.merged.dscp is None else _NEEDS_MARK_INSIDE
         if self._egress_qos is not None and any(
             one.labels is None or rule.pod_selector.matches(one.labels) for rule in self._egress_qos.rules
@@ -206,7 +206,7 @@ class PodLimitConversion:
     def _mark_reason(self, one: _AnnotatedPod, *, keeps_limit: bool) -> _Reason:
         if one.merged.egress is not None and not keeps_limit:
             return ()
-        if not self._options.cluster_cidrs:
+        if not self._cidrs:
             return _NEEDS_CIDRS
         if not self._outside:
             return _NOTHING_OUTSIDE
@@ -242,7 +242,7 @@ class PodLimitConversion:
     def _rule(self, name: str) -> Rule | None:
         merged = self._pods[name].merged
         if self._converts(name, Part.LIMIT):
-            mark = merged.dscp if merged.dscp is not None else self._options.mark
+            mark = merged.dscp if merged.dscp is not None else self._mark
             return Rule(dscp=mark, bandwidth=merged.egress)
         if self._converts(name, Part.MARK):
             return Rule(dscp=merged.dscp, classifier=Classifier(destinations=self._outside))

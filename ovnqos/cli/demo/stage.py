@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from ovnqos.cli.demo.terminal import Run
     from ovnqos.sandbox import Attachment, SandboxPod
     from ovnqos.sandbox.network import SandboxNetwork
 
@@ -81,18 +82,17 @@ class Stage:
         sandbox: nodes and pods that can send packets; None without root.
         pods: those that can send, by name; empty without root.
         attachments: of each pod, by name.
-        folder: a temporary folder.
     """
 
-    def __init__(self, scene: Scene, terminal: Terminal, *, packets: bool, seconds: float) -> None:
+    def __init__(self, scene: Scene, run: Run, console: Console, *, packets: bool, seconds: float) -> None:
         """Describe it; entering it starts it."""
-        self.terminal = terminal
         self.seconds = seconds
         self.sandbox = Sandbox(scene.nodes, networks=()) if packets else None
         self.central = self.sandbox.central if self.sandbox else Central()
+        self.terminal = Terminal(run, console, self.central)
         self.pods: dict[str, SandboxPod] = {}
         self.attachments: dict[str, Sequence[Attachment]] = {}
-        self.folder = Path()
+        self._folder = Path()
         self._scene = scene
         self._annotations = {name: dict(pod.annotations) for name, pod in scene.pods.items()}
         self._stack = ExitStack()
@@ -104,7 +104,7 @@ class Stage:
                 self._wire(self.sandbox)
             else:
                 self._wire_without_packets()
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ovnqos-demo-")))
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ovnqos-demo-")))
             self._write_files()
             self._stack = stack.pop_all()
         return self
@@ -140,22 +140,21 @@ class Stage:
         self.central.nbctl(*[word for command in commands for word in ("--", *command)][1:])
 
     def _write_files(self) -> None:
-        manifests = self.folder / "manifests"
+        manifests = self._folder / "manifests"
         manifests.mkdir()
         for name in self._scene.manifests:
             (manifests / Path(name).name).write_text(read_file(name))
         self._write_pods()
-        options = ["-f", str(manifests)]
+        self.terminal.input_options = ["-f", str(manifests)]
         if self._scene.topology_map:
-            path = self.folder / "topology.yaml"
+            path = self._folder / "topology.yaml"
             path.write_text(read_file(self._scene.topology_map))
-            options += ["--topology", f"static:{path}"]
-        self.terminal.connect(self.central, options)
+            self.terminal.input_options += ["--topology", f"static:{path}"]
 
     def _write_pods(self) -> None:
         """Write the pods as the API server shows them now."""
         document = {"apiVersion": "v1", "kind": "List", "items": [*map(self._pod, self._scene.pods)]}
-        (self.folder / "manifests" / _PODS).write_text(json.dumps(document, indent=2))
+        (self._folder / "manifests" / _PODS).write_text(json.dumps(document, indent=2))
 
     def _pod(self, name: str) -> dict[str, Any]:
         pod = self._scene.pods[name]
@@ -170,7 +169,7 @@ class Stage:
         }
 
 
-def play(scene: Scene, run: Callable[[Sequence[str]], int], console: Console, *, packets: bool, seconds: float) -> bool:
+def play(scene: Scene, run: Run, console: Console, *, packets: bool, seconds: float) -> bool:
     """Build a scene and play it; returns whether every command and measurement ended as expected.
 
     Args:
@@ -184,11 +183,10 @@ def play(scene: Scene, run: Callable[[Sequence[str]], int], console: Console, *,
         SandboxError: OVN, or a measuring tool, is missing or does not start.
     """
     tempfile.gettempdir()  # its first call writes a file and removes it, unless Ctrl-C comes in between
-    terminal = Terminal(run, console)
-    terminal.section(f"A private OVN: {scene.title}")
-    with Stage(scene, terminal, packets=packets, seconds=seconds) as stage:
+    console.rule(f"A private OVN: {scene.title}")
+    with Stage(scene, run, console, packets=packets, seconds=seconds) as stage:
         scene.script(stage)
     if not packets:
-        terminal.say("Played without pods and packets; run it as root to measure them.")
-    terminal.section("All checks passed" if terminal.good else "CHECKS FAILED: see above")
-    return terminal.good
+        console.print("Played without pods and packets; run it as root to measure them.")
+    console.rule("All checks passed" if stage.terminal.good else "CHECKS FAILED: see above")
+    return stage.terminal.good

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich import box
 from rich.table import Table
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ovnqos.sandbox import Central
+
+Run: TypeAlias = "Callable[[Sequence[str]], int]"
+"""Runs a command line of this program and returns its exit code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +37,16 @@ class Terminal:
 
     Attributes:
         good: whether every command and check so far ended as expected.
+        input_options: what names the input, e.g. `-f FOLDER`.
     """
 
-    def __init__(self, run: Callable[[Sequence[str]], int], console: Console) -> None:
-        """Take where to run and show; `connect` says on which Northbound.
-
-        Args:
-            run: runs a command line of this program and returns its exit code.
-            console: where to show it.
-        """
+    def __init__(self, run: Run, console: Console, central: Central) -> None:
+        """Take how to run a command, where to show it, and whose Northbound it is for."""
         self._run = run
         self._console = console
-        self._central: Central | None = None
-        self._input_options: tuple[str, ...] = ()
-        self.good = True
-
-    def connect(self, central: Central, input_options: Sequence[str]) -> None:
-        """Set the Northbound, and the options that name the input, e.g. `-f FOLDER`."""
         self._central = central
-        self._input_options = tuple(input_options)
+        self.input_options: list[str] = []
+        self.good = True
 
     def section(self, title: str) -> None:
         """Show a rule with a title."""
@@ -65,9 +59,9 @@ class Terminal:
     def ovnqos(self, *words: str, exit_code: int = 0, with_input: bool = True) -> None:
         """Run a command of this program, which is to end with this exit code. Ctrl-C in it is Ctrl-C here."""
         command, *options = words
-        given = self._input_options if with_input else ()
+        given = self.input_options if with_input else ()
         self._prompt("ovnqos", command, *given, *options)
-        ended = self._run([command, *given, *options, "--nb", self.central.northbound.remote])
+        ended = self._run([command, *given, *options, "--nb", self._central.northbound.remote])
         if ended == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
         if ended != exit_code:
@@ -77,7 +71,7 @@ class Terminal:
     def nbctl(self, *words: str) -> None:
         """Run ovn-nbctl."""
         self._prompt("ovn-nbctl", *words)
-        self._write(self.central.nbctl(*words))
+        self._write(self._central.nbctl(*words))
 
     def show_file(self, name: str, text: str) -> None:
         """Show a file as `cat` does."""
@@ -98,12 +92,6 @@ class Terminal:
             table.add_row(check.what, *figure, check.expected, check.measured, verdict)
         self._console.print(table)
         self.good &= all(check.good for check in checks)
-
-    @property
-    def central(self) -> Central:
-        """The databases that the commands use."""
-        assert self._central is not None
-        return self._central
 
     def _prompt(self, *words: str) -> None:
         self._console.print(f"$ {' '.join(words)}", style="bold", markup=False, highlight=False, soft_wrap=True)
