@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ovnqos.cli import output
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from enum import Enum
@@ -101,9 +103,9 @@ def _topology(text: str) -> TopologyChoice:
 def _cidr(text: str) -> IPNetwork:
     from ovnqos.sources.values import parse_cidr
 
-    cidr, remark = parse_cidr(text)
-    if remark:
-        click.echo(f"warning: {remark}", err=True)
+    cidr, cleared = parse_cidr(text)
+    if cleared:
+        output.warning(cleared)
     return cidr
 
 

@@ -46,8 +46,8 @@ def measure_second_by_second(stream: Stream) -> SecondBySecond:
     """Run a stream and return what its receiver got.
 
     Raises:
-        StreamError: iperf3 could not start the stream, or exchange its results; quotes what it said.
-        SandboxError: iperf3 is missing, failed, or did not end in time; quotes what it said.
+        StreamError: iperf3 could not start the stream, or exchange its results; quotes its message.
+        SandboxError: iperf3 is missing, failed, or did not end in time; quotes its message.
     """
     receiver, port = stream.receiver, str(stream.port)
     bound = stream.balanced_to or stream.address
@@ -61,12 +61,12 @@ def measure_second_by_second(stream: Stream) -> SecondBySecond:
     with server:
         server.wait_until(lambda: _listens(server.pid, stream.port), what="listen")
         command = Programs().command("iperf3", *_client_options(stream))
-        said = json.loads(run(stream.sender.namespace.command(command), timeout=stream.seconds + _PATIENCE_S))
-    if "server_output_json" not in said:
-        reason = said.get("error", "its server's report is missing")
+        report = json.loads(run(stream.sender.namespace.command(command), timeout=stream.seconds + _PATIENCE_S))
+    if "server_output_json" not in report:
+        reason = report.get("error", "its server's report is missing")
         raise StreamError(f"iperf3 of {stream.sender.name} could not send to {stream.address}, port {port}: {reason}")
     per_byte = 8 if stream.protocol == "tcp" else 8 * stream.frame / stream.payload
-    seconds = _whole_seconds(said["server_output_json"]["intervals"])
+    seconds = _whole_seconds(report["server_output_json"]["intervals"])
     if len(seconds) < int(stream.seconds):
         raise StreamError(f"iperf3 of {receiver.name} reported {len(seconds)} of {int(stream.seconds)} seconds")
     return SecondBySecond(rates=tuple(one["bytes"] * per_byte / one["seconds"] for one in seconds))
@@ -91,7 +91,7 @@ def _listens(pid: int, port: int) -> bool:
     for table in ("tcp", "tcp6"):
         try:
             lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()
-        except OSError:  # it has just ended, as whoever waits for it will see
+        except OSError:  # it has just ended, as the caller will see
             return False
         for line in lines[1:]:
             _, local, _, state, *_ = line.split()
