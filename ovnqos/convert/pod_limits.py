@@ -2,8 +2,8 @@
 
 What is converted must have the same effect beside what is not. Three facts of OVN decide when it has:
 
-- Of the rows of a direction one applies to a packet, from OVN 24.09 on mark and limit together. So a rule that limits must mark
-  too, a limit must not overlap marks of others, and limit and mark of one pod are one rule or not converted.
+- Of the rows of a direction one applies to a packet, from OVN 24.09 on mark and limit together. So a rule that limits
+  must mark too, a limit must not overlap marks of others, and limit and mark of one pod are one rule or not converted.
 - The rows of an annotation's limit have the other direction, except on layer2 networks.
 - A pod whose annotation is removed falls back on its namespace's default, where that is still an annotation.
 """
