@@ -15,7 +15,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 	iperf3 tcpdump ethtool iputils-ping iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern test test-unit \
+.PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools test test-unit \
 	test-functional test-cluster test-cluster-modern test-lab test-newest test-oldest matrix matrix-unstable check format bench shape clean
 
 help: ## show the targets
@@ -65,6 +65,9 @@ kubernetes: ## build kube-apiserver from Debian's sources, once, into the user's
 kubernetes-modern: ## build a server of Kubernetes' newest libraries in Debian unstable, likewise
 	@./scripts/build-modern-kubernetes
 
+deploy-tools: venv ## fetch Helm's engine and promtool into the user's cache
+	@PYTHON=$(BIN)/python ./scripts/fetch-deploy-tools
+
 test: test-unit test-functional test-cluster test-lab ## run all tests
 
 test-unit: venv ## the pure core: unit and property tests
@@ -77,21 +80,21 @@ test-newest test-oldest: ovn venv ## the core and the databases, with the newest
 	$(BIN)/uv --quiet pip install --python .venv-$(RESOLUTION) --resolution $(RESOLUTION) --group dev --editable .
 	.venv-$(RESOLUTION)/bin/pytest tests/unit tests/property tests/functional/northbound tests/functional/ovsdb
 
-test-functional: ovn venv ## against real database servers
+test-functional: ovn deploy-tools venv ## against real database servers
 	$(BIN)/pytest tests/functional
 
 # What depends on the API server's version: the CRD, watches, status, Events, rights
 MODERN_TESTS := $(patsubst %,tests/cluster/test_%.py, \
-	crd crd_of_ovn_kubernetes kubernetes_api reflector status events rbac daemon_stored_objects)
+	crd crd_of_ovn_kubernetes kubernetes_api reflector status events rbac chart daemon_stored_objects)
 
-test-cluster: ovn kubernetes venv ## the daemon against a real Kubernetes API; what depends on its version also on the newest
+test-cluster: ovn kubernetes deploy-tools venv ## the daemon against a real Kubernetes API; what depends on its version also on the newest
 	$(BIN)/pytest tests/cluster
 	@if ./scripts/build-modern-kubernetes; then \
 		echo 'OVNQOS_KUBERNETES=modern $(BIN)/pytest $(MODERN_TESTS)'; \
 		OVNQOS_KUBERNETES=modern $(BIN)/pytest $(MODERN_TESTS); \
 	else echo "NOT RUN on the newest Kubernetes: its server does not build here, see above"; fi
 
-test-cluster-modern: ovn kubernetes-modern venv ## the whole tier on the newest Kubernetes
+test-cluster-modern: ovn kubernetes-modern deploy-tools venv ## the whole tier on the newest Kubernetes
 	OVNQOS_KUBERNETES=modern $(BIN)/pytest tests/cluster
 
 test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN; needs root

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CENTRAL, ZONE = OVERLAYS
 MONITORING = DEPLOY / "components" / "monitoring"
+NETWORK_POLICY = DEPLOY / "components" / "network-policy"
 VARIABLES = {setting.variable for setting in SETTINGS}
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
@@ -41,16 +42,15 @@ def volume_paths(overlay: Path) -> dict[str, str]:
 
 
 def test_every_manifest_is_yaml_and_belongs_to_a_kustomization() -> None:
-    used = {path for folder in (DEPLOY, ZONE, MONITORING) for path in files_of(folder)}
-    assert used == set(DEPLOY.rglob("*.yaml"))
+    used = {path for folder in (CENTRAL, ZONE, MONITORING, NETWORK_POLICY) for path in files_of(folder)}
+    assert used | {DEPLOY / "crd.yaml"} == set(DEPLOY.rglob("*.yaml"))
     for path in used:
         assert documents(path), path
 
 
-def test_the_whole_is_the_custom_resource_and_the_central_daemon() -> None:
-    kinds = {(one["kind"], one["metadata"]["name"]) for one in objects_of(DEPLOY)}
-    assert ("CustomResourceDefinition", "networkqoses.k8s.ovn.org") in kinds
-    assert ("Deployment", "ovnqosd") in kinds
+@overlays
+def test_deleting_an_overlay_leaves_the_custom_resource_and_its_objects(overlay: Path) -> None:
+    assert "CustomResourceDefinition" not in {one["kind"] for one in objects_of(overlay)}
 
 
 @overlays
@@ -176,6 +176,24 @@ def test_the_central_daemon_has_a_second_replica_elsewhere() -> None:
     term = preferred["podAffinityTerm"]
     assert term["topologyKey"] == "kubernetes.io/hostname"
     assert term["labelSelector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"]
+
+
+def test_a_drain_evicts_one_replica_at_a_time() -> None:
+    (budget,) = (one for one in objects_of(CENTRAL) if one["kind"] == "PodDisruptionBudget")
+    assert budget["spec"]["selector"] == workload_of(CENTRAL)["spec"]["selector"]
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+@overlays
+def test_the_network_policy_allows_the_api_the_northbound_names_and_metrics(overlay: Path) -> None:
+    (policy,) = documents(NETWORK_POLICY / "network-policy.yaml")
+    labels: dict[str, str] = workload_of(overlay)["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    (incoming,) = policy["spec"]["ingress"]
+    assert [port["port"] for port in incoming["ports"]] == [container_of(overlay)["ports"][0]["name"]]
+    outgoing = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert outgoing == {443, 6443, 53, 5353, int(environment_of(CENTRAL)["OVNQOSD_NB"].rpartition(":")[2])}
 
 
 def test_the_zone_daemon_runs_on_every_node() -> None:
