@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import Compiler, Northbound, Topology
+from ovnqos import Compiler, Northbound, OvnKubernetesTopology
 from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.reconciler import Reconciler
@@ -29,7 +29,7 @@ class Loop:
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self._reconciler = Reconciler(
-            compiler=Compiler(Topology.ovn_kubernetes(zone_nodes=objects.zone_nodes)),
+            compiler=Compiler(OvnKubernetesTopology(zone_nodes=objects.zone_nodes)),
             inbox=self.inbox,
             connect=self._connect,
             report=self._report,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.floor import dump_operations, make_switches_and_ports, time_nbctl, time_read, time_transact
 from bench.generate import ZONE_NODE
-from ovnqos import Compiler, Northbound, Topology, plan_changes
+from ovnqos import Compiler, Northbound, OvnKubernetesTopology, plan_changes
 from ovnqos.controller import parse_namespace, parse_pod, parse_policy
 from ovnqos.sandbox import NorthboundServer
 
@@ -79,7 +79,7 @@ class Objects:
 
     def compile(self) -> DesiredState:
         """All the work on objects: inventory, and rows of every policy."""
-        topology = Topology.ovn_kubernetes(zone_nodes=self.zone_nodes)
+        topology = OvnKubernetesTopology(zone_nodes=self.zone_nodes)
         return Compiler.of((*self.namespaces, *self.pods, *self.policies), topology).desired()
 
 

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ovnqos.compile.compiler import Compiler
     from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
+    from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
+    from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
+    from ovnqos.compile.topologies.static import StaticTopology
     from ovnqos.compile.topology import Topology
     from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
     from ovnqos.errors import (
@@ -61,6 +64,9 @@ if TYPE_CHECKING:
 _MODULES: Final = {
     "ovnqos.compile.compiler": "Compiler",
     "ovnqos.compile.rows": "AddressSet DesiredState Direction PortGroup QosRow",
+    "ovnqos.compile.topologies.kube_ovn": "KubeOvnTopology",
+    "ovnqos.compile.topologies.ovn_kubernetes": "OvnKubernetesTopology",
+    "ovnqos.compile.topologies.static": "StaticTopology",
     "ovnqos.compile.topology": "Topology",
     "ovnqos.diagnostics": "Code Diagnostic ObjectRef Severity",
     "ovnqos.errors": (
@@ -96,6 +102,7 @@ __all__ = [
     "Direction",
     "IPBlock",
     "InvalidObject",
+    "KubeOvnTopology",
     "LabelSelector",
     "LockLost",
     "Manifests",
@@ -108,6 +115,7 @@ __all__ = [
     "Northbound",
     "ObjectRef",
     "OutcomeUnknown",
+    "OvnKubernetesTopology",
     "OvnQosError",
     "Owner",
     "Plan",
@@ -123,6 +131,7 @@ __all__ = [
     "Severity",
     "Snapshot",
     "StalePlan",
+    "StaticTopology",
     "TlsFiles",
     "Topology",
     "TransactionRefused",

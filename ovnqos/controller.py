@@ -7,8 +7,13 @@ from ovnqos.collector import collector_paused
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.rows import Delta, policy_of
 from ovnqos.compile.shadowed_limits import ShadowedLimit, find_shadowed_limits
-from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
-from ovnqos.compile.topologies.detect import detect_topology, make_topology
+from ovnqos.compile.topologies.choice import (
+    TopologyChoice,
+    TopologyKind,
+    detect_topology,
+    make_topology,
+    parse_topology_choice,
+)
 from ovnqos.compile.topology import Network, PodInterface
 from ovnqos.diagnostics import listed
 from ovnqos.errors import (

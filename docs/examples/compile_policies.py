@@ -9,7 +9,15 @@ The manifests hold all NetworkQoS, Pod, Namespace and NetworkAttachmentDefinitio
 import argparse
 import sys
 
-from ovnqos import Compiler, Northbound, OvnQosError, Owner, Topology, load_manifests, plan_changes
+from ovnqos import (
+    Compiler,
+    Northbound,
+    OvnKubernetesTopology,
+    OvnQosError,
+    Owner,
+    load_manifests,
+    plan_changes,
+)
 
 
 def main() -> None:
@@ -18,7 +26,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would change, and change nothing")
     options = parser.parse_args()
 
-    topology = Topology.ovn_kubernetes()  # zone_nodes={"node1"} where each node has its own Northbound
+    topology = OvnKubernetesTopology()  # zone_nodes={"node1"} where each node has its own Northbound
     owner = Owner("example-controller")  # its rows, and only its rows, are compared and changed
     # an invalid object is an object, too: its rows stay as they are, so a typo does not end a limit
     compiler = Compiler.of(load_manifests(options.manifests).objects, topology, owner)

@@ -39,14 +39,14 @@ class PortRows:
         classifier: its match without the source.
         network: the ports' network.
         attachments: by which they came.
-        is_free: whether it depends on the pods' limits in which direction a row is.
+        allows_from_lport: whether it depends on the pods' limits in which direction a row is.
     """
 
     row: QosRow
     classifier: Match
     network: Network
     attachments: frozenset[str]
-    is_free: bool
+    allows_from_lport: bool
 
     def identity(self, port: str) -> str:
         """The identity of a port's row."""
@@ -56,7 +56,7 @@ class PortRows:
         """A port's row, bound to the switch that the port is on."""
         switch = context.inventory.topology.switch(self.network, location)
         namespace = self.row.external_ids[OBJECT_KEY].split("/")[1]
-        moved = self.is_free and context.directions.is_from_lport(switch, namespace)
+        moved = self.allows_from_lport and context.directions.is_from_lport(switch, namespace)
         return replace(
             self.row,
             switches=frozenset([switch]),
@@ -75,13 +75,13 @@ class CompiledPolicy(CompiledObject):
         policy: the policy.
         port_rows: how rows are made where each source port has its own; they are among `rows`.
         claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
-        free_switches: the switches on which the direction of its rows depends on the pods' own limits.
+        flexible_switches: the switches on which the direction of its rows depends on the pods' own limits.
     """
 
     policy: NetworkQoS
     port_rows: list[PortRows] = field(default_factory=list)
     claims: list[QosRow] = field(default_factory=list)
-    free_switches: set[str] = field(default_factory=set)
+    flexible_switches: set[str] = field(default_factory=set)
 
     def rows_of_port(self, port: str, attachment: str, location: str, context: CompileContext) -> Iterator[QosRow]:
         """The rows that a source port has of its own."""
@@ -122,10 +122,10 @@ class _Network:
         self._into = into
         topology, switches = context.inventory.topology, frozenset(sources.switches)
         self._direction = topology.direction(self._network)
-        self._is_free = self._direction is Direction.TO_LPORT and topology.is_free_in_direction(self._network)
+        self._allows_from_lport = self._direction is Direction.TO_LPORT and topology.allows_from_lport(self._network)
         moved = frozenset[str]()
-        if self._is_free:
-            into.free_switches |= switches
+        if self._allows_from_lport:
+            into.flexible_switches |= switches
             moved = frozenset(one for one in switches if context.directions.is_from_lport(one, policy.namespace))
         self._switches = switches
         self._from_lport = moved  # instead of the network's direction
@@ -169,7 +169,7 @@ class _Network:
         self._into.add_set(group)
         row = self._row(index, And.of(inport.in_group(group.name), classifier))
         if is_per_port:
-            self._into.claims.extend([row, _moved(row)] if self._is_free else [row])
+            self._into.claims.extend([row, _moved(row)] if self._allows_from_lport else [row])
             attachments = frozenset(self._sources.attachments)
             self._into.port_rows.append(
                 PortRows(
@@ -177,7 +177,7 @@ class _Network:
                     classifier=classifier,
                     network=self._network,
                     attachments=attachments,
-                    is_free=self._is_free,
+                    allows_from_lport=self._allows_from_lport,
                 )
             )
             return

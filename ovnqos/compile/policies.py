@@ -174,7 +174,7 @@ class PolicyCompiler:
                 selection.policies.discard(key)
                 self._context.sources.release(selection)
         self._conflicts.replace(name, compiled.claims if compiled is not None else ())
-        self._context.directions.replace_policy(key, compiled.free_switches if compiled is not None else set())
+        self._context.directions.replace_policy(key, compiled.flexible_switches if compiled is not None else set())
         self._unchecked.add(name)
 
 

@@ -7,42 +7,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ovnqos.compile.label_index import SelectorIndex
+from ovnqos.compile.members import PeerMembers, SourceMembers
 from ovnqos.model.labels import LabelSelector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.compile.members import PodSelection
 
 
-class Members(Protocol):
-    """What a selection holds of its pods."""
-
-    def add(self, record: PodRecord) -> None:
-        """Add a pod."""
-
-    def extend(self, records: Iterable[PodRecord]) -> None:
-        """Add many pods to none."""
-
-    def discard(self, record: PodRecord) -> None:
-        """Remove a pod that was added."""
-
-    @staticmethod
-    def parts(record: PodRecord) -> Iterator[str]:
-        """What a pod contributes to sets."""
-
-    def attachments(self) -> Iterable[str]:
-        """The network attachments that it has anything of."""
-
-    def locations_of(self, attachment: str) -> frozenset[str] | None:
-        """What decides rows, not only members, about an attachment; None when there is nothing of it."""
-
-
-_M = TypeVar("_M", bound=Members)
+_M = TypeVar("_M", SourceMembers, PeerMembers)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +74,7 @@ class Selections(Generic[_M]):
             of_zone: whether only pods on nodes of this zone count.
         """
         self._inventory = inventory
-        self._members = members
+        self._members: type[_M] = members
         self._of_zone = of_zone
         self._selections: dict[PodSelection, Selection[_M]] = {}
         self._of_namespace: dict[str, SelectorIndex[Selection[_M]]] = defaultdict(SelectorIndex)

@@ -9,6 +9,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
+from ovnqos.match.addresses import canonical_address
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.rows import Direction
     from ovnqos.model.networks import NetworkAttachmentDefinition
-    from ovnqos.model.topology_map import TopologyMap
     from ovnqos.model.workloads import Pod
 
 
@@ -57,27 +59,6 @@ class Topology(ABC):
 
     def __init__(self, *, zone_nodes: Iterable[str] | None = None) -> None:
         self.zone_nodes = None if zone_nodes is None else frozenset(zone_nodes)
-
-    @staticmethod
-    def ovn_kubernetes(*, zone_nodes: Iterable[str] | None = None) -> Topology:
-        """The topology of ovn-kubernetes."""
-        from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology  # noqa: PLC0415 - a subclass
-
-        return OvnKubernetesTopology(zone_nodes=zone_nodes)
-
-    @staticmethod
-    def kube_ovn(*, zone_nodes: Iterable[str] | None = None) -> Topology:
-        """The topology of Kube-OVN."""
-        from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology  # noqa: PLC0415 - a subclass
-
-        return KubeOvnTopology(zone_nodes=zone_nodes)
-
-    @staticmethod
-    def static(topology_map: TopologyMap, *, zone_nodes: Iterable[str] | None = None) -> Topology:
-        """A topology that somebody wrote down: which switch and port each pod has."""
-        from ovnqos.compile.topologies.static import StaticTopology  # noqa: PLC0415 - a subclass
-
-        return StaticTopology(topology_map, zone_nodes=zone_nodes)
 
     def in_zone(self, node: str) -> bool:
         """Whether pods of this node are wired by this Northbound. A pod that is not scheduled is on no node."""
@@ -124,9 +105,24 @@ class Topology(ABC):
     def direction(self, network: Network) -> Direction:
         """The direction in which a row sees each packet exactly once, on its source chassis."""
 
-    def is_free_in_direction(self, network: Network) -> bool:
-        """Whether rows of the network may be in from-lport as well, where to-lport would hide another limit.
+    def allows_from_lport(self, network: Network) -> bool:
+        """Whether rows of the network may be in from-lport as well, where to-lport would shadow another limit.
 
         They may where each node has its own switch: all of a packet's way through it is on the source's chassis.
         """
         return network.topology is NetworkTopology.LAYER3
+
+
+def invalid_annotation(pod: Pod, annotation: str, text: str, *, path: str = "", hint: str) -> InvalidObject:
+    """The error of a pod's annotation that a topology cannot read: what is wrong, and where inside it (`path`)."""
+    where = f"metadata.annotations[{annotation}]" + (f".{path}" if path else "")
+    ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+    return InvalidObject(ref, [Diagnostic.error(ref, Code.INVALID_FIELD, text, path=where, hint=hint)])
+
+
+def bare_address(text: object) -> str | None:
+    """An IP address in canonical text, without the prefix length behind it; None for text that is none."""
+    try:
+        return canonical_address(str(text).strip().partition("/")[0])
+    except ValueError:
+        return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tenacity
 import yaml
 
-from ovnqos import Compiler, DesiredState, Northbound, Plan, Topology, plan_changes
+from ovnqos import Compiler, DesiredState, Northbound, OvnKubernetesTopology, Plan, plan_changes
 from ovnqos.kubernetes import RESOURCES
 from ovnqos.sandbox.process import Process
 
@@ -166,7 +166,7 @@ def lease_holder(api: KubernetesApi, lease: str) -> str:
 
 def compile_listed(api: KubernetesApi) -> DesiredState:
     """What a full compile makes of all that the API lists; every object must be valid."""
-    compiler = Compiler(Topology.ovn_kubernetes())
+    compiler = Compiler(OvnKubernetesTopology())
     for resource in RESOURCES:
         status, answer = api.request("GET", resource.path)
         assert status == 200, answer

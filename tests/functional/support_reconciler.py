@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import Compiler, Namespace, NetworkQoS, Northbound, Pod, Topology
+from ovnqos import Compiler, Namespace, NetworkQoS, Northbound, OvnKubernetesTopology, Pod
 from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject, RetryPolicy
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.reconciler import Reconciler
@@ -29,7 +29,7 @@ class Daemon:
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
         self.reconciler = Reconciler(
-            compiler=Compiler(Topology.ovn_kubernetes()),
+            compiler=Compiler(OvnKubernetesTopology()),
             inbox=self.inbox,
             connect=lambda on_change: wrap(Northbound.connect(remote, on_change=on_change, timeout_s=2, wait=False)),
             report=self._report,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ovnqos import Code, Compiler, DesiredState, Topology, parse_object, plan_changes
+from ovnqos import Code, Compiler, DesiredState, OvnKubernetesTopology, parse_object, plan_changes
 from ovnqos.controller import parse_policy
 from ovnqos.sandbox import Layer3Network
 from tests.support.flat_networks import Layer2Network, LocalnetNetwork, PrimaryLayer2Network
@@ -43,7 +43,7 @@ class LabCluster:
     def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
         self.sandbox = sandbox
         self.northbound = northbound
-        self.compiler = Compiler(Topology.ovn_kubernetes())
+        self.compiler = Compiler(OvnKubernetesTopology())
         self.pods: dict[str, SandboxPod] = {}
 
     def add_namespace(self, name: str, labels: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import Compiler, Topology, parse_object
+from ovnqos import Compiler, KubeOvnTopology, StaticTopology, Topology, parse_object
 from ovnqos.sandbox.kube_ovn import KubeOvnSubnet, kube_ovn_annotations
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.lab.support_cluster import LabCluster
@@ -46,7 +46,7 @@ class KubeOvnCluster(_OtherCluster):
     """Subnets in VPCs; pods go by the names of Subnets."""
 
     def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
-        super().__init__(sandbox, northbound, Topology.kube_ovn())
+        super().__init__(sandbox, northbound, KubeOvnTopology())
         self._subnets: list[KubeOvnSubnet] = []
 
     def add_subnet(self, name: str, *cidrs: str, **options: str) -> None:
@@ -63,7 +63,7 @@ class StaticCluster(_OtherCluster):
     """A topology map, given as YAML would; pods have an annotation with the addresses of their first interface."""
 
     def __init__(self, sandbox: Sandbox, northbound: Northbound, topology_map: dict[str, Any]) -> None:
-        super().__init__(sandbox, northbound, Topology.static(parse_topology_map(topology_map)))
+        super().__init__(sandbox, northbound, StaticTopology(parse_topology_map(topology_map)))
 
     def annotations(self, pod: SandboxPod) -> Mapping[str, str]:
         return {ADDRESSES: ",".join(pod.attachments[0].addresses)}

@@ -21,6 +21,7 @@ from ovnqos import (
     NetworkQoS,
     NetworkSelectionType,
     NetworkSelector,
+    OvnKubernetesTopology,
     Owner,
     Pod,
     QosRow,
@@ -157,7 +158,7 @@ def policy(
 
 def inventory(*objects: object, nodes: Iterable[str] | None = None) -> Inventory:
     """An inventory of these objects in the zone of these nodes, or of all."""
-    return Inventory(Topology.ovn_kubernetes(zone_nodes=nodes), objects)
+    return Inventory(OvnKubernetesTopology(zone_nodes=nodes), objects)
 
 
 def kind_and_key(one: Any) -> tuple[str, str]:
@@ -175,7 +176,7 @@ def compiled(
 ) -> Compiler:
     """A compiler with these objects and policies; of ovn-kubernetes, with all nodes in the zone, unless given."""
     given = (policies,) if isinstance(policies, NetworkQoS) else policies
-    topology = topology or Topology.ovn_kubernetes(zone_nodes=nodes)
+    topology = topology or OvnKubernetesTopology(zone_nodes=nodes)
     return Compiler.of((*objects, *given), topology, owner, cluster_cidrs=cluster_cidrs)
 
 

@@ -16,17 +16,19 @@ FRONT = Path(ovnqos.__file__)
 
 NAMES = """
 AddressSet Bandwidth BandwidthScope Classifier Code Compiler DatabaseUnavailable DesiredState Diagnostic
-Direction IPBlock InvalidObject LabelSelector LockLost Manifests Namespace NetworkAttachmentDefinition
-NetworkQoS NetworkSelectionType NetworkSelector Node Northbound ObjectRef OutcomeUnknown OvnQosError Owner
+Direction IPBlock InvalidObject KubeOvnTopology LabelSelector LockLost Manifests Namespace NetworkAttachmentDefinition
+NetworkQoS NetworkSelectionType NetworkSelector Node Northbound ObjectRef OutcomeUnknown
+OvnKubernetesTopology OvnQosError Owner
 Plan Pod PodPeer PodQos PortGroup PortMatch Protocol QosRow Rule SchemaMismatch Severity Snapshot StalePlan
+StaticTopology
 TlsFiles Topology TransactionRefused UnreadableInput UnsafePlan __version__ load_manifests load_topology_map
 parse_object plan_changes
 """
 COMPILE = """
 import sys
-from ovnqos import Compiler, DesiredState, Owner, Snapshot, Topology, parse_object, plan_changes
+from ovnqos import Compiler, DesiredState, OvnKubernetesTopology, Owner, Snapshot, parse_object, plan_changes
 
-compiler = Compiler(Topology.ovn_kubernetes(), Owner("example"))
+compiler = Compiler(OvnKubernetesTopology(), Owner("example"))
 compiler.apply(parse_object({"kind": "Namespace", "metadata": {"name": "shop"}}))
 compiler.drain()
 assert plan_changes(compiler.desired(), Snapshot(owner=compiler.owner)).is_empty

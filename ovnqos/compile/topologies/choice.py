@@ -1,17 +1,29 @@
-"""The choice of a topology, as a flag or a setting says it: `auto`, `ovn-kubernetes`, `kube-ovn` or `static:FILE`."""
+"""The choice of a topology: as a flag or a setting says it, or detected by the annotations of pods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-STATIC_PREFIX: Final = "static:"
-CHOICE_WORDS: Final = "auto, ovn-kubernetes, kube-ovn or static:FILE"
+from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
+from ovnqos.compile.topologies.ovn_kubernetes import POD_NETWORKS, OvnKubernetesTopology
+from ovnqos.compile.topologies.static import StaticTopology
+from ovnqos.model.workloads import ALLOCATED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ovnqos.compile.topology import Topology
+    from ovnqos.model.topology_map import TopologyMap
+    from ovnqos.model.workloads import Pod
+
+_STATIC_PREFIX: Final = "static:"
+_HINT: Final = "choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
 
 
 class TopologyKind(StrEnum):
-    """Who named the switches and ports; `auto`: told by what is written on the pods."""
+    """Which CNI named the switches and ports; `auto`: detected by the pods' annotations."""
 
     AUTO = "auto"
     OVN_KUBERNETES = "ovn-kubernetes"
@@ -28,13 +40,68 @@ class TopologyChoice:
 
     def __str__(self) -> str:
         """As `parse_topology_choice` reads it."""
-        return f"{STATIC_PREFIX}{self.file}" if self.kind is TopologyKind.STATIC else str(self.kind)
+        return f"{_STATIC_PREFIX}{self.file}" if self.kind is TopologyKind.STATIC else str(self.kind)
 
 
 def parse_topology_choice(text: str) -> TopologyChoice:
     """Read a choice. Raises ValueError, whose text says what would be right."""
-    if text.startswith(STATIC_PREFIX) and text != STATIC_PREFIX and text.isprintable():
-        return TopologyChoice(kind=TopologyKind.STATIC, file=text.removeprefix(STATIC_PREFIX))
+    if text.startswith(_STATIC_PREFIX) and text != _STATIC_PREFIX and text.isprintable():
+        return TopologyChoice(kind=TopologyKind.STATIC, file=text.removeprefix(_STATIC_PREFIX))
     if text in {TopologyKind.AUTO, TopologyKind.OVN_KUBERNETES, TopologyKind.KUBE_OVN}:
         return TopologyChoice(kind=TopologyKind(text))
-    raise ValueError(f"give {CHOICE_WORDS}, where FILE is a topology map")
+    raise ValueError("give auto, ovn-kubernetes, kube-ovn or static:FILE, where FILE is a topology map")
+
+
+def detect_topology(pods: Iterable[Pod]) -> tuple[TopologyKind, str]:
+    """Tell the topology by the pods' annotations; ovn-kubernetes when they do not decide it.
+
+    Pods on the host's network and finished ones do not count: no CNI wires them.
+
+    Returns the kind, and in one line why that is not certain; empty when it is, or when there is no pod to tell.
+    """
+    ovn_kubernetes = kube_ovn = others = False
+    for pod in pods:
+        of_ovn_kubernetes = POD_NETWORKS in pod.annotations
+        of_kube_ovn = any(key.endswith(ALLOCATED) for key in pod.annotations)
+        ovn_kubernetes = ovn_kubernetes or of_ovn_kubernetes
+        kube_ovn = kube_ovn or of_kube_ovn
+        others = others or (not (of_ovn_kubernetes or of_kube_ovn) and pod.has_own_addresses)
+        if ovn_kubernetes and kube_ovn:
+            doubt = "there are pods of ovn-kubernetes and of Kube-OVN; ovn-kubernetes is assumed"
+            return TopologyKind.OVN_KUBERNETES, f"{doubt}; {_HINT}"
+    if kube_ovn:
+        return TopologyKind.KUBE_OVN, ""
+    if others and not ovn_kubernetes:
+        doubt = "no pod has an annotation of ovn-kubernetes or Kube-OVN; ovn-kubernetes is assumed"
+        return TopologyKind.OVN_KUBERNETES, f"{doubt}; {_HINT}"
+    return TopologyKind.OVN_KUBERNETES, ""
+
+
+def make_topology(
+    choice: TopologyChoice,
+    *,
+    pods: Iterable[Pod] = (),
+    topology_map: TopologyMap | None = None,
+    zone_nodes: Iterable[str] | None = None,
+) -> tuple[Topology, str]:
+    """The chosen topology, and a doubt about it as `detect_topology` has it.
+
+    Args:
+        choice: what was asked for.
+        pods: those known; only `auto` looks at them.
+        topology_map: what `choice.file` holds; only `static` needs it.
+        zone_nodes: as `Topology` has it.
+
+    Raises:
+        ValueError: `static` without a map.
+    """
+    kind, doubt = choice.kind, ""
+    if kind is TopologyKind.AUTO:
+        kind, doubt = detect_topology(pods)
+    if kind is TopologyKind.KUBE_OVN:
+        return KubeOvnTopology(zone_nodes=zone_nodes), doubt
+    if kind is TopologyKind.STATIC:
+        if topology_map is None:
+            raise ValueError("a static topology needs its map")
+        return StaticTopology(topology_map, zone_nodes=zone_nodes), doubt
+    return OvnKubernetesTopology(zone_nodes=zone_nodes), doubt

@@ -10,8 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.compile.rows import Direction
-from ovnqos.compile.topologies.pod_annotations import bare_address, broken
-from ovnqos.compile.topology import Network, PodInterface, Topology
+from ovnqos.compile.topology import Network, PodInterface, Topology, bare_address, invalid_annotation
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 from ovnqos.model.workloads import ALLOCATED, IP_ADDRESS, LOGICAL_ROUTER, LOGICAL_SWITCH, VIRTUAL_MACHINE
 from ovnqos.sources.values import dns_subdomain_error
@@ -115,7 +114,7 @@ def _name(pod: Pod, annotation: str, *, required: bool = False) -> str:
     text = pod.annotations.get(annotation, "")
     error = _name_error(text) if text or required else None
     if error:
-        raise broken(pod, annotation, "", str(error), author="Kube-OVN")
+        raise invalid_annotation(pod, annotation, str(error), hint="Kube-OVN writes it")
     return text
 
 
@@ -127,6 +126,6 @@ def _addresses(pod: Pod, annotation: str) -> tuple[str, ...]:
     for text in filter(None, pod.annotations.get(annotation, "").split(",")):
         address = bare_address(text)
         if address is None:
-            raise broken(pod, annotation, "", f"{text!r} is not an IP address", author="Kube-OVN")
+            raise invalid_annotation(pod, annotation, f"{text!r} is not an IP address", hint="Kube-OVN writes it")
         addresses.append(address)
     return tuple(addresses)

@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.rows import Direction
-from ovnqos.compile.topologies.pod_annotations import bare_address, broken
-from ovnqos.compile.topology import Network, PodInterface, Topology
+from ovnqos.compile.topology import Network, PodInterface, Topology, bare_address, invalid_annotation
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 """The annotation with a pod's networks, a JSON object by attachment."""
+_HINT = "ovn-kubernetes writes it"
 
 
 class OvnKubernetesTopology(Topology):
@@ -105,4 +105,4 @@ def _addresses(pod: Pod, attachment: str, found: Mapping[str, Any] | Any) -> tup
 
 
 def _broken(pod: Pod, path: str, what: str) -> InvalidObject:
-    return broken(pod, POD_NETWORKS, path, what, author="ovn-kubernetes")
+    return invalid_annotation(pod, POD_NETWORKS, what, path=path, hint=_HINT)

@@ -6,15 +6,13 @@ import json
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.rows import Direction
-from ovnqos.compile.topologies.pod_annotations import bare_address
-from ovnqos.compile.topology import Network, PodInterface, Topology
-from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.errors import InvalidObject
+from ovnqos.compile.topology import Network, PodInterface, Topology, bare_address, invalid_annotation
 from ovnqos.model.networks import NetworkTopology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ovnqos.errors import InvalidObject
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.topology_map import MappedInterface, MappedNetwork, NameTemplate, TopologyMap
     from ovnqos.model.workloads import Pod
@@ -61,9 +59,9 @@ class StaticTopology(Topology):
             return Direction(known.direction)
         return Direction.TO_LPORT if known.topology is NetworkTopology.LAYER3 else Direction.FROM_LPORT
 
-    def is_free_in_direction(self, network: Network) -> bool:
+    def allows_from_lport(self, network: Network) -> bool:
         """Not where the map gives the direction."""
-        return not self._map.networks[network.name].direction and super().is_free_in_direction(network)
+        return not self._map.networks[network.name].direction and super().allows_from_lport(network)
 
 
 def _interface(pod: Pod, network: MappedNetwork, own: MappedInterface | None) -> PodInterface | None:
@@ -105,8 +103,6 @@ def _addresses(pod: Pod, network: MappedNetwork, text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))
 
 
-def _broken(pod: Pod, network: MappedNetwork, what: str) -> InvalidObject:
-    ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+def _broken(pod: Pod, network: MappedNetwork, text: str) -> InvalidObject:
     hint = f"the topology map takes the addresses on network {network.name} from it"
-    path = f"metadata.annotations[{network.address_annotation}]"
-    return InvalidObject(ref, [Diagnostic.error(ref, Code.INVALID_FIELD, what, path=path, hint=hint)])
+    return invalid_annotation(pod, network.address_annotation, text, hint=hint)

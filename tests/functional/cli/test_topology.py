@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ovnqos.sandbox import NorthboundServer
 
-DOUBT = "taken for ovn-kubernetes: say which by --topology, ovn-kubernetes, kube-ovn or static:FILE"
+DOUBT = "ovn-kubernetes is assumed; choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
 MAP = {
     "networks": {
         "default": {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tenacity
 
-from ovnqos import Compiler, Northbound, Topology
+from ovnqos import Compiler, Northbound, OvnKubernetesTopology
 from ovnqos.controller import DatabaseChange
 from ovnqosd.loop.comparison import Comparison
 from ovnqosd.loop.northbound_writer import NorthboundWriter
@@ -30,7 +30,7 @@ class Passes:
     """Passes one by one, each over what was changed before it."""
 
     def __init__(self, server: NorthboundServer) -> None:
-        self.compiler = Compiler(Topology.ovn_kubernetes())
+        self.compiler = Compiler(OvnKubernetesTopology())
         self.server = server
         self._lock = threading.Lock()
         self._change = DatabaseChange()

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from netaddr import IPNetwork
 
-from ovnqos import AddressSet, Compiler, DesiredState, PortGroup, Topology, parse_object
+from ovnqos import AddressSet, Compiler, DesiredState, OvnKubernetesTopology, PortGroup, parse_object
 from ovnqos.controller import parse_policy
 from tests.support.match_checker import MatchChecker
 
@@ -64,7 +64,7 @@ def cluster() -> Compiler:
             for number in range(16)
         ),
     ]
-    return Compiler.of(map(parse_object, objects), Topology.ovn_kubernetes())
+    return Compiler.of(map(parse_object, objects), OvnKubernetesTopology())
 
 
 CLUSTER = cluster()

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from netaddr import IPNetwork
 
-from ovnqos import Compiler, DesiredState, InvalidObject, LabelSelector, Namespace, ObjectRef, Pod, Topology
+from ovnqos import (
+    Compiler,
+    DesiredState,
+    InvalidObject,
+    LabelSelector,
+    Namespace,
+    ObjectRef,
+    OvnKubernetesTopology,
+    Pod,
+)
 from ovnqos.model.pod_qos import PodQos
 from tests.support import random_clusters as some
 from tests.support.cluster import attachment, attachments_selector, pod, policy, rule
@@ -75,14 +84,14 @@ def _everything(desired: DesiredState) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _full(objects: dict[Any, Any], zone: Any) -> DesiredState:
-    return Compiler.of(objects.values(), Topology.ovn_kubernetes(zone_nodes=zone), cluster_cidrs=CLUSTER).desired()
+    return Compiler.of(objects.values(), OvnKubernetesTopology(zone_nodes=zone), cluster_cidrs=CLUSTER).desired()
 
 
 @settings(max_examples=300, deadline=None)
 @given(RANDOMS)
 def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
     zone = random.choice((None, ["node1", "node2"]))
-    live = Compiler(Topology.ovn_kubernetes(zone_nodes=zone), cluster_cidrs=CLUSTER)
+    live = Compiler(OvnKubernetesTopology(zone_nodes=zone), cluster_cidrs=CLUSTER)
     mirror = Mirror()
     objects: dict[Any, Any] = {}
     for _ in range(random.randint(1, 6)):
@@ -109,7 +118,7 @@ def test_deltas_add_up_to_a_full_compile(random: Random) -> None:
 
 @pytest.fixture
 def live() -> Compiler:
-    started = Compiler(Topology.ovn_kubernetes())
+    started = Compiler(OvnKubernetesTopology())
     random = Random(3)
     for _ in range(60):
         started.apply(random.choice(_MAKERS)(random))
@@ -129,7 +138,7 @@ def test_the_same_object_again_dirties_nothing(live: Compiler) -> None:
 
 
 def test_a_namespace_whose_labels_change_selects_other_attachments() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     selector = attachments_selector(LabelSelector.from_labels({"tenant": "a"}), LabelSelector())
     live.apply(attachment("nets/blue", "10.0.0.0/16"))
     live.apply(pod("p", networks={"nets/blue": ["10.0.0.5"]}))
@@ -143,7 +152,7 @@ def test_a_namespace_whose_labels_change_selects_other_attachments() -> None:
 
 
 def test_policies_of_equal_priority_conflict_while_they_share_a_pod() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
     live.apply(pod("b", "10.0.0.2", labels={"tier": "b"}))
     live.apply(policy(rule(dscp=1), name="one", pods=LabelSelector.from_labels({"app": "a"})))
@@ -161,7 +170,7 @@ def test_policies_of_equal_priority_conflict_while_they_share_a_pod() -> None:
 
 @pytest.mark.parametrize("gained", [{"app": "a"}, {"tier": "b"}], ids=["of the first", "of the second"])
 def test_a_pod_that_only_one_of_two_policies_gains_makes_them_conflict(gained: dict[str, str]) -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     both = {"app": "a", "tier": "b"}
     live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
     live.apply(pod("b", "10.0.0.2", labels={"tier": "b"}))
@@ -183,7 +192,7 @@ def test_rivals_do_not_depend_on_the_order_of_events(random: Random) -> None:
     objects = {_identity(one): one for one in (random.choice(_MAKERS)(random) for _ in range(25))}
     expected: dict[str, frozenset[str]] | None = None
     for _ in range(2):
-        live = Compiler(Topology.ovn_kubernetes())
+        live = Compiler(OvnKubernetesTopology())
         order = list(objects.values())
         random.shuffle(order)
         for one in order:
@@ -218,7 +227,7 @@ def test_an_invalid_object_that_was_never_valid_keeps_what_the_database_has(live
 
 
 def test_a_new_pod_on_a_node_with_others_compiles_no_policy_anew() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(pod("a", "10.0.0.1"))
     live.apply(policy())
     assert live.drain().policies == {"shop/gold"}
@@ -231,7 +240,7 @@ def test_a_new_pod_on_a_node_with_others_compiles_no_policy_anew() -> None:
 
 
 def test_what_was_compiled_ahead_is_told_by_the_next_drain() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(pod("a", "10.0.0.1"))
     live.apply(policy())
     live.apply(policy(name="silver", priority=3))
@@ -249,7 +258,7 @@ def test_what_was_compiled_ahead_is_told_by_the_next_drain() -> None:
 
 
 def test_limits_of_pods_that_were_compiled_ahead_are_told_by_the_next_drain() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(replace(pod("a", "10.0.0.1"), qos=PodQos(dscp=10)))
     live.compile_some(lambda: True)
     assert live.is_dirty
@@ -282,7 +291,7 @@ def test_what_somebody_changed_in_the_database_is_compared_again(live: Compiler)
 
 
 def test_what_was_only_marked_is_told_apart_from_what_compiling_changed() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(pod("web", "10.0.0.1", labels={"app": "web"}))
     live.apply(policy(rule(dscp=10)))
     first = live.drain()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovnqos import LabelSelector, Namespace, NetworkAttachmentDefinition, Pod, Topology
+from ovnqos import LabelSelector, Namespace, NetworkAttachmentDefinition, OvnKubernetesTopology, Pod
 from ovnqos.controller import Inventory, Operator, Requirement
 from tests.support import random_clusters as make
 from tests.support.cluster import POD_NETWORKS, kind_and_key, pod
@@ -57,7 +57,7 @@ def test_the_index_agrees_with_the_selector_even_where_kubernetes_refuses_the_re
     selector: LabelSelector, labels: dict[str, str]
 ) -> None:
     one = pod("p", "10.0.0.1", labels=labels)
-    found = Inventory(Topology.ovn_kubernetes(), [one]).pods(selector, one.namespace)
+    found = Inventory(OvnKubernetesTopology(), [one]).pods(selector, one.namespace)
     assert [record.pod for record in found] == ([one] if selector.matches(labels) else [])
 
 
@@ -74,7 +74,7 @@ def _key(one: Pod | Namespace | NetworkAttachmentDefinition) -> tuple[type[objec
 
 def _changed(random: Random) -> tuple[Inventory, list[object]]:
     """An inventory after changes in any order, and the objects that are left."""
-    inventory = Inventory(Topology.ovn_kubernetes())
+    inventory = Inventory(OvnKubernetesTopology())
     left: dict[object, object] = {}
     for _ in range(random.randint(5, 60)):
         one = _change(random)
@@ -126,7 +126,7 @@ def test_queries_find_what_a_look_at_every_pod_finds(random: Random) -> None:
 def test_an_inventory_after_changes_equals_a_fresh_one_of_what_is_left(random: Random) -> None:
     inventory, objects = _changed(random)
     random.shuffle(objects)
-    fresh = Inventory(Topology.ovn_kubernetes(), objects)
+    fresh = Inventory(OvnKubernetesTopology(), objects)
     for pods, namespaces in [(make.selector(random), make.namespace_selector(random)) for _ in range(10)]:
         found, expected = ({one.pod.key: one for one in known.pods(pods, namespaces)} for known in (inventory, fresh))
         assert found == expected

@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import IPAddress
 
-from ovnqos import Compiler, DesiredState, InvalidObject, Namespace, NetworkAttachmentDefinition, Pod, PodPeer, Topology
+from ovnqos import (
+    Compiler,
+    DesiredState,
+    InvalidObject,
+    KubeOvnTopology,
+    Namespace,
+    NetworkAttachmentDefinition,
+    Pod,
+    PodPeer,
+    StaticTopology,
+    Topology,
+)
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY
 from ovnqos.sources.topology_map import parse_topology_map
 from ovnqos.sources.values import dns_subdomain_error
@@ -72,7 +83,7 @@ _MAKERS: tuple[Callable[[Random], Any], ...] = (_pod, _pod, _pod, _pod, _nad, so
 
 
 def _full(objects: dict[Any, Any], zone: list[str] | None) -> DesiredState:
-    return Compiler.of(objects.values(), Topology.kube_ovn(zone_nodes=zone)).desired()
+    return Compiler.of(objects.values(), KubeOvnTopology(zone_nodes=zone)).desired()
 
 
 def _identity(one: Any) -> tuple[type, str]:
@@ -91,7 +102,7 @@ def _sets(desired: DesiredState) -> dict[str, Any]:
 @given(RANDOMS)
 def test_kube_ovn_events_end_in_what_a_full_compile_gives(random: Random) -> None:
     zone = random.choice((None, ["node1", "node2"]))
-    live = Compiler(Topology.kube_ovn(zone_nodes=zone))
+    live = Compiler(KubeOvnTopology(zone_nodes=zone))
     objects: dict[Any, Any] = {}
     before = DesiredState.of()
     for _ in range(random.randint(1, 6)):
@@ -144,7 +155,7 @@ def test_a_row_reaches_the_pods_of_its_own_vpc_and_no_others(random: Random) -> 
     pods = list({one.key: one for one in (_pod(random) for _ in range(12))}.values())
     gold = policy(rule(destinations=(PodPeer(namespace_selector=some.selector(random)),)))
     namespaces = [some.namespace(random) for _ in range(3)]
-    compiler = Compiler.of((*namespaces, *pods, gold), Topology.kube_ovn())
+    compiler = Compiler.of((*namespaces, *pods, gold), KubeOvnTopology())
     inventory, desired = compiler.inventory, compiler.desired()
 
     (peer,) = gold.rules[0].classifier.destinations or ()
@@ -210,7 +221,7 @@ def test_any_annotations_are_read_or_refused_in_a_printable_line(annotations: di
         if f"{provider}.kubernetes.io/logical_switch" in annotations:
             annotations = {**annotations, f"{provider}.kubernetes.io/allocated": "true"}
     one = Pod(namespace="shop", name="web", node="n", labels={}, annotations=annotations)
-    for each in _interfaces(Topology.kube_ovn(), one):
+    for each in _interfaces(KubeOvnTopology(), one):
         assert not dns_subdomain_error(each.port)
         assert not dns_subdomain_error(each.location)
 
@@ -275,7 +286,7 @@ def test_any_map_is_read_or_refused_and_a_read_one_names_every_port(document: ob
     found = _parsed(document)
     if found is None:
         return
-    topology = Topology.static(found)
+    topology = StaticTopology(found)
     for name in ("a", "b"):
         pod = Pod(namespace="shop", name=name, node="n", labels={}, annotations=dict.fromkeys(found.annotations, text))
         for each in _interfaces(topology, pod):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 
-from ovnqos import Code, Compiler, Direction, Namespace, QosRow, Topology
+from ovnqos import Code, Compiler, Direction, Namespace, OvnKubernetesTopology, QosRow
 from ovnqos import match as m
 from ovnqos.convert import Part, to_annotations, to_network_qos
 from ovnqos.model.pod_qos import PodQos, merge
@@ -44,7 +44,7 @@ class Wire:
         egress_qos: Iterable[EgressQoS],
         cluster_cidrs: tuple[IPNetwork, ...],
     ) -> None:
-        topology = Topology.ovn_kubernetes(zone_nodes=cluster.zone_nodes)
+        topology = OvnKubernetesTopology(zone_nodes=cluster.zone_nodes)
         without_ingress = [replace(one, qos=replace(one.qos, ingress=None)) for one in cluster.pods]
         namespaces = [replace(one, qos=replace(one.qos, ingress=None)) for one in cluster.namespaces]
         objects = (*without_ingress, *namespaces, *cluster.attachments, *policies)

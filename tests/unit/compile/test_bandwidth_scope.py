@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ovnqos import BandwidthScope, Compiler, Topology
+from ovnqos import BandwidthScope, Compiler, OvnKubernetesTopology
 from tests.support.cluster import attachment, compiled, labels, pod, policy, rule
 
 EACH = BandwidthScope.POD
@@ -28,7 +28,7 @@ def test_rules_without_a_limit_keep_one_row_for_all() -> None:
 
 
 def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     for number in range(5):
         live.apply(pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}"))
     live.apply(policy(rule(1, rate=5), scope=EACH))
@@ -50,7 +50,7 @@ def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
 
 
 def test_a_limit_a_pod_and_one_for_all_at_equal_priority_are_rivals_while_they_share_a_pod() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
     live.apply(policy(rule(1, rate=5), name="each", scope=EACH, pods=labels(app="a")))
     live.apply(policy(rule(2, rate=9), name="all", pods=labels(tier="b")))
@@ -62,7 +62,7 @@ def test_a_limit_a_pod_and_one_for_all_at_equal_priority_are_rivals_while_they_s
 
 
 def test_a_scope_that_changes_replaces_the_rows() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     live.apply(pod("a", networks={"lab/x": ["10.0.0.1"]}))
     live.apply(attachment("lab/x", "10.0.0.0/16"))
     live.apply(policy(rule(1, rate=5), scope=EACH))

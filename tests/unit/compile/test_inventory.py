@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos import LabelSelector, Namespace, Node, Pod, Topology
+from ovnqos import LabelSelector, Namespace, Node, OvnKubernetesTopology, Pod
 from ovnqos.controller import Inventory, Network, NetworkTopology
 from tests.support.cluster import attachment, inventory, kind_and_key, labels, namespace, pod
 
@@ -132,7 +132,7 @@ def test_a_network_is_known_by_its_nad_and_carries_what_that_declares() -> None:
 
 
 def test_a_topology_of_zone_nodes_holds_these_alone() -> None:
-    topology = Topology.ovn_kubernetes(zone_nodes=["node1"])
+    topology = OvnKubernetesTopology(zone_nodes=["node1"])
     assert (topology.in_zone("node1"), topology.in_zone("node2"), topology.in_zone("")) == (True, False, False)
-    everywhere = Topology.ovn_kubernetes()
+    everywhere = OvnKubernetesTopology()
     assert (everywhere.in_zone("node2"), everywhere.in_zone("")) == (True, False)

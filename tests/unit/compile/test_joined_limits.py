@@ -14,8 +14,8 @@ from ovnqos import (
     Direction,
     NetworkSelectionType,
     NetworkSelector,
+    OvnKubernetesTopology,
     QosRow,
-    Topology,
 )
 from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
@@ -127,7 +127,7 @@ def test_the_limit_joined_hides_a_lower_limit_and_that_is_told() -> None:
 
 
 def test_policies_that_come_change_and_go_take_the_limit_along() -> None:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     for one in (CLIENT, FLAT):
         live.apply(one)
     live.drain()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, Compiler, Direction, Namespace, Topology, parse_object
+from ovnqos import Bandwidth, Compiler, Direction, Namespace, OvnKubernetesTopology, parse_object
 from ovnqos.controller import NetworkTopology, parse_pod
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
@@ -130,7 +130,7 @@ def test_the_labs_annotations_are_read_off_a_pod() -> None:
 
 @pytest.fixture
 def live() -> Compiler:
-    started = Compiler(Topology.ovn_kubernetes(), cluster_cidrs=CLUSTER)
+    started = Compiler(OvnKubernetesTopology(), cluster_cidrs=CLUSTER)
     started.apply(_limited(PodQos(egress=SLOW)))
     started.apply(pod("plain", "10.0.0.6"))
     started.apply(policy())

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, BandwidthScope, Code, Compiler, Direction, Topology
+from ovnqos import Bandwidth, BandwidthScope, Code, Compiler, Direction, OvnKubernetesTopology, StaticTopology
 from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
@@ -105,13 +105,13 @@ def test_on_layer2_receivers_limits_have_their_own_stage_anyway() -> None:
 def test_a_direction_that_a_topology_map_gives_is_kept() -> None:
     text = "networks: {lan: {topology: layer3, switch: '{node}', port: '{namespace}_{name}', direction: %s}}"
     for given, expected in (("to-lport", TO), ("from-lport", FROM)):
-        topology = Topology.static(parse_topology_map(yaml.safe_load(text % given)))
+        topology = StaticTopology(parse_topology_map(yaml.safe_load(text % given)))
         rows = compiled(policy(rule(rate=5)), CLIENT, SERVER, topology=topology).desired().rows
         assert rows["NetworkQoS/shop/gold/0/lan"].direction is expected
 
 
 def _live(*objects: object) -> Compiler:
-    live = Compiler(Topology.ovn_kubernetes())
+    live = Compiler(OvnKubernetesTopology())
     for one in objects:
         live.apply(one)
     live.drain()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos import Direction, InvalidObject, Pod, Topology
+from ovnqos import Direction, InvalidObject, OvnKubernetesTopology, Pod
 from ovnqos.controller import Network, NetworkTopology, PodInterface
 from tests.support.cluster import POD_NETWORKS, pod
 
-TOPOLOGY = Topology.ovn_kubernetes()
+TOPOLOGY = OvnKubernetesTopology()
 
 
 def _annotated(text: str) -> Pod:

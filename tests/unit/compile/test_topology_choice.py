@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from ovnqos import Pod
-from ovnqos.compile.topologies.choice import TopologyChoice, TopologyKind, parse_topology_choice
-from ovnqos.compile.topologies.detect import DetectedTopology, detect_topology, make_topology
+from ovnqos.compile.topologies.choice import (
+    TopologyChoice,
+    TopologyKind,
+    detect_topology,
+    make_topology,
+    parse_topology_choice,
+)
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
 from ovnqos.compile.topologies.static import StaticTopology
@@ -39,31 +44,31 @@ def test_another_word_is_refused_with_the_right_ones(text: str) -> None:
 
 @pytest.mark.parametrize("pods", [[OURS], [ON_HOST, OURS, BARE]])
 def test_ovn_kubernetes_is_told_by_its_annotation(pods: list[Pod]) -> None:
-    assert detect_topology(pods) == DetectedTopology(kind=TopologyKind.OVN_KUBERNETES)
+    assert detect_topology(pods) == (TopologyKind.OVN_KUBERNETES, "")
 
 
 @pytest.mark.parametrize("pods", [[KUBE_OVN], [BARE, KUBE_OVN, ON_HOST]])
 def test_kube_ovn_is_told_by_its_annotations(pods: list[Pod]) -> None:
-    assert detect_topology(pods) == DetectedTopology(kind=TopologyKind.KUBE_OVN)
+    assert detect_topology(pods) == (TopologyKind.KUBE_OVN, "")
 
 
 @pytest.mark.parametrize(
     ("pods", "words"),
     [
-        ([OURS, KUBE_OVN], "there are pods of ovn-kubernetes and of Kube-OVN; taken for ovn-kubernetes"),
-        ([BOTH], "there are pods of ovn-kubernetes and of Kube-OVN; taken for ovn-kubernetes"),
-        ([ON_HOST, BARE], "no pod has an annotation of ovn-kubernetes or Kube-OVN; taken for ovn-kubernetes"),
+        ([OURS, KUBE_OVN], "there are pods of ovn-kubernetes and of Kube-OVN; ovn-kubernetes is assumed"),
+        ([BOTH], "there are pods of ovn-kubernetes and of Kube-OVN; ovn-kubernetes is assumed"),
+        ([ON_HOST, BARE], "no pod has an annotation of ovn-kubernetes or Kube-OVN; ovn-kubernetes is assumed"),
     ],
 )
 def test_what_is_not_certain_is_doubted_in_a_line_that_says_how_to_choose(pods: list[Pod], words: str) -> None:
-    found = detect_topology(pods)
-    assert found.kind is TopologyKind.OVN_KUBERNETES
-    assert found.doubt == f"{words}: say which by --topology, ovn-kubernetes, kube-ovn or static:FILE"
+    kind, doubt = detect_topology(pods)
+    assert kind is TopologyKind.OVN_KUBERNETES
+    assert doubt == f"{words}; choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
 
 
 @pytest.mark.parametrize("pods", [[], [ON_HOST]])
 def test_without_pods_of_a_network_there_is_nothing_to_doubt(pods: list[Pod]) -> None:
-    assert detect_topology(pods) == DetectedTopology(kind=TopologyKind.OVN_KUBERNETES)
+    assert detect_topology(pods) == (TopologyKind.OVN_KUBERNETES, "")
 
 
 def test_a_choice_is_not_doubted_whatever_the_pods_tell() -> None:

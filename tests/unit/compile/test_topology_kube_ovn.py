@@ -9,6 +9,7 @@ from ovnqos import (
     Compiler,
     Direction,
     InvalidObject,
+    KubeOvnTopology,
     LabelSelector,
     NetworkAttachmentDefinition,
     NetworkSelectionType,
@@ -22,7 +23,7 @@ from ovnqos.model.policy import BandwidthScope
 from tests.support.cluster import attachments_selector, codes, compiled, labels, messages, namespace, policy, rule
 from tests.support.kube_ovn import interface, pod
 
-TOPOLOGY = Topology.kube_ovn()
+TOPOLOGY: Topology = KubeOvnTopology()
 DEFAULT = NetworkSelector(type=NetworkSelectionType.DEFAULT_NETWORK)
 DB = rule(destinations=(PodPeer(pod_selector=labels(app="db")),))
 

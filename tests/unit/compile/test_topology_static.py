@@ -14,6 +14,7 @@ from ovnqos import (
     NetworkSelector,
     Pod,
     PodPeer,
+    StaticTopology,
     Topology,
 )
 from ovnqos.controller import PodInterface
@@ -24,7 +25,7 @@ KEY = "example.com/addresses"
 
 
 def _topology(text: str, **others: set[str]) -> Topology:
-    return Topology.static(parse_topology_map(yaml.safe_load(text)), zone_nodes=others.get("zone_nodes"))
+    return StaticTopology(parse_topology_map(yaml.safe_load(text)), zone_nodes=others.get("zone_nodes"))
 
 
 def _pod(name: str, addresses: str = "", *, node: str = "n1", app: str = "") -> Pod:

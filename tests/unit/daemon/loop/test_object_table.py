@@ -18,10 +18,10 @@ from ovnqos import (
     NetworkQoS,
     ObjectRef,
     OutcomeUnknown,
+    OvnKubernetesTopology,
     OvnQosError,
     Pod,
     PodQos,
-    Topology,
     TransactionRefused,
 )
 from ovnqos.controller import NorthboundUnavailable, parse_namespace
@@ -46,7 +46,7 @@ class Zone:
     """The compiler of one zone and the table beside it, given objects as the reconcile loop is."""
 
     def __init__(self, *, elected: bool = True) -> None:
-        self.compiler = Compiler(Topology.ovn_kubernetes(zone_nodes=["node1"]))
+        self.compiler = Compiler(OvnKubernetesTopology(zone_nodes=["node1"]))
         self.elected = elected
         self.table = ObjectTable(self.compiler, is_elected=lambda: self.elected)
 
