@@ -1,7 +1,4 @@
-"""One taxonomy of errors: what went wrong, in words for the person who reads it.
-
-Every error a caller can meet is an `OvnQosError`; its message is one or more complete lines without a traceback's help.
-"""
+"""The errors that callers can get: each is an `OvnQosError`, whose message is one or more complete lines."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class InvalidObject(OvnQosError):
     Attributes:
         object: the object; its name and namespace are empty where they are not valid.
         diagnostics: every error of the object.
-        warnings: what is odd besides; it may show where an error comes from, e.g. a misspelt field.
+        warnings: what else is said of the object, e.g. of a misspelt field that explains an error.
 
     Args:
         ref: the object.
@@ -53,15 +50,15 @@ class UnreadableInput(OvnQosError):
 
 
 class InvalidRow(OvnQosError, ValueError):
-    """A row, match, set or group given by a caller of the lower level cannot stand in a Northbound."""
+    """A row, match, set or group given by a caller of the lower level is not one that a Northbound can hold."""
 
 
 class NameTaken(OvnQosError):
-    """An address set or port group that is wanted has the name of another owner's."""
+    """A desired address set or port group has the name of another owner's."""
 
 
 class UnsafePlan(OvnQosError):
-    """A plan removes more than its limit allows; nothing was written."""
+    """A plan deletes more than its limit allows; nothing was written."""
 
 
 class StalePlan(OvnQosError):

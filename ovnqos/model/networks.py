@@ -38,7 +38,7 @@ class NetworkSelector:
     network_selector: LabelSelector | None = None
 
     def __str__(self) -> str:
-        """In words, unmistakable, e.g. `NetworkAttachmentDefinitions nad-type=x in namespaces {}`."""
+        """A unique text, e.g. `NetworkAttachmentDefinitions nad-type=x in namespaces {}`."""
         words = [str(self.type)]
         if self.network_selector is not None:
             words.append(str(self.network_selector))

@@ -1,4 +1,4 @@
-"""Who a row belongs to: the one predicate that decides "ours"."""
+"""The owner of a row: the one predicate that decides which rows are ours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
 
 
 class OwnershipScheme(StrEnum):
-    """Whose keys in `external_ids` say what a row is."""
+    """Which keys in `external_ids` name the owner and identity of a row."""
 
     NATIVE = "native"
     OVN_KUBERNETES = "ovn-kubernetes"
@@ -54,16 +54,16 @@ class Owner:
         """The key in external_ids, and its value, by which a row is this owner's."""
         if self.scheme is OwnershipScheme.NATIVE:
             return OWNER_KEY, self.name
-        return REFERENCE_TYPE_KEY, REFERENCE_TYPE
+        return UPSTREAM_TYPE_KEY, UPSTREAM_TYPE
 
     @staticmethod
     def is_unclaimed(external_ids: Mapping[str, str]) -> bool:
-        """Whether no known controller says that this is its own."""
-        return OWNER_KEY not in external_ids and REFERENCE_TYPE_KEY not in external_ids
+        """Whether no known controller has put its name on the row."""
+        return OWNER_KEY not in external_ids and UPSTREAM_TYPE_KEY not in external_ids
 
     def identity(self, external_ids: Mapping[str, str]) -> str:
-        """What a row of this owner is: equal in the wanted and the found row. Empty when it was taken off by hand."""
-        return external_ids.get(ID_KEY if self.scheme is OwnershipScheme.NATIVE else REFERENCE_ID_KEY, "")
+        """The identity of a row of this owner, the same in desired and actual rows; empty if it was removed by hand."""
+        return external_ids.get(ID_KEY if self.scheme is OwnershipScheme.NATIVE else UPSTREAM_ID_KEY, "")
 
     def stamp(self, identity: str, external_ids: Mapping[str, str]) -> dict[str, str]:
         """The external_ids to write: those given, with owner and identity."""
@@ -75,7 +75,7 @@ class Owner:
         """The Kubernetes object a row was made for, as `NetworkQoS/<namespace>/<name>`; empty when there is none."""
         if self.scheme is OwnershipScheme.NATIVE:
             return external_ids.get(OBJECT_KEY, "")
-        name = external_ids.get(REFERENCE_NAME_KEY, "")
+        name = external_ids.get(UPSTREAM_NAME_KEY, "")
         return f"NetworkQoS/{name.replace(':', '/', 1)}" if name else ""
 
     @property
@@ -93,9 +93,9 @@ PORT_KEY = "ovnqos.io/port"
 JOINED_KEY = "ovnqos.io/joined"
 """The rule, as `NetworkQoS/<namespace>/<name>/<index>`, whose effect a pod's row has beside the pod's own limit."""
 
-REFERENCE_TYPE = "NetworkQoS"
-REFERENCE_ID_KEY = "k8s.ovn.org/id"
-REFERENCE_NAME_KEY = "k8s.ovn.org/name"
-REFERENCE_TYPE_KEY = "k8s.ovn.org/owner-type"
-REFERENCE_CONTROLLER_KEY = "k8s.ovn.org/owner-controller"
-REFERENCE_NETWORK_KEY = "k8s.ovn.org/network"
+UPSTREAM_TYPE = "NetworkQoS"
+UPSTREAM_ID_KEY = "k8s.ovn.org/id"
+UPSTREAM_NAME_KEY = "k8s.ovn.org/name"
+UPSTREAM_TYPE_KEY = "k8s.ovn.org/owner-type"
+UPSTREAM_CONTROLLER_KEY = "k8s.ovn.org/owner-controller"
+UPSTREAM_NETWORK_KEY = "k8s.ovn.org/network"

@@ -1,4 +1,4 @@
-"""What one pod's annotations, or its namespace's, say of its traffic."""
+"""Limits and DSCP mark that the annotations of a pod, or of its namespace, set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodQos:
-    """Limits and mark of one pod, or, of a namespace, of its pods that have none.
+    """Limits and mark of one pod; of a namespace: the defaults of its pods.
 
     Attributes:
         ingress: the limit of what the pod receives; None sets none.
@@ -38,7 +38,7 @@ class PodQos:
 
     @property
     def sets_nothing(self) -> bool:
-        """Whether there is neither a limit nor a mark; there may be something to tell all the same."""
+        """Whether there is neither a limit nor a mark; there may be diagnostics all the same."""
         return self.ingress is None and self.egress is None and self.dscp is None
 
 
@@ -50,7 +50,7 @@ def merge(pod: PodQos, namespace: PodQos) -> PodQos:
     """The limits and the mark that hold for a pod.
 
     Each of ingress, egress and dscp is the pod's own, else the namespace's. A limit is taken whole: a pod's rate never
-    gets its namespace's burst. What a pod says wrongly sets nothing, so the namespace's default holds there.
+    gets its namespace's burst. An annotation that is wrong sets nothing, so the namespace's default holds there.
 
     Args:
         pod: of the pod's annotations.

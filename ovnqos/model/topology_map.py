@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from ovnqos.model.networks import NetworkTopology
 
 PLACEHOLDERS: Final = frozenset({"namespace", "name", "node"})
-"""What a template may name of a pod."""
+"""The placeholders of a template."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameTemplate:
-    """A name with placeholders for what tells a pod, e.g. `{namespace}-{name}`."""
+    """A name with placeholders for a pod's namespace, name and node, e.g. `{namespace}-{name}`."""
 
     text: str
 
@@ -39,7 +39,7 @@ class MappedNetwork:
     """One network of a topology map.
 
     Attributes:
-        name: `default`, or the key (`<namespace>/<name>`) of the NAD that pods come by, or a word of its own.
+        name: `default`, or the key (`<namespace>/<name>`) of the NAD that attaches pods to it, or any other name.
         topology: how it is laid out: with layer3 a switch a node, with the others one for all nodes.
         direction: `from-lport` or `to-lport`, the direction of its rows; empty: what the layout calls for.
         switch: the logical switch of each pod; None: each pod's own entry says it.

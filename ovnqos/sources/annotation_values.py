@@ -74,11 +74,11 @@ def parse_quantity(text: str) -> Fraction:
             Gi, Ti, Pi, Ei), or an exponent (e6, E6, e-3), or neither. No spaces; at most 128 characters.
 
     Returns:
-        Its value. As in Kubernetes, a magnitude above 2^63 - 1 is that, and a fraction of 10^-9 is rounded away from
+        The value. As in Kubernetes, a magnitude above 2^63 - 1 is that, and a fraction of 10^-9 is rounded away from
         zero to a whole one; everything else is exact.
 
     Raises:
-        InvalidValueError: it is none.
+        InvalidValueError: the text is not a quantity.
     """
     found = _QUANTITY.fullmatch(text) if len(text) <= _LENGTH_MAXIMUM else None
     digits = found["whole"] + (found["part"] or "") if found is not None else ""
@@ -104,7 +104,7 @@ def parse_rate(text: str) -> int:
         The rate in kbps (1000 bit/s), a fraction rounded up: 1 to 4294967295, what OVN takes (ovn-nb(5), QoS).
 
     Raises:
-        InvalidValueError: it is none, or out of bounds.
+        InvalidValueError: the text is not a quantity, or is out of bounds.
     """
     return _thousands(text, noun="a rate in bit/s", limit="kbps (4.29 Tbit/s)", form=_RATE_FORM)
 
@@ -119,7 +119,7 @@ def parse_burst(text: str) -> int:
         The burst in kbit (1000 bit), a fraction rounded up: 1 to 4294967295, what OVN takes (ovn-nb(5), QoS).
 
     Raises:
-        InvalidValueError: it is none, or out of bounds.
+        InvalidValueError: the text is not a quantity, or is out of bounds.
     """
     return _thousands(text, noun="a burst in bits", limit="kbit (4.29 Tbit)", form=_BURST_FORM)
 
@@ -162,7 +162,7 @@ def parse_dscp(text: str) -> int:
         The DSCP.
 
     Raises:
-        InvalidValueError: it is none.
+        InvalidValueError: the text is not a DSCP.
     """
     word = text.strip()
     if _DSCP_NUMBER.fullmatch(word):

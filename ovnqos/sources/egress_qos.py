@@ -29,7 +29,7 @@ EGRESS_QOS_KIND = "EgressQoS"
 EGRESS_QOS_NAME = "default"
 """The one name that ovn-kubernetes reads."""
 EGRESS_QOS_RULES_MAXIMUM = 1000
-_KIND = ObjectKind(name=EGRESS_QOS_KIND, policed=True)
+_KIND = ObjectKind(name=EGRESS_QOS_KIND, warn_unknown=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,8 @@ def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:
         The object. An absent `metadata.namespace` is `default`.
 
     Raises:
-        InvalidObject: with every error of the object. A name other than `default` is one: ovn-kubernetes passes such an
-            object over, so its rules hold nowhere.
+        InvalidObject: with every error of the object. A name other than `default` is one: ovn-kubernetes ignores such
+            an object.
     """
     reader = ObjectReader(document, _KIND, origin=origin)
     root = reader.root

@@ -65,7 +65,7 @@ class Fields:
         report: where diagnostics go.
         parent: the reader that this mapping is a field of.
         place: its path relative to the parent, e.g. `egress[0]`.
-        policed: whether fields that nobody reads are warned of.
+        warn_unknown: whether a field that is not read is a warning.
     """
 
     __slots__ = ("_asked", "_mapping", "_parent", "_place", "_report")
@@ -77,14 +77,14 @@ class Fields:
         *,
         parent: Fields | None = None,
         place: str = "",
-        policed: bool = True,
+        warn_unknown: bool = True,
     ) -> None:
         self._mapping = mapping
         self._report = report
         self._parent = parent
         self._place = place
-        self._asked: list[str] | None = [] if policed else None
-        if policed:
+        self._asked: list[str] | None = [] if warn_unknown else None
+        if warn_unknown:
             report.readers.append(self)
 
     @property
@@ -119,7 +119,7 @@ class Fields:
         return path + place if not path or not place or place.startswith("[") else f"{path}.{place}"
 
     def get(self, key: str) -> object:
-        """The field's value as it is, and note that the field is known."""
+        """The field's value as it is; the field counts as known from now on."""
         if self._asked is not None:
             self._asked.append(key)
         return self._mapping.get(key)
@@ -164,11 +164,11 @@ class Fields:
         self.error(key, f"must be true or false, not {describe(value)}")
         return None
 
-    def mapping(self, key: str, *, required: str = "", policed: bool = True) -> Fields | None:
+    def mapping(self, key: str, *, required: str = "", warn_unknown: bool = True) -> Fields | None:
         """A reader of a mapping; `required` as in `string`."""
         value = self.get(key)
         if isinstance(value, (dict, Mapping)):
-            return Fields(value, self._report, parent=self, place=key, policed=policed)
+            return Fields(value, self._report, parent=self, place=key, warn_unknown=warn_unknown)
         if value is not None:
             self.error(key, f"must be a mapping, not {describe(value)}")
         elif required:
@@ -176,8 +176,8 @@ class Fields:
         return None
 
     def child(self, key: str, mapping: Mapping[str, object]) -> Fields:
-        """A reader of a mapping that the field holds in another form, such as JSON text. It is not policed."""
-        return Fields(mapping, self._report, parent=self, place=key, policed=False)
+        """A reader of a mapping that the field holds as JSON text; its unknown fields are no warnings."""
+        return Fields(mapping, self._report, parent=self, place=key, warn_unknown=False)
 
     def entries(self, key: str) -> Sequence[object] | None:
         """A list, its entries as they are."""
@@ -187,7 +187,7 @@ class Fields:
         self.error(key, f"must be a list, not {describe(value)}")
         return None
 
-    def mappings(self, key: str, *, policed: bool = True) -> list[Fields] | None:
+    def mappings(self, key: str, *, warn_unknown: bool = True) -> list[Fields] | None:
         """Readers of a list's entries, less those that are no mappings (each an error)."""
         entries = self.entries(key)
         if entries is None:
@@ -196,7 +196,7 @@ class Fields:
         for index, entry in enumerate(entries):
             place = f"{key}[{index}]"
             if isinstance(entry, (dict, Mapping)):
-                readers.append(Fields(entry, self._report, parent=self, place=place, policed=policed))
+                readers.append(Fields(entry, self._report, parent=self, place=place, warn_unknown=warn_unknown))
             else:
                 self.error(place, f"must be a mapping, not {describe(entry)}")
         return readers
@@ -229,7 +229,7 @@ class Fields:
         return found
 
     def warn_of_unknown_fields(self) -> None:
-        """Add a warning for each field that nobody read; it may be a misspelt one."""
+        """Add a warning for each field that was not read: it may be misspelt."""
         asked = self._asked
         if asked is None:
             return

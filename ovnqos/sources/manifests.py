@@ -53,7 +53,7 @@ def parse_object(
     """Parse an object of any kind.
 
     A kind is known by its API group too: other groups have a `Node` of their own. A `NetworkQoS` of another group or
-    version is never passed over, but refused.
+    version is an InvalidObject.
 
     Args:
         document: the object as JSON or YAML gives it.

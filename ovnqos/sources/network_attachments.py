@@ -37,8 +37,8 @@ NETWORK_NAME = "k8s.ovn.org/network-name"
 def parse_network_attachment_definition(document: object, *, origin: str = "") -> NetworkAttachmentDefinition:
     """Parse a NetworkAttachmentDefinition.
 
-    Of a list of plugins (a CNI conflist) the first of ovn-kubernetes counts. `ovn` is None when there is none, or when
-    it names no topology, which is how ovn-kubernetes writes the cluster's default network (a warning says so).
+    Of a list of plugins (a CNI conflist) the first of ovn-kubernetes counts. `ovn` is None without such a plugin, and
+    when it names no topology, as ovn-kubernetes writes the cluster's default network (a warning).
 
     Raises:
         InvalidObject: with every error of the object.
@@ -46,14 +46,14 @@ def parse_network_attachment_definition(document: object, *, origin: str = "") -
     reader = ObjectReader(document, _KIND, origin=origin)
     owners = _owners(reader.metadata)
     plugin, ovn = "", None
-    spec = reader.root.mapping("spec", policed=False)
+    spec = reader.root.mapping("spec", warn_unknown=False)
     if spec is not None:
         config = _config(spec)
         if config is not None:
             plugin, ovn = _network(config, f"{reader.namespace}/{reader.name}")
-    noted = _noted_name(reader.metadata)
-    if noted and ovn is not None:
-        ovn = replace(ovn, network=noted)
+    annotated = _annotated_name(reader.metadata)
+    if annotated and ovn is not None:
+        ovn = replace(ovn, network=annotated)
     diagnostics = reader.check()
     return NetworkAttachmentDefinition(
         namespace=reader.namespace,
@@ -68,7 +68,7 @@ def parse_network_attachment_definition(document: object, *, origin: str = "") -
 
 def _owners(metadata: Fields) -> tuple[OwnerReference, ...]:
     owners = []
-    for entry in metadata.mappings("ownerReferences", policed=False) or ():
+    for entry in metadata.mappings("ownerReferences", warn_unknown=False) or ():
         kind = entry.string("kind", required="name the owner's kind")
         name = entry.string("name", required="name the owner")
         if kind is not None and name is not None:
@@ -76,8 +76,8 @@ def _owners(metadata: Fields) -> tuple[OwnerReference, ...]:
     return tuple(owners)
 
 
-def _noted_name(metadata: Fields) -> str | None:
-    annotations = metadata.mapping("annotations", policed=False)
+def _annotated_name(metadata: Fields) -> str | None:
+    annotations = metadata.mapping("annotations", warn_unknown=False)
     return annotations.string(NETWORK_NAME) if annotations is not None else None
 
 
@@ -108,7 +108,7 @@ def _network(config: Fields, key: str) -> tuple[str, OvnNetworkConfig | None]:
         plugin = config.string("type", required=f"name the CNI plugin, e.g. {OVN_PLUGIN}") or ""
         return plugin, _ovn_network(config, config, key) if plugin == OVN_PLUGIN else None
     first = ""
-    for entry in config.mappings("plugins", policed=False) or ():
+    for entry in config.mappings("plugins", warn_unknown=False) or ():
         plugin = entry.string("type", required=f"name the CNI plugin, e.g. {OVN_PLUGIN}") or ""
         first = first or plugin
         if plugin == OVN_PLUGIN:

@@ -36,7 +36,7 @@ KIND = "NetworkQoS"
 ANNOTATION_PREFIX = "ovnqos.io/"
 """Annotations with this prefix are for this project; one that it does not know is warned of."""
 BANDWIDTH_SCOPE_ANNOTATION = "ovnqos.io/bandwidth-scope"
-_KIND = ObjectKind(name=KIND, policed=True)
+_KIND = ObjectKind(name=KIND, warn_unknown=True)
 _GENERATION_MAXIMUM = 2**63 - 1
 
 
@@ -119,7 +119,7 @@ def _check_type(root: Fields) -> None:
 
 
 def _bandwidth_scope(metadata: Fields) -> BandwidthScope:
-    annotations = metadata.mapping("annotations", policed=False)
+    annotations = metadata.mapping("annotations", warn_unknown=False)
     if annotations is None:
         return BandwidthScope.POLICY
     for key in annotations.keys_with_prefix(ANNOTATION_PREFIX):

@@ -36,13 +36,13 @@ class ObjectKind:
         name: the kind.
         namespaced: whether it lives in namespaces.
         dotted_names: whether names are DNS subdomains; else they are DNS labels.
-        policed: whether unknown fields are warned of.
+        warn_unknown: whether unknown fields are warnings.
     """
 
     name: str
     namespaced: bool = True
     dotted_names: bool = True
-    policed: bool = False
+    warn_unknown: bool = False
 
 
 class ObjectReader:
@@ -72,11 +72,13 @@ class ObjectReader:
         if not isinstance(document, Mapping):
             text = f"must be a mapping, not {describe(document)}"
             raise InvalidObject(self.ref, [Diagnostic.error(self.ref, Code.INVALID_FIELD, text)])
-        self.root = Fields(document, self._report, policed=kind.policed)
+        self.root = Fields(document, self._report, warn_unknown=kind.warn_unknown)
         for key in ("kind", "status"):
             self.root.get(key)
-        metadata = self.root.mapping("metadata", policed=False)
-        self.metadata = metadata if metadata is not None else Fields({}, self._report, place="metadata", policed=False)
+        metadata = self.root.mapping("metadata", warn_unknown=False)
+        self.metadata = (
+            metadata if metadata is not None else Fields({}, self._report, place="metadata", warn_unknown=False)
+        )
         if metadata is not None or not self.root.has("metadata"):
             self.name = self._named("name", dotted=kind.dotted_names, required="name the object")
             if kind.namespaced:

@@ -1,7 +1,7 @@
 """QoS annotations of pods, Calico's and Kubernetes', and the same on a namespace as the defaults of its pods.
 
 Source: Calico's documentation, "Configure QoS controls", and its code for bounds and precedence; Kubernetes'
-documentation of the bandwidth plugin. What they leave open is decided here and told in `read_pod_qos`.
+documentation of the bandwidth plugin. What they leave open is decided in `read_pod_qos`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CALICO_PREFIX: Final = "qos.projectcalico.org/"
-"""Every annotation with this prefix is read, or told to have no effect."""
+"""Every annotation with this prefix is read, or draws a warning that it has no effect."""
 DSCP_KEY: Final = f"{CALICO_PREFIX}dscp"
 _DIRECTIONS = ("ingress", "egress")
 _BANDWIDTH_KEYS = {
@@ -73,14 +73,14 @@ def read_pod_qos(annotations: Mapping[str, str], ref: ObjectRef, *, path: str = 
       (Calico itself lifts the limit when its own key cannot be parsed, and takes the nearest bound when it is out of
       bounds.)
     - A burst that is wrong leaves the rate with OVN's default burst; one without any bandwidth of its direction is an
-      error; beside a bandwidth that is wrong it is not told as well.
+      error; beside a bandwidth that is wrong it draws no second error.
 
     Without a burst, OVN's default of one second of rate holds (`burst_kbit` is None). Calico's default is 4 Gibit.
 
     Args:
         annotations: those of the object, at least those of `is_pod_qos_key`.
         ref: the object, for the diagnostics.
-        path: where they stand in it, for the diagnostics.
+        path: the field that holds them, for the diagnostics.
 
     Returns:
         What they say; each diagnostic names the annotation in its path and its value in its text.

@@ -28,7 +28,7 @@ def read_rules(spec: Fields, read: Callable[[Fields], _R], *, maximum: int, beyo
         spec: the object's `spec`.
         read: reads one rule.
         maximum: how many rules are taken.
-        beyond: words on what to do with more.
+        beyond: what to do with more, for the hint.
     """
     entries = spec.mappings("egress")
     if entries is None:

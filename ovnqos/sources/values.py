@@ -147,7 +147,7 @@ def parse_cidr(text: str) -> tuple[IPNetwork, str]:
         The network without host bits, and a text that is empty unless host bits were cleared.
 
     Raises:
-        InvalidValueError: it is none.
+        InvalidValueError: the text is not a CIDR.
     """
     version, network, length, cleared = _parse(text)
     return IPNetwork((network, length), version=version), cleared

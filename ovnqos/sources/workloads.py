@@ -93,11 +93,11 @@ def parse_pod(
     )
     node = phase = None
     host_network = False
-    spec = reader.root.mapping("spec", policed=False)
+    spec = reader.root.mapping("spec", warn_unknown=False)
     if spec is not None:
         node = spec.string("nodeName")
         host_network = spec.boolean("hostNetwork") or False
-    status = reader.root.mapping("status", policed=False)
+    status = reader.root.mapping("status", warn_unknown=False)
     if status is not None:
         phase = status.string("phase")
     reader.check()
@@ -121,7 +121,7 @@ def _qos(annotations: dict[str, str], reader: ObjectReader) -> PodQos:
 
 
 def _annotations(metadata: Fields, kept: frozenset[str]) -> dict[str, str]:
-    annotations = metadata.mapping("annotations", policed=False)
+    annotations = metadata.mapping("annotations", warn_unknown=False)
     if annotations is None:
         return {}
     texts = {key: annotations.string(key) for key in kept}
@@ -130,7 +130,7 @@ def _annotations(metadata: Fields, kept: frozenset[str]) -> dict[str, str]:
 
 def _kept_annotations(metadata: Fields, keeps: Callable[[str], bool]) -> dict[str, str]:
     given = metadata.get("annotations")
-    annotations = metadata.mapping("annotations", policed=False)
+    annotations = metadata.mapping("annotations", warn_unknown=False)
     if annotations is None or not isinstance(given, (dict, Mapping)):
         return {}
     kept = {}

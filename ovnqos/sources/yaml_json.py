@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEPTH_MAXIMUM = 256
 _EXPANSION_MAXIMUM = 10_000_000
-"""Most values that the aliases of one text may stand for; more is taken for an attack (a "billion laughs")."""
+"""Most values that the aliases of one text may stand for; more is refused as an attack ("billion laughs")."""
 
 _WORDS: dict[str, object] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -169,7 +169,7 @@ class _YamlReader:
             return (str(value).lower() if isinstance(value, int) else event.value), event.value == _MERGE
         key = self._alias(event) if isinstance(event, yaml.AliasEvent) else None
         if not isinstance(key, str):
-            raise _unreadable("a key must be a word, not a mapping or list", event)
+            raise _unreadable("a key must be a scalar, not a mapping or list", event)
         return key, False
 
     def _merged(self, key: yaml.Event) -> list[Mapping[str, object]]:
@@ -182,7 +182,7 @@ class _YamlReader:
 
     def _alias(self, event: yaml.AliasEvent) -> object:
         if event.anchor not in self._anchors:
-            raise _unreadable(f"alias *{event.anchor} stands for nothing that ends before it", event)
+            raise _unreadable(f"alias *{event.anchor} has no anchor that ends before it", event)
         value, size = self._anchors[event.anchor]
         self._size += size
         if self._size > _EXPANSION_MAXIMUM:
@@ -226,7 +226,7 @@ def _tagged(event: yaml.ScalarEvent) -> object:
     if name not in types:
         raise _unreadable(f"tag {show(event.tag)} is not known to Kubernetes; remove it", event)
     if type(value) not in types[name]:
-        raise _unreadable(f"{show(event.value)} is no {name}, as its tag says", event)
+        raise _unreadable(f"{show(event.value)} is not of type {name}, which its tag names", event)
     return value
 
 

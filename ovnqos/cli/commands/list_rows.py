@@ -47,7 +47,7 @@ def list_rows(database: options.DatabaseOptions, owner: Owner, everyone: bool, f
 
 
 def _records(rows: Iterable[ActualRow], owner: Owner) -> Iterator[dict[str, Any]]:
-    from ovnqos.model.owner import NETWORK_KEY, REFERENCE_NETWORK_KEY, RULE_KEY, Owner
+    from ovnqos.model.owner import NETWORK_KEY, RULE_KEY, UPSTREAM_NETWORK_KEY, Owner
 
     owners = (owner, Owner.ovn_kubernetes())
     for row in rows:
@@ -57,7 +57,7 @@ def _records(rows: Iterable[ActualRow], owner: Owner) -> Iterator[dict[str, Any]
             yield {
                 "object": next((one.object_of(known) for one in owners if one.owns(known)), "") or "-",
                 "rule": known.get(RULE_KEY, known.get("rule-index", "-")),
-                "network": known.get(NETWORK_KEY, known.get(REFERENCE_NETWORK_KEY, "-")),
+                "network": known.get(NETWORK_KEY, known.get(UPSTREAM_NETWORK_KEY, "-")),
                 "switch": switch,
                 "direction": content.direction,
                 "priority": content.priority,

@@ -10,7 +10,7 @@ from ovnqos.errors import InvalidRow
 from ovnqos.explain.explanation import Candidate
 from ovnqos.match import Verbatim, parse
 from ovnqos.match.packet import NamedSets
-from ovnqos.model.owner import PORT_KEY, REFERENCE_NAME_KEY, REFERENCE_TYPE_KEY, RULE_KEY
+from ovnqos.model.owner import PORT_KEY, RULE_KEY, UPSTREAM_NAME_KEY, UPSTREAM_TYPE_KEY
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate
 from ovnqos.plan.snapshot import SetKind
 
@@ -122,7 +122,7 @@ def _row_name(external_ids: Mapping[str, str], owner: Owner, otherwise: str) -> 
         rule = external_ids.get(RULE_KEY, external_ids.get(_REFERENCE_RULE_KEY, ""))
         port = external_ids.get(PORT_KEY, "") if made_for.startswith("NetworkQoS/") else ""
         return " ".join([made_for, *([f"rule {rule}"] if rule else []), *([f"port {port}"] if port else [])])
-    kind, name = external_ids.get(REFERENCE_TYPE_KEY), external_ids.get(REFERENCE_NAME_KEY, "")
+    kind, name = external_ids.get(UPSTREAM_TYPE_KEY), external_ids.get(UPSTREAM_NAME_KEY, "")
     if kind:
         return f"{kind} {name} ({otherwise})" if name else f"{kind} ({otherwise})"
     neutron = next((f"{key}={value}" for key, value in sorted(external_ids.items()) if key.startswith("neutron:")), "")
