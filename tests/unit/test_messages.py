@@ -5,19 +5,21 @@ After a change of words that is meant, run this file with OVNQOS_UPDATE_GOLDEN=1
 
 from __future__ import annotations
 
+import io
 import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.diagnostics import ObjectRef
+from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.errors import InvalidObject
-from ovnqos.sources import parse_network_attachment_definition, parse_object, parse_policy
+from ovnqos.sources import load_manifests, parse_network_attachment_definition, parse_object, parse_policy
 from ovnqos.sources.egress_qos import parse_egress_qos
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqos.sources.topology_map import parse_topology_map
 from ovnqos.sources.yaml_json import parse_yaml
 from tests.support import invalid_documents as cases
+from tests.support import message_scenes as scenes
 from tests.support.invalid_documents import EGRESS_QOS_OBJECT, POLICY, attachment_with, policy_with_block, with_value
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ def test_every_message_is_as_the_golden_file_has_it() -> None:
     assert found == GOLDEN.read_text()
 
 
+def test_every_code_has_a_message_in_the_golden_file() -> None:
+    found = {line.partition(" ")[0] for line in GOLDEN.read_text().splitlines()}
+    assert set(Code) - found == {Code.UNREADABLE_OBJECT}  # of a parser that fails
+
+
 def _lines() -> Iterator[str]:
     """A section a source, each line `code severity path: text; hint`."""
     sections: dict[str, Section] = {
@@ -50,6 +57,9 @@ def _lines() -> Iterator[str]:
         "objects of any kind": _kinds(),
         "QoS annotations": _annotations(),
         "topology map": _topology_maps(),
+        "Compiler": scenes.compiled_diagnostics(),
+        "conversion to annotations": scenes.annotation_diagnostics(),
+        "conversion to NetworkQoS": scenes.network_qos_diagnostics(),
     }
     for title, diagnostics in sections.items():
         yield f"# {title}"
@@ -115,6 +125,9 @@ def _workloads() -> Section:
 def _kinds() -> Section:
     for document, _ in cases.KINDS:
         yield from _said_of(parse_object, document)
+    twice = io.StringIO("{kind: Pod, metadata: {name: a}}\n---\n{kind: Pod, metadata: {name: a}}")
+    (duplicate,) = load_manifests(["-"], stdin=twice).invalid
+    yield from duplicate.diagnostics
 
 
 def _annotations() -> Section:

@@ -1,0 +1,160 @@
+"""Small clusters whose compilation or conversion draws diagnostics, for the golden file of messages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from netaddr import IPNetwork
+
+from ovnqos import (
+    Bandwidth,
+    BandwidthScope,
+    Code,
+    Compiler,
+    Diagnostic,
+    Namespace,
+    NetworkAttachmentDefinition,
+    NetworkQoS,
+    ObjectRef,
+    Pod,
+    PodPeer,
+    PodQos,
+    PortMatch,
+    Rule,
+)
+from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
+from ovnqos.controller import NetworkTopology, find_shadowed_limits
+from ovnqos.convert import to_annotations, to_network_qos
+from ovnqos.model.labels import EVERYTHING
+from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
+from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
+from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
+from tests.support.converting import manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ovnqos import Direction
+    from ovnqos.controller import Network
+
+SLOW, FAST = Bandwidth(rate_kbps=10_000), Bandwidth(rate_kbps=50_000)
+CIDRS = (IPNetwork("10.0.0.0/8"), IPNetwork("fd00::/8"))
+OUTSIDE = (block("0.0.0.0/0", "10.0.0.0/8"), block("::/0", "fd00::/8"))
+CLIENT = pod("client", "10.0.0.1")
+ON_BLUE = pod("client", networks={"default": ["10.0.0.1"], "shop/blue": ["10.1.0.1"]}, labels={"app": "web"})
+MACVLAN = NetworkAttachmentDefinition(namespace="shop", name="blue", labels={}, plugin="macvlan", ovn=None)
+TO_PODS = PodPeer(pod_selector=EVERYTHING)
+
+
+class _FailingTopology(OvnKubernetesTopology):
+    def direction(self, network: Network) -> Direction:
+        raise RuntimeError(f"no direction for {network.name}")
+
+
+def compiled_diagnostics() -> Iterator[Diagnostic]:
+    """What the compiler says."""
+    limited = replace(CLIENT, qos=PodQos(ingress=SLOW, egress=SLOW, dscp=46))
+    receiver = replace(pod("server", "10.0.0.2", namespace="bank"), qos=PodQos(ingress=SLOW))
+    flat = attachment("shop/flat", topology=NetworkTopology.LAYER2)
+    on_flat = pod("client", networks={"shop/flat": ["10.9.0.1"]})
+    scenes = (
+        compiled(policy(), ON_BLUE),
+        compiled(policy(networks=[ANY_NAD_SELECTOR]), ON_BLUE, MACVLAN),
+        compiled(policy(), ON_BLUE, MACVLAN),
+        compiled(policy(), pod("client", networks={"default": ["banana"]})),
+        compiled([], limited),
+        compiled([], replace(on_flat, qos=PodQos(egress=SLOW)), flat),
+        compiled(policy(rule(destinations=())), CLIENT),
+        compiled(policy(rule(destinations=(TO_PODS,))), CLIENT, receiver),
+        compiled(policy(rule(destinations=(TO_PODS,))), pod("client", networks={"shop/flat": []}), flat),
+        compiled(policy(), CLIENT, topology=_FailingTopology()),
+        compiled([policy(name="a"), policy(name="b")], CLIENT),
+        compiled(policy(), *_contradictory()),
+    )
+    for compiler in scenes:
+        compiler.desired()
+        yield from compiler.all_diagnostics()
+    yield from _shadowed(compiled([policy(rule(rate=5)), policy(name="b", priority=20)], CLIENT))
+    yield from _shadowed(compiled(policy(rule(rate=5), rule(7)), CLIENT))
+    yield from _shadowed(compiled(policy(rule(1, rate=5)), replace(on_flat, qos=PodQos(egress=SLOW)), flat))
+
+
+def _contradictory() -> tuple[object, ...]:
+    """Two NADs of one network that disagree on its topology, and a pod on both."""
+    flat = attachment("shop/flat", "10.9.0.0/16", network="blue", topology=NetworkTopology.LAYER2)
+    both = pod("client", networks={"shop/blue": ["10.1.0.1"], "shop/flat": ["10.9.0.1"]})
+    return attachment("shop/blue", "10.1.0.0/16"), flat, both
+
+
+def _shadowed(compiler: Compiler) -> Iterator[Diagnostic]:
+    for one in find_shadowed_limits(compiler.desired(), compiler.inventory):
+        yield one.diagnostic
+
+
+def annotation_diagnostics() -> Iterator[Diagnostic]:
+    """What `to_annotations` says."""
+    both, mark = rule(46, rate=10_000), rule(46, destinations=OUTSIDE)
+    web = _labelled("web")
+    for given in (
+        _policy(mark, both),
+        _policy(rule(46, destinations=(block("1.2.3.0/24"),))),
+        _policy(rule(46, destinations=(TO_PODS,))),
+        _policy(rule(46, sources=(block("10.0.0.0/8"),))),
+        _policy(rule(46, ports=(PortMatch(port=80),))),
+        _policy(rule(46, rate=5, destinations=OUTSIDE)),
+        _policy(both, scope=BandwidthScope.POLICY),
+        _policy(mark, pods=labels(app="db")),
+        _policy(mark, networks=(attachments_selector(EVERYTHING, EVERYTHING),)),
+        _policy(mark, networks=None, pods=EVERYTHING),
+        _policy(rule(None)),
+        _policy(both),
+    ):
+        yield from to_annotations(manifests(given, web), cluster_cidrs=CIDRS).diagnostics
+    wrong = Diagnostic.error(ObjectRef(kind="Pod", namespace="shop", name="web"), Code.INVALID_FIELD, "is wrong")
+    for qos in (PodQos(egress=SLOW), PodQos(dscp=7), PodQos(diagnostics=(wrong,))):
+        for given in (_policy(both), _policy(mark)):
+            objects = manifests(given, replace(web, qos=qos))
+            yield from to_annotations(objects, cluster_cidrs=CIDRS).diagnostics
+    marks = EgressQoS(namespace="shop", name="default", rules=(EgressQoSRule(dscp=8),))
+    for objects in (
+        manifests(_policy(mark, networks=None), ON_BLUE),
+        manifests(_policy(both), web, marks),
+        manifests(_policy(mark), web, attachment("shop/main", "10.3.0.0/16", role=NetworkRole.PRIMARY)),
+    ):
+        yield from to_annotations(objects, cluster_cidrs=CIDRS).diagnostics
+    yield from to_annotations(manifests(_policy(mark), web), cluster_cidrs=()).diagnostics
+
+
+def network_qos_diagnostics() -> Iterator[Diagnostic]:
+    """What `to_network_qos` says."""
+    marks = EgressQoS(namespace="shop", name="default", rules=(EgressQoSRule(dscp=8), EgressQoSRule(dscp=9)))
+    defaults = Namespace(name="shop", labels={}, qos=PodQos(egress=FAST, ingress=SLOW, dscp=46))
+    limited = _labelled("web", PodQos(egress=SLOW, dscp=46))
+    others = [_labelled("a", PodQos(egress=SLOW), app="web"), _labelled("b", app="web")]
+    mains = [attachment(f"shop/{name}", "10.3.0.0/16", role=NetworkRole.PRIMARY) for name in ("main", "other")]
+    for objects, mark in (
+        ((limited,), None),
+        ((limited,), 0),
+        ((_labelled("web", PodQos(ingress=SLOW)), _labelled("db", PodQos(egress=FAST))), 0),
+        ((replace(limited, labels={}),), 0),
+        ((replace(limited, labels={"pod-template-hash": "a"}),), 0),
+        ((replace(limited, host_network=True),), 0),
+        ((defaults, *others), 0),
+        ((limited, *mains), 0),
+        ((marks, _labelled("web")), None),
+        ((marks, limited), None),
+        ((marks, limited, policy(name="egress-qos")), 0),
+    ):
+        yield from to_network_qos(manifests(*objects), cluster_cidrs=CIDRS, mark=mark).diagnostics
+    yield from to_network_qos(manifests(limited), cluster_cidrs=(), mark=0).diagnostics
+    yield from to_network_qos(manifests(_labelled("web", PodQos(dscp=46))), cluster_cidrs=(), mark=0).diagnostics
+
+
+def _labelled(name: str, qos: PodQos | None = None, **own: str) -> Pod:
+    return replace(pod(name, "10.0.0.5", labels=own or {"app": name}), qos=qos or PodQos())
+
+
+def _policy(*rules: Rule, **given: Any) -> NetworkQoS:
+    defaults = {"pods": labels(app="web"), "networks": (DEFAULT_NETWORK_SELECTOR,), "scope": BandwidthScope.POD}
+    return policy(*rules, **{**defaults, **given})
