@@ -22,13 +22,17 @@ from ovnqos import (
     PodQos,
     PortMatch,
     Rule,
+    Snapshot,
+    plan_changes,
 )
 from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
-from ovnqos.controller import NetworkTopology, find_shadowed_limits
+from ovnqos.controller import ActualRow, NetworkTopology, NorthboundUnavailable, RowContent, find_shadowed_limits
 from ovnqos.convert import to_annotations, to_network_qos
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
+from ovnqosd.loop.comparison import MissingReferences, find_conflicts
+from ovnqosd.loop.object_table import _last_valid, _unavailable
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
 
@@ -149,6 +153,33 @@ def network_qos_diagnostics() -> Iterator[Diagnostic]:
         yield from to_network_qos(manifests(*objects), cluster_cidrs=CIDRS, mark=mark).diagnostics
     yield from to_network_qos(manifests(limited), cluster_cidrs=(), mark=0).diagnostics
     yield from to_network_qos(manifests(_labelled("web", PodQos(dscp=46))), cluster_cidrs=(), mark=0).diagnostics
+
+
+def daemon_diagnostics() -> Iterator[Diagnostic]:
+    """What the daemon says of a policy beside what its compiler says."""
+    compiler = compiled(policy(), *(pod(f"p{number}", f"10.0.0.{number}", node=f"n{number}") for number in range(1, 8)))
+    desired = compiler.desired()
+    missing = MissingReferences()
+    policies = missing.update(plan_changes(desired, Snapshot(owner=compiler.owner)), desired.rows)
+    upstream = {"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:silver"}
+    foreign = Snapshot(foreign_rows=(_foreign_row(10_000, upstream), _foreign_row(10_400, {})))
+    for found in (missing.diagnostics(policies), find_conflicts(desired, foreign)):
+        for diagnostics in found.values():
+            yield from diagnostics
+    yield _unavailable("shop/gold", NorthboundUnavailable("ssl:nb1:6641: connection refused"))
+    yield _last_valid("shop/gold")
+
+
+def _foreign_row(priority: int, external_ids: dict[str, str]) -> ActualRow:
+    content = RowContent(
+        direction="to-lport",
+        priority=priority,
+        match="ip4",
+        action={"dscp": 2},
+        bandwidth={},
+        external_ids=external_ids,
+    )
+    return ActualRow(uuid=f"{priority}", content=content, switches=frozenset({"n1"}))
 
 
 def _labelled(name: str, qos: PodQos | None = None, **own: str) -> Pod:

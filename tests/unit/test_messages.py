@@ -60,6 +60,7 @@ def _lines() -> Iterator[str]:
         "Compiler": scenes.compiled_diagnostics(),
         "conversion to annotations": scenes.annotation_diagnostics(),
         "conversion to NetworkQoS": scenes.network_qos_diagnostics(),
+        "daemon": scenes.daemon_diagnostics(),
     }
     for title, diagnostics in sections.items():
         yield f"# {title}"
