@@ -15,8 +15,9 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 	iperf3 tcpdump ethtool iputils-ping iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools test test-unit \
-	test-functional test-cluster test-cluster-modern test-lab test-newest test-oldest matrix matrix-unstable check format bench shape clean
+.PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools \
+	test test-unit test-functional test-cluster test-cluster-modern test-lab test-newest test-oldest \
+	matrix matrix-unstable check format bench mutations shape clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9. -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +119,9 @@ format: venv ## format the code
 
 bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 	$(BIN)/python -m bench --sizes $(SIZES)
+
+mutations: ovn venv ## break ten behaviours, one at a time: a test must find each
+	$(BIN)/python -m tests.mutations
 
 shape: ovn venv ## print the yardsticks of CONTRIBUTING's "Shape of the code"
 	$(BIN)/python scripts/shape

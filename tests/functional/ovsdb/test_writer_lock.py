@@ -54,6 +54,20 @@ def test_a_writer_whose_lock_is_stolen_notices_and_writes_nothing(northbound: No
         assert names(connection) == {"b"}
 
 
+def test_a_writer_that_has_not_heard_that_its_lock_was_stolen_writes_nothing(northbound: NorthboundServer) -> None:
+    with connect(northbound.remote) as connection, socket.socket(socket.AF_UNIX) as thief:
+        lock = WriterLock(connection, "ovnqos_me")
+        lock.acquire()
+        thief.connect(str(northbound.socket))
+        with connection.reading():  # keeps the news from the client
+            thief.sendall(b'{"method":"steal","params":["ovnqos_me"],"id":1}')
+            assert thief.recv(1000)
+            assert lock.held
+            with pytest.raises(LockLost, match="nothing was written"):
+                connection.transact([add_set("a")])
+        assert "a" not in northbound.nbctl("--columns=name", "list", "Address_Set")
+
+
 def test_closing_gives_the_lock_back(northbound: NorthboundServer) -> None:
     with connect(northbound.remote) as first:
         WriterLock(first, "ovnqos_me").acquire()

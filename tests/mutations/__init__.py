@@ -1,0 +1,1 @@
+"""Faults made on purpose, each of which a test must find: `make mutations`."""
