@@ -436,3 +436,30 @@ NETWORK_QOS_WARNINGS: tuple[tuple[str, object], ...] = (
     ("spec.egress.0.classifier", {"to": [{}], "from": [{}], "ports": [{}]}),
     ("spec.egress.0.classifier.to.0.ipBlock", {"cidr": "10.1.2.3/8", "except": ["10.0.0.0/8"]}),
 )
+
+UNREADABLE_YAML: tuple[tuple[str, str], ...] = (
+    ("a: b: c", ":1:5"),
+    ("a: 1\nb: 'x\n", ":3:1"),
+    ("a: 1\n---\n- x\n", ":3"),
+    ("text", ":1"),
+    ("a: *b", ":1:4"),
+    ("a: &a [*a]", ":1:8"),
+    ("a: !secret x", ":1:4"),
+    ("a: !!int x", ":1:4"),
+    ("a: !!set {x}", ":1:4"),
+    ("[a]: b", ":1:1"),
+    ("a:\n  <<: 5", ":2:3"),
+    ("a: 1\nb: \x00", ":2"),
+    ("", ""),
+    ("# nothing\n---\n", ""),
+    ("\udcff: 1", ""),
+)
+
+UNREADABLE_JSON: tuple[tuple[str, str], ...] = (
+    ('{"a": 1,\n "b" 2}', ":2:6"),
+    ('{"a": NaN}', ""),
+    ("a: 1", ":1:1"),
+    ('{"a": ' + "[" * 100_000, ""),
+    ("[]", ":1"),
+    ("", ""),
+)

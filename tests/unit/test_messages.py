@@ -11,9 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from ovnqos.diagnostics import Code, ObjectRef
-from ovnqos.errors import InvalidObject
-from ovnqos.sources import load_manifests, parse_network_attachment_definition, parse_object, parse_policy
+from ovnqos.errors import InvalidObject, UnreadableInput
+from ovnqos.sources import (
+    load_manifests,
+    parse_network_attachment_definition,
+    parse_object,
+    parse_policy,
+    read_documents,
+)
 from ovnqos.sources.egress_qos import parse_egress_qos
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqos.sources.topology_map import parse_topology_map
@@ -33,8 +41,8 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "messages.txt"
 POD = ObjectRef(kind="Pod", namespace="shop", name="web")
 
 
-def test_every_message_is_as_the_golden_file_has_it() -> None:
-    found = "".join(f"{line}\n" for line in _lines())
+def test_every_message_is_as_the_golden_file_has_it(tmp_path: Path) -> None:
+    found = "".join(f"{line}\n" for line in _lines(tmp_path))
     if os.environ.get("OVNQOS_UPDATE_GOLDEN"):
         GOLDEN.write_text(found)
     assert found == GOLDEN.read_text()
@@ -45,7 +53,7 @@ def test_every_code_has_a_message_in_the_golden_file() -> None:
     assert set(Code) - found == {Code.UNREADABLE_OBJECT}  # of a parser that fails
 
 
-def _lines() -> Iterator[str]:
+def _lines(tmp_path: Path) -> Iterator[str]:
     """A section a source, each line `code severity path: text; hint`."""
     sections: dict[str, Section] = {
         "NetworkQoS": _policies(),
@@ -68,6 +76,18 @@ def _lines() -> Iterator[str]:
             assert one.message.isprintable()
             yield f"{one.code} {one.severity} {one.message}"
         yield ""
+    yield "# files that cannot be read"
+    yield from _unreadable_files(tmp_path)
+
+
+def _unreadable_files(folder: Path) -> Iterator[str]:
+    texts = [("x.yaml", text) for text, _ in cases.UNREADABLE_YAML]
+    texts += [("x.json", text) for text, _ in cases.UNREADABLE_JSON]
+    for name, text in texts:
+        (folder / name).write_bytes(text.encode(errors="surrogateescape"))
+        with pytest.raises(UnreadableInput) as raised:
+            read_documents([folder / name])
+        yield str(raised.value).removeprefix(f"{folder}/")
 
 
 def _said_of(parse: Callable[[Any], Any], document: object) -> tuple[Diagnostic, ...]:
