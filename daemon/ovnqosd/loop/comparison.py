@@ -24,10 +24,10 @@ from ovnqosd.loop.object_table import POLICY_KIND, Source
 from ovnqosd.loop.outcomes import Drift, DriftKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from ovnqos import Compiler, DesiredState, Plan, Snapshot
-    from ovnqos.controller import Change, DatabaseChange, Delta
+    from ovnqos.controller import DatabaseChange
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.object_table import ObjectTable
     from ovnqosd.loop.outcomes import PassRecord
@@ -40,7 +40,7 @@ _ROW_KINDS: Final = {
 }
 
 
-class Comparison:
+class NorthboundComparison:
     """Compare everything, or what changed. What is found goes to the record of the pass and to the table."""
 
     def __init__(self, compiler: Compiler, writer: NorthboundWriter, table: ObjectTable) -> None:
@@ -103,7 +103,12 @@ class Comparison:
         record.pods |= delta.pods
         if delta.is_empty:
             return
-        edited = _Edits(database, delta, appeared_rows, appeared_sets)
+        edited_rows = database.rows - delta.compiled_rows - appeared_rows
+        edited_sets = {
+            name: None if members is None else members - compiled - appeared_sets.get(name, frozenset())
+            for name, members in database.sets.items()
+            if (compiled := delta.compiled_sets.get(name, frozenset())) is not None
+        }
         snapshot = self._writer.northbound().part(delta)
         known = {name for _kind, name in (*snapshot.sets, *snapshot.foreign_sets)}
         absent = [name for name, members in delta.sets.items() if members is not None and name not in known]
@@ -111,7 +116,7 @@ class Comparison:
             self._compiler.mark_dirty(rows=delta.rows, sets={**delta.sets, **dict.fromkeys(absent)})
             delta = self._compiler.drain()
         plan = plan_changes(delta.desired, snapshot)
-        record.drift.extend(find_drift(plan, edited))
+        record.drift.extend(find_drift(plan, edited_rows, edited_sets))
         policies = self.missing.update(plan, delta.rows)
         self._table.update(Source.MISSING_SWITCHES, self.missing.diagnostics(policies))
         self._writer.apply(plan, record)
@@ -189,52 +194,21 @@ class MissingReferences:
         return key
 
 
-class _Edits:
-    """What was changed in the database, and not by Kubernetes or by a port or switch that appeared."""
-
-    def __init__(
-        self, database: DatabaseChange, delta: Delta, rows: Iterable[str], sets: Mapping[str, Iterable[str]]
-    ) -> None:
-        self._rows = database.rows - delta.compiled_rows - set(rows)
-        self._sets = database.sets
-        self._compiled = delta.compiled_sets
-        self._appeared = sets
-
-    def has_row(self, identity: str) -> bool:
-        """Whether the row was edited."""
-        return identity in self._rows
-
-    def members(self, name: str, members: Iterable[str]) -> tuple[str, ...]:
-        """Return those of a set's members that were edited."""
-        edited, compiled = self._sets.get(name, ()), self._compiled.get(name, ())
-        appeared = self._appeared.get(name, ())
-        if compiled is None:
-            return ()
-        return tuple(
-            one for one in members if (edited is None or one in edited) and one not in compiled and one not in appeared
-        )
-
-    def has_set(self, name: str) -> bool:
-        """Whether the set as a whole was edited."""
-        return name in self._sets and self._sets[name] is None and self._compiled.get(name, ()) is not None
-
-
-def find_drift(plan: Plan, edits: _Edits | None = None) -> tuple[Drift, ...]:
-    """Return how the database differs from what was written to it.
+def find_drift(
+    plan: Plan, rows: Container[str] | None = None, sets: Mapping[str, Container[str] | None] | None = None
+) -> Iterator[Drift]:
+    """Yield how the database differs from what was written to it.
 
     Args:
         plan: the plan that repairs it.
-        edits: what was edited; other changes of the plan are no drift. None: all are.
+        rows: identities of the rows that were edited; None: all that the plan changes were.
+        sets: the sets that were edited, with the members concerned, or None for more; None: all were.
     """
-    return tuple(_drift(plan, edits))
-
-
-def _drift(plan: Plan, edits: _Edits | None) -> Iterator[Drift]:
     owner = plan.snapshot.owner
     for change in plan.changes:
         if not isinstance(change, RowInsert | RowUpdate | RowDelete):
-            yield from _set_drift(change, edits)
-        elif edits is None or edits.has_row(change.identity):
+            yield from _set_drift(change, sets)
+        elif rows is None or change.identity in rows:
             content = change.before if isinstance(change, RowUpdate) else change.content
             kind, _, key = owner.object_of(content.external_ids).partition("/")
             yield Drift(
@@ -245,22 +219,26 @@ def _drift(plan: Plan, edits: _Edits | None) -> Iterator[Drift]:
             )
 
 
-def _set_drift(change: Change, edits: _Edits | None) -> Iterator[Drift]:
+def _set_drift(
+    change: SetInsert | SetUpdate | SetDelete, sets: Mapping[str, Container[str] | None] | None
+) -> Iterator[Drift]:
+    name = change.content.name
+    if sets is not None and name not in sets:
+        return
+    members = sets[name] if sets is not None else None
     if isinstance(change, SetUpdate):
-        name, added, removed = change.content.name, change.add, change.remove
-        relabelled = change.relabels and (edits is None or edits.has_set(name))
-        if edits is not None:
-            added, removed = edits.members(name, added), edits.members(name, removed)
-        if added or removed or relabelled:
-            lists = (("lacks", added), ("has extra", removed))
-            found = "; ".join(f"{what} {listed(members)}" for what, members in lists if members)
-            yield Drift(kind=DriftKind.SET_EDITED, what=name, policy="", found=found or "other external_ids")
-    elif isinstance(change, SetInsert | SetDelete) and (edits is None or edits.has_set(change.content.name)):
-        if isinstance(change, SetInsert):
-            yield Drift(kind=DriftKind.SET_DELETED, what=change.content.name, policy="", found="no set")
-        else:
-            members = f"{len(change.content.members)} members"
-            yield Drift(kind=DriftKind.SET_EXTRA, what=change.content.name, policy="", found=members)
+        lists = [
+            f"{what} {listed(found)}"
+            for what, moved in (("lacks", change.add), ("has extra", change.remove))
+            if (found := [one for one in moved if members is None or one in members])
+        ]
+        if lists or (members is None and change.relabels):
+            text = "; ".join(lists) or "other external_ids"
+            yield Drift(kind=DriftKind.SET_EDITED, what=name, policy="", found=text)
+    elif members is None:
+        kind = DriftKind.SET_DELETED if isinstance(change, SetInsert) else DriftKind.SET_EXTRA
+        text = "no set" if isinstance(change, SetInsert) else f"{len(change.content.members)} members"
+        yield Drift(kind=kind, what=name, policy="", found=text)
 
 
 def find_conflicts(desired: DesiredState, snapshot: Snapshot) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:

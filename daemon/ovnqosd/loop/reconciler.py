@@ -14,7 +14,7 @@ import structlog
 from ovnqos import DesiredState, LockLost, OvnQosError, StalePlan, TransactionRefused, plan_changes
 from ovnqos.controller import InvalidRow, collector_paused
 from ovnqos.kubernetes import RetryPolicy
-from ovnqosd.loop.comparison import Comparison
+from ovnqosd.loop.comparison import NorthboundComparison
 from ovnqosd.loop.northbound_writer import NorthboundWriter, PassBackoff
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import AnnotationProblem, PassOutcome, PassRecord, Reason, Trigger
@@ -85,7 +85,7 @@ class Reconciler:
         self._on_failure = on_failure
         self._table = ObjectTable(compiler, is_elected=is_elected)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
-        self._comparison = Comparison(compiler, self._writer, self._table)
+        self._comparison = NorthboundComparison(compiler, self._writer, self._table)
         self._failures = PassBackoff(self._policy, clock)
         self._refusals = PassBackoff(self._policy, clock)
         self._paused = threading.Event()

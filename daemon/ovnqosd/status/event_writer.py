@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -40,34 +40,26 @@ _NAME_MAXIMUM: Final = 253
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class EventWrite:
-    """An Event to write.
+    """Equal Events of an object, and how they are written.
 
     Attributes:
         event: what happened last.
         new: how often since the last write.
-        count: how often in all, with what `name` has counted.
-        name: of the Event object that says the same and is to be counted up; empty: a new one is to be made.
+        count: how often in all that `name` counts.
+        name: of the Event object that says the same and counts them; empty: there is none.
+        written: what was written last.
         first_time: when it happened first, in seconds since 1970.
         last_time: and last.
+        next_at: when it may be written again, on the monotonic clock.
     """
 
     event: Event
-    new: int
-    count: int
-    name: str
-    first_time: float
-    last_time: float
-
-
-@dataclass(slots=True)
-class _Series:
-    event: Event
     new: int = 0
+    count: int = 0
     name: str = ""
     written: Event | None = None
-    count: int = 0
     first_time: float = 0.0
     last_time: float = 0.0
     next_at: float = 0.0
@@ -90,7 +82,7 @@ class EventSeries:
         self._queue = queue
         self._interval = interval
         self._remembered = remembered
-        self._series: OrderedDict[str, _Series] = OrderedDict()
+        self._series: OrderedDict[str, EventWrite] = OrderedDict()
         self._of_object: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
@@ -102,7 +94,7 @@ class EventSeries:
         key = _key(event)
         series = self._series.get(key)
         if series is None or series.event.uid != event.uid:
-            series = self._series[key] = _Series(event)
+            series = self._series[key] = EventWrite(event)
             self._of_object.setdefault(_object(key), set()).add(key)
         self._series.move_to_end(key)
         if not series.new and series.written != event:
@@ -121,15 +113,9 @@ class EventSeries:
             return None
         if series.next_at > now:
             return series.next_at
-        again = series.name != "" and series.written == series.event
-        return EventWrite(
-            event=series.event,
-            new=series.new,
-            count=series.new + (series.count if again else 0),
-            name=series.name if again else "",
-            first_time=series.first_time,
-            last_time=series.last_time,
-        )
+        if series.written == series.event:
+            return replace(series, count=series.count + series.new)
+        return replace(series, count=series.new, name="")
 
     def written(self, write: EventWrite, name: str, now: float) -> None:
         """Take note of what was written, and of its Event object's name; empty: the API server refused it."""
@@ -138,9 +124,7 @@ class EventSeries:
         if series is None or series.event.uid != write.event.uid:
             return
         series.new -= write.new
-        series.count = write.count
-        series.name = name
-        series.written = write.event
+        series.count, series.name, series.written = write.count, name, write.event
         series.next_at = now + self._interval
         if series.new:
             self._queue.add(key, series.next_at)

@@ -11,7 +11,7 @@ import tenacity
 
 from ovnqos import Compiler, Northbound, OvnKubernetesTopology
 from ovnqos.controller import DatabaseChange
-from ovnqosd.loop.comparison import Comparison
+from ovnqosd.loop.comparison import NorthboundComparison
 from ovnqosd.loop.northbound_writer import NorthboundWriter
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import DriftKind, PassRecord
@@ -35,7 +35,7 @@ class Passes:
         self._lock = threading.Lock()
         self._change = DatabaseChange()
         self.writer = NorthboundWriter(self._connect, lambda: True)
-        self.comparison = Comparison(self.compiler, self.writer, ObjectTable(self.compiler))
+        self.comparison = NorthboundComparison(self.compiler, self.writer, ObjectTable(self.compiler))
 
     def _connect(self) -> Northbound:
         return Northbound.connect(self.server.remote, on_change=self._on_change, timeout_s=PATIENCE_S)
