@@ -1,4 +1,4 @@
-"""The values of an explanation: rows, what they are to a packet, and what becomes of it."""
+"""The values of an explanation: candidate rows, the verdict on each, and what OVN does to the packet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.generation import Generation
+from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.model.policy import DSCP_MAXIMUM
 
 if TYPE_CHECKING:
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from ovnqos.match.verdict import Verdict
 
 
-class Part(StrEnum):
-    """What a row can decide of a packet."""
+class QosAction(StrEnum):
+    """What a row can do to a packet."""
 
     MARK = "mark"
     LIMIT = "limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A row of the packet's switch, whosever it is.
+class CandidateRow:
+    """A QoS row of the packet's switch, of any owner.
 
     Attributes:
-        name: whose it is, in words.
+        name: the object and rule that it was made for, or what else is known of it.
         direction: where it is looked up.
         priority: 0 to 32767.
         match: `Verbatim` where it could not be read.
         dscp: the mark it sets; None if it leaves the mark alone.
         rate_kbps: its limit in kbps; None for no limit.
         burst_kbit: the limit's bucket in kbit; None for OVN's default.
-        acts: whether its column `action` holds anything; beside `dscp` that can be a `mark` of the packet in the host.
-        identity: tells it apart from the others.
+        acts: whether its column `action` is not empty; beside `dscp` that can be a `mark` of the packet in the host.
+        identity: unique among the rows.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Candidate:
     identity: str = ""
 
     @property
-    def sets_mark(self) -> int | None:
-        """The mark it really sets: northd drops one that does not fit the field (seen, from OVN 24.03)."""
+    def effective_dscp(self) -> int | None:
+        """The mark that it sets; northd drops one that does not fit the field (seen, from OVN 24.03)."""
         return None if self.dscp is not None and self.dscp > DSCP_MAXIMUM else self.dscp
 
     @property
@@ -61,16 +61,25 @@ class Candidate:
         """Whether it does anything to a packet."""
         return self.acts or self.dscp is not None or self.rate_kbps is not None
 
-    def is_looked_up(self, part: Part, generation: Generation) -> bool:
-        """Whether it is among the rows of which the highest decides this part."""
-        if generation is Generation.JOINED:
+    def effect(self, *, marks: bool, limits: bool) -> Effect:
+        """What it does to a packet for which it decides on the mark, on the limit, or on both."""
+        limits = limits and self.rate_kbps is not None
+        return Effect(
+            dscp=self.effective_dscp if marks else None,
+            rate_kbps=self.rate_kbps if limits else None,
+            burst_kbit=self.burst_kbit if limits else None,
+        )
+
+    def is_looked_up(self, action: QosAction, version: PipelineVersion) -> bool:
+        """Whether it is among the rows of which the highest decides on this action."""
+        if version is PipelineVersion.JOINED:
             return True
-        return (self.acts or self.dscp is not None) if part is Part.MARK else self.rate_kbps is not None
+        return (self.acts or self.dscp is not None) if action is QosAction.MARK else self.rate_kbps is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What rows of one direction do to the packet: nothing where all is None."""
+    """What the rows of one direction do to the packet; nothing where all is None."""
 
     dscp: int | None = None
     rate_kbps: int | None = None
@@ -87,88 +96,95 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which row decides one part.
+class Decision:
+    """Which row decides on an action.
 
     Attributes:
         rows: the row, or several where it is not known or not defined which; None among them stands for no row.
         undefined: whether rows of equal priority take the packet.
     """
 
-    rows: tuple[Candidate | None, ...]
+    rows: tuple[CandidateRow | None, ...]
     undefined: bool = False
 
     @property
-    def row(self) -> Candidate | None:
-        """The row that decides; None where none does, or where that cannot be told."""
+    def row(self) -> CandidateRow | None:
+        """The row that decides; None where none does, or where it is not certain which."""
         return self.rows[0] if self.certain else None
 
     @property
     def certain(self) -> bool:
-        """Whether it can be told."""
+        """Whether it is certain which row decides."""
         return len(self.rows) == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What becomes of the packet in one direction, as one generation of OVN looks rows up."""
+    """What one pipeline version of OVN does to the packet in one direction."""
 
-    mark: Choice
-    limit: Choice
+    mark: Decision
+    limit: Decision
     effects: frozenset[Effect]
 
     @property
     def certain(self) -> bool:
-        """Whether it can be told what happens."""
+        """Whether it is certain what happens."""
         return self.mark.certain and self.limit.certain
 
 
-class Standing(StrEnum):
-    """What became of a row."""
+class RowVerdict(StrEnum):
+    """Whether a row applies to the packet."""
 
-    WINS = "wins"  # it decides something, in one generation at least
-    UNDEFINED = "undefined"  # another row of equal priority takes the packet too
+    WINS = "wins"  # it decides on an action, in one pipeline version at least
+    UNDEFINED = "undefined"  # another row of equal priority matches the packet too
     MAY_WIN = "may win"  # something is not known
-    LOSES = "loses"  # it takes the packet, and higher rows decide
+    SHADOWED = "shadowed"  # it matches the packet, and rows of higher priority decide
     NO_MATCH = "no match"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedRow:
-    """A row, what its match says of the packet, what became of it, and why."""
+class RowExplanation:
+    """The verdict on a row.
 
-    row: Candidate
-    verdict: Verdict
-    standing: Standing
+    Attributes:
+        row: the row.
+        matches: whether its match takes the packet.
+        verdict: whether it applies.
+        reason: why; empty for a row that applies.
+    """
+
+    row: CandidateRow
+    matches: Verdict
+    verdict: RowVerdict
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """All rows of one direction, the highest first, and what they do, by generation of OVN."""
+class Lookup:
+    """The lookup of the packet in one direction: all rows, the highest first, and the outcome by pipeline version."""
 
     direction: Direction
-    rows: tuple[JudgedRow, ...]
-    outcomes: Mapping[Generation, Outcome]
+    rows: tuple[RowExplanation, ...]
+    outcomes: Mapping[PipelineVersion, Outcome]
 
     @property
     def differs(self) -> bool:
-        """Whether the generations asked about do different things."""
+        """Whether the pipeline versions do different things."""
         return len({outcome.effects for outcome in self.outcomes.values()}) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A packet, and what the rows of its switch do with it, as it enters (from-lport) and as it leaves (to-lport)."""
+    """A packet, and its lookups as it enters its switch (from-lport) and as it leaves (to-lport)."""
 
     packet: Packet
-    passages: tuple[Passage, ...]
+    lookups: tuple[Lookup, ...]
 
     @property
     def certain(self) -> bool:
-        """Whether it can be told what happens, for each generation asked about."""
-        return all(outcome.certain for passage in self.passages for outcome in passage.outcomes.values())
+        """Whether it is certain what happens, in each pipeline version."""
+        return all(outcome.certain for lookup in self.lookups for outcome in lookup.outcomes.values())
 
-    def passage(self, direction: Direction) -> Passage:
-        """The part of one direction."""
-        return next(passage for passage in self.passages if passage.direction is direction)
+    def lookup(self, direction: Direction) -> Lookup:
+        """The lookup of one direction."""
+        return next(lookup for lookup in self.lookups if lookup.direction is direction)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from ovnqos.errors import OvnQosError, SouthboundUnavailable
-from ovnqos.southbound.trace import Generation, Hit, Meter, Trace, generation_of_stage, read_faults, read_trace
+from ovnqos.southbound.trace import read_faults, read_trace
 from ovnqos.southbound.trace_server import TraceServer, TraceServerEnded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-__all__ = [
-    "Generation",
-    "Hit",
-    "Meter",
-    "OvnTrace",
-    "Trace",
-    "TraceFailed",
-    "generation_of_stage",
-]
+    from ovnqos.ovsdb.tls import TlsFiles
+    from ovnqos.southbound.trace import Trace
 
 _PATTERN: Final = "%c|%p|%m"  # what `read_faults` reads
 _LOG: Final = (
@@ -36,32 +28,22 @@ _FORM: Final = "--detailed"
 _NO_CONNECTION: Final = "database connection failed"
 
 
-class TraceFailed(OvnQosError):  # noqa: N818 - like the taxonomy's, it says what happened
-    """ovn-trace could not run, or did not understand what it was asked."""
+class TraceFailed(OvnQosError):  # noqa: N818 - named like the other errors
+    """ovn-trace cannot run, or does not know the switch, the port or the packet."""
 
 
-class Tls(Protocol):
-    """The files of a TLS client, PEM; `ovnqos.TlsFiles` is one."""
+class _Answer(NamedTuple):
+    """The answer of ovn-trace for one packet.
 
-    @property
-    def private_key(self) -> Path:
-        """The client's private key."""
-
-    @property
-    def certificate(self) -> Path:
-        """The client's certificate."""
-
-    @property
-    def ca_certificate(self) -> Path:
-        """The certificate of the authority that signed the server's."""
-
-
-class _Said(NamedTuple):
-    """What ovn-trace said of a packet, all it stumbled over, and what of that is new since the packet before."""
+    Attributes:
+        output: the trace.
+        log: all warnings since the start.
+        new_log: the warnings since the packet before.
+    """
 
     output: str
     log: str
-    news: str
+    new_log: str
 
 
 class OvnTrace:
@@ -75,7 +57,7 @@ class OvnTrace:
         self,
         southbound: str,
         *,
-        tls: Tls | None = None,
+        tls: TlsFiles | None = None,
         timeout_s: float = 30.0,
         program: Sequence[str] = ("ovn-trace",),
     ) -> None:
@@ -114,7 +96,7 @@ class OvnTrace:
             TraceFailed: there is no ovn-trace, or it knows no such switch or port, or cannot read the microflow.
         """
         try:
-            said = self._ask_server(switch, microflow) if self._together else self._run_once(switch, microflow)
+            answer = self._ask_server(switch, microflow) if self._together else self._run_once(switch, microflow)
         except (subprocess.TimeoutExpired, TimeoutError):
             raise SouthboundUnavailable(
                 f"{self._southbound}: ovn-trace gave no answer within {self._timeout_s:g} s"
@@ -123,17 +105,17 @@ class OvnTrace:
             raise TraceFailed(
                 f"{self._command[0]}: {error.strerror or error}; ovn-trace is in the Debian package ovn-common"
             ) from None
-        if _NO_CONNECTION in said.log:
-            raise SouthboundUnavailable(_last_line(said.log).removeprefix("ovn-trace: "))
-        faults = read_faults(said.log)
-        trace = read_trace(said.output, faults)
+        if _NO_CONNECTION in answer.log:
+            raise SouthboundUnavailable(_last_line(answer.log).removeprefix("ovn-trace: "))
+        faults = read_faults(answer.log)
+        trace = read_trace(answer.output, faults)
         # the exit code is 0 for an unknown switch; for an unknown port, OVN 23.03 ends by an assertion (seen)
         if trace is None:
-            cause = _first_line(_without_faults(said.news, faults)) or _first_line(said.output)
+            cause = _first_line(_without_faults(answer.new_log, faults)) or _first_line(answer.output)
             raise TraceFailed(f"ovn-trace on switch {switch}: {cause or 'no answer'}")
         return trace
 
-    def _run_once(self, switch: str, microflow: str) -> _Said:
+    def _run_once(self, switch: str, microflow: str) -> _Answer:
         done = subprocess.run(
             [*self._command, _FORM, switch, microflow],
             stdin=subprocess.DEVNULL,
@@ -144,9 +126,9 @@ class OvnTrace:
             check=False,
             env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
-        return _Said(done.stdout, done.stderr, done.stderr)
+        return _Answer(done.stdout, done.stderr, done.stderr)
 
-    def _ask_server(self, switch: str, microflow: str) -> _Said:
+    def _ask_server(self, switch: str, microflow: str) -> _Answer:
         known = 0
         try:
             if self._server is None:
@@ -156,12 +138,12 @@ class OvnTrace:
         except TraceServerEnded as ended:
             self._end_server()
             log = str(ended)
-            return _Said("", log, log[known:])
+            return _Answer("", log, log[known:])
         except TimeoutError:
             self._end_server()
             raise
         log = self._server.log
-        return _Said(output, log, log[known:])
+        return _Answer(output, log, log[known:])
 
     def _end_server(self) -> None:
         if self._server is not None:
@@ -169,7 +151,7 @@ class OvnTrace:
             self._server = None
 
 
-def _tls_options(tls: Tls | None) -> list[str]:
+def _tls_options(tls: TlsFiles | None) -> list[str]:
     if tls is None:
         return []
     return [f"--private-key={tls.private_key}", f"--certificate={tls.certificate}", f"--ca-cert={tls.ca_certificate}"]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND, SOUTHBOUND
 from ovnqos.ovsdb.transaction import Deadline
-from ovnqos.southbound.contents_reader import QUERIES, read_contents
+from ovnqos.southbound.contents import QUERIES, read_contents
 
 if TYPE_CHECKING:
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.southbound.contents import SouthboundContents
 
-_READ_GENERATION: Final = {"op": "select", "table": "NB_Global", "where": [], "columns": ["nb_cfg"]}
+_READ_NB_CFG: Final = {"op": "select", "table": "NB_Global", "where": [], "columns": ["nb_cfg"]}
 
 
 class Southbound:
@@ -49,28 +49,31 @@ class Southbound:
         self._client.close()
 
     def read(self) -> SouthboundContents:
-        """What it holds now, of one moment.
+        """Read what it holds, at one moment.
 
         Raises:
-            SouthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
+            SouthboundUnavailable: no server answers in time, or none that answers leads its cluster.
             SchemaMismatch: the server has no Southbound, or one older than OVN 20.09.
         """
         return read_contents(self._client.query(*QUERIES))
 
-    def await_chassis(self, generation: int, *, timeout_s: float) -> bool:
+    def await_chassis(self, nb_cfg: int, *, timeout_s: float) -> bool:
         """Wait until every chassis has installed the flows of this `nb_cfg`; raises as `read`.
 
         Returns:
             Whether all have, within `timeout_s` seconds.
         """
         deadline = Deadline(timeout_s)
-        behind = (one.name for one in self.read().chassis if one.generation < generation)
-        conditions: list[list[list[Any]]] = [[["name", "==", name], ["nb_cfg", "<", generation]] for name in behind]
+        behind = (one.name for one in self.read().chassis if one.nb_cfg < nb_cfg)
+        conditions: list[list[list[Any]]] = [[["name", "==", name], ["nb_cfg", "<", nb_cfg]] for name in behind]
         return self._client.await_none("Chassis_Private", *conditions, timeout_s=deadline.left)
 
 
-class NorthboundGeneration:
-    """The `nb_cfg` of a Northbound: the number by which northd and chassis say how far they are. A context manager."""
+class NorthboundSequence:
+    """The sequence number (`nb_cfg`) of a Northbound, by which northd and chassis report progress.
+
+    A context manager.
+    """
 
     def __init__(self, remotes: str | None = None, *, tls: TlsFiles | None = None, timeout_s: float = 10.0) -> None:
         """Start to connect; see `Southbound`."""
@@ -83,43 +86,43 @@ class NorthboundGeneration:
         self._client.close()
 
     def read(self) -> int:
-        """The number that was asked for last.
+        """Return the current number.
 
         Raises:
-            NorthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
+            NorthboundUnavailable: no server answers in time, or none that answers leads its cluster.
         """
-        return _generation(self._client.query(_READ_GENERATION)[0])
+        return _nb_cfg(self._client.query(_READ_NB_CFG)[0])
 
     def advance(self) -> int:
-        """Ask northd and every chassis anew, as `ovn-nbctl --wait=hv sync` does; raises as `read`.
+        """Increment the number, as `ovn-nbctl --wait=hv sync` does; raises as `read`.
 
         Returns:
             The new number.
         """
         mutation = {"op": "mutate", "table": "NB_Global", "where": [], "mutations": [["nb_cfg", "+=", 1]]}
-        return _generation(self._client.query(mutation, _READ_GENERATION)[1])
+        return _nb_cfg(self._client.query(mutation, _READ_NB_CFG)[1])
 
-    def await_northd(self, generation: int, *, timeout_s: float) -> bool:
-        """Wait until northd says that the Southbound holds what this number stands for; raises as `read`.
+    def await_northd(self, nb_cfg: int, *, timeout_s: float) -> bool:
+        """Wait until northd has processed this number; raises as `read`.
 
         Returns:
             Whether it does, within `timeout_s` seconds.
         """
-        return self._client.await_none("NB_Global", [["sb_cfg", "<", generation]], timeout_s=timeout_s)
+        return self._client.await_none("NB_Global", [["sb_cfg", "<", nb_cfg]], timeout_s=timeout_s)
 
 
-def ask_chassis(northbound: NorthboundGeneration, southbound: Southbound, *, timeout_s: float) -> int:
-    """Advance the number and wait, `timeout_s` seconds at most, until northd and every chassis have caught up.
+def sync_chassis(northbound: NorthboundSequence, southbound: Southbound, *, timeout_s: float) -> int:
+    """Increment the sequence number; wait, at most `timeout_s` seconds, until northd and every chassis have caught up.
 
-    Who has not is seen in `Southbound.read`. Returns the number.
+    `Southbound.read` shows which have not. Returns the number.
     """
     deadline = Deadline(timeout_s)
-    generation = northbound.advance()
-    if northbound.await_northd(generation, timeout_s=deadline.left):
-        southbound.await_chassis(generation, timeout_s=deadline.left)
-    return generation
+    nb_cfg = northbound.advance()
+    if northbound.await_northd(nb_cfg, timeout_s=deadline.left):
+        southbound.await_chassis(nb_cfg, timeout_s=deadline.left)
+    return nb_cfg
 
 
-def _generation(result: dict[str, Any]) -> int:
+def _nb_cfg(result: dict[str, Any]) -> int:
     rows = result.get("rows", [])
     return int(rows[0]["nb_cfg"]) if rows else 0

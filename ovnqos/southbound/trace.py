@@ -1,4 +1,4 @@
-"""What the QoS stages of one logical switch did to a packet, read off `ovn-trace --detailed`.
+"""What the QoS stages of a logical switch did to a packet, parsed from `ovn-trace --detailed`, against an explanation.
 
 Only that form names the stages, and shows meters at all (ovn-trace of OVN 23.03 and 25.03, seen).
 """
@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.generation import Generation
+from ovnqos.compile.rows import Direction
+from ovnqos.explain.explanation import Effect
+from ovnqos.explain.pipeline import QOS_STAGES, direction_of_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Generation", "Hit", "Meter", "Trace", "generation_of_stage", "read_faults", "read_trace"]
+    from ovnqos.explain.explanation import Explanation
 
 _UNDERLINE: Final = re.compile(r"\s*-{5,}")
 _PIPELINE: Final = re.compile(r'\s*(?P<pipeline>ingress|egress)\(dp=(?P<datapath>"(?:[^"\\]|\\.)*")')
@@ -31,16 +33,6 @@ _FAULT: Final = re.compile(
     r"^ovntrace\|WARN\|(?P<match>(?:(?!\n\w+\|[A-Z]+\|).)*?): parsing expression failed \((?P<reason>[^\n]*)\)$",
     re.MULTILINE | re.DOTALL,
 )
-
-_STAGES: Final[Mapping[str, Generation]] = {
-    f"ls_{way}_qos{part}": generation
-    for way in ("in", "out")
-    for part, generation in (
-        ("_mark", Generation.SPLIT),
-        ("_meter", Generation.SPLIT),
-        ("", Generation.JOINED),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +61,11 @@ class Hit:
     dscp: int | None
     meter: Meter | None
 
+    @property
+    def direction(self) -> Direction:
+        """The row's."""
+        return direction_of_stage(self.stage)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
@@ -92,11 +89,6 @@ class Trace:
     reasons: Mapping[str, str] = field(default_factory=dict)
     hits: tuple[Hit, ...] = ()
     leaves: bool = False
-
-
-def generation_of_stage(stage: str) -> Generation | None:
-    """How OVN lays out rows, told by the name of a stage of the Southbound; None for a stage that has no QoS."""
-    return _STAGES.get(stage)
 
 
 def read_faults(log: str) -> dict[str, str]:
@@ -150,7 +142,7 @@ def _first_pass(text: str) -> tuple[list[str], bool]:
 def _hits(lines: list[str]) -> Iterator[Hit]:
     for flow in _flows(lines):
         head = _FLOW.match("\n".join(flow))
-        if head is None or head["stage"] not in _STAGES:
+        if head is None or head["stage"] not in QOS_STAGES:
             continue
         # what comes before the actions is a match, which cannot hold a statement
         dscps = [found for line in flow if (found := _DSCP.fullmatch(line))]
@@ -179,3 +171,36 @@ def _flows(lines: list[str]) -> Iterator[list[str]]:
             flow.append(line)
     if flow:
         yield flow
+
+
+def find_disagreements(explanation: Explanation, trace: Trace) -> tuple[str, ...]:
+    """Find where OVN does something that an explanation excludes, one line a direction; none where it agrees.
+
+    Where the explanation is not certain, any of its effects agrees. A packet that does not leave the switch is not
+    looked up in `to-lport`, so that direction is not compared.
+    """
+    return tuple(_find_disagreements(explanation, trace))
+
+
+def traced_effect(trace: Trace, direction: Direction) -> Effect:
+    """What the QoS stages of one direction did to the packet of a trace."""
+    hits = [hit for hit in trace.hits if hit.direction is direction]
+    meter = next((hit.meter for hit in hits if hit.meter is not None), None)
+    return Effect(
+        dscp=next((hit.dscp for hit in hits if hit.dscp is not None), None),
+        rate_kbps=meter.rate_kbps if meter else None,
+        burst_kbit=meter.burst_kbit if meter else None,
+    )
+
+
+def _find_disagreements(explanation: Explanation, trace: Trace) -> Iterator[str]:
+    for lookup in explanation.lookups:
+        if lookup.direction is Direction.TO_LPORT and not trace.leaves:
+            continue
+        allowed = {effect for outcome in lookup.outcomes.values() for effect in outcome.effects}
+        traced = traced_effect(trace, lookup.direction)
+        if traced not in allowed:
+            hits = [hit for hit in trace.hits if hit.direction is lookup.direction]
+            by = " and ".join(f"the row of priority {hit.priority} with match {hit.match}" for hit in hits)
+            expected = " or ".join(sorted(map(str, allowed)))
+            yield f"{lookup.direction}: OVN applies {traced}{by and f' by {by}'}; explained: {expected}"

@@ -14,7 +14,7 @@ from netaddr import IPAddress
 
 from ovnqos.match.addresses import WIDTH
 from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
-from ovnqos.southbound.microflow import microflow
+from ovnqos.southbound.packet_path import microflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -16,14 +16,14 @@ _NAMED_MAXIMUM: Final = 3
 
 
 def judge_chassis(
-    finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, generation: int, analyser: MatchAnalyser
+    finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, nb_cfg: int, analyser: MatchAnalyser
 ) -> Finding | None:
     """Whether each chassis that looks a row up has caught up; None if each has."""
     # to-lport runs on the chassis where the packet leaves the switch, which only outport tells
     leaving = finding.direction == "to-lport"
     demanded = (term.ports("outport" if leaving else "inport") for term in analyser.analyse(finding.match).terms.items)
     bound = {port.chassis for port in _ports(demanded, datapath)}
-    behind = [one for one in southbound.chassis if one.name in bound and one.generation < generation]
+    behind = [one for one in southbound.chassis if one.name in bound and one.nb_cfg < nb_cfg]
     if not behind:
         return None
     return finding.but(Verdict.BEHIND, f"{name_chassis(behind)} not caught up", advise_on_chassis(behind))

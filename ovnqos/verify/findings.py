@@ -89,16 +89,16 @@ class Report:
     Attributes:
         owner: whose rows were looked at.
         findings: sorted by switch, direction and priority, the highest first.
-        generation: the `nb_cfg` that was asked for last.
-        northd_generation: the one that northd has worked off.
+        nb_cfg: the `nb_cfg` that was asked for last.
+        northd_nb_cfg: the one that northd has worked off.
         chassis: each with the one that it has installed; sorted by name.
         asked: whether northd and chassis were asked anew for this report.
     """
 
     owner: str
     findings: tuple[Finding, ...]
-    generation: int
-    northd_generation: int
+    nb_cfg: int
+    northd_nb_cfg: int
     chassis: tuple[Chassis, ...]
     asked: bool = False
 
@@ -115,7 +115,7 @@ class Report:
     @property
     def chassis_behind(self) -> tuple[Chassis, ...]:
         """The chassis that have not caught up."""
-        return tuple(one for one in self.chassis if one.generation < self.generation)
+        return tuple(one for one in self.chassis if one.nb_cfg < self.nb_cfg)
 
     def summary(self) -> str:
         """How many rows of each verdict, in words."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ovnqos.southbound.trace import Generation, Meter, generation_of_stage
+from ovnqos.explain.pipeline import PipelineVersion
+from ovnqos.southbound.trace import Meter
 from ovnqos.verify.findings import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class FlowTable:
 
     def __init__(self, contents: SouthboundContents) -> None:
         """Take them from what was read."""
-        generations = {generation_of_stage(stage) for stage in contents.stages}
-        self._generation = Generation.JOINED if Generation.JOINED in generations else Generation.SPLIT
+        joined = PipelineVersion.JOINED in contents.pipeline_versions
+        self._version = PipelineVersion.JOINED if joined else PipelineVersion.SPLIT
         self._stages: Mapping[tuple[str, str], list[QosFlow]] = defaultdict(list)
         self._hints: Mapping[str, list[QosFlow]] = defaultdict(list)
         for flow in sorted(contents.flows, key=lambda one: -one.priority):
@@ -73,7 +74,7 @@ class FlowTable:
         rate = content.bandwidth.get("rate")
         dscp = content.action.get("dscp")
         meter = None if rate is None else Meter(rate_kbps=rate, burst_kbit=content.bandwidth.get("burst"))
-        if self._generation is Generation.JOINED:
+        if self._version is PipelineVersion.JOINED:
             yield _Wanted(f"ls_{way}_qos", dscp, meter)
             return
         if dscp is not None:

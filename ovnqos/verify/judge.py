@@ -24,7 +24,7 @@ def judge(  # noqa: PLR0913  # what is judged, and keywords
     snapshot: Snapshot,
     southbound: SouthboundContents,
     *,
-    generation: int,
+    nb_cfg: int,
     asked: bool = False,
     tracer: Tracer | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -34,7 +34,7 @@ def judge(  # noqa: PLR0913  # what is judged, and keywords
     Args:
         snapshot: the Northbound.
         southbound: its Southbound, read after it.
-        generation: the Northbound's `nb_cfg`.
+        nb_cfg: the Northbound's `nb_cfg`.
         asked: whether northd and chassis were asked anew.
         tracer: runs sample packets; None leaves them out.
         progress: told how many rows are done, of how many.
@@ -42,7 +42,7 @@ def judge(  # noqa: PLR0913  # what is judged, and keywords
     Raises:
         SouthboundUnavailable: the tracer cannot reach the Southbound.
     """
-    judgement = _Judgement(snapshot, southbound, generation, tracer)
+    judgement = _Judgement(snapshot, southbound, nb_cfg, tracer)
     places = sorted(
         ((switch, row) for row in snapshot.rows for switch in sorted(row.switches) or [""]),
         key=lambda place: (place[0], place[1].content.direction, -place[1].content.priority, place[1].uuid),
@@ -55,20 +55,18 @@ def judge(  # noqa: PLR0913  # what is judged, and keywords
     return Report(
         owner=snapshot.owner.name,
         findings=tuple(findings),
-        generation=generation,
-        northd_generation=southbound.generation,
+        nb_cfg=nb_cfg,
+        northd_nb_cfg=southbound.nb_cfg,
         chassis=southbound.chassis,
         asked=asked,
     )
 
 
 class _Judgement:
-    def __init__(
-        self, snapshot: Snapshot, southbound: SouthboundContents, generation: int, tracer: Tracer | None
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, southbound: SouthboundContents, nb_cfg: int, tracer: Tracer | None) -> None:
         self._snapshot = snapshot
         self._southbound = southbound
-        self._generation = generation
+        self._nb_cfg = nb_cfg
         self._sets = RowSets(snapshot, southbound)
         self._flows = FlowTable(southbound)
         self._analyser = MatchAnalyser(self._sets.names)
@@ -104,12 +102,12 @@ class _Judgement:
         if wrong is not None:
             return wrong
         flows = self._flows.of_row(content, datapath.uuid)
-        if self._southbound.generation < self._generation:
+        if self._southbound.nb_cfg < self._nb_cfg:
             finding = finding.but(
                 Verdict.ABSENT, "northd has not caught up with the Northbound; its logical flows may be old", ASK_NORTHD
             )
         else:
-            finding = judge_chassis(finding, datapath, self._southbound, self._generation, self._analyser) or finding
+            finding = judge_chassis(finding, datapath, self._southbound, self._nb_cfg, self._analyser) or finding
         finding = remark_on_ports(finding, datapath, self._analyser)
         if self._prover is None:
             return finding

@@ -7,8 +7,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ovnqos.explain.pipeline import direction_of_stage
 from ovnqos.match import Verbatim
-from ovnqos.southbound.contents import direction_of
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.verify.candidates import SwitchView
 from ovnqos.verify.findings import Finding, Verdict
@@ -107,7 +107,7 @@ class Prover:
             elif (hit.priority, hit.match, hit.dscp, hit.meter) == (flow.priority, flow.match, flow.dscp, flow.meter):
                 return replace(finding.but(Verdict.REALISED, str(packet)), sample=packet.microflow)
             else:
-                winners[self._name_row(finding.switch, direction_of(hit.stage), hit.priority, hit.match)] = None
+                winners[self._name_row(finding.switch, direction_of_stage(hit.stage), hit.priority, hit.match)] = None
         finding = replace(finding, sample=samples.packets[0].microflow)
         if winners or not samples.free:
             return finding.but(

@@ -43,18 +43,18 @@ def as_json(report: Report) -> str:
         {
             "name": one.name,
             "hostname": one.hostname,
-            "nb_cfg": one.generation,
-            "caught_up": one.generation >= report.generation,
+            "nb_cfg": one.nb_cfg,
+            "caught_up": one.nb_cfg >= report.nb_cfg,
         }
         for one in report.chassis
     ]
-    northd = {"nb_cfg": report.northd_generation, "caught_up": report.northd_generation >= report.generation}
+    northd = {"nb_cfg": report.northd_nb_cfg, "caught_up": report.northd_nb_cfg >= report.nb_cfg}
     document = {
         "format": FORMAT,
         "owner": report.owner,
         "realised": report.realised,
         "asked": report.asked,
-        "nb_cfg": report.generation,
+        "nb_cfg": report.nb_cfg,
         "northd": northd,
         "chassis": chassis,
         "rows": rows,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import tenacity
 
 from ovnqos.ovsdb.transaction import Deadline
-from ovnqos.southbound.southbound import ask_chassis
+from ovnqos.southbound.southbound import sync_chassis
 from ovnqos.verify.judge import judge
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ovnqos.northbound.northbound import Northbound
-    from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
+    from ovnqos.southbound.southbound import NorthboundSequence, Southbound
     from ovnqos.verify.findings import Report
     from ovnqos.verify.proof import Tracer
 
@@ -26,7 +26,7 @@ _PAUSES_S: Final = (0.1, 2.0)
 def verify(  # noqa: PLR0913  # what is verified, and keywords
     northbound: Northbound,
     southbound: Southbound,
-    generation: NorthboundGeneration,
+    nb_cfg: NorthboundSequence,
     *,
     tracer: Callable[[], AbstractContextManager[Tracer]] | None,
     ask: bool = False,
@@ -38,7 +38,7 @@ def verify(  # noqa: PLR0913  # what is verified, and keywords
     Args:
         northbound: holds the rows.
         southbound: what northd makes of them.
-        generation: of the same Northbound.
+        nb_cfg: of the same Northbound.
         tracer: opens what runs sample packets through the flows that the Southbound holds at that time; None leaves
             them out.
         ask: advance the Northbound's `nb_cfg`, so that northd and every chassis say how far they are.
@@ -52,16 +52,16 @@ def verify(  # noqa: PLR0913  # what is verified, and keywords
     """
     deadline = Deadline(patience_s)
     if ask:
-        ask_chassis(generation, southbound, timeout_s=deadline.left)
+        sync_chassis(nb_cfg, southbound, timeout_s=deadline.left)
 
     def look() -> Report:
         northbound.refresh()
-        snapshot, wanted, contents = northbound.snapshot(), generation.read(), southbound.read()
-        report = judge(snapshot, contents, generation=wanted, asked=ask)
+        snapshot, wanted, contents = northbound.snapshot(), nb_cfg.read(), southbound.read()
+        report = judge(snapshot, contents, nb_cfg=wanted, asked=ask)
         if tracer is None or not snapshot.rows or _worth_another_look(report, deadline):
             return report
         with tracer() as opened:
-            return judge(snapshot, contents, generation=wanted, asked=ask, tracer=opened, progress=progress)
+            return judge(snapshot, contents, nb_cfg=wanted, asked=ask, tracer=opened, progress=progress)
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda report: _worth_another_look(report, deadline)),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.generation import Generation
-from ovnqos.explain.explanation import Standing
+from ovnqos.explain.explanation import RowVerdict
+from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.verdict import Truth
 from tests.support.explanation_agreement import compare_explanations
 from tests.support.match_agreement import compare_verdicts
@@ -21,8 +21,8 @@ def test_the_verdict_on_random_matches_is_what_ovn_does(programs: Programs) -> N
 
 
 def test_explanations_of_random_packets_are_what_ovn_does(programs: Programs, ovn_version: str) -> None:
-    compared = compare_explanations(programs, generation=Generation.of_release(ovn_version), seed=2)
+    compared = compare_explanations(programs, version=PipelineVersion.of_release(ovn_version), seed=2)
     assert not compared.wrong, compared.wrong[:5]
     assert len(compared.packets) >= 500
     assert len(compared.affected) >= 100
-    assert all(compared.standings[one] for one in Standing if one is not Standing.MAY_WIN)
+    assert all(compared.verdicts[one] for one in RowVerdict if one is not RowVerdict.MAY_WIN)

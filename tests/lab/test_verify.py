@@ -12,7 +12,7 @@ import yaml
 from ovnqos import DesiredState, Northbound, Owner, plan_changes
 from ovnqos.cli.main import run
 from ovnqos.southbound.ovn_trace import OvnTrace
-from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
+from ovnqos.southbound.southbound import NorthboundSequence, Southbound
 from ovnqos.verify.findings import Report, Verdict
 from ovnqos.verify.verification import verify
 from tests.lab.support_cluster import LabCluster, network_qos, rule, udp_ports
@@ -34,12 +34,12 @@ def look(cluster: LabCluster, programs: Programs, **options: Any) -> Report:
     cluster.northbound.refresh()
     with (
         Southbound(central.southbound.remote) as southbound,
-        NorthboundGeneration(central.northbound.remote) as generation,
+        NorthboundSequence(central.northbound.remote) as sequence,
     ):
         return verify(
             cluster.northbound,
             southbound,
-            generation,
+            sequence,
             tracer=lambda: OvnTrace(central.southbound.remote, program=programs.command("ovn-trace")),
             **options,
         )

@@ -1,4 +1,4 @@
-"""What becomes of a packet on a logical switch: its mark and the meters it passes, on either generation of OVN.
+"""What becomes of a packet on a logical switch: its mark and the meters it passes, on either pipeline version of OVN.
 
 Up to OVN 24.03 mark and meter are two tables that are looked up apart; from 24.09 the highest row decides both.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.packets import Names, Packet
 
 
-class Generation(StrEnum):
+class TableLayout(StrEnum):
     """How OVN looks rows up."""
 
     TWO_TABLES = "up to 24.03"
@@ -42,14 +42,14 @@ class Effect:
         return sorted(((rate, burst) for rate, burst, _ in self.meters), key=str)
 
 
-def effect(rows: Iterable[QosRow], packet: Packet, names: Names, generation: Generation) -> Effect:
+def effect(rows: Iterable[QosRow], packet: Packet, names: Names, layout: TableLayout) -> Effect:
     """What rows do to a packet. Raises UndefinedEffect."""
     mark, meters = None, set()
     taking = [row for row in rows if packet.switch in row.switches and matches(row.match, packet, names)]
     for direction in (Direction.FROM_LPORT, Direction.TO_LPORT):
         stage = [row for row in taking if row.direction is direction]
         marking, metering = stage, stage
-        if generation is Generation.TWO_TABLES:
+        if layout is TableLayout.TWO_TABLES:
             marking = [row for row in stage if row.dscp is not None]
             metering = [row for row in stage if row.rate_kbps is not None]
         marker, meter = _highest(marking), _highest(metering)

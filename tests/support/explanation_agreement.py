@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from ovnqos import Direction, Northbound, plan_changes
 from ovnqos import match as m
-from ovnqos.explain.explain_rows import explain
-from ovnqos.explain.explanation import Candidate, Effect, Standing
+from ovnqos.explain.explanation import CandidateRow, Effect, RowVerdict
+from ovnqos.explain.lookup import explain
 from ovnqos.match.packet import NamedSets, Packet, Protocol
-from ovnqos.southbound.agreement import disagreements
-from ovnqos.southbound.microflow import microflow
+from ovnqos.southbound.packet_path import microflow
+from ovnqos.southbound.trace import find_disagreements
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled
 from tests.support.random_matches import expression
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ovnqos import DesiredState
-    from ovnqos.compile.generation import Generation
     from ovnqos.explain.explanation import Explanation
+    from ovnqos.explain.pipeline import PipelineVersion
     from ovnqos.sandbox import Programs
     from tests.support.policy_oracle import Cluster
 
@@ -42,7 +42,7 @@ class Compared:
     Attributes:
         packets: how many.
         affected: how many of them a row marked or limited.
-        standings: of the rows they met.
+        verdicts: of the candidate rows.
         uncertain: how many explanations leave something open.
         wrong: the contradictions.
     """
@@ -50,30 +50,30 @@ class Compared:
     packets: list[str] = field(default_factory=list)
     affected: list[str] = field(default_factory=list)
     uncertain: list[str] = field(default_factory=list)
-    standings: Counter[Standing] = field(default_factory=Counter)
+    verdicts: Counter[RowVerdict] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
 
 def compare_explanations(
-    programs: Programs | None = None, *, generation: Generation, seed: int = 20_230_315
+    programs: Programs | None = None, *, version: PipelineVersion, seed: int = 20_230_315
 ) -> Compared:
     """Explain and trace packets of random clusters.
 
     Args:
         programs: the OVN.
-        generation: how it looks up rows.
+        version: how it looks up rows.
         seed: of the clusters.
     """
     random = Random(seed)
     compared = Compared()
     with TracedOvn(programs) as ovn, Northbound.connect(ovn.central.northbound.remote) as northbound:
         for _ in range(CLUSTERS):
-            _compare_cluster(random, ovn, northbound, generation, compared)
+            _compare_cluster(random, ovn, northbound, version, compared)
     return compared
 
 
 def _compare_cluster(
-    random: Random, ovn: TracedOvn, northbound: Northbound, generation: Generation, compared: Compared
+    random: Random, ovn: TracedOvn, northbound: Northbound, version: PipelineVersion, compared: Compared
 ) -> None:
     cluster = make.cluster(random)
     policies = {one.key: one for _ in range(3) for one in make.policies(random)}
@@ -98,11 +98,11 @@ def _compare_cluster(
     with ovn.tracer() as tracer:
         for _ in range(PACKETS):
             switch, packet, eth_dst = _packet(random, cluster, switches)
-            explanation = explain(packet, rows[switch], names, generations=(generation,))
+            explanation = explain(packet, rows[switch], names, versions=(version,))
             flow = microflow(packet, eth_src=switches[switch][packet.inport], eth_dst=eth_dst)
             trace = tracer.run(switch, flow)
             _note(compared, f"{switch}: {flow}", explanation)
-            compared.wrong.extend(f"{switch}: {flow}: {line}" for line in disagreements(explanation, trace))
+            compared.wrong.extend(f"{switch}: {flow}: {line}" for line in find_disagreements(explanation, trace))
             if not trace.leaves and packet.outport != packet.inport:
                 compared.wrong.append(f"{switch}: {flow}: does not leave the switch")
     ovn.run(["--if-exists", "ls-del", switch] for switch in switches)
@@ -110,9 +110,9 @@ def _compare_cluster(
 
 def _note(compared: Compared, text: str, explanation: Explanation) -> None:
     compared.packets.append(text)
-    for passage in explanation.passages:
-        compared.standings.update(one.standing for one in passage.rows)
-    outcomes = [outcome for passage in explanation.passages for outcome in passage.outcomes.values()]
+    for lookup in explanation.lookups:
+        compared.verdicts.update(one.verdict for one in lookup.rows)
+    outcomes = [outcome for lookup in explanation.lookups for outcome in lookup.outcomes.values()]
     if any(_NOTHING not in outcome.effects for outcome in outcomes):
         compared.affected.append(text)
     if not explanation.certain:
@@ -128,10 +128,10 @@ def _switches(cluster: Cluster) -> dict[str, dict[str, str]]:
     return found
 
 
-def _candidates(desired: DesiredState, switch: str) -> Iterator[Candidate]:
+def _candidates(desired: DesiredState, switch: str) -> Iterator[CandidateRow]:
     for row in desired.rows.values():
         if switch in row.switches:
-            yield Candidate(
+            yield CandidateRow(
                 name=row.identity,
                 identity=row.identity,
                 direction=row.direction,
@@ -143,14 +143,14 @@ def _candidates(desired: DesiredState, switch: str) -> Iterator[Candidate]:
             )
 
 
-def _rows_of_others(random: Random, port: str, ours: list[Candidate]) -> Iterator[Candidate]:
+def _rows_of_others(random: Random, port: str, ours: list[CandidateRow]) -> Iterator[CandidateRow]:
     """Rows that only mark, some of the priority of a row that is there."""
     for number in range(random.choice((0, 0, 1, 2))):
         match = random.choice((m.ip4, m.tcp, m.inport(port), m.ip4.dst.isin("10.0.0.0/30"), expression(random, port)))
         if m.references(match) != m.references(m.ip4):
             continue  # its sets are not there
         near = random.choice(ours).priority if ours and random.random() < 0.5 else random.choice((1, 9_999, 12_000))
-        yield Candidate(
+        yield CandidateRow(
             name=f"other {number}",
             identity=f"other/{number}",
             direction=random.choice(list(Direction)),

@@ -12,7 +12,7 @@ from netaddr import IPAddress
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.packet import NamedSets, Packet, Protocol
 from ovnqos.match.verdict import Truth
-from ovnqos.southbound.microflow import microflow
+from ovnqos.southbound.packet_path import microflow
 from tests.support.random_matches import ADDRESS_SETS, expression
 from tests.support.traced_ovn import TracedOvn
 

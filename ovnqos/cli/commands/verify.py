@@ -62,7 +62,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
       ovnqos verify -o json | jq '.rows[] | select(.good | not)'
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
-    from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
+    from ovnqos.southbound.southbound import NorthboundSequence, Southbound
     from ovnqos.verify.verification import verify as look
 
     if not no_trace and shutil.which(_PROGRAM) is None:
@@ -71,13 +71,13 @@ def verify(  # noqa: PLR0913 - one parameter an option
     with (
         Southbound(southbound_remote, tls=tls, timeout_s=timeout_s) as southbound,
         database.connect(owner) as northbound,
-        NorthboundGeneration(database.remote, tls=tls, timeout_s=timeout_s) as generation,
+        NorthboundSequence(database.remote, tls=tls, timeout_s=timeout_s) as sequence,
         output.progress("verifying") as progress,
     ):
         report = look(
             northbound,
             southbound,
-            generation,
+            sequence,
             tracer=None
             if no_trace
             else lambda: OvnTrace(southbound.remotes, tls=tls, timeout_s=max(_TRACE_S, timeout_s)),

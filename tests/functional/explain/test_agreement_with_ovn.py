@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ovnqos.compile.generation import Generation
-from ovnqos.explain.explanation import Standing
+from ovnqos.explain.explanation import RowVerdict
+from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.verdict import Truth
 from ovnqos.sandbox import Programs
 from tests.support import explanation_agreement, match_agreement
@@ -19,12 +19,13 @@ def test_the_verdict_on_random_matches_is_what_ovn_does() -> None:
 
 
 def test_explanations_of_random_packets_are_what_ovn_does() -> None:
-    generation = Generation.of_release(Programs().ovn_version)
-    compared = explanation_agreement.compare_explanations(generation=generation)
+    version = PipelineVersion.of_release(Programs().ovn_version)
+    compared = explanation_agreement.compare_explanations(version=version)
     assert not compared.wrong, compared.wrong[:5]
     assert len(compared.packets) >= 500
     assert len(compared.affected) >= 100
     assert len(compared.uncertain) < len(compared.packets) / 10
     assert all(
-        compared.standings[one] for one in (Standing.WINS, Standing.LOSES, Standing.UNDEFINED, Standing.NO_MATCH)
+        compared.verdicts[one]
+        for one in (RowVerdict.WINS, RowVerdict.SHADOWED, RowVerdict.UNDEFINED, RowVerdict.NO_MATCH)
     )

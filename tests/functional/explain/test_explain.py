@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ovnqos.compile.generation import Generation
+from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.sandbox import Programs
 from tests.functional.support_command import Ended, ovnqos
 from tests.functional.support_manifests import attachment, pod, policy, rule, write
@@ -95,9 +95,9 @@ def explain(manifests: Path, *words: str, pod: str = "shop/a", to: str = "203.0.
     return ovnqos("explain", "-f", manifests, "--pod", pod, "--to", to, "-o", form, *words)
 
 
-def installed() -> Generation:
+def installed() -> PipelineVersion:
     """How the OVN that is installed here looks up rows."""
-    return Generation.of_release(Programs().ovn_version)
+    return PipelineVersion.of_release(Programs().ovn_version)
 
 
 def places(ovn: TracedOvn) -> list[str]:
@@ -137,7 +137,7 @@ class TestFilesAlone:
         assert line_of(ended, "gold rule 1", "wins").split() == (
             ["to-lport", "10402", "NetworkQoS/shop/gold", "rule", "1", "46", "-", "-", "wins", "-"]
         )
-        assert line_of(ended, "gold rule 0", "loses").endswith("lower priority than NetworkQoS/shop/gold rule 1")
+        assert line_of(ended, "gold rule 0", "shadowed").endswith("lower priority than NetworkQoS/shop/gold rule 1")
         assert line_of(ended, "silver rule 0", "no match").endswith("the packet is tcp, not udp")
 
     def test_where_the_releases_differ_both_are_told(self, manifests: Path) -> None:
@@ -152,7 +152,7 @@ class TestFilesAlone:
         assert (
             "undefined: dscp 10 and 20000 kbps (burst 20000 kbit) by NetworkQoS/shop/gold rule 0 or dscp 1" in ended.out
         )
-        assert len([line for line in ended.out.splitlines() if "equal priority as" in line]) == 2
+        assert len([line for line in ended.out.splitlines() if "conflicts with" in line]) == 2
 
     def test_what_is_not_said_is_left_open(self, manifests: Path) -> None:
         ended = explain(manifests, "--ovn", "25.03")
@@ -183,7 +183,7 @@ class TestFilesAlone:
         }
         assert (found["rows_from"], found["certain"]) == ("files", True)
         (outcome,) = [one for one in found["outcomes"] if one["direction"] == "to-lport"]
-        assert outcome["generation"] == "split"
+        assert outcome["pipeline_version"] == "split"
         assert outcome["effects"] == [{"dscp": 46, "rate": 20_000, "burst": 20_000}]
         assert outcome["mark_by"] != outcome["limit_by"]
         assert {row["verdict"] for row in found["rows"]} == {"wins", "no match"}
@@ -201,22 +201,22 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("words", "told"),
         [
-            (("--pod", "shop/nobody"), "no pod shop/nobody with interfaces of its own in the files"),
-            (("--pod", "nobody"), "'nobody' is not <namespace>/<name>"),
-            (("--network", "red"), "pod shop/a is not on network red; its networks: default"),
+            (("--pod", "shop/nobody"), "pod shop/nobody: not found"),
+            (("--pod", "nobody"), "pod 'nobody': not a pod's key"),
+            (("--network", "red"), "pod shop/a: not on network red; its networks: default"),
             (("--to", "example.com"), "'example.com': must be an IP address"),
             (("--to", "10.0.0.0/8"), "'10.0.0.0/8': must be an IP address"),
-            (("--to", "fd00::1"), "fd00::1 is IPv6, and the pod has no IPv6 address on network default"),
-            (("--port", "80"), "--port needs --protocol tcp, udp or sctp"),
-            (("--protocol", "icmp", "--port", "80"), "icmp has no ports"),
+            (("--to", "fd00::1"), "the pod has no IPv6 address on network default"),
+            (("--port", "80"), "port 80: needs a protocol that has ports"),
+            (("--protocol", "icmp", "--port", "80"), "port 80: needs a protocol that has ports"),
             (("--protocol", "tcp", "--port", "65536"), "65536 is not in the range"),
             (("--protocol", "http"), "'http' is not one of"),
-            (("--from", "10.0.0.99"), "10.0.0.99 is not an address of the pod on network default; it has 10.0.0.1"),
+            (("--from", "10.0.0.99"), "10.0.0.99: not an address of the pod on network default; it has 10.0.0.1"),
             (("--from", "fd00::1"), "not of one IP version"),
-            (("--zone-node", "node2"), "shop/a is on node node1, which is not of this zone"),
+            (("--zone-node", "node2"), "shop/a: on node node1, which is not of this zone"),
             (("--ovn", "latest"), "'latest' is no release of OVN; write it as year and month, e.g. 23.03"),
             (("--trace",), "--trace needs --sb"),
-            (("--pod", "shop/dual", "--network", "blue"), "shop/dual has several interfaces, say --network or --from"),
+            (("--pod", "shop/dual", "--network", "blue"), "shop/dual: several interfaces match"),
         ],
     )
     def test_it_is_one_line(self, manifests: Path, words: tuple[str, ...], told: str) -> None:
@@ -254,7 +254,9 @@ class TestOnOvn:
         found = document(explain(manifests, *places(ovn), *words, to=to, form="json"))
         assert found["packet"]["outport"] == outport
         assert found["trace"] == {"agrees": True, "leaves_switch": True, "differences": []}
-        assert {one["generation"] for one in found["outcomes"]} == {installed()}, "the Southbound's stages tell it"
+        assert {one["pipeline_version"] for one in found["outcomes"]} == {installed()}, (
+            "the Southbound's stages tell it"
+        )
 
     def test_rows_of_others_are_explained_too(self, ovn: TracedOvn, manifests: Path) -> None:
         ovn.add_row("node1", "to-lport", 20_001, "tcp.dst < 80 /* web */", "action:dscp=8")
@@ -308,13 +310,13 @@ class TestOnOvn:
         finally:
             ovn.central.northd.thaw()
         assert ended.code == 2
-        assert line_of(ended, "ovn-trace   differs: to-lport: OVN applies dscp 46", "explained is dscp 33")
+        assert line_of(ended, "ovn-trace   differs: to-lport: OVN applies dscp 46", "explained: dscp 33")
         assert as_json["trace"]["agrees"] is False
         assert len(as_json["trace"]["differences"]) == 1
 
     def test_a_release_that_is_not_the_southbounds_is_warned_of(self, ovn: TracedOvn, manifests: Path) -> None:
-        here, other = installed(), next(one for one in Generation if one is not installed())
-        release = {Generation.SPLIT: "23.03", Generation.JOINED: "25.03"}[other]
+        here, other = installed(), next(one for one in PipelineVersion if one is not installed())
+        release = {PipelineVersion.SPLIT: "23.03", PipelineVersion.JOINED: "25.03"}[other]
         ended = explain(manifests, "--sb", ovn.central.southbound.remote, "--ovn", release, *HTTPS)
         (warning,) = told_of_databases(ended)
         assert warning.startswith("--ovn ")
@@ -325,7 +327,7 @@ class TestOnOvn:
         ended = explain(manifests, *places(ovn), "--protocol", "tcp", "--port", "22")
         ovn.central.nbctl("acl-del", "node1")
         assert ended.code == 0
-        assert line_of(ended, "ovn-trace").endswith("agrees, as far as the packet comes: it does not leave the switch")
+        assert line_of(ended, "ovn-trace").endswith("agrees; the packet does not leave the switch")
 
     def test_a_port_that_the_southbound_does_not_have(self, ovn: TracedOvn, manifests: Path) -> None:
         words = ("--network", "blue", "--from", "10.9.0.7")

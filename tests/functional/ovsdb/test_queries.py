@@ -12,7 +12,7 @@ from ovnqos.controller import InvalidRemote, NorthboundUnavailable, SouthboundUn
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
-from ovnqos.southbound.southbound import NorthboundGeneration, Southbound
+from ovnqos.southbound.southbound import NorthboundSequence, Southbound
 from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ class TestTls:
         with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as server:
             with session(server.remotes[1], tls=files) as asked:
                 assert asked.query(SWITCHES)[0]["rows"] == []
-            with NorthboundGeneration(server.remotes[1], tls=files) as generation:
-                assert generation.read() == 0
+            with NorthboundSequence(server.remotes[1], tls=files) as sequence:
+                assert sequence.read() == 0
 
     def test_a_stranger_is_not_let_in(self, pki: Pki) -> None:
         party = pki.stranger("eve")
@@ -180,6 +180,6 @@ class TestTls:
 
 def test_a_generation_is_advanced_by_one(northbound: NorthboundServer) -> None:
     northbound.nbctl("init")
-    with NorthboundGeneration(northbound.remote) as generation:
-        assert (generation.read(), generation.advance(), generation.read()) == (0, 1, 1)
-        assert not generation.await_northd(1, timeout_s=0.1)
+    with NorthboundSequence(northbound.remote) as sequence:
+        assert (sequence.read(), sequence.advance(), sequence.read()) == (0, 1, 1)
+        assert not sequence.await_northd(1, timeout_s=0.1)

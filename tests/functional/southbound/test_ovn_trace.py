@@ -10,7 +10,8 @@ import pytest
 from ovnqos import TlsFiles
 from ovnqos.controller import SouthboundUnavailable
 from ovnqos.sandbox import Programs, SouthboundServer
-from ovnqos.southbound.ovn_trace import Meter, OvnTrace, Trace, TraceFailed
+from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
+from ovnqos.southbound.trace import Meter, Trace
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is converted has the same effect, beside all that is not: packet by packet, on both generations of OVN."""
+"""What is converted has the same effect, beside all that is not: packet by packet, on both pipeline versions of OVN."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ovnqos.convert import Part, to_annotations, to_network_qos
 from ovnqos.model.pod_qos import PodQos, merge
 from tests.support import random_clusters as make
 from tests.support.cluster import names_of
-from tests.support.effects import Effect, Generation, UndefinedEffect, effect
+from tests.support.effects import Effect, TableLayout, UndefinedEffect, effect
 from tests.support.label_oracle import selects
 from tests.support.policy_oracle import takes
 from tests.support.random_conversions import for_annotations, for_network_qos
@@ -55,8 +55,8 @@ class Wire:
         for one in egress_qos:
             self._rows.extend(_egress_qos_rows(one, cluster))
 
-    def effect(self, packet: Packet, generation: Generation) -> Effect:
-        return effect(self._rows, packet, self._names, generation)
+    def effect(self, packet: Packet, layout: TableLayout) -> Effect:
+        return effect(self._rows, packet, self._names, layout)
 
 
 def _egress_qos_rows(egress_qos: EgressQoS, cluster: Cluster) -> Iterator[QosRow]:
@@ -94,14 +94,14 @@ class Comparison:
         self._meters: dict[str, str] = {}
 
     def hold(self, packet: Packet) -> None:
-        for generation in Generation:
+        for layout in TableLayout:
             try:
-                before = self._before.effect(packet, generation)
+                before = self._before.effect(packet, layout)
             except UndefinedEffect:  # two of the given policies contradict each other
                 continue
-            after = self._after.effect(packet, generation)
-            assert after.mark == self._expected_mark(packet, before.mark), (generation, packet, before, after)
-            assert after.limits == before.limits, (generation, packet, before, after)
+            after = self._after.effect(packet, layout)
+            assert after.mark == self._expected_mark(packet, before.mark), (layout, packet, before, after)
+            assert after.limits == before.limits, (layout, packet, before, after)
             if len(before.meters) == 1:
                 ((_, _, old),), ((_, _, new),) = before.meters, after.meters
                 assert self._meters.setdefault(f"was {old}", new) == new

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from netaddr import IPAddress
 
-from ovnqos.southbound.contents import QosFlow, SouthboundContents, SwitchPort
-from ovnqos.southbound.contents_reader import QUERIES, STAGES, read_contents
+from ovnqos.explain.pipeline import QOS_STAGES
+from ovnqos.southbound.contents import QUERIES, QosFlow, SouthboundContents, SwitchPort, read_contents
 from ovnqos.southbound.trace import Meter
 
 Row = dict[str, Any]
@@ -70,7 +70,7 @@ def port(name: str, **changes: Any) -> Row:
 
 def test_an_empty_southbound_is_read() -> None:
     assert read() == SouthboundContents(
-        generation=0,
+        nb_cfg=0,
         stages=frozenset(),
         flows=(),
         switches={},
@@ -81,7 +81,7 @@ def test_an_empty_southbound_is_read() -> None:
 
 
 def test_each_stage_is_asked_for_by_name() -> None:
-    assert STAGES == (
+    assert tuple(QOS_STAGES) == (
         "ls_in_qos_mark",
         "ls_in_qos_meter",
         "ls_in_qos",
@@ -89,7 +89,7 @@ def test_each_stage_is_asked_for_by_name() -> None:
         "ls_out_qos_meter",
         "ls_out_qos",
     )
-    assert sum(query["table"] == "Logical_Flow" for query in QUERIES) == len(STAGES)
+    assert sum(query["table"] == "Logical_Flow" for query in QUERIES) == len(QOS_STAGES)
 
 
 class TestFlows:
@@ -121,7 +121,7 @@ class TestFlows:
         (found,) = read(ls_in_qos=rows, Logical_DP_Group=groups).flows
         assert found.datapaths == {LAN}
 
-    def test_actions_of_either_generation(self) -> None:
+    def test_actions_of_either_nb_cfg(self) -> None:
         def effect(actions: str) -> tuple[int | None, Meter | None]:
             (found,) = read(ls_in_qos=[flow("ls_in_qos", actions=actions)]).flows
             return found.dscp, found.meter
@@ -184,7 +184,7 @@ def test_chassis_of_this_zone_that_are_still_there() -> None:
 
     private = [{"name": name, "nb_cfg": number} for number, name in enumerate(("b", "a", "far", "gone"))]
     found = read(Chassis=[chassis("a"), chassis("b"), chassis("far", is__remote="true")], Chassis_Private=private)
-    assert [(one.name, one.hostname, one.generation) for one in found.chassis] == [("a", "a.h", 1), ("b", "b.h", 0)]
+    assert [(one.name, one.hostname, one.nb_cfg) for one in found.chassis] == [("a", "a.h", 1), ("b", "b.h", 0)]
 
 
 def test_the_parts_of_a_port_group_are_joined_under_its_own_name() -> None:
@@ -194,4 +194,4 @@ def test_the_parts_of_a_port_group_are_joined_under_its_own_name() -> None:
     contents = read(Port_Group=rows, Address_Set=sets, SB_Global=[{"nb_cfg": 5}])
     assert contents.port_groups == {"pods": {"a", "b", "c"}, "4_x": frozenset()}
     assert contents.address_sets == {"peers": {"10.0.0.1"}, "none": frozenset()}
-    assert contents.generation == 5
+    assert contents.nb_cfg == 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos.compile.generation import Generation
-from ovnqos.southbound.trace import Hit, Meter, generation_of_stage, read_faults, read_trace
+from ovnqos.explain.pipeline import QOS_STAGES, PipelineVersion
+from ovnqos.southbound.trace import Hit, Meter, read_faults, read_trace
 
 HEADER = "# tcp,reg14=0x2,nw_src=10.0.1.2,nw_dst=10.0.1.3,tp_dst=80\n\n"
 SPLIT = (
@@ -170,14 +170,14 @@ def test_matches_that_do_not_parse_are_found_among_other_messages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "generation"),
+    ("stage", "version"),
     [
-        ("ls_in_qos_mark", Generation.SPLIT),
-        ("ls_out_qos_meter", Generation.SPLIT),
-        ("ls_in_qos", Generation.JOINED),
-        ("ls_out_qos", Generation.JOINED),
+        ("ls_in_qos_mark", PipelineVersion.SPLIT),
+        ("ls_out_qos_meter", PipelineVersion.SPLIT),
+        ("ls_in_qos", PipelineVersion.JOINED),
+        ("ls_out_qos", PipelineVersion.JOINED),
         ("ls_in_acl", None),
     ],
 )
-def test_a_stage_tells_the_generation(stage: str, generation: Generation | None) -> None:
-    assert generation_of_stage(stage) is generation
+def test_a_stage_tells_the_pipeline_version(stage: str, version: PipelineVersion | None) -> None:
+    assert QOS_STAGES.get(stage) is version

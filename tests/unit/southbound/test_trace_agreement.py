@@ -10,15 +10,13 @@ from netaddr import IPAddress
 
 from ovnqos import Direction
 from ovnqos import match as m
-from ovnqos.compile.generation import Generation
-from ovnqos.explain.explain_rows import explain
-from ovnqos.explain.explanation import Candidate
+from ovnqos.explain.explanation import CandidateRow
+from ovnqos.explain.lookup import explain
+from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.packet import NamedSets, Packet, Protocol
-from ovnqos.southbound.agreement import disagreements
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
-from ovnqos.southbound.microflow import microflow
-from ovnqos.southbound.trace import Hit, Meter, Trace
-from ovnqos.southbound.way import find_way
+from ovnqos.southbound.packet_path import find_path, microflow
+from ovnqos.southbound.trace import Hit, Meter, Trace, find_disagreements
 
 if TYPE_CHECKING:
     from ovnqos.explain.explanation import Explanation
@@ -35,7 +33,7 @@ MAC = "0a:58:00:00:00:{:02x}"
 
 def explained(*priorities: int) -> Explanation:
     rows = [
-        Candidate(
+        CandidateRow(
             name=f"row {number}",
             identity=str(number),
             direction=Direction.TO_LPORT,
@@ -46,7 +44,7 @@ def explained(*priorities: int) -> Explanation:
         )
         for number, priority in enumerate(priorities)
     ]
-    return explain(PACKET, rows, NamedSets(), generations=[Generation.SPLIT])
+    return explain(PACKET, rows, NamedSets(), versions=[PipelineVersion.SPLIT])
 
 
 def trace(*hits: Hit, leaves: bool = True) -> Trace:
@@ -61,30 +59,30 @@ METERED = Hit(stage="ls_out_qos_meter", match="ip4", priority=20, dscp=None, met
 
 
 def test_the_same_mark_and_limit_agree() -> None:
-    assert disagreements(explained(20, 10), trace(marked(0), METERED)) == ()
+    assert find_disagreements(explained(20, 10), trace(marked(0), METERED)) == ()
 
 
 @pytest.mark.parametrize(
     "hits", [(), (marked(1), METERED), (marked(0),), (METERED,)], ids=["nothing", "mark", "no limit", "no mark"]
 )
 def test_anything_else_differs(hits: tuple[Hit, ...]) -> None:
-    (line,) = disagreements(explained(20, 10), trace(*hits))
+    (line,) = find_disagreements(explained(20, 10), trace(*hits))
     assert line.startswith("to-lport: OVN applies ")
-    assert line.endswith("explained is dscp 0 and 100 kbps")
+    assert line.endswith("explained: dscp 0 and 100 kbps")
 
 
 def test_a_mark_in_the_other_direction_differs() -> None:
-    (line,) = disagreements(explained(20), trace(marked(0, "ls_in_qos_mark"), marked(0), METERED))
-    assert line == "from-lport: OVN applies dscp 0 by the row of priority 20 with match ip4, and explained is nothing"
+    (line,) = find_disagreements(explained(20), trace(marked(0, "ls_in_qos_mark"), marked(0), METERED))
+    assert line == "from-lport: OVN applies dscp 0 by the row of priority 20 with match ip4; explained: nothing"
 
 
 @pytest.mark.parametrize("dscp", [0, 1])
 def test_of_what_is_undefined_ovn_may_do_either(dscp: int) -> None:
-    assert disagreements(explained(20, 20), trace(marked(dscp), METERED)) == ()
+    assert find_disagreements(explained(20, 20), trace(marked(dscp), METERED)) == ()
 
 
 def test_a_packet_that_does_not_leave_is_not_compared_where_it_would_leave() -> None:
-    assert disagreements(explained(20), trace(leaves=False)) == ()
+    assert find_disagreements(explained(20), trace(leaves=False)) == ()
 
 
 def test_a_packet_is_told_with_all_that_is_known() -> None:
@@ -110,7 +108,7 @@ def southbound(*ports: SwitchPort) -> SouthboundContents:
     away = SwitchDatapath(uuid="0", tunnel_key=1, ports={"z": SwitchPort(name="z")})
     here = SwitchDatapath(uuid="1", tunnel_key=2, ports={port.name: port for port in ports})
     return SouthboundContents(
-        generation=0,
+        nb_cfg=0,
         stages=frozenset(),
         flows=(),
         switches={"away": away, "here": here},
@@ -140,7 +138,7 @@ WIRE = SwitchPort(name="w", kind="localnet")
 def test_the_way_out_is_found_in_the_southbound(
     ports: tuple[SwitchPort, ...], outport: str | None, eth_dst: str
 ) -> None:
-    way = find_way(southbound(*ports), PACKET)
+    way = find_path(southbound(*ports), PACKET)
     assert way is not None
     assert way.packet.outport == outport
     assert f"eth.src == {MAC.format(1)} && eth.dst == {eth_dst}" in way.microflow
@@ -148,11 +146,11 @@ def test_the_way_out_is_found_in_the_southbound(
 
 
 def test_the_receiver_known_before_is_kept() -> None:
-    way = find_way(southbound(SENDER, ROUTER, replace(RECEIVER, addresses=())), replace(PACKET, outport="q"))
+    way = find_path(southbound(SENDER, ROUTER, replace(RECEIVER, addresses=())), replace(PACKET, outport="q"))
     assert way is not None
     assert way.packet.outport == "q"
     assert f"eth.dst == {MAC.format(2)}" in way.microflow
 
 
 def test_a_port_that_no_switch_has_has_no_way() -> None:
-    assert find_way(southbound(RECEIVER), PACKET) is None
+    assert find_path(southbound(RECEIVER), PACKET) is None

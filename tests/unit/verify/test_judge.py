@@ -72,11 +72,11 @@ def southbound(**changes: Any) -> SouthboundContents:
     """A Southbound in which the row is in force."""
     ports = {name: SwitchPort(name=name, mac=f"02:00:00:00:00:0{name}", chassis="node") for name in ("a", "b")}
     given: dict[str, Any] = {
-        "generation": 3,
+        "nb_cfg": 3,
         "stages": frozenset({"ls_in_qos_mark"}),
         "flows": (flow(),),
         "switches": {"nb-lan": SwitchDatapath(uuid="dp", tunnel_key=1, ports=ports)},
-        "chassis": (Chassis(name="node", hostname="node.example.com", generation=3),),
+        "chassis": (Chassis(name="node", hostname="node.example.com", nb_cfg=3),),
         "address_sets": {},
         "port_groups": {},
         **changes,
@@ -104,12 +104,12 @@ def hit(**changes: Any) -> Trace:
 
 
 def judged(tracer: Tracer | None = None, **changes: Any) -> Finding:
-    (finding,) = judge(snapshot(), southbound(**changes), generation=3, tracer=tracer).findings
+    (finding,) = judge(snapshot(), southbound(**changes), nb_cfg=3, tracer=tracer).findings
     return finding
 
 
 def test_a_row_that_no_switch_has_is_unbound() -> None:
-    (finding,) = judge(snapshot(stored(switches=frozenset())), southbound(), generation=3).findings
+    (finding,) = judge(snapshot(stored(switches=frozenset())), southbound(), nb_cfg=3).findings
     assert (finding.verdict, finding.switch) == (Verdict.UNBOUND, "")
     assert "run `ovnqos apply` again" in finding.advice
 
@@ -158,7 +158,7 @@ class TestTrace:
         assert (finding.verdict, finding.reason.endswith("ignores it: Syntax error")) == (Verdict.BROKEN, True)
 
     def test_what_is_wrong_in_a_trace_outweighs_a_chassis_that_is_behind(self) -> None:
-        late = (Chassis(name="node", hostname="", generation=2),)
+        late = (Chassis(name="node", hostname="", nb_cfg=2),)
         assert judged(Answers(hit()), chassis=late).verdict is Verdict.BEHIND
         assert judged(Answers(replace(NO_HIT, text="")), chassis=late).verdict is Verdict.BEHIND
         assert judged(Answers(NO_HIT), chassis=late).verdict is Verdict.INEFFECTIVE
@@ -174,20 +174,20 @@ class TestGenerations:
         row = stored(bandwidth={"rate": 100, "burst": 200})
         meter = Meter(rate_kbps=100, burst_kbit=200)
         joined = southbound(stages=frozenset({"ls_in_qos"}), flows=(flow(stage="ls_in_qos", meter=meter),))
-        assert judge(snapshot(row), joined, generation=3).realised
+        assert judge(snapshot(row), joined, nb_cfg=3).realised
         apart = replace(joined, flows=(flow(stage="ls_in_qos"),))
-        assert not judge(snapshot(row), apart, generation=3).realised
+        assert not judge(snapshot(row), apart, nb_cfg=3).realised
 
     def test_two_flows_where_it_looks_them_up_apart(self) -> None:
         row = stored(bandwidth={"rate": 100})
         mark, limit = flow(), flow(stage="ls_in_qos_meter", dscp=None, meter=Meter(rate_kbps=100))
-        assert judge(snapshot(row), southbound(flows=(mark, limit)), generation=3).realised
-        (finding,) = judge(snapshot(row), southbound(flows=(limit,)), generation=3).findings
+        assert judge(snapshot(row), southbound(flows=(mark, limit)), nb_cfg=3).realised
+        (finding,) = judge(snapshot(row), southbound(flows=(limit,)), nb_cfg=3).findings
         assert (finding.verdict, finding.reason) == (
             Verdict.ABSENT,
             "northd still has the logical flows of what the row was before",
         )
-        (finding,) = judge(snapshot(row), southbound(flows=(replace(mark, row_hint=""),)), generation=3).findings
+        (finding,) = judge(snapshot(row), southbound(flows=(replace(mark, row_hint=""),)), nb_cfg=3).findings
         assert finding.reason == "northd has made no logical flow of it in ls_in_qos_meter"
 
     def test_a_flow_of_another_datapath_is_not_the_rows(self) -> None:
@@ -201,7 +201,7 @@ class TestReport:
     )
 
     def report(self, **changes: Any) -> Report:
-        return judge(snapshot(*self.ROWS), southbound(**changes), generation=3)
+        return judge(snapshot(*self.ROWS), southbound(**changes), nb_cfg=3)
 
     def test_rows_that_fail_alike_share_a_line(self) -> None:
         lines = list(failures(self.report(flows=())))
@@ -214,7 +214,7 @@ class TestReport:
 
     def test_rows_of_a_chassis_that_is_behind_share_a_line(self) -> None:
         report = self.report(
-            chassis=(Chassis(name="node", hostname="host", generation=2),), flows=(flow(), flow(uuid="g", priority=1))
+            chassis=(Chassis(name="node", hostname="host", nb_cfg=2),), flows=(flow(), flow(uuid="g", priority=1))
         )
         lines = [line for line in failures(report) if "chassis" in line]
         assert len(lines) == 1
@@ -222,12 +222,12 @@ class TestReport:
         assert chassis_warning(report) == ""
 
     def test_a_realised_report_has_no_failures(self) -> None:
-        report = judge(snapshot(), southbound(), generation=3)
+        report = judge(snapshot(), southbound(), nb_cfg=3)
         assert (report.realised, report.may_pass, list(failures(report))) == (True, False, [])
         assert report.summary() == "1 row on 1 switch: 1 realised"
 
     def test_json_has_all_of_it(self) -> None:
-        document = json.loads(as_json(judge(snapshot(), southbound(), generation=3, asked=True)))
+        document = json.loads(as_json(judge(snapshot(), southbound(), nb_cfg=3, asked=True)))
         assert document == {
             "format": "ovnqos.io/verify/v1",
             "owner": "ovnqos",

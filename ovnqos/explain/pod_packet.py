@@ -1,14 +1,15 @@
-"""From the words of the command line to a packet: whose it is, where it enters, where it goes."""
+"""A packet that a pod sends: its addresses, and the switch and the ports by which it goes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
 from netaddr import IPAddress
 
-from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
+from ovnqos.errors import OvnQosError
+from ovnqos.match import Packet
+from ovnqos.match.packet import TRANSPORTS
 from ovnqos.model.labels import LabelSelector
 
 if TYPE_CHECKING:
@@ -16,19 +17,24 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.compile.topology import Network, PodInterface
+    from ovnqos.match import Protocol
 
 _EVERYTHING = LabelSelector()
 
 
+class InvalidPacket(OvnQosError):  # noqa: N818 - named like the other errors
+    """The pod cannot send such a packet, or there are several that it could be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked.
+class PodPacket:
+    """A packet and the pod that sends it.
 
     Attributes:
         pod: `<namespace>/<name>` of the sender.
         network: on which it sends.
         switch: name of the logical switch that the packet enters.
-        packet: the packet, as far as the files tell; `outport` is known where the receiver is on the same switch.
+        packet: the packet; `outport` is known where the receiver is on the same switch.
     """
 
     pod: str
@@ -44,26 +50,32 @@ class Question:
         return f"{self.pod} ({where}): {packet.source} to {packet.destination}{protocol}{port}"
 
 
-def ask(  # noqa: PLR0913 - one parameter an option
+def packet_of_pod(  # noqa: PLR0913 - what a packet is made of, and keywords
     inventory: Inventory,
-    *,
     pod: str,
     destination: IPAddress,
+    *,
     network: str | None = None,
     source: IPAddress | None = None,
     protocol: Protocol | None = None,
     port: int | None = None,
-) -> Question:
-    """Find the packet that is meant.
+) -> PodPacket:
+    """Find the packet that a pod sends to a destination.
+
+    Args:
+        inventory: the pods and networks.
+        pod: `<namespace>/<name>` of the sender.
+        destination: where the packet goes.
+        network: its name, or the key of the attachment; None for the default network, or the only one.
+        source: the packet's source; None for the pod's only address of the destination's IP version.
+        protocol: None for any.
+        port: the destination port; None for any.
 
     Raises:
-        click.UsageError: there is no such pod, or it is not on that network, or has no such address, or the words do
-            not go together.
+        InvalidPacket: there is no such pod, network, or address of the pod, or the protocol has no ports.
     """
     if port is not None and protocol not in TRANSPORTS:
-        raise click.UsageError(
-            "--port needs --protocol tcp, udp or sctp" if protocol is None else f"--port: {protocol} has no ports"
-        )
+        raise InvalidPacket(f"port {port}: needs a protocol that has ports; use tcp, udp or sctp")
     record = _find_pod(inventory, pod)
     chosen, interface = _find_interface(inventory, record, network, source)
     source = _find_source(interface, chosen, destination, source)
@@ -83,21 +95,20 @@ def ask(  # noqa: PLR0913 - one parameter an option
         else frozenset(),
         switch_ports=frozenset(neighbours),
     )
-    return Question(pod=record.pod.key, network=chosen.name, switch=switch, packet=packet)
+    return PodPacket(pod=record.pod.key, network=chosen.name, switch=switch, packet=packet)
 
 
 def _find_pod(inventory: Inventory, key: str) -> PodRecord:
     namespace, slash, name = key.partition("/")
     if not (namespace and slash and name) or "/" in name:
-        raise click.UsageError(f"--pod: {key!r} is not <namespace>/<name>")
+        raise InvalidPacket(f"pod {key!r}: not a pod's key; use <namespace>/<name>")
     record = inventory.record(namespace, name)
     if record is None:
-        raise click.UsageError(
-            f"--pod: no pod {key} with interfaces of its own in the files; "
-            "finished pods and those of the host's network have none"
+        raise InvalidPacket(
+            f"pod {key}: not found, or without interfaces of its own, as finished pods and those of the host network"
         )
     if not inventory.topology.in_zone(record.pod.node):
-        raise click.UsageError(f"--pod: {key} is on node {record.pod.node or '(none)'}, which is not of this zone")
+        raise InvalidPacket(f"pod {key}: on node {record.pod.node or '(none)'}, which is not of this zone")
     return record
 
 
@@ -110,17 +121,18 @@ def _find_interface(
         if (network := inventory.network_of(interface.attachment)) is not None
     ]
     named = [pair for pair in found if name is None or name in {pair[0].name, pair[1].attachment}]
+    pod = f"pod {record.pod.key}"
     if not named:
-        known = ", ".join(sorted({network.name for network, _ in found})) or "none that is OVN's"
+        known = ", ".join(sorted({network.name for network, _ in found})) or "none of OVN"
         on = "any network" if name is None else f"network {name}"
-        raise click.UsageError(f"--network: pod {record.pod.key} is not on {on}; its networks: {known}")
+        raise InvalidPacket(f"{pod}: not on {on}; its networks: {known}")
     if source is not None:
         named = [pair for pair in named if str(source) in pair[1].addresses] or named
     if name is None:
         named = [pair for pair in named if inventory.topology.is_default(pair[1].attachment)] or named
     if len(named) > 1:
         choices = ", ".join(f"{network.name} ({', '.join(one.addresses) or one.port})" for network, one in named)
-        raise click.UsageError(f"pod {record.pod.key} has several interfaces, say --network or --from: {choices}")
+        raise InvalidPacket(f"{pod}: several interfaces match; give the network or the source address: {choices}")
     return named[0]
 
 
@@ -130,21 +142,21 @@ def _find_source(
     version = destination.version
     if source is not None:
         if source.version != version:
-            raise click.UsageError(f"--from {source} and --to {destination} are not of one IP version")
+            raise InvalidPacket(f"source {source} and destination {destination}: not of one IP version")
         if interface.addresses and str(source) not in interface.addresses:
-            raise click.UsageError(
-                f"--from: {source} is not an address of the pod on network {network.name}; "
+            raise InvalidPacket(
+                f"source {source}: not an address of the pod on network {network.name}; "
                 f"it has {', '.join(interface.addresses)}"
             )
         return source
     own = [address for text in interface.addresses if (address := IPAddress(text)).version == version]
     if not own:
-        raise click.UsageError(
-            f"--to: {destination} is IPv{version}, and the pod has no IPv{version} address on network {network.name}"
-            + ("" if interface.addresses else "; say --from")
+        raise InvalidPacket(
+            f"destination {destination}: the pod has no IPv{version} address on network {network.name}"
+            + ("" if interface.addresses else "; give the source address")
         )
     if len(own) > 1:
-        raise click.UsageError(f"the pod has several IPv{version} addresses, say --from: {', '.join(map(str, own))}")
+        raise InvalidPacket(f"the pod has several IPv{version} addresses; give one of {', '.join(map(str, own))}")
     return own[0]
 
 

@@ -1,0 +1,130 @@
+"""The candidate rows of a switch: those that objects compile to, or those that a Northbound has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ovnqos.compile.rows import Direction
+from ovnqos.explain.explanation import CandidateRow
+from ovnqos.match import NamedSets, read_match
+from ovnqos.match.packet import derived_sets
+from ovnqos.model.owner import PORT_KEY, RULE_KEY, UPSTREAM_NAME_KEY, UPSTREAM_TYPE_KEY
+from ovnqos.plan.snapshot import SetKind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ovnqos.compile.rows import DesiredState, QosRow
+    from ovnqos.model.owner import Owner
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
+
+_UPSTREAM_RULE_KEY = "rule-index"
+
+
+class RowName(NamedTuple):
+    """What a row is called, by its external_ids; a field is empty where it is not known.
+
+    Attributes:
+        object: `NetworkQoS/<namespace>/<name>`, or the like, that it was made for.
+        rule: which of the object's rules.
+        port: the logical port, where each port has a row of its own.
+        text: all of it, for people.
+    """
+
+    object: str
+    rule: str
+    port: str
+    text: str
+
+
+def name_row(external_ids: Mapping[str, str], owner: Owner, fallback: str) -> RowName:
+    """Name a row, as an owner sees it; `fallback` is the text for a row of which nothing is known."""
+    made_for = owner.object_of(external_ids)
+    rule = external_ids.get(RULE_KEY, external_ids.get(_UPSTREAM_RULE_KEY, ""))
+    port = external_ids.get(PORT_KEY, "")
+    if made_for:
+        shows_port = port and made_for.startswith("NetworkQoS/")
+        words = [made_for, *([f"rule {rule}"] if rule else []), *([f"port {port}"] if shows_port else [])]
+        return RowName(made_for, rule, port, " ".join(words))
+    kind, name = external_ids.get(UPSTREAM_TYPE_KEY), external_ids.get(UPSTREAM_NAME_KEY, "")
+    neutron = next((f"{key}={value}" for key, value in sorted(external_ids.items()) if key.startswith("neutron:")), "")
+    known = f"{kind} {name}".rstrip() if kind else neutron
+    return RowName("", rule, port, f"{known} ({fallback})" if known else fallback)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateRows:
+    """The candidate rows of one switch, and the members of the sets that their matches name."""
+
+    rows: tuple[CandidateRow, ...]
+    names: NamedSets
+
+
+def candidates_of_desired(desired: DesiredState, switch: str, owner: Owner) -> CandidateRows:
+    """The rows that objects compile to, on one switch."""
+    return CandidateRows(
+        rows=tuple(_of_desired(row, owner) for row in desired.rows.values() if switch in row.switches),
+        names=NamedSets(
+            address_sets={name: one.addresses for name, one in desired.address_sets.items()},
+            port_groups={name: one.ports for name, one in desired.port_groups.items()},
+            meanings={
+                **{name: one.identity for name, one in desired.address_sets.items()},
+                **{name: one.identity for name, one in desired.port_groups.items()},
+            },
+        ),
+    )
+
+
+def candidates_of_snapshot(
+    snapshot: Snapshot, switch: str, address_sets: Mapping[str, Collection[str]] | None = None
+) -> CandidateRows:
+    """The rows that a Northbound has on one switch, of all owners.
+
+    Args:
+        snapshot: the Northbound.
+        switch: name of the switch.
+        address_sets: those of the Southbound, among them those that northd derives; None where it is not known.
+    """
+    sets = {**snapshot.sets, **snapshot.foreign_sets}
+    groups = {name: one.content.members for (kind, name), one in sets.items() if kind is SetKind.PORT_GROUP}
+    addresses: dict[str, Collection[str]] = {
+        name: one.content.members for (kind, name), one in sets.items() if kind is SetKind.ADDRESS_SET
+    }
+    derived = derived_sets(groups)
+    if address_sets is not None:
+        addresses = {name: one for name, one in address_sets.items() if name in derived} | addresses
+    found = (*snapshot.rows, *snapshot.foreign_rows)
+    return CandidateRows(
+        rows=tuple(_of_actual(row, snapshot.owner) for row in found if switch in row.switches),
+        names=NamedSets(address_sets=addresses, port_groups=groups, unknown_sets=derived - addresses.keys()),
+    )
+
+
+def _of_desired(row: QosRow, owner: Owner) -> CandidateRow:
+    return CandidateRow(
+        name=name_row(row.external_ids, owner, row.identity).text,
+        direction=row.direction,
+        priority=row.priority,
+        match=row.match,
+        dscp=row.dscp,
+        rate_kbps=row.rate_kbps,
+        burst_kbit=row.burst_kbit,
+        acts=bool(row.action),
+        identity=row.identity,
+    )
+
+
+def _of_actual(row: ActualRow, owner: Owner) -> CandidateRow:
+    content = row.content
+    return CandidateRow(
+        name=name_row(content.external_ids, owner, f"row {row.uuid[:8]}").text,
+        direction=Direction(content.direction),
+        priority=content.priority,
+        match=read_match(content.match),
+        dscp=content.action.get("dscp"),
+        rate_kbps=content.bandwidth.get("rate"),
+        burst_kbit=content.bandwidth.get("burst"),
+        acts=bool(content.action),
+        identity=row.uuid,
+    )
