@@ -243,7 +243,7 @@ class Northbound:
         with self._client.reading() as tables:
             ports = tables[PORT].records
             if gone := next((one for one in render_operations.ports_needed(batch, snapshot) if one not in ports), ""):
-                raise StalePlan(f"{PORT} {gone} is gone since the plan was made; nothing was written, plan again")
+                raise StalePlan(render_operations.describe_gone_port(gone))
             self._view.expect(batch, tables)
         try:
             self._client.transact(render_operations.render(batch, snapshot))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.ovsdb.replica import frozen
@@ -28,36 +27,17 @@ def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:
         tables: the replica's tables by name.
         owner: whose rows are told apart from foreign ones.
     """
-    switches: dict[str, str] = {}
-    switches_of_row: dict[str, list[str]] = defaultdict(list)
-    for switch in tables[SWITCH].records.values():
-        switches[switch.name] = switch.uuid
-        for rule in switch.qos_rules:
-            switches_of_row[rule].append(switch.name)
-    ours: list[ActualRow] = []
-    foreign: list[ActualRow] = []
-    bound: dict[tuple[str, ...], frozenset[str]] = {}  # most rows share the switches they are on
-    for uuid, record in sorted(tables["QoS"].records.items()):
-        names = tuple(switches_of_row.get(uuid, ()))
-        on = bound.setdefault(names, frozenset(names)) if names not in bound else bound[names]
-        content = _row_content(record)
-        into = ours if owner.owns(content.external_ids) else foreign
-        into.append(ActualRow(uuid=uuid, content=content, switches=on))
     ports = tables[PORT].records
-    sets: dict[tuple[SetKind, str], ActualSet] = {}
-    foreign_sets: dict[tuple[SetKind, str], ActualSet] = {}
-    for kind in SetKind:
-        for record in tables[kind].records.values():
-            actual = ActualSet(uuid=record.uuid, content=_set_content(record, kind, _all_members(record, kind, ports)))
-            (sets if owner.owns(record.external_ids) else foreign_sets)[kind, record.name] = actual
-    return Snapshot(
-        owner=owner,
-        rows=tuple(ours),
-        foreign_rows=tuple(foreign),
-        sets=sets,
-        foreign_sets=foreign_sets,
-        switches=switches,
+    return Snapshot.of_contents(
+        owner,
+        switches=((one.uuid, one.name, one.qos_rules) for one in tables[SWITCH].records.values()),
         ports={port.name: uuid for uuid, port in ports.items()},
+        rows=((uuid, _row_content(record)) for uuid, record in sorted(tables["QoS"].records.items())),
+        sets=(
+            (record.uuid, _set_content(record, kind, _all_members(record, kind, ports)))
+            for kind in SetKind
+            for record in tables[kind].records.values()
+        ),
     )
 
 

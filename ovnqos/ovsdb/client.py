@@ -49,7 +49,6 @@ class OvsdbClient:
         timeout_s: float = 10.0,
         replica: Replica | None = None,
         leader_only: bool = True,
-        probe_interval_s: float | None = None,
     ) -> None:
         """Start to connect.
 
@@ -61,8 +60,6 @@ class OvsdbClient:
             timeout_s: seconds for each call.
             replica: kept up to date; None for no replica.
             leader_only: use the leader of a cluster only.
-            probe_interval_s: seconds of silence after which the server is probed; 0 never probes; None: 5 s, and never
-                on unix sockets.
 
         Raises:
             InvalidRemote: a remote, or a TLS file, cannot be used.
@@ -78,7 +75,6 @@ class OvsdbClient:
             tls=tls,
             replica=replica,
             leader_only=leader_only,
-            probe_interval_ms=None if probe_interval_s is None else round(probe_interval_s * 1000),
             silence_limit_ms=max(200, round(timeout_s * 1000 / (len(parsed) + 1))),
         )
         self.lock = threading.RLock()
@@ -113,12 +109,6 @@ class OvsdbClient:
         """Changes with every connection made or lost. After a change the replica may differ without events."""
         with self.lock:
             return self.session.number
-
-    @property
-    def is_following(self) -> bool:
-        """True while a fit server is connected and the replica follows it; False while it only remembers."""
-        with self.lock:
-            return self.session.is_ready
 
     # Reading
 

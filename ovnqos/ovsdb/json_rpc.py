@@ -66,8 +66,6 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
         """Queues a message and sends what can be sent. Returns 0 or an errno."""
         if self.status:
             return int(self.status)
-        if _vlog.dbg_is_enabled():
-            _vlog.dbg(f"{self.name}: send {msg}")
         was_empty = not self.output
         self.output += _encode(msg.to_json()).encode("ascii")
         if was_empty:
@@ -115,8 +113,6 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
         if not isinstance(message, ovs.jsonrpc.Message):
             self._refuse(f"received bad JSON-RPC message: {message}")
             return self.status, None
-        if _vlog.dbg_is_enabled():
-            _vlog.dbg(f"{self.name}: received {message}")
         return 0, message
 
     def _refuse(self, reason: str) -> None:
@@ -160,20 +156,14 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
         failures: why remotes were of no use, by their text, since `clear_failures`.
     """
 
-    def __init__(
-        self,
-        remotes: Sequence[Remote],
-        *,
-        tls: TlsFiles | None = None,
-        probe_interval_ms: int | None = None,
-    ) -> None:
+    def __init__(self, remotes: Sequence[Remote], *, tls: TlsFiles | None = None) -> None:
         """Describes the session; its first `run` connects, to the first remote.
+
+        An idle connection is probed after 5 s, and dropped after as much again, but for unix sockets.
 
         Args:
             remotes: tried in this order, round and round.
             tls: the files that `ssl:` needs.
-            probe_interval_ms: an idle connection is probed after this time, and dropped after as much again; 0 never
-                probes; None is ovs' choice: 5 s, and none on unix sockets.
         """
         reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes), on_loss=self._note_loss)
         super().__init__(reconnect, None, [])
@@ -187,10 +177,8 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
         reconnect.set_quiet(True)
         reconnect.enable(ovs.timeval.msec())
         self.reset_backoff()
-        if probe_interval_ms is not None:
-            reconnect.set_probe_interval(probe_interval_ms)
-        elif not any(remote.needs_probes for remote in remotes):
-            reconnect.set_probe_interval(0)
+        if all(remote.method == "unix" for remote in remotes):
+            reconnect.set_probe_interval(0)  # the kernel tells that the peer is gone
 
     def pick_remote(self) -> None:
         """Turns to the next remote, and to the next of the addresses its name has at this time."""

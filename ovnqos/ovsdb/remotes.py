@@ -40,11 +40,6 @@ class Remote:
             return f"unix:{self.path}"
         return _inet_name(self.method, self.host, self.port)
 
-    @property
-    def needs_probes(self) -> bool:
-        """True where only a probe shows that the peer is gone: on all but unix sockets."""
-        return self.method != "unix"
-
     def stream_names(self) -> tuple[str, ...]:
         """Names that `ovs.stream` can open, one an address, as the resolver gives them now; none where it knows none.
 

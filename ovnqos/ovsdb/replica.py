@@ -1,38 +1,18 @@
-"""A copy of a database's tables in memory, as a monitor of its server keeps it (ovsdb-server(7)).
-
-Each row is one small object of plain values, read from what a server sends.
-`ovs` makes of a row a dictionary of columns, of each value an object and of each member of a set another. At 75,000
-rows with 950,000 members that is 494 MB; as records it is 145 MB, and read in a third of the time (measured).
-"""
+"""A copy of a database's tables in memory, as a monitor of its server keeps it (ovsdb-server(7))."""
 
 from __future__ import annotations
 
 import sys
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from functools import lru_cache
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import ovs.db.types
-
-from ovnqos.ovsdb.schema import column_types
+from ovnqos.ovsdb.schema import NO_UUID, RecordColumn, column_types
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ovnqos.ovsdb.schema import Columns
-
-_Reader = Callable[[Any], Any]
-
-_STRING: Final = ovs.db.types.StringType
-_UUID: Final = ovs.db.types.UuidType
-_DEFAULTS: Final = {ovs.db.types.IntegerType: 0, ovs.db.types.RealType: 0.0, ovs.db.types.BooleanType: False}
-_NO_UUID: Final = str(uuid.UUID(int=0))
-_NO_MEMBERS: Final[frozenset[Any]] = frozenset()
-_NO_PAIRS: Final[Mapping[Any, Any]] = {}
-_SHARED_MAPS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,39 +32,6 @@ class RecordChange:
     record: Any
     before: Mapping[str, Any] = field(default_factory=dict)
     moved: Mapping[str, frozenset[Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordColumn:
-    """A column, and how its values are read.
-
-    Attributes:
-        name: its name.
-        type: its `ovs.db.types.Type`.
-        read: makes a plain value of a `<value>` of RFC 7047.
-        default: the value of a column that a server leaves out.
-        is_many: whether a change of it is told as a difference: it can hold more than one member.
-        is_map: whether it holds pairs.
-    """
-
-    name: str
-    type: Any
-    read: _Reader
-    default: Any
-    is_many: bool
-    is_map: bool
-
-    @classmethod
-    def of(cls, name: str, column_type: Any) -> RecordColumn:
-        """The column of this name and type."""
-        return cls(
-            name=name,
-            type=column_type,
-            read=_reader(column_type),
-            default=_default(column_type),
-            is_many=bool(column_type.n_max > 1),
-            is_map=bool(column_type.is_map()),
-        )
 
 
 class RecordTable:
@@ -199,7 +146,7 @@ class Replica:
         self.is_complete = False
         self._columns = columns
         self._listener = listener
-        self._last_transaction = _NO_UUID
+        self._last_transaction = NO_UUID
 
     def set_schema(self, database: str, schema_json: Mapping[str, Any]) -> None:
         """Take a server's schema. Raises SchemaMismatch where a needed column is missing or has another type."""
@@ -236,7 +183,7 @@ class Replica:
 
     def forget(self) -> None:
         """Have everything read anew: what is there may be wrong."""
-        self._last_transaction = _NO_UUID
+        self._last_transaction = NO_UUID
         self.is_complete = False
 
 
@@ -258,75 +205,3 @@ def _changed_map(value: Mapping[Any, Any], difference: Mapping[Any, Any]) -> dic
     """Pairs that are in the difference as they are in the map go; others come, or replace."""
     gone = {key for key, content in difference.items() if key in value and value[key] == content}
     return {key: content for key, content in {**value, **difference}.items() if key not in gone}
-
-
-def _default(column_type: Any) -> Any:
-    if column_type.is_map():
-        return _NO_PAIRS
-    if column_type.is_scalar():
-        return _atom_default(column_type.key.type)
-    return _NO_MEMBERS if column_type.n_min == 0 else frozenset({_atom_default(column_type.key.type)})
-
-
-def _atom_default(atomic_type: Any) -> Any:
-    return _NO_UUID if atomic_type is _UUID else _DEFAULTS.get(atomic_type, "")
-
-
-def _reader(column_type: Any) -> _Reader:
-    """How a column is read: texts that other rows are likely to hold, too, become one object in memory."""
-    key = column_type.key
-    if column_type.is_map():
-        return _map_reader(key.type, column_type.value.type)
-    if not column_type.is_scalar():
-        return _set_reader(key.type)
-    if key.type is _STRING and key.enum is None:
-        return _as_is
-    return _ATOM_READERS.get(key.type, _as_is)
-
-
-def _set_reader(atomic_type: Any) -> _Reader:
-    read = _ATOM_READERS.get(atomic_type, _as_is)
-
-    def read_set(json: Any) -> frozenset[Any]:
-        if isinstance(json, list) and json[0] == "set":
-            members: Iterable[Any] = json[1]
-            if atomic_type is _UUID:
-                members = map(sys.intern, map(itemgetter(1), members))  # 100,000 by `_read_uuid` take 30 ms more
-            elif read is not _as_is:
-                members = map(read, members)
-            return frozenset(set(members)) or _NO_MEMBERS  # a copy has less room to spare: 14 MB in 950,000 members
-        return frozenset((read(json),))
-
-    return read_set
-
-
-def _map_reader(key_type: Any, value_type: Any) -> _Reader:
-    if key_type is _STRING and value_type is ovs.db.types.IntegerType:
-        return _read_map_of_numbers
-    read_key, read_value = _ATOM_READERS.get(key_type, _as_is), _ATOM_READERS.get(value_type, _as_is)
-
-    def read_map(json: Any) -> Mapping[Any, Any]:
-        return {read_key(key): read_value(value) for key, value in json[1]} or _NO_PAIRS
-
-    return read_map
-
-
-def _read_map_of_numbers(json: Any) -> Mapping[str, int]:
-    """A map as of `action` and `bandwidth`: few are different."""
-    return _shared_map(tuple(map(tuple, json[1])))
-
-
-@lru_cache(maxsize=_SHARED_MAPS)
-def _shared_map(pairs: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
-    return {sys.intern(key): value for key, value in pairs}
-
-
-def _read_uuid(json: Any) -> str:
-    return sys.intern(json[1])
-
-
-def _as_is(json: Any) -> Any:
-    return json
-
-
-_ATOM_READERS: Final[Mapping[Any, _Reader]] = {_STRING: sys.intern, _UUID: _read_uuid, ovs.db.types.RealType: float}

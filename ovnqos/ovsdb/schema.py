@@ -1,16 +1,37 @@
-"""What a server's schema must hold."""
+"""The columns of a schema: which must be there and of which type, and how their values are read.
+
+`ovs` makes of a row a dictionary of columns, of each value an object and of each member of a set another. At 75,000
+rows with 950,000 members that is 494 MB; read as plain values it is 145 MB, in a third of the time (measured).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import ovs.db.types
 
 from ovnqos.errors import SchemaMismatch
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Columns = Mapping[str, Mapping[str, str]]
 """Table → column → type, in the words of `describe_type`."""
+
+NO_UUID: Final = str(uuid.UUID(int=0))
+_Reader = Callable[[Any], Any]
+_STRING: Final = ovs.db.types.StringType
+_UUID: Final = ovs.db.types.UuidType
+_DEFAULTS: Final = {ovs.db.types.IntegerType: 0, ovs.db.types.RealType: 0.0, ovs.db.types.BooleanType: False}
+_NO_MEMBERS: Final[frozenset[Any]] = frozenset()
+_NO_PAIRS: Final[Mapping[Any, Any]] = {}
+_SHARED_MAPS: Final = 4096
 
 
 def describe_type(column_type: Any) -> str:
@@ -66,3 +87,108 @@ def column_types(database: str, schema_json: Mapping[str, Any], columns: Columns
         version = schema_json.get("version", "")
         raise SchemaMismatch(f"the schema {version} of {database} does not fit: {'; '.join(problems)}")
     return types
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordColumn:
+    """A column, and how its values are read.
+
+    Attributes:
+        name: its name.
+        type: its `ovs.db.types.Type`.
+        read: makes a plain value of a `<value>` of RFC 7047.
+        default: the value of a column that a server leaves out.
+        is_many: whether a change of it is told as a difference: it can hold more than one member.
+        is_map: whether it holds pairs.
+    """
+
+    name: str
+    type: Any
+    read: _Reader
+    default: Any
+    is_many: bool
+    is_map: bool
+
+    @classmethod
+    def of(cls, name: str, column_type: Any) -> RecordColumn:
+        """The column of this name and type."""
+        return cls(
+            name=name,
+            type=column_type,
+            read=_reader(column_type),
+            default=_default(column_type),
+            is_many=bool(column_type.n_max > 1),
+            is_map=bool(column_type.is_map()),
+        )
+
+
+def _default(column_type: Any) -> Any:
+    if column_type.is_map():
+        return _NO_PAIRS
+    if column_type.is_scalar():
+        return _atom_default(column_type.key.type)
+    return _NO_MEMBERS if column_type.n_min == 0 else frozenset({_atom_default(column_type.key.type)})
+
+
+def _atom_default(atomic_type: Any) -> Any:
+    return NO_UUID if atomic_type is _UUID else _DEFAULTS.get(atomic_type, "")
+
+
+def _reader(column_type: Any) -> _Reader:
+    """How a column is read: texts that other rows are likely to hold, too, become one object in memory."""
+    key = column_type.key
+    if column_type.is_map():
+        return _map_reader(key.type, column_type.value.type)
+    if not column_type.is_scalar():
+        return _set_reader(key.type)
+    if key.type is _STRING and key.enum is None:
+        return _as_is
+    return _ATOM_READERS.get(key.type, _as_is)
+
+
+def _set_reader(atomic_type: Any) -> _Reader:
+    read = _ATOM_READERS.get(atomic_type, _as_is)
+
+    def read_set(json: Any) -> frozenset[Any]:
+        if isinstance(json, list) and json[0] == "set":
+            members: Iterable[Any] = json[1]
+            if atomic_type is _UUID:
+                members = map(sys.intern, map(itemgetter(1), members))  # 100,000 by `_read_uuid` take 30 ms more
+            elif read is not _as_is:
+                members = map(read, members)
+            return frozenset(set(members)) or _NO_MEMBERS  # a copy has less room to spare: 14 MB in 950,000 members
+        return frozenset((read(json),))
+
+    return read_set
+
+
+def _map_reader(key_type: Any, value_type: Any) -> _Reader:
+    if key_type is _STRING and value_type is ovs.db.types.IntegerType:
+        return _read_map_of_numbers
+    read_key, read_value = _ATOM_READERS.get(key_type, _as_is), _ATOM_READERS.get(value_type, _as_is)
+
+    def read_map(json: Any) -> Mapping[Any, Any]:
+        return {read_key(key): read_value(value) for key, value in json[1]} or _NO_PAIRS
+
+    return read_map
+
+
+def _read_map_of_numbers(json: Any) -> Mapping[str, int]:
+    """A map as of `action` and `bandwidth`: few are different."""
+    return _shared_map(tuple(map(tuple, json[1])))
+
+
+@lru_cache(maxsize=_SHARED_MAPS)
+def _shared_map(pairs: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
+    return {sys.intern(key): value for key, value in pairs}
+
+
+def _read_uuid(json: Any) -> str:
+    return sys.intern(json[1])
+
+
+def _as_is(json: Any) -> Any:
+    return json
+
+
+_ATOM_READERS: Final[Mapping[Any, _Reader]] = {_STRING: sys.intern, _UUID: _read_uuid, ovs.db.types.RealType: float}

@@ -67,7 +67,6 @@ class DatabaseSession:
         tls: TlsFiles | None = None,
         replica: Replica | None = None,
         leader_only: bool = True,
-        probe_interval_ms: int | None = None,
         silence_limit_ms: int = 5000,
     ) -> None:
         """Describe the session; its first `run` connects.
@@ -78,7 +77,6 @@ class DatabaseSession:
             tls: the files that `ssl:` needs.
             replica: kept up to date; None for no replica.
             leader_only: use the leader of a cluster only.
-            probe_interval_ms: see `JsonRpcSession`.
             silence_limit_ms: a server that stays silent for so long before it is ready is left for the next.
         """
         self.phase = Phase.DISCONNECTED
@@ -89,7 +87,7 @@ class DatabaseSession:
         self._database = database
         self._replica = replica
         self._leader_only = leader_only
-        self._rpc = JsonRpcSession(remotes, tls=tls, probe_interval_ms=probe_interval_ms)
+        self._rpc = JsonRpcSession(remotes, tls=tls)
         self._silence_limit_ms = silence_limit_ms
         self._number = -1  # of the connection that requests were sent on
         self._heard = (0, 0)  # bytes received, and when (ms)

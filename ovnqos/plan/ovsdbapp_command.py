@@ -10,14 +10,16 @@ from uuid import UUID
 
 from ovnqos.errors import StalePlan
 from ovnqos.plan import render_operations
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetInsert
+from ovnqos.plan.changes import RowInsert
+from ovnqos.plan.render_operations import PORT, describe_gone_port, describe_stale
 from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
 from ovnqos.plan.values import SchemaChecks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ovnqos.plan.changes import Change
+    from ovnqos.plan.render_operations import Operation
     from ovnqos.plan.snapshot import Snapshot
 
 _COLUMNS = {
@@ -25,7 +27,6 @@ _COLUMNS = {
     SetKind.PORT_GROUP: ("name", "ports", "external_ids"),
     SetKind.ADDRESS_SET: ("name", "addresses", "external_ids"),
 }
-_SWITCH, _PORT = "Logical_Switch", "Logical_Switch_Port"
 
 
 class PlanCommand:
@@ -67,38 +68,23 @@ class PlanCommand:
             StalePlan: the replica is not as it was planned for; after a lost connection also where the first
                 transaction was committed.
         """
-        if stale := next(self._stale_rows(), ""):
-            raise StalePlan(f"{stale} has changed or is gone since the plan was made; nothing was written, plan again")
+        prefix = f"ovnqos_{id(self):x}_"  # other plans may be in this transaction
+        operations = render_operations.render(self._changes, self._snapshot, prefix)
+        for operation in operations:
+            if operation["op"] == "wait" and not self._holds(operation):
+                raise StalePlan(describe_stale(operation))
+        ports = self.api.tables[PORT].rows
+        for port in render_operations.ports_needed(self._changes, self._snapshot):
+            if UUID(port) not in ports:
+                raise StalePlan(describe_gone_port(port))
         if self._was_run and (row := self._find_inserted()):
             raise StalePlan(f"QoS {row} is there already, by an earlier attempt or another writer; plan again")
         self._was_run = True
-        prefix = f"ovnqos_{id(self):x}_"  # other plans may be in this transaction
-        for operation in render_operations.render(self._changes, self._snapshot, prefix):
+        for operation in operations:
             txn.add_op(operation)
 
     def post_commit(self, txn: Any) -> None:
         """Do nothing more."""
-
-    def _stale_rows(self) -> Iterator[str]:
-        switches = self._snapshot.switches
-        for change in self._changes:
-            if isinstance(change, RowInsert | RowUpdate):
-                names = change.switches if isinstance(change, RowInsert) else change.bind
-                yield from (f"{_SWITCH} {name}" for name in names if not self._has(_SWITCH, switches[name], name=name))
-            if isinstance(change, RowUpdate):
-                columns = {column: getattr(change.before, column) for column in ROW_COLUMNS}
-                if not self._has("QoS", change.uuid, **columns):
-                    yield f"QoS {change.uuid}"
-            elif isinstance(change, RowDelete):
-                if not self._has("QoS", change.uuid, external_ids=change.content.external_ids):
-                    yield f"QoS {change.uuid}"
-            elif not isinstance(change, RowInsert | SetInsert):
-                kind = change.content.kind
-                row = self.api.tables[kind].rows.get(UUID(change.uuid))
-                if row is None or not render_operations.may_change(change, row.external_ids, self._snapshot.owner):
-                    yield f"{kind} {change.uuid}"
-        ports = render_operations.ports_needed(self._changes, self._snapshot)
-        yield from (f"{_PORT} {port}" for port in ports if not self._has(_PORT, port))
 
     def _find_inserted(self) -> UUID | None:
         """A row that is there and has the identity of one to insert."""
@@ -111,6 +97,21 @@ class PlanCommand:
                 return UUID(str(uuid))
         return None
 
-    def _has(self, table: str, uuid: str, **columns: Any) -> bool:
-        row = self.api.tables[table].rows.get(UUID(uuid))
-        return row is not None and all(getattr(row, column) == value for column, value in columns.items())
+    def _holds(self, wait: Operation) -> bool:
+        """Whether the server would let this `wait` pass, as far as the replica shows."""
+        (_column, _function, (_uuid, uuid)), *conditions = wait["where"]
+        row = self.api.tables[wait["table"]].rows.get(UUID(uuid))
+        (expected,) = wait["rows"]
+        return (
+            row is not None
+            and all(getattr(row, column) == _plain(value) for column, value in expected.items())
+            and all(_meets(getattr(row, column), function, _plain(value)) for column, function, value in conditions)
+        )
+
+
+def _meets(actual: Mapping[str, str], function: str, value: Mapping[str, str]) -> bool:
+    return value.items() <= actual.items() if function == "includes" else actual == value
+
+
+def _plain(value: Any) -> Any:
+    return dict(value[1]) if isinstance(value, list) else value

@@ -6,16 +6,23 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.model.owner import Owner
     from ovnqos.plan.changes import Change, MissingReference
-    from ovnqos.plan.snapshot import RowContent, SetContent
 
 FORMAT = "ovnqos.io/plan/v2"
+_NAMES = {
+    RowInsert: "insert-row",
+    RowUpdate: "update-row",
+    RowDelete: "delete-row",
+    SetInsert: "insert-set",
+    SetUpdate: "update-set",
+    SetDelete: "delete-set",
+}
 
 
 def render(changes: Iterable[Change], owner: Owner, missing: Iterable[MissingReference]) -> str:
@@ -30,53 +37,21 @@ def render(changes: Iterable[Change], owner: Owner, missing: Iterable[MissingRef
 
 
 def _change(change: Change) -> dict[str, Any]:
-    if isinstance(change, RowInsert):
-        return {
-            "change": "insert-row",
-            "id": change.identity,
-            "row": _row(change.content),
-            "switches": list(change.switches),
-        }
+    facts: dict[str, Any] = {"change": _NAMES[type(change)]}
+    if isinstance(change, RowInsert | RowUpdate | RowDelete):
+        facts["id"] = change.identity
     if isinstance(change, RowUpdate):
-        return {
-            "change": "update-row",
-            "id": change.identity,
-            "uuid": change.uuid,
-            "columns": list(change.columns),
-            "before": _row(change.before),
-            "row": _row(change.after),
-            "bind": list(change.bind),
-            "unbind": list(change.unbind),
-        }
-    if isinstance(change, RowDelete):
-        return {
-            "change": "delete-row",
-            "id": change.identity,
-            "uuid": change.uuid,
-            "row": _row(change.content),
-            "switches": list(change.switches),
-        }
-    if isinstance(change, SetInsert):
-        return {"change": "insert-set", **_set(change.content), "members": sorted(change.content.members)}
-    if isinstance(change, SetDelete):
-        return {
-            "change": "delete-set",
-            "uuid": change.uuid,
-            **_set(change.content),
-            "members": sorted(change.content.members),
-        }
-    return {
-        "change": "update-set",
-        "uuid": change.uuid,
-        **_set(change.content),
-        "add": list(change.add),
-        "remove": list(change.remove),
-    }
-
-
-def _row(content: RowContent) -> dict[str, Any]:
-    return asdict(content)
-
-
-def _set(content: SetContent) -> dict[str, Any]:
-    return {"table": str(content.kind), "name": content.name, "external_ids": dict(content.external_ids)}
+        facts |= {"columns": list(change.columns), "before": asdict(change.before), "row": asdict(change.after)}
+        facts |= {"bind": list(change.bind), "unbind": list(change.unbind)}
+    elif isinstance(change, RowInsert | RowDelete):
+        facts |= {"row": asdict(change.content), "switches": list(change.switches)}
+    else:
+        content = change.content
+        facts |= {"table": str(content.kind), "name": content.name, "external_ids": dict(content.external_ids)}
+        if isinstance(change, SetUpdate):
+            facts |= {"add": list(change.add), "remove": list(change.remove)}
+        else:
+            facts["members"] = sorted(content.members)
+    if not isinstance(change, RowInsert | SetInsert):
+        facts["uuid"] = change.uuid
+    return facts

@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
 from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ovnqos.model.owner import Owner
-    from ovnqos.plan.changes import Change
+    from ovnqos.plan.changes import Change, SetUpdate
     from ovnqos.plan.snapshot import RowContent, Snapshot
 
 Operation = dict[str, Any]
 """An `<operation>` of RFC 7047."""
 
 _Json = list[Any]
+PORT = "Logical_Switch_Port"
 _ROW, _SWITCH = "QoS", "Logical_Switch"
+_STALE = "{} since the plan was made; nothing was written, plan again"
 
 
 def render(changes: Sequence[Change], snapshot: Snapshot, prefix: str = "row") -> list[Operation]:
@@ -81,10 +82,15 @@ def ports_needed(changes: Iterable[Change], snapshot: Snapshot) -> Iterator[str]
             yield from map(snapshot.ports.__getitem__, names)
 
 
-def may_change(change: SetUpdate | SetDelete, external_ids: Mapping[str, str], owner: Owner) -> bool:
-    """Whether a set that has these external_ids now is as it was planned for: whose it is decides."""
-    planned = change.external_ids_before if isinstance(change, SetUpdate) else change.content.external_ids
-    return owner.owns(external_ids) if owner.owns(planned) else external_ids == planned
+def describe_stale(wait: Operation) -> str:
+    """The message for a `wait` that failed."""
+    (_column, _function, (_uuid, uuid)), *_ = wait["where"]
+    return _STALE.format(f"{wait['table']} {uuid} has changed or is gone")
+
+
+def describe_gone_port(uuid: str) -> str:
+    """The message for a port that is gone; see `ports_needed`."""
+    return _STALE.format(f"{PORT} {uuid} is gone")
 
 
 def _row_update(change: RowUpdate) -> Iterator[Operation]:

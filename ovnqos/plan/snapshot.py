@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.model.owner import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup, QosRow
 
@@ -131,6 +131,54 @@ class Snapshot:
         )
 
     @classmethod
+    def of_contents(
+        cls,
+        owner: Owner,
+        *,
+        switches: Iterable[tuple[str, str, Iterable[str]]],
+        ports: Mapping[str, str],
+        rows: Iterable[tuple[str, RowContent]],
+        sets: Iterable[tuple[str, SetContent]],
+    ) -> Snapshot:
+        """Sort the contents of a Northbound into the owner's and foreign ones.
+
+        Args:
+            owner: whose rows are `rows`.
+            switches: uuid, name, and uuids of the QoS rows of each.
+            ports: names and uuids.
+            rows: uuid and content of each, sorted by uuid.
+            sets: uuid and content of each.
+        """
+        uuids: dict[str, str] = {}
+        switches_of: dict[str, list[str]] = defaultdict(list)
+        for uuid, name, references in switches:
+            uuids[name] = uuid
+            for row in references:
+                switches_of[row].append(name)
+        ours: list[ActualRow] = []
+        foreign: list[ActualRow] = []
+        bound: dict[tuple[str, ...], frozenset[str]] = {}  # most rows share the switches they are on
+        for uuid, content in rows:
+            names = tuple(switches_of.get(uuid, ()))
+            on = bound.setdefault(names, frozenset(names)) if names not in bound else bound[names]
+            into = ours if owner.owns(content.external_ids) else foreign
+            into.append(ActualRow(uuid=uuid, content=content, switches=on))
+        our_sets: dict[tuple[SetKind, str], ActualSet] = {}
+        foreign_sets: dict[tuple[SetKind, str], ActualSet] = {}
+        for uuid, members in sets:
+            of_whom = our_sets if owner.owns(members.external_ids) else foreign_sets
+            of_whom[members.kind, members.name] = ActualSet(uuid=uuid, content=members)
+        return cls(
+            owner=owner,
+            rows=tuple(ours),
+            foreign_rows=tuple(foreign),
+            sets=our_sets,
+            foreign_sets=foreign_sets,
+            switches=uuids,
+            ports=ports,
+        )
+
+    @classmethod
     def of(cls, api: Any, owner: Owner | None = None) -> Snapshot:
         """What the replica of an `ovsdbapp` API holds now.
 
@@ -139,46 +187,26 @@ class Snapshot:
                 Port_Group and Address_Set without conditions.
             owner: whose rows to read as ours; None: the default owner.
         """
-        who = owner or Owner()
         with api.ovsdb_connection.lock:
-            tables = api.tables
-            switches, ports = tables["Logical_Switch"].rows, tables["Logical_Switch_Port"].rows
-            switches_of: dict[Any, list[str]] = defaultdict(list)
-            for switch in switches.values():
-                for row in switch.qos_rules:
-                    switches_of[row.uuid].append(switch.name)
-            rows = [
-                ActualRow(
-                    uuid=str(uuid),
-                    content=RowContent(**{column: getattr(row, column) for column in ROW_COLUMNS}),
-                    switches=frozenset(switches_of[uuid]),
-                )
-                for uuid, row in sorted(tables["QoS"].rows.items())
-            ]
-            sets = {
-                (kind, row.name): ActualSet(
-                    uuid=str(uuid),
-                    content=SetContent(
-                        kind=kind,
-                        name=row.name,
-                        members=frozenset(
-                            row.addresses if kind is SetKind.ADDRESS_SET else (port.name for port in row.ports)
-                        ),
-                        external_ids=row.external_ids,
-                    ),
-                )
-                for kind in SetKind
-                for uuid, row in tables[kind].rows.items()
-            }
-            return cls(
-                owner=who,
-                rows=tuple(row for row in rows if who.owns(row.content.external_ids)),
-                foreign_rows=tuple(row for row in rows if not who.owns(row.content.external_ids)),
-                sets={key: one for key, one in sets.items() if who.owns(one.content.external_ids)},
-                foreign_sets={key: one for key, one in sets.items() if not who.owns(one.content.external_ids)},
-                switches={row.name: str(uuid) for uuid, row in switches.items()},
-                ports={row.name: str(uuid) for uuid, row in ports.items()},
+            tables = {name: table.rows for name, table in api.tables.items()}
+            return cls.of_contents(
+                owner or Owner(),
+                switches=(
+                    (str(uuid), row.name, [str(rule.uuid) for rule in row.qos_rules])
+                    for uuid, row in tables["Logical_Switch"].items()
+                ),
+                ports={row.name: str(uuid) for uuid, row in tables["Logical_Switch_Port"].items()},
+                rows=(
+                    (str(uuid), RowContent(**{column: getattr(row, column) for column in ROW_COLUMNS}))
+                    for uuid, row in sorted(tables["QoS"].items())
+                ),
+                sets=((str(uuid), _set_of_row(kind, row)) for kind in SetKind for uuid, row in tables[kind].items()),
             )
+
+
+def _set_of_row(kind: SetKind, row: Any) -> SetContent:
+    members = row.addresses if kind is SetKind.ADDRESS_SET else (port.name for port in row.ports)
+    return SetContent(kind=kind, name=row.name, members=frozenset(members), external_ids=row.external_ids)
 
 
 def references_in(match: str) -> set[str]:

@@ -79,38 +79,26 @@ class SchemaChecks:
 
 def _column_check(column_type: Any) -> _Check:
     key = _atom_check(column_type.key)
-    if column_type.is_map():
-        value = _atom_check(column_type.value)
-        return lambda given: _check_map(given, key, value, column_type)
     if column_type.is_scalar():
         return key
-    return lambda given: _check_set(given, key, column_type)
+    value = _atom_check(column_type.value) if column_type.is_map() else None
+    low, high = column_type.n_min, column_type.n_max
 
+    def check(given: object) -> str | None:
+        if value is not None:
+            if not isinstance(given, Mapping):
+                return f"a map is needed, not {given!r}"
+            for name, content in given.items():
+                if problem := value(content):
+                    return f"{name}: {problem}"
+        elif not isinstance(given, Collection) or isinstance(given, str | bytes | Mapping):
+            return f"a set is needed, not {given!r}"
+        for member in given:
+            if problem := key(member):
+                return problem if value is None else f"key {problem}"
+        return None if low <= len(given) <= high else f"{len(given)} members where {low} to {high} are allowed"
 
-def _check_map(given: object, key: _Check, value: _Check, column_type: Any) -> str | None:
-    if not isinstance(given, Mapping):
-        return f"a map is needed, not {given!r}"
-    for name, content in given.items():
-        if problem := key(name):
-            return f"key {problem}"
-        if problem := value(content):
-            return f"{name}: {problem}"
-    return _check_size(len(given), column_type)
-
-
-def _check_set(given: object, key: _Check, column_type: Any) -> str | None:
-    if not isinstance(given, Collection) or isinstance(given, str | bytes | Mapping):
-        return f"a set is needed, not {given!r}"
-    for member in given:
-        if problem := key(member):
-            return problem
-    return _check_size(len(given), column_type)
-
-
-def _check_size(size: int, column_type: Any) -> str | None:
-    if column_type.n_min <= size <= column_type.n_max:
-        return None
-    return f"{size} members where {column_type.n_min} to {column_type.n_max} are allowed"
+    return check
 
 
 def _atom_check(base: Any) -> _Check:

@@ -149,4 +149,4 @@ def test_an_ipv6_address_and_a_host_name_can_be_connected_to() -> None:
         six, four = server.remotes[1:]
         for remote in (six, four.replace("127.0.0.1", "localhost")):
             with connect(remote) as connection:
-                assert connection.is_following
+                assert connection.session.is_ready

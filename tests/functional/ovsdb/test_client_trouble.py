@@ -54,7 +54,7 @@ def test_a_server_killed_before_the_answer_leaves_the_outcome_unknown(northbound
 
         with pytest.raises(NorthboundUnavailable, match="nothing was sent"):
             connection.transact([add_set("b")], timeout_s=0.3)
-        assert not connection.is_following
+        assert not connection.session.is_ready
         northbound.start()
         connection.refresh()
         connection.transact([add_set("c")])
@@ -105,4 +105,4 @@ def test_a_follower_alone_is_refused_unless_asked_for() -> None:
         with pytest.raises(NorthboundUnavailable, match="does not lead its cluster"):
             connect(follower, timeout_s=1)
         with connect(follower, leader_only=False) as connection:
-            assert connection.is_following
+            assert connection.session.is_ready

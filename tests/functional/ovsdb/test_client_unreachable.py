@@ -48,7 +48,7 @@ def test_a_silent_server_in_a_list_does_not_keep_us_from_the_next(northbound: No
         listener.listen()
         remotes = f"unix:{tmp_path}/silent.sock,{northbound.remote}"
         with connect(remotes, timeout_s=3) as connection:
-            assert connection.is_following
+            assert connection.session.is_ready
 
 
 def test_what_is_no_ovsdb_server_is_said_so(tmp_path: Path) -> None:
@@ -74,5 +74,5 @@ def test_a_server_that_starts_a_little_later_is_waited_for(northbound: Northboun
     starter.start()
 
     with connect(northbound.remote) as connection:
-        assert connection.is_following
+        assert connection.session.is_ready
     starter.join()
