@@ -22,7 +22,6 @@ from ovnqos.errors import (
     NameTaken,
     NorthboundUnavailable,
     SouthboundUnavailable,
-    Unsupported,
 )
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import NetworkTopology
@@ -81,7 +80,6 @@ __all__ = [
     "TopologyChoice",
     "TopologyKind",
     "TopologyMap",
-    "Unsupported",
     "collector_paused",
     "detect_topology",
     "find_foreign_conflicts",

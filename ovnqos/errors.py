@@ -41,10 +41,6 @@ class InvalidObject(OvnQosError):
         return "\n".join(map(str, self.diagnostics))
 
 
-class Unsupported(InvalidObject):
-    """The object is valid, but it asks for something that OVN, or this version, cannot express."""
-
-
 class UnreadableInput(OvnQosError):
     """A file, folder or stream cannot be read as Kubernetes documents."""
 

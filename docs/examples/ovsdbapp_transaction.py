@@ -6,21 +6,27 @@ Makes the port, if it is missing, and a limit on all it sends, in one transactio
 """
 
 import argparse
+import logging
 import os
 import sys
 
 from ovsdbapp.backend.ovs_idl import connection
+from ovsdbapp.exceptions import OvsdbAppException
 from ovsdbapp.schema.ovn_northbound.impl_idl import OvnNbApiIdlImpl
 
 from ovnqos import DesiredState, Direction, OvnQosError, Owner, QosRow, Snapshot, plan_changes
 from ovnqos import match as m
 
 OWNER = Owner("example-neutron-agent")
+REMOTE = os.environ.get("OVN_NB_DB") or "unix:/var/run/ovn/ovnnb_db.sock"
 
 
 def connect() -> OvnNbApiIdlImpl:
     """What such a process has done at its start."""
-    idl = connection.OvsdbIdl.from_server(os.environ["OVN_NB_DB"], "OVN_Northbound")
+    try:
+        idl = connection.OvsdbIdl.from_server(REMOTE, "OVN_Northbound")
+    except Exception as error:  # ovsdbapp has no class of its own for this
+        sys.exit(f"{REMOTE}: {error}")
     return OvnNbApiIdlImpl(connection.Connection(idl, timeout=10))
 
 
@@ -43,12 +49,13 @@ def main() -> None:
     parser.add_argument("port", metavar="PORT")
     options = parser.parse_args()
 
+    logging.basicConfig(level=logging.CRITICAL)  # errors are printed below
     desired = desired_state(options.switch, options.port)
     api = connect()
     try:
         plan = plan_changes(desired, Snapshot.of(api, owner=OWNER))
-        for missing in plan.missing:
-            print(missing, file=sys.stderr)
+        if plan.missing:
+            sys.exit("\n".join(map(str, plan.missing)))
         print(plan.as_diff() or "no changes")
         with api.transaction(check_error=True) as transaction:
             transaction.add(api.lsp_add(options.switch, options.port, may_exist=True))
@@ -60,5 +67,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except OvnQosError as error:
+    except (OvnQosError, OvsdbAppException) as error:
         sys.exit(str(error))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqos.convert.conversion import policy_ref
 from ovnqos.diagnostics import Code, Diagnostic
-from ovnqos.errors import Unsupported
+from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelSelector, Operator
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.policy import BandwidthScope, IPBlock, PortMatch, Protocol
@@ -40,7 +40,7 @@ def network_qos_document(policy: NetworkQoS) -> dict[str, Any]:
     Its generation is left out: it is the API server's to count.
 
     Raises:
-        Unsupported: a rule has no mark, which the CRD requires.
+        InvalidObject: a rule has no mark, which the CRD requires.
     """
     ref = policy_ref(policy)
     text, hint = "missing", "the CRD of NetworkQoS requires it"
@@ -50,7 +50,7 @@ def network_qos_document(policy: NetworkQoS) -> dict[str, Any]:
         if rule.dscp is None
     ]
     if missing:
-        raise Unsupported(ref, missing)
+        raise InvalidObject(ref, missing)
     metadata: dict[str, Any] = {"name": policy.name, "namespace": policy.namespace}
     if policy.bandwidth_scope is not BandwidthScope.POLICY:
         metadata["annotations"] = {BANDWIDTH_SCOPE_ANNOTATION: str(policy.bandwidth_scope)}

@@ -44,6 +44,24 @@ def test_without_arguments_the_usage_is_printed(name: str) -> None:
     assert failed.stderr.startswith(f"usage: {name}")
 
 
+@pytest.mark.parametrize("remote", ["nonsense", "unix:/nonexistent", "tcp:127.0.0.1:1"])
+@pytest.mark.parametrize("name", ["ovsdbapp_transaction.py", "program_rows.py"])
+def test_a_server_that_does_not_answer_is_named_in_a_line(name: str, remote: str) -> None:
+    failed = run(name, "lan", "vm1", remote=remote)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert len(failed.stderr.splitlines()) == 1
+    assert remote in failed.stderr
+
+
+@pytest.mark.parametrize("name", ["ovsdbapp_transaction.py", "program_rows.py"])
+def test_a_switch_that_does_not_exist_is_no_traceback(name: str, northbound: NorthboundServer) -> None:
+    before = dump(northbound)
+    done = run(name, "nowhere", "vm1", remote=northbound.remote)
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert owned(dump(northbound), Owner("example-neutron-agent")) == owned(before, Owner("example-neutron-agent"))
+
+
 class TestCompilePolicies:
     OWNER = Owner("example-controller")
 

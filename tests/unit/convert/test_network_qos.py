@@ -12,7 +12,7 @@ from ovnqos import Bandwidth, BandwidthScope, Namespace
 from ovnqos.controller import NetworkTopology
 from ovnqos.convert import NetworkQoSConversion, Part, network_qos_document, to_network_qos
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.errors import Unsupported
+from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.pod_qos import PodQos
@@ -373,7 +373,7 @@ class TestEgressQoS:
 
 class TestDocuments:
     def test_a_rule_without_a_mark_cannot_be_written(self) -> None:
-        with pytest.raises(Unsupported, match=r"spec\.egress\[1\]\.dscp: missing; the CRD of NetworkQoS requires it"):
+        with pytest.raises(InvalidObject, match=r"spec\.egress\[1\]\.dscp: missing; the CRD of NetworkQoS requires it"):
             network_qos_document(policy(rule(), rule(None, rate=5)))
 
     @pytest.mark.parametrize(
