@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,14 @@ def test_the_public_names_are_these() -> None:
 @pytest.mark.parametrize("name", ovnqos.__all__)
 def test_every_name_can_be_imported(name: str) -> None:
     assert getattr(ovnqos, name) is not None
+
+
+@pytest.mark.parametrize("room", ["controller", "convert", "explain", "kubernetes", "match", "verify"])
+def test_the_other_public_modules_say_what_is_public(room: str) -> None:
+    module = importlib.import_module(f"ovnqos.{room}")
+    assert module.__all__
+    for name in module.__all__:
+        assert getattr(module, name) is not None
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
