@@ -1,4 +1,4 @@
-"""What changed in a Northbound, and which changes of a transaction in flight are expected and no news."""
+"""What changed in a Northbound, and what a transaction in flight is expected to change."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class DatabaseChange:
             more changed.
         switches: names of logical switches that came.
         ports: names of logical switch ports that came.
-        rivals: whether a foreign row came or changed that has a priority in the band of NetworkQoS rules.
+        foreign_rows: whether a foreign row came or changed that has a priority in the band of NetworkQoS rules.
     """
 
     rows: set[str] = field(default_factory=set)
     sets: dict[str, set[str] | None] = field(default_factory=dict)
     switches: set[str] = field(default_factory=set)
     ports: set[str] = field(default_factory=set)
-    rivals: bool = False
+    foreign_rows: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.sets or self.switches or self.ports or self.rivals)
+        return bool(self.rows or self.sets or self.switches or self.ports or self.foreign_rows)
 
     def merge(self, other: DatabaseChange) -> None:
         """Add what else changed, so that many changes stay one of the size of what they name."""
         self.rows |= other.rows
         self.switches |= other.switches
         self.ports |= other.ports
-        self.rivals |= other.rivals
+        self.foreign_rows |= other.foreign_rows
         for name, members in other.sets.items():
             self.add_set(name, members)
 
@@ -56,12 +56,11 @@ class DatabaseChange:
 
 
 class ExpectedChanges:
-    """The state that a transaction in flight leads to, so that its own echo from the database is no news.
+    """The state that a transaction in flight leads to, so that its echo from the database needs no second look.
 
-    A server tells a writer of its own changes, too, and tells them before it answers. Comparing them with what is
-    desired took as long again as the change itself (measured). What is found exactly as expected needs no second look,
-    whoever made it so. Anything else is news, and so is what the server never told of: it was undone so soon that
-    nothing had changed when the server told of both.
+    A server reports a writer's own changes, too, before it replies. Comparing them with what is desired took as long
+    again as the change itself (measured). What is exactly as expected is left out, whoever made it so. All else is
+    reported, and so is what the server never reported: it was undone so soon that nothing had changed.
     """
 
     def __init__(self, changes: Iterable[Change], reader: ReplicaReader) -> None:
@@ -80,20 +79,20 @@ class ExpectedChanges:
         for name, count in names.items():
             if count > 1:  # a group and an address set of one name: a DatabaseChange does not say which
                 del self._sets[name]
-        self._unheard_rows, self._unheard_sets = set(self._rows), set(names)
+        self._unreported_rows, self._unreported_sets = set(self._rows), set(names)
 
     def remove_from(self, change: DatabaseChange, reader: ReplicaReader) -> None:
         """Remove from a change what is as expected."""
-        self._unheard_rows -= change.rows
-        self._unheard_sets -= change.sets.keys()
+        self._unreported_rows -= change.rows
+        self._unreported_sets -= change.sets.keys()
         change.rows -= {one for one in change.rows & self._rows.keys() if self._is_row_as_expected(one, reader)}
         for name in [one for one in change.sets if one in self._sets]:
             if _is_set_as_expected(self._sets[name], change.sets[name], reader):
                 del change.sets[name]
 
-    def unheard(self) -> DatabaseChange:
-        """What the server has not told of."""
-        return DatabaseChange(rows=self._unheard_rows, sets=dict.fromkeys(self._unheard_sets))
+    def unreported(self) -> DatabaseChange:
+        """What the server has not reported."""
+        return DatabaseChange(rows=self._unreported_rows, sets=dict.fromkeys(self._unreported_sets))
 
     def _is_row_as_expected(self, identity: str, reader: ReplicaReader) -> bool:
         actual = [(row.content, row.switches) for row in reader.rows(identity)]

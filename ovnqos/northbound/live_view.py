@@ -1,4 +1,4 @@
-"""A replica as one owner's plans see it, found by name: a part of it costs what it names, not what is there."""
+"""Indexes of a replica for one owner: a part of it costs what it names, not what is there."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _NAMED = (SWITCH, PORT, *_KINDS)
 
 
 class LiveView:
-    """Indexes over a replica, which it listens to. To be touched with the replica's lock held only."""
+    """Indexes of a replica, kept by listening to it. Use it with the replica's lock held only."""
 
     def __init__(self, owner: Owner, on_change: Callable[[DatabaseChange], None] | None = None) -> None:
         """Start empty.
 
         Args:
             owner: whose rows and sets it is about.
-            on_change: told of each change, on the replica's thread; it must not block. Not told of what was there at
-                first; told of everything after a reconnect, when nobody knows what changed.
+            on_change: called with each change, on the replica's thread; it must not block. What was there at first is
+                no change; after a reconnect everything is one.
         """
         self._expected: ExpectedChanges | None = None
         self._on_change = on_change
@@ -52,19 +52,22 @@ class LiveView:
             named.clear()
             named.update((record.name, record.uuid) for record in tables[table].records.values())
         rows_of, switches_of = defaultdict(list), defaultdict(list)
-        rivals = False
+        foreign_rows = False
         for record in tables["QoS"].records.values():
             if self._owner.owns(record.external_ids):
                 rows_of[self._owner.identity(record.external_ids)].append(record.uuid)
             else:
-                rivals |= record.priority >= NETWORK_QOS_BASE
+                foreign_rows |= record.priority >= NETWORK_QOS_BASE
         for record in tables[SWITCH].records.values():
             for rule in record.qos_rules:
                 switches_of[rule].append(record.uuid)
         self._rows_of, self._switches_of = dict(rows_of), dict(switches_of)
         if self._is_filled and self._on_change is not None:
             change = DatabaseChange(
-                rows=set(rows_of), switches=set(self._named[SWITCH]), ports=set(self._named[PORT]), rivals=rivals
+                rows=set(rows_of),
+                switches=set(self._named[SWITCH]),
+                ports=set(self._named[PORT]),
+                foreign_rows=foreign_rows,
             )
             for table in _KINDS:
                 for record in tables[table].records.values():
@@ -74,26 +77,26 @@ class LiveView:
         self._is_filled = True
 
     def changed(self, tables: Mapping[str, RecordTable], changes: Sequence[RecordChange]) -> None:
-        """Take in what a server told of together."""
-        told = DatabaseChange()
+        """Index changes that a server reported together, and pass them on unless they are expected."""
+        change = DatabaseChange()
         for one in changes:
             if one.table in self._named:
                 self._index_name(one)
             if one.table == PORT:
-                self._port_changed(one, told)
+                self._port_changed(one, change)
         for one in changes:
             if one.table == "QoS":
-                self._row_changed(one, told)
+                self._row_changed(one, change)
             elif one.table == SWITCH:
-                self._switch_changed(one, tables, told)
+                self._switch_changed(one, tables, change)
             elif one.table in _KINDS:
-                self._set_changed(one, _KINDS[one.table], tables, told)
+                self._set_changed(one, _KINDS[one.table], tables, change)
         if self._on_change is None:
             return
         if self._expected is not None:
-            self._expected.remove_from(told, self._reader(tables))
-        if told:
-            self._on_change(told)
+            self._expected.remove_from(change, self._reader(tables))
+        if change:
+            self._on_change(change)
 
     def _index_name(self, one: RecordChange) -> None:
         named, name, uuid = self._named[one.table], one.record.name, one.record.uuid
@@ -103,16 +106,16 @@ class LiveView:
         if one.event != "delete":
             named[name] = uuid
 
-    def _port_changed(self, one: RecordChange, told: DatabaseChange) -> None:
+    def _port_changed(self, one: RecordChange, change: DatabaseChange) -> None:
         if one.event != "delete":
-            told.ports.add(one.record.name)
+            change.ports.add(one.record.name)
             return
-        # the groups that a port was in tell of its uuid only, and later: the last ones to go are remembered
+        # the changes of its groups have its uuid only, and come later: the last ports to go are remembered
         self._gone_ports[one.record.uuid] = one.record.name
         if len(self._gone_ports) > _GONE_PORTS_MAXIMUM:
             del self._gone_ports[next(iter(self._gone_ports))]
 
-    def _row_changed(self, one: RecordChange, told: DatabaseChange) -> None:
+    def _row_changed(self, one: RecordChange, change: DatabaseChange) -> None:
         ids_after = one.record.external_ids
         ids_before = one.before.get("external_ids", ids_after)
         was_ours = one.event != "create" and self._owner.owns(ids_before)
@@ -120,15 +123,15 @@ class LiveView:
         if was_ours:
             identity = self._owner.identity(ids_before)
             _discard(self._rows_of, identity, one.record.uuid)
-            told.rows.add(identity)
+            change.rows.add(identity)
         if is_ours:
             identity = self._owner.identity(ids_after)
             self._rows_of.setdefault(identity, []).append(one.record.uuid)
-            told.rows.add(identity)
+            change.rows.add(identity)
         if not was_ours and not is_ours:
-            told.rivals |= one.record.priority >= NETWORK_QOS_BASE
+            change.foreign_rows |= one.record.priority >= NETWORK_QOS_BASE
 
-    def _switch_changed(self, one: RecordChange, tables: Mapping[str, RecordTable], told: DatabaseChange) -> None:
+    def _switch_changed(self, one: RecordChange, tables: Mapping[str, RecordTable], change: DatabaseChange) -> None:
         switch, rows = one.record, tables["QoS"].records
         moved: Iterable[str] = one.moved.get("qos_rules", ()) if one.event == "update" else switch.qos_rules
         for rule in moved:
@@ -137,42 +140,42 @@ class LiveView:
             else:
                 _discard(self._switches_of, rule, switch.uuid)
             if rule in rows and self._owner.owns(rows[rule].external_ids):
-                told.rows.add(self._owner.identity(rows[rule].external_ids))
+                change.rows.add(self._owner.identity(rows[rule].external_ids))
         if one.event == "create":
-            told.switches.add(switch.name)
+            change.switches.add(switch.name)
 
     def _set_changed(
-        self, one: RecordChange, kind: SetKind, tables: Mapping[str, RecordTable], told: DatabaseChange
+        self, one: RecordChange, kind: SetKind, tables: Mapping[str, RecordTable], change: DatabaseChange
     ) -> None:
         ids_after = one.record.external_ids
         if not self._owner.owns(ids_after) and not self._owner.owns(one.before.get("external_ids", ids_after)):
             return
         if one.event != "update" or one.before:
-            told.add_set(one.record.name, None)
+            change.add_set(one.record.name, None)
             if "name" in one.before:
-                told.add_set(one.before["name"], None)
+                change.add_set(one.before["name"], None)
             return
         moved = one.moved[kind.column]
         if kind is SetKind.ADDRESS_SET:
-            told.add_set(one.record.name, set(moved))
+            change.add_set(one.record.name, set(moved))
             return
         ports = tables[PORT].records
         names = {ports[port].name if port in ports else self._gone_ports.get(port) for port in moved}
-        # a port that went is to be known as missing, so that it is noticed when it comes again
-        told.add_set(one.record.name, None if None in names else {name for name in names if name is not None})
+        # a port that went has to count as missing, so that its return is noticed
+        change.add_set(one.record.name, None if None in names else {name for name in names if name is not None})
 
     # Writing
 
     def expect(self, changes: Iterable[Change], tables: Mapping[str, RecordTable]) -> None:
-        """Take the changes of a transaction that is about to be sent: while it is in flight, they are no news."""
+        """Expect the changes of a transaction that is about to be sent, as long as it is in flight."""
         self._expected = ExpectedChanges(changes, self._reader(tables))
 
     def end_transaction(self, *, committed: bool) -> None:
-        """Take that the transaction is over. If it was committed, all of it was told of already."""
-        unheard = self._expected.unheard() if self._expected is not None and committed else None
+        """End the expectation. What a committed transaction changed was reported before its reply."""
+        unreported = self._expected.unreported() if self._expected is not None and committed else None
         self._expected = None
-        if unheard and self._on_change is not None:
-            self._on_change(unheard)
+        if unreported and self._on_change is not None:
+            self._on_change(unreported)
 
     # Answering
 

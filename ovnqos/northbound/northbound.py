@@ -58,7 +58,7 @@ class Applied:
 
 
 class Northbound:
-    """An OVN Northbound, in the hands of one owner. A context manager; its methods may be called from any thread.
+    """A connection of one owner to an OVN Northbound. A context manager; its methods may be called from any thread.
 
     Attributes:
         owner: whose rows are read as ours and written.
@@ -95,11 +95,10 @@ class Northbound:
             tls: key and certificates, which `ssl:` needs.
             timeout_s: seconds that this call and later ones wait for the server.
             leader_only: use only the leader of a cluster.
-            on_change: told of each change in the database, on the connection's thread; it must not block. Not told of
-                what `apply` makes as it was planned. After a lost connection told of everything; see `session`.
-            wait: until everything is read. Otherwise only until a server was asked, half a second at most; the reading
-                goes on in the background, while the caller compiles, say, and the first call that needs it waits; it
-                then raises what `connect` would.
+            on_change: called with each change in the database, on the connection's thread; it must not block. What
+                `apply` makes as planned is left out. After a lost connection everything is a change; see `session`.
+            wait: until everything is read. Otherwise only until a server was asked for it; the reading goes on in the
+                background, and the first call that needs it waits and raises what `connect` would.
 
         Raises:
             InvalidRemote: a remote cannot be read.
@@ -116,7 +115,7 @@ class Northbound:
             if wait:
                 client.await_contents()
             else:
-                client.await_question()
+                client.await_request()
         except BaseException:
             client.close()
             raise
@@ -147,7 +146,7 @@ class Northbound:
         return self._client.has_contents
 
     def snapshot(self) -> Snapshot:
-        """What the Northbound holds now, as far as the server has told us."""
+        """What the Northbound holds now, as far as the server has reported it."""
         with self._client.reading() as tables:
             return take_snapshot(tables, self.owner)
 

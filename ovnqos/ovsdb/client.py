@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.ovsdb.transaction import Operation, Request, Row
 
-_QUESTION_S: Final = 0.5
-"""How long the question for contents may take after a server has answered; a leader is found later, if at all."""
+_REQUEST_S: Final = 0.5
+"""Seconds that the request for contents may take after a server has answered; a leader is found later, if at all."""
 _NO_ANSWER: Final = "no server answers in time"
 _log = logging.getLogger(__name__)
 
@@ -114,33 +114,34 @@ class OvsdbClient:
 
     @property
     def has_contents(self) -> bool:
-        """Whether everything was read once. Waits while some of it is being taken in."""
+        """Whether everything was read once. Waits while some of it is being read."""
         with self.lock:
             return self._replica is not None and self._replica.is_complete
 
-    def await_question(self) -> None:
-        """Wait until a server has answered, and was asked for its contents; half a second for that at most.
+    def await_request(self) -> None:
+        """Wait until a server has answered, and at most half a second more until one was asked for its contents.
 
         A busy caller would hold up the thread that asks: measured, by 25 ms of 35.
 
         Raises:
             DatabaseUnavailable: no server answers in time, as the class of this database.
-            SchemaMismatch: a server is none of this database, or its schema does not fit.
+            SchemaMismatch: a server does not have this database, or its schema does not fit.
         """
         with self.lock:
             self._await_server(lambda: self.session.answered, Deadline(self.timeout_s))
-            self.wait_until(lambda: self.session.phase >= Phase.MONITORING, Deadline(_QUESTION_S))
+            asked = (Phase.MONITORING, Phase.READY)
+            self.wait_until(lambda: self.session.phase in asked, Deadline(_REQUEST_S))
             if self.session.mismatch is not None:
                 raise self.session.mismatch
 
     def await_contents(self, timeout_s: float | None = None) -> None:
-        """Wait until everything was read once; raises as `await_question`."""
+        """Wait until everything was read once; raises as `await_request`."""
         with self.lock:
             self._await_server(lambda: self.has_contents, self._deadline(timeout_s))
 
     @contextmanager
     def reading(self) -> Iterator[Mapping[str, RecordTable]]:
-        """Inside, the replica stands still: its contents by table; raises as `await_question`."""
+        """Inside, the replica stands still: its contents by table; raises as `await_request`."""
         with self.lock:
             self.await_contents()
             assert self._replica is not None  # or the wait would not have ended

@@ -27,11 +27,11 @@ _CUT_TOKEN: Final = 8
 class JsonReader:
     """Cuts a stream into JSON objects and parses each once, in linear time, however the bytes are cut.
 
-    Brackets outside strings are counted at the speed of C: that tells where an object ends, so that nothing is parsed
-    in vain. `ovs` parses character by character in Python (2.6 MB/s measured), for pip builds no C parser of it.
+    Brackets outside strings are counted at the speed of C: that is where an object ends, so nothing is parsed in
+    vain. `ovs` parses character by character in Python (2.6 MB/s measured), for pip builds no C parser of it.
 
     Attributes:
-        objects: what has arrived, oldest first; the user takes them out.
+        objects: what has arrived, oldest first; the user removes them.
         error: why nothing more will come; what was read before stays.
     """
 

@@ -2,7 +2,7 @@
 
 All that leans on how `ovs` works inside is here and in `tls`: the public classes `ovs.jsonrpc.Connection`,
 `ovs.jsonrpc.Session` and `ovs.reconnect.Reconnect`, and attributes of theirs. Nothing of `ovs` is replaced, so other
-users of it in the process notice nothing.
+users of it in the process are not affected.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
         self._drained = False
 
     def run(self) -> None:
-        """Sends what the socket takes of the output."""
+        """Send what the socket takes of the output."""
         while self.output and not self.status:
             sent = self.stream.send(self.output)
             if sent < 0:
@@ -63,7 +63,7 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
             del self.output[:sent]
 
     def send(self, msg: Any) -> int:
-        """Queues a message and sends what can be sent. Returns 0 or an errno."""
+        """Queue a message and send what can be sent. Returns 0 or an errno."""
         if self.status:
             return int(self.status)
         was_empty = not self.output
@@ -73,7 +73,7 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
         return int(self.status)
 
     def recv(self) -> tuple[int, Any]:
-        """Returns (0, message), or (errno, None): EAGAIN when no whole one is there, EPROTO when it is not valid."""
+        """Return (0, message), or (errno, None): EAGAIN when no whole one is there, EPROTO when it is not valid."""
         while not self.status:
             if self._reader.objects:
                 return self._take_message()
@@ -96,14 +96,14 @@ class StreamConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]  # ovs shi
         return self.status, None
 
     def recv_wait(self, poller: Any) -> None:
-        """Wakes `poller` when `recv` has something to do, be it in our buffers or in those of the TLS layer."""
+        """Wake `poller` when `recv` has something to do, be it in our buffers or in those of the TLS layer."""
         if self.status or not self._drained:
             poller.immediate_wake()
         else:
             self.stream.recv_wait(poller)
 
     def error(self, error: int) -> None:
-        """Ends the connection with this errno."""
+        """End the connection with this errno."""
         if not self.status:
             super().error(error)
             self.output = bytearray()
@@ -128,7 +128,7 @@ class Failure(NamedTuple):
 
 
 class _Reconnect(ovs.reconnect.Reconnect):  # type: ignore[misc]  # ovs ships no types
-    """`ovs`' state machine of connections, which here tells of each loss, and pauses less.
+    """`ovs`' state machine of connections, with a call for each loss and shorter pauses.
 
     A remote that refuses at once costs no pause as long as there are others to try.
     """
@@ -157,7 +157,7 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
     """
 
     def __init__(self, remotes: Sequence[Remote], *, tls: TlsFiles | None = None) -> None:
-        """Describes the session; its first `run` connects, to the first remote.
+        """Describe the session; its first `run` connects, to the first remote.
 
         An idle connection is probed after 5 s, and dropped after as much again, but for unix sockets.
 
@@ -165,7 +165,7 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
             remotes: tried in this order, round and round.
             tls: the files that `ssl:` needs.
         """
-        reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes), on_loss=self._note_loss)
+        reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes), on_loss=self._record_loss)
         super().__init__(reconnect, None, [])
         self.rpc: Any
         self.failures: dict[str, Failure] = {}
@@ -178,10 +178,10 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
         reconnect.enable(ovs.timeval.msec())
         self.reset_backoff()
         if all(remote.method == "unix" for remote in remotes):
-            reconnect.set_probe_interval(0)  # the kernel tells that the peer is gone
+            reconnect.set_probe_interval(0)  # the kernel reports that the peer is gone
 
     def pick_remote(self) -> None:
-        """Turns to the next remote, and to the next of the addresses its name has at this time."""
+        """Turn to the next remote, and to the next of the addresses its name has at this time."""
         round_, index = divmod(self._attempts, len(self.remotes))
         self._attempts += 1
         self.remote: Remote = self.remotes[index]
@@ -192,24 +192,24 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
         self.reconnect.set_name(name)
 
     def run(self) -> None:
-        """Connects, reconnects, probes and sends, without blocking."""
+        """Connect, reconnect, probe and send, without blocking."""
         super().run()
         rpc: Any = self.rpc
         if type(rpc) is ovs.jsonrpc.Connection:
             self.rpc = StreamConnection(rpc.stream)  # it was made in this very call: nothing was read or written yet
 
     def leave(self, reason: str) -> None:
-        """Drops the connection, because this remote is of no use, for the next one."""
+        """Turn to the next remote; `reason` says why this one is of no use, in words that follow its name."""
         self.failures[str(self.remote)] = Failure(reason)
         self._leaving = True
         self.force_reconnect()
 
     def clear_failures(self) -> None:
-        """Forgets why remotes were of no use: one of them is now, and if it is lost each gets one try at once."""
+        """Clear the failures, as one remote is of use now; if it is lost, each gets one try at once."""
         self.failures.clear()
         self.reset_backoff()
 
-    def _note_loss(self, error: int) -> None:
+    def _record_loss(self, error: int) -> None:
         if self._leaving:
             self._leaving = False
             return
@@ -238,25 +238,25 @@ class Poller:
         self._timeout_ms: int | None = None
 
     def fd_wait(self, fd: Any, events: int) -> None:
-        """Wakes for `events` of a descriptor."""
+        """Wake for `events` of a descriptor."""
         number = fd if isinstance(fd, int) else fd.fileno()
         self._events[number] = self._events.get(number, 0) | events
 
     def timer_wait(self, msec: float) -> None:
-        """Wakes after so many milliseconds."""
+        """Wake after so many milliseconds."""
         wait = max(0, int(msec))
         self._timeout_ms = wait if self._timeout_ms is None else min(self._timeout_ms, wait)
 
     def timer_wait_until(self, msec: float) -> None:
-        """Wakes at this time of `ovs.timeval.msec`."""
+        """Wake at this time of `ovs.timeval.msec`."""
         self.timer_wait(msec - ovs.timeval.msec())
 
     def immediate_wake(self) -> None:
-        """Does not block at all."""
+        """Do not block at all."""
         self._timeout_ms = 0
 
     def block(self) -> None:
-        """Blocks until one of the above, then returns."""
+        """Block until one of the above."""
         poll = select.poll()
         for number, events in self._events.items():
             poll.register(number, events)

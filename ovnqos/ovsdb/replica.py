@@ -54,30 +54,30 @@ class RecordTable:
         self._new = _record_class(name, tuple(self.columns))
 
     def load(self, updates: dict[str, Any]) -> None:
-        """Takes in many changes of which nobody needs to hear one by one: a `<table-update2>`, which is empty then."""
+        """Apply a `<table-update2>`, which is empty then, without an account of its changes."""
         columns = tuple((column.name, column.read, column.default) for column in self.columns.values())
         while updates:
             uuid, update = updates.popitem()
             row = update.get("initial")
             if row is None:
-                self.take(uuid, update)
+                self.apply(uuid, update)
             else:
                 values = [read(row[name]) if name in row else default for name, read, default in columns]
                 shared = sys.intern(uuid)
                 self.records[shared] = self._new(shared, *values)
 
-    def take_all(self, updates: dict[str, Any]) -> Iterator[RecordChange]:
-        """Takes in changes, and tells them one by one: a `<table-update2>`, which is empty then."""
+    def apply_all(self, updates: dict[str, Any]) -> Iterator[RecordChange]:
+        """Apply a `<table-update2>`, which is empty then, and yield its changes."""
         while updates:
-            change = self.take(*updates.popitem())
+            change = self.apply(*updates.popitem())
             if change is not None:
                 yield change
 
-    def take(self, uuid: str, update: Mapping[str, Any]) -> RecordChange | None:
-        """Takes in one change: a `<row-update2>` (ovsdb-server(7), section 4.1.13). None: it changed nothing.
+    def apply(self, uuid: str, update: Mapping[str, Any]) -> RecordChange | None:
+        """Apply a `<row-update2>` (ovsdb-server(7), section 4.1.13). Returns the change; None where nothing changed.
 
         Raises:
-            ValueError: what is to be changed is not there, or the update says nothing that is known.
+            ValueError: what is to be changed is not there, or the update has no known member.
         """
         if "modify" in update:
             return self._modify(uuid, update["modify"])
@@ -86,7 +86,7 @@ class RecordTable:
             return None if record is None else RecordChange(event="delete", table=self.name, record=record)
         row = update.get("insert", update.get("initial"))
         if row is None:
-            raise ValueError(f"an update of {self.name} that is none: {', '.join(update)}")
+            raise ValueError(f"an update of {self.name} without a known member: {', '.join(update)}")
         shared = sys.intern(uuid)
         values = [
             column.read(row[column.name]) if column.name in row else column.default for column in self.columns.values()
@@ -97,32 +97,32 @@ class RecordTable:
     def _modify(self, uuid: str, row: Mapping[str, Any]) -> RecordChange:
         record = self.records.get(uuid)
         if record is None:
-            raise ValueError(f"{self.name} {uuid} changed, which the server never told of")
+            raise ValueError(f"{self.name} {uuid} changed, which is not there")
         before: dict[str, Any] = {}
         moved: dict[str, frozenset[Any]] = {}
         for name, json in row.items():
             column = self.columns[name]
-            value, told = getattr(record, name), column.read(json)
+            value, update = getattr(record, name), column.read(json)
             if column.is_many and not column.is_map:
-                moved[name] = told
+                moved[name] = update
                 if not isinstance(value, set):
                     value = set(value)  # the one copy between two calls of `frozen`
-                value ^= told
+                value ^= update
             else:
                 before[name] = value
-                value = _changed_map(value, told) if column.is_many else told
+                value = _changed_map(value, update) if column.is_many else update
             setattr(record, name, value)
         return RecordChange(event="update", table=self.name, record=record, before=before, moved=moved)
 
 
 class Listener(Protocol):
-    """Hears what happens in a replica, on the thread that keeps it: it must not block."""
+    """Is called for changes of a replica, on the thread that keeps it: it must not block."""
 
     def replaced(self, tables: Mapping[str, RecordTable]) -> None:
-        """Everything was read, for the first time or after a reconnect: no other call tells what came or went."""
+        """Everything was read, for the first time or after a reconnect: no other call says what came or went."""
 
     def changed(self, tables: Mapping[str, RecordTable], changes: Sequence[RecordChange]) -> None:
-        """A server told of these changes, all of them made already: those of one transaction, or of some together."""
+        """These changes were made: those of one transaction, or of several together."""
 
 
 class Replica:
@@ -139,7 +139,7 @@ class Replica:
 
         Args:
             columns: what to replicate, and the types this needs.
-            listener: hears of changes.
+            listener: called for changes.
         """
         self.tables: dict[str, RecordTable] = {}
         self.types: Mapping[str, Mapping[str, Any]] = {}
@@ -149,7 +149,7 @@ class Replica:
         self._last_transaction = NO_UUID
 
     def set_schema(self, database: str, schema_json: Mapping[str, Any]) -> None:
-        """Take a server's schema. Raises SchemaMismatch where a needed column is missing or has another type."""
+        """Apply a server's schema. Raises SchemaMismatch where a needed column is missing or has another type."""
         self.types = column_types(database, schema_json, self._columns)
         if not self.tables:
             self.tables = {table: RecordTable(table, columns) for table, columns in self.types.items()}
@@ -161,10 +161,10 @@ class Replica:
             self._last_transaction,
         ]
 
-    def take_contents(self, result: Sequence[Any]) -> None:
-        """Take the reply to `monitor_cond_since`: all rows, or where the server remembers, what changed meanwhile."""
-        remembered, last_transaction, updates = result
-        if not remembered:
+    def apply_contents(self, result: Sequence[Any]) -> None:
+        """Apply the reply to `monitor_cond_since`: all rows, or only what changed since the last transaction."""
+        is_since, last_transaction, updates = result
+        if not is_since:
             for table in self.tables.values():
                 table.records.clear()
         for table, rows in updates.items():
@@ -174,15 +174,15 @@ class Replica:
             self._listener.replaced(self.tables)
         self.is_complete = True
 
-    def take_changes(self, last_transaction: str, updates: Mapping[str, Any]) -> None:
-        """Take the parameters of `update3`."""
-        changes = [change for table, rows in updates.items() for change in self.tables[table].take_all(rows)]
+    def apply_changes(self, last_transaction: str, updates: Mapping[str, Any]) -> None:
+        """Apply an `update3`."""
+        changes = [change for table, rows in updates.items() for change in self.tables[table].apply_all(rows)]
         self._last_transaction = last_transaction
         if changes and self._listener is not None:
             self._listener.changed(self.tables, changes)
 
-    def forget(self) -> None:
-        """Have everything read anew: what is there may be wrong."""
+    def reset(self) -> None:
+        """Have everything read anew, because what is there may be wrong."""
         self._last_transaction = NO_UUID
         self.is_complete = False
 

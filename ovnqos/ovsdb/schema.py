@@ -98,7 +98,7 @@ class RecordColumn:
         type: its `ovs.db.types.Type`.
         read: makes a plain value of a `<value>` of RFC 7047.
         default: the value of a column that a server leaves out.
-        is_many: whether a change of it is told as a difference: it can hold more than one member.
+        is_many: whether an update of it is a difference: it can hold more than one member.
         is_map: whether it holds pairs.
     """
 

@@ -1,4 +1,4 @@
-"""The conversation with the servers of one database: which of them to use, what it holds, who has the lock.
+"""The session with the servers of one database: which of them to use, what it holds, who has the lock.
 
 Messages are those of RFC 7047 and ovsdb-server(7). Nothing here blocks, and nothing is safe for threads: see `client`.
 """
@@ -38,7 +38,7 @@ _SILENT: Final = "accepts the connection but does not answer"
 
 
 class Phase(IntEnum):
-    """How far the conversation with the connected server is."""
+    """How far the session with the connected server is."""
 
     DISCONNECTED = 0
     CONNECTED = 1  # it was asked for schema and status
@@ -90,7 +90,7 @@ class DatabaseSession:
         self._rpc = JsonRpcSession(remotes, tls=tls)
         self._silence_limit_ms = silence_limit_ms
         self._number = -1  # of the connection that requests were sent on
-        self._heard = (0, 0)  # bytes received, and when (ms)
+        self._received = (0, 0)  # bytes, and when they had changed last (ms)
         self._requests: dict[Any, Request] = {}
         self._lock_request: Request | None = None
         self._servers = _server_table()
@@ -108,13 +108,13 @@ class DatabaseSession:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether every remote failed in a way that trying again will not mend."""
+        """Whether every remote failed in a way that trying again will not change."""
         failures = self._rpc.failures
         return len(failures) == len(self._rpc.remotes) and all(one.final for one in failures.values())
 
     @property
     def has_unsent(self) -> bool:
-        """Whether bytes wait for the socket to take them."""
+        """Whether bytes are left that the socket has not taken yet."""
         return bool(self._rpc.get_backlog())
 
     @property
@@ -163,7 +163,7 @@ class DatabaseSession:
     def restart(self) -> None:
         """Drop the connection, and read everything anew."""
         if self._replica is not None:
-            self._replica.forget()
+            self._replica.reset()
         self.phase = Phase.LEAVING
         self._rpc.force_reconnect()
 
@@ -177,7 +177,7 @@ class DatabaseSession:
         self._rpc.wait(poller)
         self._rpc.recv_wait(poller)
         if not self.is_ready and self._rpc.is_connected():
-            poller.timer_wait_until(self._heard[1] + self._silence_limit_ms)
+            poller.timer_wait_until(self._received[1] + self._silence_limit_ms)
 
     def run(self) -> None:
         """Do what there is to do without blocking."""
@@ -189,7 +189,7 @@ class DatabaseSession:
                 if not self._rpc.is_connected():
                     break
                 if self.phase is Phase.DISCONNECTED:
-                    self._greet()
+                    self._start()
                 message = self._rpc.recv()
                 if message is None:
                     break
@@ -205,9 +205,9 @@ class DatabaseSession:
         for request in requests.values():
             request.is_lost = True
 
-    def _greet(self) -> None:
+    def _start(self) -> None:
         self.phase = Phase.CONNECTED
-        self._heard = (0, ovs.timeval.msec())
+        self._received = (0, ovs.timeval.msec())
         self._servers = _server_table()
         self.send("get_schema", self._database.name, on_reply=self._take_schema)
         columns = [{"columns": list(_STATUS_COLUMNS)}]
@@ -222,17 +222,17 @@ class DatabaseSession:
                 if request.on_reply is not None:
                     request.on_reply(message)
         elif message.method == "update3" and self._replica is not None and self.phase is Phase.READY:
-            self._replica.take_changes(*message.params[1:])
+            self._replica.apply_changes(*message.params[1:])
         elif message.method == "update2":
-            for _ in self._servers.take_all(message.params[1][_SERVER_TABLE]):
+            for _ in self._servers.apply_all(message.params[1][_SERVER_TABLE]):
                 pass
-            self._judge_server()
+            self._check_server()
         elif message.method in ("locked", "stolen") and message.params == [self.lock_name]:
             self.has_lock = message.method == "locked"
             self.is_lock_contended = not self.has_lock
 
     def _take_schema(self, reply: Any) -> None:
-        """Of a server that does not have the database the status tells more."""
+        """Take the schema, if there is one; a server without the database is refused for its status."""
         self.answered = True
         if reply.type != ovs.jsonrpc.Message.T_REPLY or self._replica is None:
             return
@@ -246,7 +246,7 @@ class DatabaseSession:
             self._refuse(SchemaMismatch(f"{self.server} is older than Open vSwitch 2.9: it has no database {_SERVER}"))
             return
         self._servers.load(reply.result.get(_SERVER_TABLE, {}))
-        self._judge_server()
+        self._check_server()
         if self.phase is not Phase.CONNECTED:
             return
         self.mismatch = None
@@ -261,7 +261,7 @@ class DatabaseSession:
         if reply.type != ovs.jsonrpc.Message.T_REPLY:
             self._refuse(SchemaMismatch(f"{self.server} refuses to be monitored: {reply.error}"))
         elif self._replica is not None:
-            self._replica.take_contents(reply.result)
+            self._replica.apply_contents(reply.result)
             self._get_ready()
 
     def _get_ready(self) -> None:
@@ -273,7 +273,7 @@ class DatabaseSession:
         self.has_lock = isinstance(result, dict) and result.get("locked") is True
         self.is_lock_contended = not self.has_lock
 
-    def _judge_server(self) -> None:
+    def _check_server(self) -> None:
         """Leave a server that is not fit, or not any more."""
         status = {record.name: record for record in self._servers.records.values()}
         server = status.get(self._database.name)
@@ -308,9 +308,9 @@ class DatabaseSession:
         if self.phase not in (Phase.CONNECTED, Phase.MONITORING) or not self._rpc.is_connected():
             return
         now, received = ovs.timeval.msec(), self._rpc.rpc.get_received_bytes()
-        if received != self._heard[0]:
-            self._heard = (received, now)
-        elif now - self._heard[1] >= self._silence_limit_ms:
+        if received != self._received[0]:
+            self._received = (received, now)
+        elif now - self._received[1] >= self._silence_limit_ms:
             self._leave(_SILENT)
 
 

@@ -1,4 +1,4 @@
-"""TLS for a client of OVSDB: its files, and the stream over which `ovs` speaks with them."""
+"""TLS for a client of OVSDB: its files, and a stream of `ovs` that uses them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class _TlsStream(ovs.stream.TCPStream):  # type: ignore[misc]  # ovs ships no ty
         self._is_secure = False
 
     def connect(self) -> int:
-        """Completes connection and handshake. Returns 0, EAGAIN, or another errno."""
+        """Complete connection and handshake. Returns 0, EAGAIN, or another errno."""
         error = int(super().connect())
         if error or self._is_secure:
             return error
@@ -118,19 +118,19 @@ class _TlsStream(ovs.stream.TCPStream):  # type: ignore[misc]  # ovs ships no ty
             self.failure = str(unfit)
             return errno.ECONNABORTED
         except OSError as failed:
-            return self._note(failed)
+            return self._record(failed)
         self._is_secure, self._awaited = True, None
         return 0
 
     def connect_wait(self, poller: Any) -> None:
-        """Wakes `poller` when `connect` can go on."""
+        """Wake `poller` when `connect` can go on."""
         if self._awaited is None:
             super().connect_wait(poller)
         else:
             poller.fd_wait(self.socket, self._awaited)
 
     def recv(self, n: int) -> tuple[int, bytes]:
-        """Returns (0, up to n bytes; none at the end), or (errno, none)."""
+        """Return (0, up to n bytes; none at the end), or (errno, none)."""
         try:
             received: tuple[int, bytes] = self._recv(n)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -138,19 +138,19 @@ class _TlsStream(ovs.stream.TCPStream):  # type: ignore[misc]  # ovs ships no ty
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0, b""
         except OSError as failed:
-            return self._note(failed), b""
+            return self._record(failed), b""
         return received
 
     def send(self, buf: bytes) -> int:
-        """Returns how many bytes were sent, or a negative errno."""
+        """Return how many bytes were sent, or a negative errno."""
         try:
             return int(self._send(buf))
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return -errno.EAGAIN
         except OSError as failed:
-            return -self._note(failed)
+            return -self._record(failed)
 
-    def _note(self, failed: OSError) -> int:
+    def _record(self, failed: OSError) -> int:
         if isinstance(failed, ssl.SSLCertVerificationError):
             self.failure = f"its certificate is not trusted: {failed.verify_message}"
         elif isinstance(failed, ssl.SSLError) and "alert" in _reason(failed):

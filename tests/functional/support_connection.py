@@ -28,7 +28,7 @@ def connect(
         if wait:
             client.await_contents()
         else:
-            client.await_question()
+            client.await_request()
     except BaseException:
         client.close()
         raise

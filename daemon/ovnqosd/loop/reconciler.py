@@ -209,7 +209,7 @@ class Reconciler:
         northbound = self._writer.northbound()
         if not self._full_due and northbound.session == self._session:
             self._comparison.compare_changes(database, record)
-            if database.rivals:
+            if database.foreign_rows:
                 self._full_at = min(self._full_at, self._clock.monotonic() + _FOREIGN_ROWS_S)
             return
         record.trigger = Trigger.FULL

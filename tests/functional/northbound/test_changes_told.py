@@ -74,7 +74,7 @@ def test_what_others_do_is_told_by_identity_and_member(
         sets={"servers_v4": {"203.0.113.1"}, "senders": {"vm2", "vm3"}},
         switches={"new"},
         ports={"new-port"},
-        rivals=True,
+        foreign_rows=True,
     )
 
 

@@ -45,7 +45,7 @@ class Replica:
     def hear(self, after: Database, random: Random) -> None:
         updates = monitor.changes(self.database, after, random)
         self.database = after
-        heard = [change for table, rows in updates.items() for change in self.tables[table].take_all(rows)]
+        heard = [change for table, rows in updates.items() for change in self.tables[table].apply_all(rows)]
         self.view.changed(self.tables, heard)
 
 

@@ -47,7 +47,7 @@ def types_and_values(draw: st.DrawFn, values: int = 1) -> tuple[Any, list[Any]]:
 def table_of(type_: Any, json: Any) -> RecordTable:
     """A table with one row that has this value."""
     table = RecordTable("T", {"value": type_})
-    table.take("u", {"insert": {"value": json}})
+    table.apply("u", {"insert": {"value": json}})
     return table
 
 
@@ -94,7 +94,7 @@ def test_differences_are_applied_as_ovs_applies_them_and_what_was_kept_stays(
         before = frozen(table.records["u"], "value") if is_set and kept else None
         copy = None if before is None else set(before)
 
-        change = table.take("u", {"modify": {"value": difference}})
+        change = table.apply("u", {"modify": {"value": difference}})
 
         theirs = theirs.diff(ovs.db.data.Datum.from_json(type_, difference))
         assert table.records["u"].value == plain(theirs)
@@ -107,11 +107,11 @@ def test_differences_are_applied_as_ovs_applies_them_and_what_was_kept_stays(
 def test_a_row_that_goes_is_told_as_it_was_and_one_never_seen_is_not() -> None:
     table = table_of(ovs.db.types.Type.from_json("string"), "x")
 
-    change = table.take("u", {"delete": None})
+    change = table.apply("u", {"delete": None})
 
     assert change is not None
     assert (change.event, change.record.value) == ("delete", "x")
-    assert table.take("u", {"delete": None}) is None
+    assert table.apply("u", {"delete": None}) is None
     assert table.records == {}
 
 
@@ -120,4 +120,4 @@ def test_what_a_server_would_not_send_is_refused(update: Any) -> None:
     table = RecordTable("T", {"value": ovs.db.types.Type.from_json({"key": "uuid", "min": 0, "max": "unlimited"})})
 
     with pytest.raises((ValueError, TypeError)):
-        table.take("u", update)
+        table.apply("u", update)
