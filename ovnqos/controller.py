@@ -7,13 +7,7 @@ from ovnqos.collector import collector_paused
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.rows import Delta, policy_of
 from ovnqos.compile.shadowed_limits import ShadowedLimit, find_shadowed_limits
-from ovnqos.compile.topologies.choice import (
-    TopologyChoice,
-    TopologyKind,
-    detect_topology,
-    make_topology,
-    parse_topology_choice,
-)
+from ovnqos.compile.topologies.detect import detect_topology, make_topology
 from ovnqos.compile.topology import Network, PodInterface
 from ovnqos.diagnostics import listed
 from ovnqos.errors import (
@@ -26,7 +20,7 @@ from ovnqos.errors import (
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import NetworkTopology
 from ovnqos.model.pod_qos import NO_POD_QOS
-from ovnqos.model.topology_map import TopologyMap
+from ovnqos.model.topology_map import TopologyChoice, TopologyKind, TopologyMap, parse_topology_choice
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied
 from ovnqos.plan.changes import (

@@ -1,9 +1,10 @@
-"""A topology map, written by hand: which switch and port each pod has, network by network."""
+"""What a user says of a cluster's topology: whose it is, or a map: which switch and port each pod has, by network."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -14,7 +15,38 @@ if TYPE_CHECKING:
 
 PLACEHOLDERS: Final = frozenset({"namespace", "name", "node"})
 """The placeholders of a template."""
+_STATIC_PREFIX: Final = "static:"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class TopologyKind(StrEnum):
+    """Which CNI named the switches and ports; `auto`: detected by the pods' annotations."""
+
+    AUTO = "auto"
+    OVN_KUBERNETES = "ovn-kubernetes"
+    KUBE_OVN = "kube-ovn"
+    STATIC = "static"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyChoice:
+    """A topology to be used. `file` is the path of the topology map of kind `static`, and empty otherwise."""
+
+    kind: TopologyKind = TopologyKind.AUTO
+    file: str = ""
+
+    def __str__(self) -> str:
+        """As `parse_topology_choice` reads it."""
+        return f"{_STATIC_PREFIX}{self.file}" if self.kind is TopologyKind.STATIC else str(self.kind)
+
+
+def parse_topology_choice(text: str) -> TopologyChoice:
+    """Read a choice. Raises ValueError, whose text says what would be right."""
+    if text.startswith(_STATIC_PREFIX) and text != _STATIC_PREFIX and text.isprintable():
+        return TopologyChoice(kind=TopologyKind.STATIC, file=text.removeprefix(_STATIC_PREFIX))
+    if text in {TopologyKind.AUTO, TopologyKind.OVN_KUBERNETES, TopologyKind.KUBE_OVN}:
+        return TopologyChoice(kind=TopologyKind(text))
+    raise ValueError("give auto, ovn-kubernetes, kube-ovn or static:FILE, where FILE is a topology map")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
