@@ -7,7 +7,7 @@ order in which objects come does not matter.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.catch_all_rules import CatchAllRules
 from ovnqos.compile.compiled import CompileContext
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE_KIND = "Namespace"
 _NAD_KIND = "NetworkAttachmentDefinition"
+_NAMESPACED = (Pod, NetworkQoS, NetworkAttachmentDefinition)
 _HAVE_NO_ROWS = frozenset({POD_KIND, _NAMESPACE_KIND, _NAD_KIND, "Node"})  # as far as it is known of an unnamed one
 
 
@@ -108,38 +109,18 @@ class Compiler:
                 then unknown.
             TypeError: an object of another kind.
         """
-        if isinstance(one, Pod):
-            kind, key = POD_KIND, one.key
-            self._replace_pod(key, one)
-        elif isinstance(one, NetworkQoS):
-            kind, key = POLICY_KIND, one.key
-            self._replace_policy(key, one)
+        if isinstance(one, _NAMESPACED):
+            self._replace(type(one).__name__, one.key, one)
         elif isinstance(one, Namespace):
-            kind, key = _NAMESPACE_KIND, one.name
-            self._replace_namespace(key, one)
-        elif isinstance(one, NetworkAttachmentDefinition):
-            kind, key = _NAD_KIND, one.key
-            self._replace_attachment(key, one)
+            self._replace(_NAMESPACE_KIND, one.name, one)
         elif isinstance(one, InvalidObject):
             self._apply_invalid(one)
-            return
-        elif one is None or isinstance(one, Node):
-            return
-        else:
+        elif one is not None and not isinstance(one, Node):
             raise TypeError(f"{type(one).__name__} objects are not compiled")
-        self._forget_invalid(kind, key)
 
     def delete(self, kind: str, key: str) -> None:
         """Remove an object by its kind and key (`<namespace>/<name>`, or `<name>`), valid or not, if it is there."""
-        if kind == POLICY_KIND:
-            self._replace_policy(key, None)
-        elif kind == POD_KIND:
-            self._replace_pod(key, None)
-        elif kind == _NAMESPACE_KIND:
-            self._replace_namespace(key, None)
-        elif kind == _NAD_KIND:
-            self._replace_attachment(key, None)
-        self._forget_invalid(kind, key)
+        self._replace(kind, key, None)
 
     def mark_dirty(self, *, rows: Iterable[str] = (), sets: Mapping[str, Iterable[str] | None] | None = None) -> None:
         """Have the next `drain` name rows and sets that were changed in the database.
@@ -280,7 +261,15 @@ class Compiler:
         elif kind not in _HAVE_NO_ROWS:
             raise invalid
 
-    def _forget_invalid(self, kind: str, key: str) -> None:
+    def _replace(self, kind: str, key: str, new: Any) -> None:
+        if kind == POD_KIND:
+            self._replace_pod(key, new)
+        elif kind == POLICY_KIND:
+            self._replace_policy(key, new)
+        elif kind == _NAMESPACE_KIND:
+            self._replace_namespace(key, new)
+        elif kind == _NAD_KIND:
+            self._replace_attachment(key, new)
         if self._invalid.get(kind, {}).pop(key, None) is not None:
             self._mark_changed(kind, key)
 

@@ -102,7 +102,7 @@ def _sets(desired: DesiredState) -> dict[str, Any]:
 @given(RANDOMS)
 def test_kube_ovn_events_end_in_what_a_full_compile_gives(random: Random) -> None:
     zone = random.choice((None, ["node1", "node2"]))
-    live = Compiler(KubeOvnTopology(zone_nodes=zone))
+    compiler = Compiler(KubeOvnTopology(zone_nodes=zone))
     objects: dict[Any, Any] = {}
     before = DesiredState.of()
     for _ in range(random.randint(1, 6)):
@@ -110,12 +110,12 @@ def test_kube_ovn_events_end_in_what_a_full_compile_gives(random: Random) -> Non
             if objects and random.random() < 0.25:
                 gone = random.choice(sorted(objects, key=str))
                 del objects[gone]
-                live.delete(gone[0].__name__, gone[1])
+                compiler.delete(gone[0].__name__, gone[1])
             else:
                 one = random.choice(_MAKERS)(random)
                 objects[_identity(one)] = one
-                live.apply(one)
-        delta, after = live.drain(), live.desired()
+                compiler.apply(one)
+        delta, after = compiler.drain(), compiler.desired()
         wanted = _full(objects, zone)
         assert (after.rows, _sets(after)) == (wanted.rows, _sets(wanted))
         assert delta.rows >= _changed(dict(before.rows), dict(after.rows))

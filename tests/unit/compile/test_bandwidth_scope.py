@@ -28,47 +28,47 @@ def test_rules_without_a_limit_keep_one_row_for_all() -> None:
 
 
 def test_a_pod_that_joins_or_goes_costs_its_own_rows_only() -> None:
-    live = Compiler(OvnKubernetesTopology())
+    compiler = Compiler(OvnKubernetesTopology())
     for number in range(5):
-        live.apply(pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}"))
-    live.apply(policy(rule(1, rate=5), scope=EACH))
-    assert len(live.drain().rows) == 5
-    live.apply(pod("new", "10.0.0.9", node="elsewhere"))
-    joined = live.drain()
+        compiler.apply(pod(f"p{number}", f"10.0.0.{number}", node=f"node{number}"))
+    compiler.apply(policy(rule(1, rate=5), scope=EACH))
+    assert len(compiler.drain().rows) == 5
+    compiler.apply(pod("new", "10.0.0.9", node="elsewhere"))
+    joined = compiler.drain()
     assert not joined.policies
     assert not joined.sets
     assert {name: set(row.switches) for name, row in joined.desired.rows.items()} == {
         "NetworkQoS/shop/gold/0/default/shop_new": {"elsewhere"}
     }
-    assert live.counts() == {"row": 6, "port_group": 0, "address_set": 0}
-    live.delete("Pod", "shop/new")
-    gone = live.drain()
+    assert compiler.counts() == {"row": 6, "port_group": 0, "address_set": 0}
+    compiler.delete("Pod", "shop/new")
+    gone = compiler.drain()
     assert gone.rows == joined.rows
     assert not gone.desired.rows
     assert not gone.policies
-    assert live.counts()["row"] == 5
+    assert compiler.counts()["row"] == 5
 
 
-def test_a_limit_a_pod_and_one_for_all_at_equal_priority_are_rivals_while_they_share_a_pod() -> None:
-    live = Compiler(OvnKubernetesTopology())
-    live.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
-    live.apply(policy(rule(1, rate=5), name="each", scope=EACH, pods=labels(app="a")))
-    live.apply(policy(rule(2, rate=9), name="all", pods=labels(tier="b")))
-    live.drain()
-    assert not live.conflicts("shop/each")
-    live.apply(pod("b", "10.0.0.2", node="node7", labels={"app": "a", "tier": "b"}))
-    live.drain()
-    assert live.conflicts("shop/each") == {"shop/all"}
+def test_a_limit_a_pod_and_one_for_all_at_equal_priority_conflict_while_they_share_a_pod() -> None:
+    compiler = Compiler(OvnKubernetesTopology())
+    compiler.apply(pod("a", "10.0.0.1", labels={"app": "a"}))
+    compiler.apply(policy(rule(1, rate=5), name="each", scope=EACH, pods=labels(app="a")))
+    compiler.apply(policy(rule(2, rate=9), name="all", pods=labels(tier="b")))
+    compiler.drain()
+    assert not compiler.conflicts("shop/each")
+    compiler.apply(pod("b", "10.0.0.2", node="node7", labels={"app": "a", "tier": "b"}))
+    compiler.drain()
+    assert compiler.conflicts("shop/each") == {"shop/all"}
 
 
 def test_a_scope_that_changes_replaces_the_rows() -> None:
-    live = Compiler(OvnKubernetesTopology())
-    live.apply(pod("a", networks={"lab/x": ["10.0.0.1"]}))
-    live.apply(attachment("lab/x", "10.0.0.0/16"))
-    live.apply(policy(rule(1, rate=5), scope=EACH))
-    live.drain()
-    live.apply(policy(rule(1, rate=5)))
-    changed = live.drain()
+    compiler = Compiler(OvnKubernetesTopology())
+    compiler.apply(pod("a", networks={"lab/x": ["10.0.0.1"]}))
+    compiler.apply(attachment("lab/x", "10.0.0.0/16"))
+    compiler.apply(policy(rule(1, rate=5), scope=EACH))
+    compiler.drain()
+    compiler.apply(policy(rule(1, rate=5)))
+    changed = compiler.drain()
     assert changed.rows == {"NetworkQoS/shop/gold/0/x/lab.x_shop_a", "NetworkQoS/shop/gold/0/x"}
     assert set(changed.desired.rows) == {"NetworkQoS/shop/gold/0/x"}
     assert len(changed.sets) == 1

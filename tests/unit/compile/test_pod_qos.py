@@ -129,7 +129,7 @@ def test_the_labs_annotations_are_read_off_a_pod() -> None:
 
 
 @pytest.fixture
-def live() -> Compiler:
+def compiler() -> Compiler:
     started = Compiler(OvnKubernetesTopology(), cluster_cidrs=CLUSTER)
     started.apply(_limited(PodQos(egress=SLOW)))
     started.apply(pod("plain", "10.0.0.6"))
@@ -138,36 +138,36 @@ def live() -> Compiler:
     return started
 
 
-def test_a_change_on_a_running_pod_costs_its_rows_only(live: Compiler) -> None:
-    live.apply(_limited(PodQos(egress=FAST)))
-    changed = live.drain()
+def test_a_change_on_a_running_pod_costs_its_rows_only(compiler: Compiler) -> None:
+    compiler.apply(_limited(PodQos(egress=FAST)))
+    changed = compiler.drain()
     assert {identity: row.rate_kbps for identity, row in changed.desired.rows.items()} == {
         "Pod/shop/web/egress": 50_000
     }
     assert changed.pods == {"shop/web"}
     assert not changed.policies
     assert not changed.sets
-    live.apply(_limited(PodQos()))
-    gone = live.drain()
+    compiler.apply(_limited(PodQos()))
+    gone = compiler.drain()
     assert gone.rows == {"Pod/shop/web/egress"}
     assert not gone.desired.rows
 
 
-def test_a_namespaces_new_default_takes_its_pods(live: Compiler) -> None:
-    live.apply(Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW)))
-    assert set(live.drain().desired.rows) == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
-    assert live.counts()["row"] == 4
-    live.delete("Namespace", "shop")
-    assert live.drain().rows == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
+def test_a_namespaces_new_default_takes_its_pods(compiler: Compiler) -> None:
+    compiler.apply(Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW)))
+    assert set(compiler.drain().desired.rows) == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
+    assert compiler.counts()["row"] == 4
+    compiler.delete("Namespace", "shop")
+    assert compiler.drain().rows == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
 
 
-def test_what_is_to_be_said_of_a_pod_is_kept(live: Compiler) -> None:
+def test_what_is_to_be_said_of_a_pod_is_kept(compiler: Compiler) -> None:
     web = ObjectRef(kind="Pod", namespace="shop", name="web")
     wrong = Diagnostic.error(web, Code.INVALID_FIELD, "is wrong", path="metadata.annotations[x]")
-    live.apply(_limited(PodQos(diagnostics=(wrong,))))
-    assert live.drain().pods == {"shop/web"}
-    assert live.diagnostics("Pod", "shop/web") == (wrong,)
-    assert live.diagnostics("Pod", "shop/plain") == ()
+    compiler.apply(_limited(PodQos(diagnostics=(wrong,))))
+    assert compiler.drain().pods == {"shop/web"}
+    assert compiler.diagnostics("Pod", "shop/web") == (wrong,)
+    assert compiler.diagnostics("Pod", "shop/plain") == ()
 
 
 def _of_annotations(**values: str) -> PodQos:

@@ -201,7 +201,7 @@ class TestPolicies:
         assert "CNI plugin macvlan" in messages(found)[0]
 
     def test_nads_that_change_while_running_are_followed_in_every_vpc(self) -> None:
-        live = Compiler(TOPOLOGY)
+        compiler = Compiler(TOPOLOGY)
         fast = attachments_selector(LabelSelector(), labels(speed="fast"))
         for one in (
             policy(networks=[fast]),
@@ -209,30 +209,30 @@ class TestPolicies:
             pod("a", interface("10.1.0.1", provider="net.infra.ovn", switch="f")),
             pod("b", interface("10.1.0.1", provider="net.infra.ovn", switch="t", vpc="tenant")),
         ):
-            live.apply(one)
-        live.drain()
-        assert live.desired().rows == {}
-        live.apply(_nad("infra/net", speed="fast"))
-        assert len(live.drain().rows) == 2
-        assert {one for row in live.desired().rows.values() for one in row.switches} == {"f", "t"}
-        live.apply(_nad("infra/net"))
-        live.drain()
-        assert live.desired().rows == {}
+            compiler.apply(one)
+        compiler.drain()
+        assert compiler.desired().rows == {}
+        compiler.apply(_nad("infra/net", speed="fast"))
+        assert len(compiler.drain().rows) == 2
+        assert {one for row in compiler.desired().rows.values() for one in row.switches} == {"f", "t"}
+        compiler.apply(_nad("infra/net"))
+        compiler.drain()
+        assert compiler.desired().rows == {}
 
     def test_labels_of_a_nads_namespace_that_change_are_followed_in_every_vpc(self) -> None:
-        live = Compiler(TOPOLOGY)
+        compiler = Compiler(TOPOLOGY)
         for one in (
             policy(networks=[attachments_selector(labels(team="net"), LabelSelector())]),
             _nad("infra/net"),
             pod("a", interface("10.1.0.1", provider="net.infra.ovn", switch="f")),
             pod("b", interface("10.1.0.1", provider="net.infra.ovn", switch="t", vpc="tenant")),
         ):
-            live.apply(one)
-        live.drain()
+            compiler.apply(one)
+        compiler.drain()
         for team, switches in (("net", {"f", "t"}), ("none", set())):
-            live.apply(namespace("infra", team=team))
-            live.drain()
-            assert {one for row in live.desired().rows.values() for one in row.switches} == switches
+            compiler.apply(namespace("infra", team=team))
+            compiler.drain()
+            assert {one for row in compiler.desired().rows.values() for one in row.switches} == switches
 
 
 class TestMigration:
@@ -240,32 +240,32 @@ class TestMigration:
 
     @pytest.mark.parametrize("scope", list(BandwidthScope))
     def test_the_port_stays_limited(self, scope: BandwidthScope) -> None:
-        live = Compiler(TOPOLOGY)
+        compiler = Compiler(TOPOLOGY)
         vm = interface("10.16.0.5", machine="vm1")
-        live.apply(policy(rule(rate=1000), scope=scope))
-        live.apply(pod("launcher-a", vm, node="node1"))
-        live.drain()
-        before = live.desired()
-        live.apply(pod("launcher-b", vm, node="node2"))
-        live.drain()
-        live.apply(pod("launcher-a", vm, node="node1", phase="Succeeded"))
-        live.drain()
-        assert live.desired() == before
-        live.delete("Pod", "shop/launcher-b")
-        live.drain()
-        assert live.desired().rows == {}
+        compiler.apply(policy(rule(rate=1000), scope=scope))
+        compiler.apply(pod("launcher-a", vm, node="node1"))
+        compiler.drain()
+        before = compiler.desired()
+        compiler.apply(pod("launcher-b", vm, node="node2"))
+        compiler.drain()
+        compiler.apply(pod("launcher-a", vm, node="node1", phase="Succeeded"))
+        compiler.drain()
+        assert compiler.desired() == before
+        compiler.delete("Pod", "shop/launcher-b")
+        compiler.drain()
+        assert compiler.desired().rows == {}
 
     def test_the_port_stays_while_any_of_three_pods_has_it(self) -> None:
-        live = Compiler(TOPOLOGY)
+        compiler = Compiler(TOPOLOGY)
         vm = interface("10.16.0.5", machine="vm1")
-        live.apply(policy(rule(rate=1000), scope=BandwidthScope.POD))
+        compiler.apply(policy(rule(rate=1000), scope=BandwidthScope.POD))
         for name in "abc":
-            live.apply(pod(name, vm))
-        live.drain()
+            compiler.apply(pod(name, vm))
+        compiler.drain()
         for name in "ba":
-            live.delete("Pod", f"shop/{name}")
-            live.drain()
-            assert len(live.desired().rows) == 1
-        live.delete("Pod", "shop/c")
-        live.drain()
-        assert live.desired().rows == {}
+            compiler.delete("Pod", f"shop/{name}")
+            compiler.drain()
+            assert len(compiler.desired().rows) == 1
+        compiler.delete("Pod", "shop/c")
+        compiler.drain()
+        assert compiler.desired().rows == {}

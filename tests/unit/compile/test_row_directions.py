@@ -1,4 +1,4 @@
-"""In which stage of a switch the rows of policies are, so that they hide no limit of a receiver there."""
+"""In which direction the rows of policies are on a switch, so that they shadow no limit of a receiver there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Where = dict[str, tuple[Direction, set[str]]]
 
 
 def _rows(policies: list[NetworkQoS], *objects: object) -> _Where:
-    """By identity, where the rows of policies are; nothing may be hidden."""
+    """By identity, where the rows of policies are; nothing may be shadowed."""
     compiler = compiled(policies, *objects)
     desired = compiler.desired()
     assert not find_shadowed_limits(desired, compiler.inventory)
@@ -53,7 +53,7 @@ def test_all_policies_of_a_namespace_change_the_stage_together_so_that_prioritie
 
 
 @pytest.mark.parametrize("own", [PodQos(egress=LIMIT), PodQos(dscp=46)], ids=["limit", "mark"])
-def test_where_a_sender_of_the_namespace_has_its_own_row_the_stage_stays_and_the_hidden_limit_is_told(
+def test_where_a_sender_of_the_namespace_has_its_own_row_the_direction_stays_and_the_shadowed_limit_is_told(
     own: PodQos,
 ) -> None:
     sender = replace(pod("other", "10.0.0.2"), qos=own)
@@ -110,39 +110,41 @@ def test_a_direction_that_a_topology_map_gives_is_kept() -> None:
         assert rows["NetworkQoS/shop/gold/0/lan"].direction is expected
 
 
-def _live(*objects: object) -> Compiler:
-    live = Compiler(OvnKubernetesTopology())
+def _compiler_of(*objects: object) -> Compiler:
+    compiler = Compiler(OvnKubernetesTopology())
     for one in objects:
-        live.apply(one)
-    live.drain()
-    return live
+        compiler.apply(one)
+    compiler.drain()
+    return compiler
 
 
-def test_a_limit_that_comes_and_goes_turns_the_rows_of_that_switch_alone() -> None:
-    live = _live(CLIENT, FAR_CLIENT, policy(rule(rate=5)), policy(rule(rate=5), name="else", namespace="lab"))
-    live.apply(SERVER)
-    delta = live.drain()
+def test_a_limit_turns_the_rows_of_its_switch_alone() -> None:
+    compiler = _compiler_of(
+        CLIENT, FAR_CLIENT, policy(rule(rate=5)), policy(rule(rate=5), name="else", namespace="lab")
+    )
+    compiler.apply(SERVER)
+    delta = compiler.drain()
     assert delta.policies == {"shop/gold"}
     assert delta.rows == {
         "Pod/bank/server/ingress",
         "NetworkQoS/shop/gold/0/default",
         "NetworkQoS/shop/gold/0/default/from-lport",
     }
-    live.apply(replace(pod("second", "10.0.0.10", namespace="bank"), qos=PodQos(ingress=LIMIT)))
-    assert not live.drain().policies  # the switch has one already
-    live.apply(replace(SERVER, qos=PodQos()))
-    assert not live.drain().policies
+    compiler.apply(replace(pod("second", "10.0.0.10", namespace="bank"), qos=PodQos(ingress=LIMIT)))
+    assert not compiler.drain().policies  # the switch has one already
+    compiler.apply(replace(SERVER, qos=PodQos()))
+    assert not compiler.drain().policies
 
 
 def test_the_first_limit_of_a_sender_turns_the_rows_back() -> None:
-    live = _live(CLIENT, SERVER, policy(rule(rate=5)))
-    live.apply(replace(CLIENT, qos=PodQos(egress=LIMIT)))
-    assert live.drain().policies == {"shop/gold"}
-    assert [row.direction for key, row in live.desired().rows.items() if key.startswith("NetworkQoS/")] == [TO]
-    live.delete("Pod", SERVER.key)
-    live.drain()
-    live.apply(replace(CLIENT, qos=PodQos()))
-    assert not live.drain().policies  # no receiver has a limit there, so it does not matter
+    compiler = _compiler_of(CLIENT, SERVER, policy(rule(rate=5)))
+    compiler.apply(replace(CLIENT, qos=PodQos(egress=LIMIT)))
+    assert compiler.drain().policies == {"shop/gold"}
+    assert [row.direction for key, row in compiler.desired().rows.items() if key.startswith("NetworkQoS/")] == [TO]
+    compiler.delete("Pod", SERVER.key)
+    compiler.drain()
+    compiler.apply(replace(CLIENT, qos=PodQos()))
+    assert not compiler.drain().policies  # no receiver has a limit there, so it does not matter
 
 
 def _pods(count: int) -> list[Pod]:
@@ -151,9 +153,9 @@ def _pods(count: int) -> list[Pod]:
 
 def test_a_port_on_another_switch_is_found_again_when_that_switchs_limits_change() -> None:
     each = policy(rule(rate=5), scope=BandwidthScope.POD)
-    live = _live(*_pods(2), each)
-    live.apply(FAR_CLIENT)
-    assert not live.drain().policies  # it has rows of its own
-    live.apply(replace(SERVER, node="node2"))
-    assert live.drain().policies == {"shop/gold"}
-    assert live.desired().rows["NetworkQoS/shop/gold/0/default/shop_far"].direction is FROM
+    compiler = _compiler_of(*_pods(2), each)
+    compiler.apply(FAR_CLIENT)
+    assert not compiler.drain().policies  # it has rows of its own
+    compiler.apply(replace(SERVER, node="node2"))
+    assert compiler.drain().policies == {"shop/gold"}
+    assert compiler.desired().rows["NetworkQoS/shop/gold/0/default/shop_far"].direction is FROM

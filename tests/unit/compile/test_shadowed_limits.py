@@ -30,7 +30,7 @@ def _server(address: str = "10.0.0.9", node: str = "node1") -> Pod:
     return replace(pod("server", address, node=node), qos=PodQos(ingress=LIMIT))
 
 
-def test_a_mark_hides_a_lower_limit_of_the_same_packets() -> None:
+def test_a_mark_shadows_a_lower_limit_of_the_same_packets() -> None:
     limit = policy(rule(1, rate=100), name="limit", priority=1)
     mark = policy(rule(2, destinations=(block("10.0.0.0/8"),)), name="mark", priority=2)
     assert _shadowed([limit, mark], CLIENT) == [
@@ -39,7 +39,7 @@ def test_a_mark_hides_a_lower_limit_of_the_same_packets() -> None:
     assert not _shadowed([limit, replace(mark, priority=0)], CLIENT)
 
 
-def test_a_later_rule_that_only_marks_hides_an_earlier_limit_of_its_object() -> None:
+def test_a_later_rule_that_only_marks_shadows_an_earlier_limit_of_its_object() -> None:
     both = policy(rule(1, rate=100), rule(2, destinations=(block("10.0.0.0/8"),)))
     assert _shadowed([both], CLIENT) == [("NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/1/default")]
 
@@ -49,7 +49,7 @@ def test_a_limit_of_higher_priority_is_what_was_asked_for() -> None:
     assert not _shadowed([low, high], CLIENT)
 
 
-def test_what_shares_no_pod_or_no_packet_hides_nothing() -> None:
+def test_what_shares_no_pod_or_no_packet_shadows_nothing() -> None:
     limit = policy(
         rule(1, rate=100, destinations=(block("10.1.0.0/16"),)), name="limit", priority=1, pods=labels(app="a")
     )
@@ -62,7 +62,7 @@ def test_a_pods_egress_limit_is_in_another_stage_on_layer3() -> None:
     assert not _shadowed([policy(rule(1, rate=5))], replace(CLIENT, qos=PodQos(egress=LIMIT)))
 
 
-def test_a_pods_egress_limit_on_layer2_is_hidden_by_any_rule_of_the_same_packets() -> None:
+def test_a_pods_egress_limit_on_layer2_is_shadowed_by_any_rule_of_the_same_packets() -> None:
     flat = attachment("shop/main", "10.3.0.0/16", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY)
     client = replace(pod("client", networks={"shop/main": ["10.3.0.1"]}), qos=PodQos(egress=LIMIT))
     assert _shadowed([policy(rule(1, rate=5))], client, flat) == [
@@ -70,7 +70,7 @@ def test_a_pods_egress_limit_on_layer2_is_hidden_by_any_rule_of_the_same_packets
     ]
 
 
-def test_a_pods_ingress_limit_is_hidden_from_rules_that_may_send_to_it_on_its_node_if_a_sender_has_a_limit() -> None:
+def test_a_pods_ingress_limit_is_shadowed_by_rules_that_may_send_to_it_on_its_node_if_a_sender_has_a_limit() -> None:
     sent = policy(rule(1, destinations=(PodPeer(pod_selector=labels()),)))
     client = replace(CLIENT, qos=PodQos(egress=LIMIT))
     assert _shadowed([sent], client, _server()) == [("Pod/shop/server/ingress", "NetworkQoS/shop/gold/0/default")]

@@ -33,20 +33,20 @@ WEB = (PortMatch(protocol=Protocol.TCP, port=80),)
 
 
 def _compile(*policies: NetworkQoS, objects: tuple[object, ...] = (CLIENT, FLAT)) -> tuple[QosRow, list[str]]:
-    """The row of the pod's limit, and by which rows limits are hidden."""
+    """The row of the pod's limit, and by which rows limits are shadowed."""
     compiler = compiled(policies, *objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
     desired = compiler.desired()
     found = find_shadowed_limits(desired, compiler.inventory)
-    hidden = [f"{one.limit.identity} by {one.by.identity}" for one in found]
-    return desired.rows[EGRESS], hidden
+    shadowed = [f"{one.limit.identity} by {one.by.identity}" for one in found]
+    return desired.rows[EGRESS], shadowed
 
 
 def test_a_rule_that_only_marks_is_joined_by_the_limit() -> None:
-    row, hidden = _compile(policy(rule(20)))
+    row, shadowed = _compile(policy(rule(20)))
     assert (row.dscp, row.rate_kbps, row.burst_kbit, row.direction) == (20, 3_000, 300, Direction.FROM_LPORT)
     assert str(row.match) == 'inport == "shop.main_shop_client" && ip'
     assert row.external_ids["ovnqos.io/joined"] == "NetworkQoS/shop/gold/0"
-    assert not hidden
+    assert not shadowed
 
 
 def test_the_row_is_above_the_rules_and_below_any_that_wins_over_it() -> None:
@@ -71,28 +71,28 @@ def test_of_two_rates_for_one_pod_the_lower_holds(
     theirs: tuple[int, int | None], expected: tuple[int, int | None]
 ) -> None:
     rate, burst = theirs
-    row, hidden = _compile(policy(rule(20, rate=rate, burst=burst), scope=EACH))
+    row, shadowed = _compile(policy(rule(20, rate=rate, burst=burst), scope=EACH))
     assert (row.dscp, row.rate_kbps, row.burst_kbit) == (20, *expected)
-    assert not hidden
+    assert not shadowed
 
 
 def test_a_rate_that_pods_share_cannot_be_joined_and_that_is_told() -> None:
-    row, hidden = _compile(policy(rule(20, rate=5_000)))
+    row, shadowed = _compile(policy(rule(20, rate=5_000)))
     assert (row.dscp, row.rate_kbps, row.priority) == (None, 3_000, 5_000)
-    assert hidden == [f"{EGRESS} by NetworkQoS/shop/gold/0/main@layer2"]
+    assert shadowed == [f"{EGRESS} by NetworkQoS/shop/gold/0/main@layer2"]
 
 
 def test_under_a_rate_that_pods_share_no_other_rule_is_joined() -> None:
-    row, hidden = _compile(policy(rule(20), rule(30, rate=5_000)))
+    row, shadowed = _compile(policy(rule(20), rule(30, rate=5_000)))
     assert (row.dscp, row.priority) == (None, 5_000)
-    assert f"{EGRESS} by NetworkQoS/shop/gold/1/main@layer2" in hidden
+    assert f"{EGRESS} by NetworkQoS/shop/gold/1/main@layer2" in shadowed
 
 
 def test_a_rule_of_some_of_the_traffic_is_not_joined_and_that_is_told() -> None:
     for some in (rule(20, ports=WEB), rule(20, destinations=(block("0.0.0.0/0", "10.0.0.0/8"),))):
-        row, hidden = _compile(policy(some))
+        row, shadowed = _compile(policy(some))
         assert row.priority == 5_000
-        assert hidden == [f"{EGRESS} by NetworkQoS/shop/gold/0/main@layer2"]
+        assert shadowed == [f"{EGRESS} by NetworkQoS/shop/gold/0/main@layer2"]
 
 
 def test_all_addresses_of_the_networks_ip_version_are_all_of_its_traffic() -> None:
@@ -115,22 +115,22 @@ def test_a_policy_of_other_pods_or_networks_is_not_joined() -> None:
 
 def test_on_layer3_both_have_their_own_stage() -> None:
     client = replace(pod("client", "10.0.0.1"), qos=PodQos(egress=OWN))
-    row, hidden = _compile(policy(), objects=(client,))
+    row, shadowed = _compile(policy(), objects=(client,))
     assert row.priority == 5_000
-    assert not hidden
+    assert not shadowed
 
 
 def test_the_limit_joined_hides_a_lower_limit_and_that_is_told() -> None:
     lower = policy(rule(1, rate=500, ports=WEB), name="lower", priority=1)
-    _, hidden = _compile(lower, policy(rule(20)))
-    assert f"NetworkQoS/shop/lower/0/main@layer2 by {EGRESS}" in hidden
+    _, shadowed = _compile(lower, policy(rule(20)))
+    assert f"NetworkQoS/shop/lower/0/main@layer2 by {EGRESS}" in shadowed
 
 
 def test_policies_that_come_change_and_go_take_the_limit_along() -> None:
-    live = Compiler(OvnKubernetesTopology())
+    compiler = Compiler(OvnKubernetesTopology())
     for one in (CLIENT, FLAT):
-        live.apply(one)
-    live.drain()
+        compiler.apply(one)
+    compiler.drain()
     for given, expected in (
         (policy(rule(20)), 20),
         (policy(rule(30)), 30),
@@ -139,14 +139,14 @@ def test_policies_that_come_change_and_go_take_the_limit_along() -> None:
         (policy(rule(40), pods=labels(app="b")), None),
         (policy(rule(50), pods=labels(app="a")), 50),
     ):
-        live.apply(given)
-        assert EGRESS in live.drain().rows
-        assert live.desired().rows[EGRESS].dscp == expected
-    live.apply(replace(CLIENT, labels={}))
-    live.drain()
-    assert live.desired().rows[EGRESS].dscp is None
-    live.apply(CLIENT)
-    live.drain()
-    live.delete("NetworkQoS", "shop/gold")
-    live.drain()
-    assert live.desired().rows[EGRESS].dscp is None
+        compiler.apply(given)
+        assert EGRESS in compiler.drain().rows
+        assert compiler.desired().rows[EGRESS].dscp == expected
+    compiler.apply(replace(CLIENT, labels={}))
+    compiler.drain()
+    assert compiler.desired().rows[EGRESS].dscp is None
+    compiler.apply(CLIENT)
+    compiler.drain()
+    compiler.delete("NetworkQoS", "shop/gold")
+    compiler.drain()
+    assert compiler.desired().rows[EGRESS].dscp is None
