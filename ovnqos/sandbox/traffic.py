@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ovnqos.sandbox.host import Host
 
 _HEADERS: Final = {4: 14 + 20 + 8, 6: 14 + 40 + 8}
+_INTERVAL: Final = re.compile(r"\] +(\d+\.\d+)-(\d+\.\d+) +sec .* (\d+(?:\.\d+)?) Kbits/sec(?!.*receiver)")
+_MOST_OF_A_SECOND: Final = 0.9
+"""iperf3 reports what came after the last whole second in an interval of its own."""
 _server_numbers: Final = count(1)
 
 
@@ -39,6 +43,7 @@ class Stream:
         seconds: how long it sends.
         port: where the server listens; streams that run together to one receiver need different ones.
         payload: bytes in each UDP datagram; with their headers they must fit the interface's MTU.
+        by_second: whether the receiver reports what it gets in each second, too.
     """
 
     sender: Host
@@ -50,6 +55,7 @@ class Stream:
     seconds: float = 5
     port: int = 5201
     payload: int = 1300
+    by_second: bool = False
 
     @property
     def frame(self) -> int:
@@ -66,12 +72,19 @@ class StreamResult:
         offered: what the sender sent, counted in the same way; a busy machine may have sent less than was asked for.
         seconds: how long the sender sent.
         received_bytes: payload received.
+        rates: bit/s in each second, counted as `bits_per_second`; empty if that was not asked for.
     """
 
     bits_per_second: float
     offered: float
     seconds: float
     received_bytes: int
+    rates: tuple[float, ...] = ()
+
+    def sustained(self, *, skip: int) -> float:
+        """bit/s over the seconds after the first `skip`: once a bucket is empty this is its rate."""
+        rest = self.rates[skip:]
+        return sum(rest) / len(rest)
 
 
 def measure(streams: Sequence[Stream]) -> list[StreamResult]:
@@ -96,6 +109,8 @@ def _start_server(stack: ExitStack, stream: Stream) -> None:
         "--server",
         "--one-off",
         "--forceflush",
+        "--format",
+        "k",
         "--bind",
         stream.balanced_to or stream.address,
         "--port",
@@ -113,6 +128,8 @@ def _run_client(stream: Stream) -> StreamResult:
     if stream.protocol == "udp":
         rate = round(stream.offered * stream.payload / stream.frame)
         options += ["--udp", "--bitrate", str(rate), "--length", str(stream.payload)]
+    if stream.by_second:
+        options.append("--get-server-output")
     command = stream.sender.namespace.command(Programs().command("iperf3", *options))
     said = json.loads(run(command, timeout=stream.seconds + 40))
     if "sum_sent" not in (end := said["end"]):
@@ -125,4 +142,15 @@ def _run_client(stream: Stream) -> StreamResult:
         got, sent = (
             size / stream.payload * stream.frame * 8 / seconds for size in (received, int(end["sum_sent"]["bytes"]))
         )
-    return StreamResult(bits_per_second=got, offered=sent, seconds=seconds, received_bytes=received)
+    rates = _rates(stream, said["server_output_text"]) if stream.by_second else ()
+    return StreamResult(bits_per_second=got, offered=sent, seconds=seconds, received_bytes=received, rates=rates)
+
+
+def _rates(stream: Stream, report: str) -> tuple[float, ...]:
+    """What the receiver got in each whole second; raises StreamError when it did not report them all."""
+    per_kbit = 1000 * (1 if stream.protocol == "tcp" else stream.frame / stream.payload)
+    intervals = [tuple(map(float, found.groups())) for found in _INTERVAL.finditer(report)]
+    rates = tuple(kbps * per_kbit for start, end, kbps in intervals if end - start >= _MOST_OF_A_SECOND)
+    if len(rates) < int(stream.seconds):
+        raise StreamError(f"iperf3 of {stream.receiver.name} reported {len(rates)} of {int(stream.seconds)} seconds")
+    return rates

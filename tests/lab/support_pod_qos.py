@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netaddr import IPNetwork
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from ovnqos import Northbound, parse_object
-from ovnqos.cli.demo.streams import SecondBySecond, measure_second_by_second
 from ovnqos.controller import find_shadowed_limits
-from ovnqos.sandbox import Sandbox, Stream, StreamError
+from ovnqos.sandbox import Sandbox, Stream, StreamError, measure
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_matrix import Destination
 from tests.lab.support_networks import DEFAULT_NETWORK
@@ -20,7 +20,7 @@ from tests.lab.support_results import Cell
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ovnqos.sandbox import Programs, SandboxNode, SandboxPod
+    from ovnqos.sandbox import Programs, SandboxNode, SandboxPod, StreamResult
     from tests.lab.support_cluster import Document
 
 WORKER, WORKER2 = "ovn-worker", "ovn-worker2"
@@ -143,9 +143,9 @@ def cell(scene: str, place: str, outcome: str, *, network: str = DEFAULT_NETWORK
 
 
 @retry(retry=retry_if_exception_type(StreamError), stop=stop_after_attempt(3), reraise=True)
-def by_second(stream: Stream) -> SecondBySecond:
+def by_second(stream: Stream) -> StreamResult:
     """What its receiver gets in each second; again if iperf3 lost the packet by which it starts."""
-    return measure_second_by_second(stream)
+    return measure([replace(stream, by_second=True)])[0]
 
 
 @retry(retry=retry_if_result(lambda drops: not drops), wait=wait_fixed(0.05), stop=stop_after_delay(5))

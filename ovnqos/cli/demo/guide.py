@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ovnqos.cli.demo.stage import Scene, ScenePod, ovn_kubernetes_wiring
+from ovnqos.cli.demo.stage import Scene, ScenePod, measured, ovn_kubernetes_wiring
 from ovnqos.cli.demo.terminal import Check, at_most, marked, near, over
 from ovnqos.cli.output import EXIT_DRIFT
-from ovnqos.sandbox import Layer3Network, Probe, Stream, measure, read_marks
+from ovnqos.sandbox import Layer3Network, Probe, Stream, read_marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ def _bandwidth(stage: Stage) -> Iterator[Check]:
             seconds=stage.seconds,
             payload=1200,
         )
-        rate = measure([stream])[0].bits_per_second
+        rate = measured(stream).bits_per_second
         what = f"{one.sender} to {one.receiver}, {one.protocol.upper()}"
         if one.protocol == "udp":
             expected = _RATE + _BURST / stage.seconds if one.limited else _OFFERED

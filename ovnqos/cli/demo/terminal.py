@@ -84,7 +84,7 @@ class Terminal:
             checks = list(measure())
         with_original = any(check.original for check in checks)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)  # as wide as a terminal of 80 columns
-        for title in ("What", *([original] if with_original else []), "Expected here", "StreamResult", ""):
+        for title in ("What", *([original] if with_original else []), "Expected here", "Measured", ""):
             table.add_column(title, overflow="fold")
         for check in checks:
             figure = [check.original] if with_original else []

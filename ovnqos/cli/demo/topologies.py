@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from tenacity import retry, retry_any, retry_if_exception_type, retry_if_result, stop_after_attempt, wait_fixed
-
-from ovnqos.cli.demo.stage import Scene, ScenePod, read_file
+from ovnqos.cli.demo.stage import Scene, ScenePod, measured, read_file
 from ovnqos.cli.demo.terminal import Check, marked, near
-from ovnqos.sandbox import Probe, Stream, StreamError, measure, read_marks
+from ovnqos.sandbox import Probe, Stream, read_marks
 from ovnqos.sandbox.kube_ovn import KubeOvnSubnet, kube_ovn_annotations
 from ovnqos.sandbox.network import StaticNetwork
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ovnqos.cli.demo.stage import Stage
-    from ovnqos.sandbox import Attachment, StreamResult
+    from ovnqos.sandbox import Attachment
 
 _NODES: Final = ("worker1", "worker2")
 _HERE, _THERE = _NODES
@@ -26,7 +24,6 @@ _BACKUP, _STORAGE = {"app": "backup"}, {"role": "storage"}
 _TOS, _RATE, _BURST = 0x28, 20e6, 4e6
 """What the policy says of packets from `_BACKUP` to `_STORAGE`: the byte that tcpdump calls tos, bit/s, bit."""
 _OFFERED: Final = 30e6
-_OFFERED_AT_LEAST: Final = 0.98 * _OFFERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,17 +139,4 @@ def _checks(stage: Stage, expectations: Sequence[Expectation]) -> Iterator[Check
         )
         expected = min(_OFFERED, _RATE + _BURST / stage.seconds) if one.selected else _OFFERED
         what = f"{one.sender} to {one.receiver} ({stream.address}), UDP"
-        yield near(what, expected, _measure(stream).bits_per_second)
-
-
-@retry(
-    retry=retry_any(
-        retry_if_exception_type(StreamError), retry_if_result(lambda found: found.offered < _OFFERED_AT_LEAST)
-    ),
-    stop=stop_after_attempt(3),
-    wait=wait_fixed(1),
-    retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-)
-def _measure(stream: Stream) -> StreamResult:
-    """Measure; again where the machine was too busy to send, never for what was received."""
-    return measure([stream])[0]
+        yield near(what, expected, measured(stream).bits_per_second)
