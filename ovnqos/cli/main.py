@@ -85,31 +85,31 @@ for command in (render, diff, apply, explain, verify, list_rows, prune, convert,
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Errors are printed to standard error, a line each."""
-    output.report_json(enabled=False)
-    try:
-        outcome = ovnqos.main(
-            args=None if arguments is None else list(arguments), prog_name="ovnqos", standalone_mode=False, obj=run
-        )
-        sys.stdout.flush()
-    except InvalidObject as error:
-        output.diagnostics(error.diagnostics)
-        return output.EXIT_INVALID
-    except OvnQosError as error:
-        output.error(error)
-        return output.EXIT_UNREACHABLE if isinstance(error, _OF_THE_DATABASE) else output.EXIT_INVALID
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return output.EXIT_INTERRUPTED
-    except click.ClickException as error:
-        output.error(error.format_message())
-        return output.EXIT_INVALID
-    except (output.ReaderGone, BrokenPipeError):
-        _drop_unwritten()
-        return 0
-    except OSError as error:
-        _drop_unwritten()
-        output.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
-        return output.EXIT_INVALID
-    return outcome if isinstance(outcome, int) else 0
+    with output.reports():
+        try:
+            outcome = ovnqos.main(
+                args=None if arguments is None else list(arguments), prog_name="ovnqos", standalone_mode=False, obj=run
+            )
+            sys.stdout.flush()
+        except InvalidObject as error:
+            output.diagnostics(error.diagnostics)
+            return output.EXIT_INVALID
+        except OvnQosError as error:
+            output.error(error)
+            return output.EXIT_UNREACHABLE if isinstance(error, _OF_THE_DATABASE) else output.EXIT_INVALID
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            return output.EXIT_INTERRUPTED
+        except click.ClickException as error:
+            output.error(error.format_message())
+            return output.EXIT_INVALID
+        except (output.ReaderGone, BrokenPipeError):
+            _drop_unwritten()
+            return 0
+        except OSError as error:
+            _drop_unwritten()
+            output.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
+            return output.EXIT_INVALID
+        return outcome if isinstance(outcome, int) else 0
 
 
 def _drop_unwritten() -> None:

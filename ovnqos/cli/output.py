@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,15 +41,33 @@ class ReaderGone(Exception):  # noqa: N818 - says what happened, and is no error
     """The reader of our output (`| head`) has ended. Not an OSError, of which click makes an exit code of 1."""
 
 
-class _Mode:
-    """How this run reports; `run` resets it."""
+class _Reports:
+    """What one run reports, and what the runs within it do: those of the demo."""
 
-    json: bool = False
+    json: ClassVar[bool] = False
+    depth: ClassVar[int] = 0
+    warnings: ClassVar[set[str]] = set()
+    repeated: ClassVar[int] = 0
+
+
+@contextmanager
+def reports() -> Iterator[None]:
+    """Report on standard error as text; a warning is printed once, and then counted."""
+    if _Reports.depth == 0:
+        _Reports.warnings.clear()
+    _Reports.depth += 1
+    _Reports.json, _Reports.repeated = False, 0
+    try:
+        yield
+    finally:
+        _Reports.depth -= 1
+        if _Reports.repeated:
+            info(f"{count(_Reports.repeated, 'warning')} repeated from above")
 
 
 def report_json(enabled: bool) -> None:
     """Report on standard error as JSON, or as text."""
-    _Mode.json = enabled
+    _Reports.json = enabled
 
 
 def result(text: str) -> None:
@@ -130,9 +148,9 @@ def diagnostics(found: Iterable[Diagnostic], *, as_warnings: bool = False) -> No
     for one in dict.fromkeys(found):
         severity = "warning" if as_warnings and one.severity == "error" else str(one.severity)
         cause = (severity, one.code, one.message)
-        alike.setdefault((*cause, str(one.object)) if _Mode.json or severity == "error" else cause, []).append(one)
+        alike.setdefault((*cause, str(one.object)) if _Reports.json or severity == "error" else cause, []).append(one)
     for (severity, *_), same in alike.items():
-        if _Mode.json:
+        if _Reports.json:
             _line(severity, same[0].text, **_fields(same[0]))
         else:
             _line(severity, f"{listed([one.object for one in same])}: {same[0].message}")
@@ -194,13 +212,18 @@ def _lines(severity: str, message: object) -> None:
 
 
 def _line(severity: str, text: str, **fields: Any) -> None:
-    if _Mode.json:
+    if _Reports.json:
         line = json.dumps({"severity": severity, **fields, "text": text}, ensure_ascii=False)
     elif severity == "info":
         line = text
     else:
         word = f"{severity}: "
         line = (_styled(word, _STYLES[severity]) if _has_colour(sys.stderr) else word) + text
+    if severity == "warning" and line in _Reports.warnings:
+        _Reports.repeated += 1
+        return
+    if severity == "warning":
+        _Reports.warnings.add(line)
     sys.stderr.write(f"{line}\n")
 
 

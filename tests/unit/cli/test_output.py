@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _text() -> Iterator[None]:
-    yield
-    output.report_json(enabled=False)
+def _run() -> Iterator[None]:
+    with output.reports():
+        yield
 
 
 def pods(number: int) -> list[ObjectRef]:
@@ -80,4 +80,16 @@ def test_a_table_is_a_line_a_row_and_its_last_column_is_as_long_as_it_is(capsys:
         "SWITCH  PRIORITY  MATCH",
         "node1          5  ip4",
         f"n          10400  {'a' * 300}",
+    ]
+
+
+def test_a_warning_of_a_run_within_a_run_is_printed_once_and_then_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        with output.reports():
+            output.warning("no pods")
+            output.diagnostics(map(warning, pods(1)))
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: no pods",
+        "warning: Pod shop/web-0: spec.x: has no effect; remove it",
+        "2 warnings repeated from above",
     ]
