@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.errors import InvalidObject
 from ovnqos.sources.values import InvalidValueError, child_path, describe, show, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UNNAMED = ObjectRef(kind="")
 """The object of a diagnostic while the object is being read."""
@@ -39,20 +43,23 @@ class Report:
             Diagnostic(severity=severity, code=code, object=UNNAMED, path=path, text=text, hint=hint)
         )
 
-    def finish(self, ref: ObjectRef) -> tuple[Diagnostic, ...]:
+    def finish(self, ref: Callable[[], ObjectRef]) -> tuple[Diagnostic, ...]:
         """Return the warnings, those of unknown fields too, if there is no error.
 
         Args:
-            ref: the object that has been read.
+            ref: gives the object that has been read; called when there is something to say.
 
         Raises:
             InvalidObject: with every error and warning.
         """
         for reader in self.readers:
             reader.warn_of_unknown_fields()
+        if not self.diagnostics:
+            return ()
+        found = ref()
         if any(one.severity is Severity.ERROR for one in self.diagnostics):
-            raise InvalidObject(ref, self.diagnostics)
-        return tuple(replace(one, object=ref) for one in self.diagnostics)
+            raise InvalidObject(found, self.diagnostics)
+        return tuple(replace(one, object=found) for one in self.diagnostics)
 
 
 class Fields:

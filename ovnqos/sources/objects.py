@@ -101,13 +101,18 @@ class ObjectReader:
         """The object."""
         return ObjectRef(kind=self._kind.name, namespace=self.namespace, name=self.name, origin=self._origin)
 
+    @property
+    def ref_without_origin(self) -> ObjectRef:
+        """The object, for diagnostics that outlive its document."""
+        return ObjectRef(kind=self._kind.name, namespace=self.namespace, name=self.name)
+
     def check(self) -> tuple[Diagnostic, ...]:
         """Return the warnings if there is no error.
 
         Raises:
             InvalidObject: with every error and warning.
         """
-        return self._report.finish(self.ref)
+        return self._report.finish(lambda: self.ref)
 
 
 def read_selector(fields: Fields, key: str, *, required: str = "") -> LabelSelector | None:

@@ -6,6 +6,7 @@ documentation of the bandwidth plugin. What they leave open is decided in `read_
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
@@ -144,13 +145,11 @@ class _Reader:
         self._add(Severity.WARNING, Code.UNSUPPORTED_ANNOTATION, key, text, hint)
 
     def advise(self, direction: str, limit: Bandwidth | None) -> None:
-        if limit is None:
-            return
-        keys = (_BURST_KEYS[direction], *_BANDWIDTH_KEYS[direction])
-        key = next(key for key in keys if key in self._annotations)
-        advice = bandwidth_advice(limit, self._ref, child_path(self._path, key))
+        advice = bandwidth_advice(limit, self._ref, "") if limit is not None else None
         if advice is not None:
-            self.diagnostics.append(advice)
+            keys = (_BURST_KEYS[direction], *_BANDWIDTH_KEYS[direction])
+            key = next(key for key in keys if key in self._annotations)
+            self.diagnostics.append(replace(advice, path=child_path(self._path, key)))
 
     def _error(self, key: str, text: str, *hints: str) -> None:
         self._add(Severity.ERROR, Code.INVALID_FIELD, key, text, *hints)

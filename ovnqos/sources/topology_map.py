@@ -90,7 +90,7 @@ def parse_topology_map(document: object, *, origin: str = "", errors: Iterable[D
             root.get("pods")
     else:
         report.error("", f"must be a mapping, not {describe(document)}", "it begins with `networks:`")
-    diagnostics = report.finish(ObjectRef(kind="topology map", origin=origin))
+    diagnostics = report.finish(lambda: ObjectRef(kind="topology map", origin=origin))
     return TopologyMap(networks=MappingProxyType(networks), pods=MappingProxyType(pods), diagnostics=diagnostics)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -117,7 +116,7 @@ def parse_pod(
 def _qos(annotations: dict[str, str], reader: ObjectReader) -> PodQos:
     """What the QoS annotations say; they are taken out."""
     found = {key: annotations.pop(key) for key in [*annotations] if is_pod_qos_key(key)}
-    return read_pod_qos(found, replace(reader.ref, origin="")) if found else NO_POD_QOS
+    return read_pod_qos(found, reader.ref_without_origin) if found else NO_POD_QOS
 
 
 def _annotations(metadata: Fields, kept: frozenset[str]) -> dict[str, str]:
