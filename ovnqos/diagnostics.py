@@ -53,6 +53,14 @@ class Code(StrEnum):
     SHADOWED_LIMIT = "ShadowedLimit"
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNKNOWN_NETWORK = "UnknownNetwork"
+    # verify
+    CHASSIS_BEHIND = "ChassisBehind"
+    ROW_ABSENT = "RowAbsent"
+    ROW_BROKEN = "RowBroken"
+    ROW_IDLE = "RowIdle"
+    ROW_INEFFECTIVE = "RowIneffective"
+    ROW_SHADOWED = "RowShadowed"
+    ROW_UNBOUND = "RowUnbound"
     # daemon
     FOREIGN_CONFLICT = "ForeignConflict"
     LAST_VALID_VERSION = "LastValidVersion"

@@ -25,10 +25,27 @@ UNKNOWN_NEXT_HOP: Final = "02:00:00:00:00:02"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketPath:
-    """A packet with the ports by which it passes its switch, and its microflow for ovn-trace."""
+    """A packet with the Ethernet addresses that lead it through its switch.
+
+    Attributes:
+        packet: the packet, with the port by which it leaves where that is known.
+        eth_src: of its sender.
+        eth_dst: of the next hop, which decides the port by which it leaves.
+    """
 
     packet: Packet
-    microflow: str
+    eth_src: str
+    eth_dst: str
+
+    @property
+    def microflow(self) -> str:
+        """The packet as ovn-trace takes it."""
+        return microflow(self.packet, eth_src=self.eth_src, eth_dst=self.eth_dst)
+
+    def __str__(self) -> str:
+        """For people: `shop_a to 203.0.113.1, udp port 9`."""
+        port = "" if self.packet.destination_port is None else f" port {self.packet.destination_port}"
+        return f"{self.packet.inport} to {self.packet.destination}, {self.packet.protocol}{port}"
 
 
 def find_path(contents: SouthboundContents, packet: Packet) -> PacketPath | None:
@@ -49,11 +66,8 @@ def find_path(contents: SouthboundContents, packet: Packet) -> PacketPath | None
     )
     return PacketPath(
         packet=known,
-        microflow=microflow(
-            known,
-            eth_src=ports[packet.inport].mac or UNKNOWN_SENDER,
-            eth_dst=(outport.mac if outport is not None else "") or UNKNOWN_NEXT_HOP,
-        ),
+        eth_src=ports[packet.inport].mac or UNKNOWN_SENDER,
+        eth_dst=(outport.mac if outport is not None else "") or UNKNOWN_NEXT_HOP,
     )
 
 

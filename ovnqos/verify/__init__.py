@@ -1,6 +1,6 @@
-"""Whether what a Northbound holds of an owner is in force: in the Southbound, on the chassis, for a packet."""
+"""Whether OVN realises the rows that a Northbound has of an owner: in the Southbound, on the chassis, for a packet."""
 
-from ovnqos.verify.findings import Finding, Report, Verdict
-from ovnqos.verify.verification import verify
+from ovnqos.verify.findings import Finding, Realisation, Report
+from ovnqos.verify.verification import verify, verify_snapshot
 
-__all__ = ["Finding", "Report", "Verdict", "verify"]
+__all__ = ["Finding", "Realisation", "Report", "verify", "verify_snapshot"]

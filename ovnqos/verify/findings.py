@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ovnqos.southbound.contents import Chassis
 
+FORMAT: Final = "ovnqos.io/verify/v1"
 
-class Verdict(StrEnum):
-    """What became of a row."""
+
+class Realisation(StrEnum):
+    """Whether OVN realises a row."""
 
     REALISED = "realised"
-    UNPROVEN = "unproven"  # all that OVN keeps of it is right, but no sample packet shows it
-    IDLE = "idle"  # it matches nothing now
-    HIDDEN = "hidden"  # rows above it take all its packets
-    BROKEN = "broken"  # OVN cannot read its match, and ignores it
+    UNPROVEN = "unproven"  # sets, flows and chassis are right, but no sample packet shows it
+    IDLE = "idle"  # it matches no packet now
+    SHADOWED = "shadowed"  # rows above match all its packets
+    BROKEN = "broken"  # OVN cannot parse its match, and ignores it
     UNBOUND = "unbound"  # no logical switch has it
     ABSENT = "absent"  # northd has not made, or not renewed, its logical flows
     BEHIND = "behind"  # a chassis has not caught up
     INEFFECTIVE = "ineffective"  # OVN does not do to a packet what the row says
 
     @property
-    def good(self) -> bool:
-        """Whether there is nothing to complain of."""
-        return self in _GOOD
+    def is_good(self) -> bool:
+        """Whether nothing is wrong."""
+        return self in {Realisation.REALISED, Realisation.UNPROVEN}
 
     @property
-    def may_pass(self) -> bool:
-        """Whether OVN may need a moment more, rather than somebody's help."""
-        return self in _PASSING
+    def is_transient(self) -> bool:
+        """Whether OVN may need a moment more."""
+        return self in {Realisation.ABSENT, Realisation.BEHIND, Realisation.INEFFECTIVE}
 
 
-_GOOD: Final = frozenset({Verdict.REALISED, Verdict.UNPROVEN})
-_PASSING: Final = frozenset({Verdict.ABSENT, Verdict.BEHIND, Verdict.INEFFECTIVE})
+_CODES: Final = {
+    Realisation.IDLE: Code.ROW_IDLE,
+    Realisation.SHADOWED: Code.ROW_SHADOWED,
+    Realisation.BROKEN: Code.ROW_BROKEN,
+    Realisation.UNBOUND: Code.ROW_UNBOUND,
+    Realisation.ABSENT: Code.ROW_ABSENT,
+    Realisation.INEFFECTIVE: Code.ROW_INEFFECTIVE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +65,12 @@ class Finding:
         rule: which of the object's rules; empty for none.
         port: the logical port, where each port has a row of its own; empty for none.
         name: object, rule and port in words; of another row the beginning of its uuid.
-        verdict: what became of it.
-        reason: why, in a few words; of a realised row what was seen.
-        advice: what to do; empty where there is nothing to do.
-        remarks: what else is worth knowing.
-        sample: the packet that shows it, in the words of ovn-trace(8); empty for none.
+        verdict: whether OVN realises it.
+        reason: why; of a realised row what was seen.
+        hint: what to do; may be empty.
+        details: what else was seen.
+        sample: the packet that shows it, as ovn-trace(8) takes it; empty for none.
+        behind: the chassis that look the row up and have not caught up.
     """
 
     uuid: str
@@ -71,15 +82,28 @@ class Finding:
     rule: str
     port: str
     name: str
-    verdict: Verdict
+    verdict: Realisation
     reason: str = ""
-    advice: str = ""
-    remarks: tuple[str, ...] = ()
+    hint: str = ""
+    details: tuple[str, ...] = ()
     sample: str = ""
+    behind: tuple[Chassis, ...] = ()
 
-    def but(self, verdict: Verdict, reason: str, advice: str = "", *, remarks: Sequence[str] = ()) -> Finding:
-        """The same row with another verdict; remarks are added."""
-        return replace(self, verdict=verdict, reason=reason, advice=advice, remarks=(*self.remarks, *remarks))
+    def but(self, verdict: Realisation, reason: str, hint: str = "", *, details: Sequence[str] = ()) -> Finding:
+        """The same row with another verdict; details are added."""
+        return replace(self, verdict=verdict, reason=reason, hint=hint, details=(*self.details, *details))
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The object that the row was made for; the row itself where that is not known."""
+        kind, _, key = self.object.partition("/")
+        namespace, _, name = key.rpartition("/")
+        return ObjectRef(kind=kind, namespace=namespace, name=name) if name else ObjectRef(kind="QoS", name=self.name)
+
+    @property
+    def path(self) -> str:
+        """The field of the object that the row was made for."""
+        return f"spec.egress[{self.rule}]" if self.rule.isdecimal() else self.rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +111,12 @@ class Report:
     """All that was found.
 
     Attributes:
-        owner: whose rows were looked at.
+        owner: whose rows were verified.
         findings: sorted by switch, direction and priority, the highest first.
-        nb_cfg: the `nb_cfg` that was asked for last.
-        northd_nb_cfg: the one that northd has worked off.
-        chassis: each with the one that it has installed; sorted by name.
-        asked: whether northd and chassis were asked anew for this report.
+        nb_cfg: the Northbound's sequence number.
+        northd_nb_cfg: the number that northd has processed.
+        chassis: each with the number that it has installed; sorted by name.
+        asked: whether northd and chassis were asked for their numbers.
     """
 
     owner: str
@@ -104,13 +128,13 @@ class Report:
 
     @property
     def realised(self) -> bool:
-        """Whether there is nothing to complain of."""
-        return all(finding.verdict.good for finding in self.findings)
+        """Whether nothing is wrong with any row."""
+        return all(finding.verdict.is_good for finding in self.findings)
 
     @property
     def may_pass(self) -> bool:
         """Whether OVN may need a moment more."""
-        return any(finding.verdict.may_pass for finding in self.findings)
+        return any(finding.verdict.is_transient for finding in self.findings)
 
     @property
     def chassis_behind(self) -> tuple[Chassis, ...]:
@@ -120,9 +144,106 @@ class Report:
     def summary(self) -> str:
         """How many rows of each verdict, in words."""
         counts = Counter(finding.verdict for finding in self.findings)
-        told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+        verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Realisation if counts[verdict])
         rows = len({finding.uuid for finding in self.findings})
         switches = len({finding.switch for finding in self.findings if finding.switch})
         return (
-            f"{rows} row{'s' * (rows != 1)} on {switches} switch{'es' * (switches != 1)}: {told or 'nothing to verify'}"
+            f"{rows} row{'s' * (rows != 1)} on {switches} switch{'es' * (switches != 1)}: "
+            f"{verdicts or 'nothing to verify'}"
         )
+
+    def diagnostics(self) -> Iterator[Diagnostic]:
+        """What is wrong: one diagnostic for rows that fail alike on several switches, one for chassis behind."""
+        alike: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
+        late: dict[tuple[Chassis, ...], list[Finding]] = defaultdict(list)
+        for finding in self.findings:
+            if finding.verdict is Realisation.BEHIND:
+                late[finding.behind].append(finding)
+            elif not finding.verdict.is_good:
+                row = (finding.name, finding.direction, finding.priority, finding.verdict)
+                alike[(*row, _reason_on_any_switch(finding))].append(finding)
+        yield from map(_row_diagnostic, alike.values())
+        for chassis, found in late.items():
+            rows = len({finding.uuid for finding in found})
+            where = f"{rows} row{'s' * (rows != 1)} on {_switches(found)}"
+            yield _chassis_diagnostic(chassis, f"not caught up, so {where} may not be in force there")
+        known = {one for chassis in late for one in chassis}
+        others = tuple(one for one in self.chassis_behind if one not in known)
+        if others:
+            diagnostic = _chassis_diagnostic(others, "not caught up, but no row of this owner is looked up there")
+            yield Diagnostic.warning(diagnostic.object, diagnostic.code, diagnostic.text, hint=diagnostic.hint)
+
+    def as_document(self) -> dict[str, Any]:
+        """The report for programs; sorted."""
+        northd_caught_up = self.northd_nb_cfg >= self.nb_cfg
+        return {
+            "format": FORMAT,
+            "owner": self.owner,
+            "realised": self.realised,
+            "asked": self.asked,
+            "nb_cfg": self.nb_cfg,
+            "northd": {"nb_cfg": self.northd_nb_cfg, "caught_up": northd_caught_up},
+            "chassis": [
+                {
+                    "name": one.name,
+                    "hostname": one.hostname,
+                    "nb_cfg": one.nb_cfg,
+                    "caught_up": one.nb_cfg >= self.nb_cfg,
+                }
+                for one in self.chassis
+            ],
+            "rows": [_row_document(finding) for finding in self.findings],
+        }
+
+
+def describe_chassis(chassis: Iterable[Chassis]) -> str:
+    """Names of chassis with those of their hosts, some of them where they are many."""
+    return listed(one.name if one.hostname in {"", one.name} else f"{one.name} ({one.hostname})" for one in chassis)
+
+
+def hint_for_chassis(chassis: Sequence[Chassis]) -> str:
+    """What to do about chassis that have not caught up."""
+    hosts = [one.hostname or one.name for one in chassis]
+    there = hosts[0] if len(hosts) == 1 else "each of them"
+    return f"on {there}, check that ovn-controller runs: `ovn-appctl connection-status`, and its log"
+
+
+def _row_diagnostic(found: Sequence[Finding]) -> Diagnostic:
+    first = found[0]
+    # the hint may hold a sample of one switch: the first switch's stands for all
+    port = f" of port {first.port}" if first.port and first.object.startswith("NetworkQoS/") else ""
+    where = f" on {_switches(found)}" if first.switch else ""
+    text = f"{first.direction} {first.priority}{port}{where}: {first.reason}"
+    return Diagnostic.error(first.ref, _CODES[first.verdict], text, path=first.path, hint=first.hint)
+
+
+def _chassis_diagnostic(chassis: Sequence[Chassis], text: str) -> Diagnostic:
+    ref = ObjectRef(kind="Chassis", name=describe_chassis(chassis))
+    return Diagnostic.error(ref, Code.CHASSIS_BEHIND, text, hint=hint_for_chassis(chassis))
+
+
+def _reason_on_any_switch(finding: Finding) -> str:
+    return finding.reason.replace(finding.switch, "") if finding.verdict is not Realisation.INEFFECTIVE else ""
+
+
+def _switches(found: Iterable[Finding]) -> str:
+    return listed(dict.fromkeys(finding.switch for finding in found))
+
+
+def _row_document(finding: Finding) -> dict[str, Any]:
+    return {
+        "switch": finding.switch,
+        "direction": finding.direction,
+        "priority": finding.priority,
+        "object": finding.object,
+        "rule": finding.rule,
+        "port": finding.port,
+        "uuid": finding.uuid,
+        "match": finding.match,
+        "verdict": finding.verdict.value,
+        "good": finding.verdict.is_good,
+        "reason": finding.reason,
+        "hint": finding.hint,
+        "details": list(finding.details),
+        "sample": finding.sample,
+    }

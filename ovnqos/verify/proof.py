@@ -1,4 +1,4 @@
-"""Whether OVN does to a sample packet what a row says, as `ovn-trace` tells."""
+"""Whether OVN does to a sample packet what a row says, by ovn-trace."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ovnqos.explain.pipeline import direction_of_stage
 from ovnqos.match import Verbatim
 from ovnqos.southbound.ovn_trace import TraceFailed
-from ovnqos.verify.candidates import SwitchView
-from ovnqos.verify.findings import Finding, Verdict
+from ovnqos.verify.findings import Finding, Realisation
+from ovnqos.verify.packets import SwitchPorts
 from ovnqos.verify.samples import choose_samples
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
     from ovnqos.southbound.trace import Trace
-    from ovnqos.verify.flows import FlowTable
+    from ovnqos.verify.checks import FlowTable
     from ovnqos.verify.samples import MatchAnalyser, Samples
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
@@ -29,65 +28,64 @@ _NAMED_MAXIMUM: Final = 2
 
 
 class Tracer(Protocol):
-    """What `OvnTrace` is to this module."""
+    """Runs packets through the logical flows of a Southbound; `OvnTrace` is one."""
 
     def run(self, switch: str, microflow: str) -> Trace:
         """Send a packet through the logical flows of a switch."""
 
 
 class Prover:
-    """Traces sample packets of rows, and remembers what was traced: the flows of a row share packets."""
+    """Traces sample packets of rows; each packet once, as the flows of a row share packets."""
 
     def __init__(
         self, flows: FlowTable, analyser: MatchAnalyser, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
     ) -> None:
-        """Take what a proof needs.
+        """Start without traces.
 
         Args:
-            flows: those of the Southbound.
-            analyser: of their matches.
+            flows: the flows of the Southbound.
+            analyser: analyses their matches.
             tracer: runs the packets.
-            name_row: says which row has this switch, by name, direction, priority and match.
+            name_row: returns the name of the row with this switch, direction, priority and match.
         """
         self._flows = flows
         self._analyser = analyser
         self._tracer = tracer
         self._name_row = name_row
         self._traces: dict[tuple[str, str], Trace] = {}
-        self._views: dict[str, SwitchView] = {}
+        self._ports: dict[str, SwitchPorts] = {}  # by datapath
 
-    def judge(self, finding: Finding, flows: Sequence[QosFlow], switch: SwitchDatapath) -> Finding:
-        """What sample packets show of a row, all of whose flows are there.
+    def prove(self, finding: Finding, flows: Sequence[QosFlow], switch: SwitchDatapath) -> Finding:
+        """Prove by sample packets that OVN realises a row, all of whose flows are there.
 
         Raises:
             SouthboundUnavailable: no server answers.
         """
-        remarks: dict[str, None] = {}
-        shown: list[str] = []
+        partly: dict[str, None] = {}
+        effects: list[str] = []
         proof = finding
-        if switch.uuid not in self._views:
-            self._views[switch.uuid] = SwitchView(switch.ports)
-        view = self._views[switch.uuid]
+        if switch.uuid not in self._ports:
+            self._ports[switch.uuid] = SwitchPorts(switch.ports)
         for flow in flows:
-            rivals = self._flows.before(flow, switch.uuid)
+            above = self._flows.above(flow, switch.uuid)
             samples = choose_samples(
                 self._analyser.analyse(flow.match),
-                view,
+                self._ports[switch.uuid],
                 self._analyser.names,
-                [self._analyser.analyse(one.match) for one in rivals],
+                [self._analyser.analyse(one.match) for one in above],
                 leaving=flow.direction == "to-lport",
             )
-            above = tuple(dict.fromkeys(self._name(finding.switch, rivals[place]) for place in samples.rivals))
-            proof = self._judge_flow(proof, flow, switch.ports, samples, above)
-            if proof.verdict is not Verdict.REALISED:
+            shadowed_by = tuple(dict.fromkeys(self._name(finding.switch, above[one]) for one in samples.shadowed_by))
+            proof = self._prove_flow(proof, flow, switch.ports, samples, shadowed_by)
+            if proof.verdict is not Realisation.REALISED:
                 return proof
-            shown.append(_effect(flow))
-            if above:
-                remarks[f"rows above take a part of its packets: {_some(above)}"] = None
-        return proof.but(Verdict.REALISED, f"{proof.reason}: {', '.join(shown)}", remarks=tuple(remarks))
+            effects.append(_effect(flow))
+            if shadowed_by:
+                partly[f"partly shadowed by {_some(shadowed_by)}"] = None
+        return proof.but(Realisation.REALISED, f"{proof.reason}: {', '.join(effects)}", details=tuple(partly))
 
-    def _judge_flow(
-        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, above: Sequence[str]
+    def _prove_flow(
+        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, shadowed_by: Sequence[str]
     ) -> Finding:
         """What the samples show of one flow; of a realised one the reason is the packet."""
         if not samples.packets:
@@ -98,49 +96,49 @@ class Prover:
             try:
                 trace = self._trace(finding.switch, packet.microflow)
             except TraceFailed as error:
-                return finding.but(Verdict.UNPROVEN, f"not traced: {error}")
+                return finding.but(Realisation.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
             hit = next((one for one in trace.hits if one.stage == flow.stage), None)
             if hit is None:
                 lost.append(_where_ended(trace, flow))
             elif (hit.priority, hit.match, hit.dscp, hit.meter) == (flow.priority, flow.match, flow.dscp, flow.meter):
-                return replace(finding.but(Verdict.REALISED, str(packet)), sample=packet.microflow)
+                return replace(finding.but(Realisation.REALISED, str(packet)), sample=packet.microflow)
             else:
-                winners[self._name_row(finding.switch, direction_of_stage(hit.stage), hit.priority, hit.match)] = None
+                winners[self._name_row(finding.switch, hit.direction, hit.priority, hit.match)] = None
         finding = replace(finding, sample=samples.packets[0].microflow)
-        if winners or not samples.free:
+        if winners or not samples.reaches:
             return finding.but(
-                Verdict.HIDDEN,
-                f"hidden by {_some(tuple(winners | dict.fromkeys(above)))}: no sample packet reaches it",
-                "give it a higher priority, or the row above it a narrower match",
+                Realisation.SHADOWED,
+                f"shadowed by {_some(tuple(winners | dict.fromkeys(shadowed_by)))}: no sample packet reaches it",
+                "raise its priority, or narrow the match of the row above",
             )
         if any(lost) or not samples.sure:
             why = next((one for one in lost if one), "no packet is certain to match")
-            return finding.but(Verdict.UNPROVEN, f"{why} (tried {samples.packets[0]})")
+            return finding.but(Realisation.UNPROVEN, f"{why} (tried {samples.packets[0]})")
         return finding.but(
-            Verdict.INEFFECTIVE,
-            f"OVN does not do it to a packet that it should take: {samples.packets[0]}",
+            Realisation.INEFFECTIVE,
+            f"no effect on a packet that it matches: {samples.packets[0]}",
             f"see what OVN does: ovn-trace {finding.switch} '{finding.sample}'",
         )
 
     def _without_sample(self, finding: Finding, flow: QosFlow, ports: Iterable[str]) -> Finding:
-        # a match that OVN cannot read may well be one that no packet fulfils: any packet makes ovn-trace say so
+        # a match that OVN cannot parse may well be one that no packet fulfils: any packet makes ovn-trace report it
         for port in sorted(ports)[:1]:
             try:
                 trace = self._trace(finding.switch, f"inport == {json.dumps(port)}")
             except TraceFailed as error:
-                return finding.but(Verdict.UNPROVEN, f"not traced: {error}")
+                return finding.but(Realisation.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
         analysed = self._analyser.analyse(finding.match)
         if isinstance(analysed.match, Verbatim):
-            return finding.but(Verdict.UNPROVEN, "no sample packet: its match is beyond what can be read here")
+            return finding.but(Realisation.UNPROVEN, "no sample packet: ovnqos cannot parse its match")
         if analysed.terms:
-            reason = "no port of this switch can have a packet that it matches"
+            reason = "no port of this switch sends a packet that it matches"
         else:
             reason = "its match excludes every packet"
-        return finding.but(Verdict.IDLE, reason, "if there should be packets, see what `ovnqos diff` says")
+        return finding.but(Realisation.IDLE, reason, "if it should match packets, run `ovnqos diff`")
 
     def _trace(self, switch: str, microflow: str) -> Trace:
         key = switch, microflow
@@ -153,22 +151,22 @@ class Prover:
 
 
 def _fault(trace: Trace, flow: QosFlow) -> str:
-    """What OVN says of a flow's match; empty if it can read it."""
+    """Why OVN cannot parse a flow's match; empty if it can."""
     reason = trace.reasons.get(flow.match, "")
-    # of a group whose ports are all on other switches: rows that are alike on several are judged apart before this
+    # of a group whose ports are all on other switches: rows that are alike on several are checked apart before this
     return "" if _NO_GROUP in reason else reason
 
 
 def _broken(finding: Finding, reason: str) -> Finding:
     return finding.but(
-        Verdict.BROKEN,
-        f"OVN cannot read its match, and ignores it: {reason.rstrip('.')}",
-        "correct the match; where it was changed by hand, `ovnqos apply` puts it right",
+        Realisation.BROKEN,
+        f"OVN cannot parse its match and ignores it: {reason.rstrip('.')}",
+        "correct the match; if it was changed by hand, run `ovnqos apply`",
     )
 
 
 def _effect(flow: QosFlow) -> str:
-    """What a flow does, in the words of `ovn-nbctl qos-list`."""
+    """What a flow does, as `ovn-nbctl qos-list` shows it."""
     meter = flow.meter
     parts = [
         *([f"rate={meter.rate_kbps}"] if meter is not None else []),
@@ -184,7 +182,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _where_ended(trace: Trace, flow: QosFlow) -> str:
-    """Where a packet's way ended before it came to a flow's stage; empty if it came there.
+    """Where a packet ended before it came to a flow's stage; empty if it came there.
 
     A packet that is not dropped shows a later stage, if only the one that outputs it; from OVN 24.09 the trace of a
     drop by an ACL does not have the word (ovn-trace of OVN 23.03 and 25.03, seen).
@@ -200,4 +198,4 @@ def _where_ended(trace: Trace, flow: QosFlow) -> str:
             last = found["stage"]
             own = pipelines[-1:] == ["egress" if flow.direction == "to-lport" else "ingress"]
             passed = passed or (own and int(found["table"]) >= flow.table)
-    return "" if passed else f"OVN ends the packet's way before it comes to the row, in {last or 'no stage'}"
+    return "" if passed else f"the packet ends before the row, in {last or 'no stage'}"

@@ -1,4 +1,4 @@
-"""Sample packets for a row: those that its match takes, and if possible no row above it."""
+"""PacketPath packets for a row: those that its match takes, and if possible no row above it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from ovnqos.match import NamedSets, Truth, evaluate, read_match, references
 from ovnqos.match.addresses import WIDTH
 from ovnqos.match.packet import MembersByName
 from ovnqos.match.terms import find_edges, find_terms
-from ovnqos.verify.candidates import Sample, candidates
+from ovnqos.verify.packets import packets_of_term
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ovnqos.match import Match, Packet
     from ovnqos.match.terms import Term, Terms
-    from ovnqos.verify.candidates import SwitchView
+    from ovnqos.southbound.packet_path import PacketPath
+    from ovnqos.verify.packets import SwitchPorts
 
-CANDIDATES_MAXIMUM: Final = 10_000
-"""Packets held against a row and the rows above it."""
+PACKETS_MAXIMUM: Final = 10_000
+"""Packets that are held against a row and the rows above it."""
 _ENOUGH: Final = 32
-"""Where the row is reached soon, so many are held against the rows above all the same, to see which take a part."""
+"""Packets that are held against the rows above even if one is found early, to see which rows shadow it in part."""
 
 _ENOUGH_ALONE: Final = 8
-"""The same where no row above meets it: enough for samples that differ."""
+"""The same where no row above overlaps: enough for samples that differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysedMatch:
-    """A match and what can be told from it.
+    """A match with its terms.
 
     Attributes:
         match: the expression.
@@ -60,7 +61,7 @@ class MatchAnalyser:
         self._analysed: dict[str, AnalysedMatch] = {}
 
     def analyse(self, text: str) -> AnalysedMatch:
-        """What can be told from a match."""
+        """Analyse a match, or return what was found before."""
         if text not in self._analysed:
             self._analysed[text] = AnalysedMatch.of(read_match(text), self.names)
         return self._analysed[text]
@@ -71,71 +72,73 @@ class Samples:
     """The packets to trace for a row.
 
     Attributes:
-        packets: at most three that no rival takes; if there is none, one that a rival takes.
-        free: whether no rival takes them, as far as can be told.
-        sure: whether it is certain that the row's match takes them, and no rival does.
-        rivals: places of the rivals that take packets of the row's.
+        packets: at most three that no row above takes; if there is none, one that a row above takes.
+        reaches: whether they reach the row, past the rows above, as far as is known.
+        sure: whether it is certain that the row's match takes them, and no row above does.
+        shadowed_by: places of the rows above that take packets of the row.
     """
 
-    packets: tuple[Sample, ...] = ()
-    free: bool = False
+    packets: tuple[PacketPath, ...] = ()
+    reaches: bool = False
     sure: bool = False
-    rivals: tuple[int, ...] = ()
+    shadowed_by: tuple[int, ...] = ()
 
 
 def choose_samples(
-    row: AnalysedMatch, switch: SwitchView, names: NamedSets, rivals: Sequence[AnalysedMatch], *, leaving: bool
+    row: AnalysedMatch, switch: SwitchPorts, names: NamedSets, above: Sequence[AnalysedMatch], *, leaving: bool
 ) -> Samples:
-    """Build packets that a match takes, if possible past its rivals.
+    """Build packets that a match takes, if possible none that a row above takes.
 
     Args:
         row: the row's match.
         switch: the logical switch.
         names: what sets and groups stand for.
-        rivals: the matches that are looked up before, or at the same priority, in their order.
+        above: the matches of the rows that are looked up before, or at the same priority, in their order.
         leaving: whether the row sees packets as they leave the switch (to-lport).
     """
-    near = [(place, rival) for place, rival in enumerate(rivals) if row.terms.overlap(rival.terms)]
-    edges = [edge for _, rival in near for edge in rival.edges] + list(row.edges)
+    near = [(place, other) for place, other in enumerate(above) if row.terms.overlap(other.terms)]
+    edges = [edge for _, other in near for edge in other.edges] + list(row.edges)
     # of a group OVN knows on a switch only the ports that are there
-    named = frozenset().union(*(references(one.match).port_groups for one in (row, *(rival for _, rival in near))))
+    named = frozenset().union(*(references(one.match).port_groups for one in (row, *(other for _, other in near))))
     groups = {name: switch.names.intersection(names.port_groups.get(name, ())) for name in named}
-    free: dict[Sample, bool] = {}
-    taken: dict[int, Sample] = {}
-    every = (sample for term in row.terms.items for sample in candidates(term, switch, edges, leaving=leaving))
+    reaching: dict[PacketPath, bool] = {}
+    shadowed: dict[int, PacketPath] = {}
+    every = (sample for term in row.terms.items for sample in packets_of_term(term, switch, edges, leaving=leaving))
     enough = _ENOUGH if near else _ENOUGH_ALONE
-    for number, sample in enumerate(islice(every, CANDIDATES_MAXIMUM)):
+    for number, sample in enumerate(islice(every, PACKETS_MAXIMUM)):
         seen = NamedSets(address_sets=_members_for(sample.packet, names), port_groups=groups)
         found = _takes(row.match, sample, seen)
         if found is not False:
-            winner, certain = _winner(near, sample, seen)
-            if winner is not None:
-                taken.setdefault(winner, sample)
+            first, certain = _first_that_takes(near, sample, seen)
+            if first is not None:
+                shadowed.setdefault(first, sample)
             else:
-                free.setdefault(sample, bool(found) and certain)
-        if free and number >= enough:
+                reaching.setdefault(sample, bool(found) and certain)
+        if reaching and number >= enough:
             break
-    if not free:
-        return Samples(packets=tuple(islice(taken.values(), 1)), rivals=tuple(taken))
-    sure = any(free.values())
-    equal = [sample for sample, certain in free.items() if certain is sure]
-    # the first is the most natural; should OVN drop it on its way, one much like it fares no better
+    if not reaching:
+        return Samples(packets=tuple(islice(shadowed.values(), 1)), shadowed_by=tuple(shadowed))
+    sure = any(reaching.values())
+    equal = [sample for sample, certain in reaching.items() if certain is sure]
+    # the first is the most natural; should OVN drop it, one much like it fares no better
     packets = dict.fromkeys((equal[0], equal[len(equal) // 2], equal[-1]))
-    return Samples(packets=tuple(packets), free=True, sure=sure, rivals=tuple(taken))
+    return Samples(packets=tuple(packets), reaches=True, sure=sure, shadowed_by=tuple(shadowed))
 
 
-def _winner(rivals: Sequence[tuple[int, AnalysedMatch]], sample: Sample, names: NamedSets) -> tuple[int | None, bool]:
-    """The place of the first rival that takes a packet; and whether that, or that there is none, is certain."""
+def _first_that_takes(
+    above: Sequence[tuple[int, AnalysedMatch]], sample: PacketPath, names: NamedSets
+) -> tuple[int | None, bool]:
+    """The place of the first row above that takes a packet (None for none), and whether that is certain."""
     certain = True
-    for place, rival in rivals:
-        found = _takes(rival.match, sample, names)
+    for place, other in above:
+        found = _takes(other.match, sample, names)
         if found:
             return place, certain
         certain = certain and found is False
     return None, certain
 
 
-def _takes(match: Match, sample: Sample, names: NamedSets) -> bool | None:
+def _takes(match: Match, sample: PacketPath, names: NamedSets) -> bool | None:
     truth = evaluate(match, sample.packet, names).truth
     return None if truth is Truth.UNKNOWN else truth is Truth.YES
 

@@ -1,4 +1,4 @@
-"""A verification: read both databases, judge, and look again while OVN may need a moment more."""
+"""Verification: whether OVN realises the rows of a Northbound, looked at again while OVN may need a moment more."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 import tenacity
 
+from ovnqos.explain.candidates import name_row
 from ovnqos.ovsdb.transaction import Deadline
 from ovnqos.southbound.southbound import sync_chassis
-from ovnqos.verify.judge import judge
+from ovnqos.verify.checks import CHECK_NORTHD, FlowTable, RowSets, add_unbound_ports, check_chassis
+from ovnqos.verify.findings import Finding, Realisation, Report
+from ovnqos.verify.proof import Prover
+from ovnqos.verify.samples import MatchAnalyser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from ovnqos.explain.candidates import RowName
     from ovnqos.northbound.northbound import Northbound
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
+    from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.southbound import NorthboundSequence, Southbound
-    from ovnqos.verify.findings import Report
     from ovnqos.verify.proof import Tracer
 
 _PAUSES_S: Final = (0.1, 2.0)
@@ -26,47 +32,155 @@ _PAUSES_S: Final = (0.1, 2.0)
 def verify(  # noqa: PLR0913  # what is verified, and keywords
     northbound: Northbound,
     southbound: Southbound,
-    nb_cfg: NorthboundSequence,
+    sequence: NorthboundSequence,
     *,
     tracer: Callable[[], AbstractContextManager[Tracer]] | None,
     ask: bool = False,
     patience_s: float = 10.0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Report:
-    """Judge every row of the Northbound's owner. Writes nothing, unless asked to ask the chassis.
+    """Verify every row of the Northbound's owner. Writes nothing, unless `ask` is set.
 
     Args:
         northbound: holds the rows.
         southbound: what northd makes of them.
-        nb_cfg: of the same Northbound.
-        tracer: opens what runs sample packets through the flows that the Southbound holds at that time; None leaves
-            them out.
-        ask: advance the Northbound's `nb_cfg`, so that northd and every chassis say how far they are.
-        patience_s: seconds that northd and chassis get to catch up; what is wrong and stays so does not wait for them.
-        progress: told how many rows are done, of how many.
+        sequence: the sequence number of the same Northbound.
+        tracer: opens what runs sample packets through the logical flows of that time; None leaves them out.
+        ask: increment the sequence number (`nb_cfg`), so that northd and every chassis report theirs.
+        patience_s: seconds that northd and chassis get to catch up; a fault that does not pass by itself is not waited
+            for.
+        progress: called with the number of rows that are done, and of all rows.
 
     Raises:
-        NorthboundUnavailable: a server of either database does not answer in time.
+        DatabaseUnavailable: a server of either database does not answer in time.
         SchemaMismatch: a server does not have the database, or an old one.
         TraceFailed: there is no ovn-trace.
     """
     deadline = Deadline(patience_s)
     if ask:
-        sync_chassis(nb_cfg, southbound, timeout_s=deadline.left)
+        sync_chassis(sequence, southbound, timeout_s=deadline.left)
 
     def look() -> Report:
         northbound.refresh()
-        snapshot, wanted, contents = northbound.snapshot(), nb_cfg.read(), southbound.read()
-        report = judge(snapshot, contents, nb_cfg=wanted, asked=ask)
+        snapshot, nb_cfg, contents = northbound.snapshot(), sequence.read(), southbound.read()
+        report = verify_snapshot(snapshot, contents, nb_cfg=nb_cfg, asked=ask)
         if tracer is None or not snapshot.rows or _worth_another_look(report, deadline):
             return report
         with tracer() as opened:
-            return judge(snapshot, contents, nb_cfg=wanted, asked=ask, tracer=opened, progress=progress)
+            return verify_snapshot(snapshot, contents, nb_cfg=nb_cfg, asked=ask, tracer=opened, progress=progress)
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda report: _worth_another_look(report, deadline)),
         wait=lambda state: min(_PAUSES_S[0] * 2**state.attempt_number, _PAUSES_S[1], deadline.left),
     )(look)
+
+
+def verify_snapshot(  # noqa: PLR0913  # what is verified, and keywords
+    snapshot: Snapshot,
+    southbound: SouthboundContents,
+    *,
+    nb_cfg: int,
+    asked: bool = False,
+    tracer: Tracer | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Report:
+    """Verify every row of a snapshot's owner on every switch that has it. No I/O except by the tracer.
+
+    Args:
+        snapshot: the Northbound.
+        southbound: its Southbound, read after it.
+        nb_cfg: the Northbound's sequence number.
+        asked: whether northd and chassis were asked for theirs.
+        tracer: runs sample packets; None leaves them out.
+        progress: called with the number of rows that are done, and of all rows.
+
+    Raises:
+        SouthboundUnavailable: the tracer cannot reach the Southbound.
+    """
+    verifier = _Verifier(snapshot, southbound, nb_cfg, tracer)
+    places = sorted(
+        ((switch, row) for row in snapshot.rows for switch in sorted(row.switches) or [""]),
+        key=lambda place: (place[0], place[1].content.direction, -place[1].content.priority, place[1].uuid),
+    )
+    findings = []
+    for done, (switch, row) in enumerate(places):
+        progress(done, len(places))
+        findings.append(verifier.verify(row, switch))
+    progress(len(places), len(places))
+    return Report(
+        owner=snapshot.owner.name,
+        findings=tuple(findings),
+        nb_cfg=nb_cfg,
+        northd_nb_cfg=southbound.nb_cfg,
+        chassis=southbound.chassis,
+        asked=asked,
+    )
+
+
+class _Verifier:
+    def __init__(self, snapshot: Snapshot, southbound: SouthboundContents, nb_cfg: int, tracer: Tracer | None) -> None:
+        self._snapshot = snapshot
+        self._southbound = southbound
+        self._nb_cfg = nb_cfg
+        self._sets = RowSets(snapshot, southbound)
+        self._flows = FlowTable(southbound)
+        self._analyser = MatchAnalyser(self._sets.names)
+        # of rows that share direction, priority and match on a switch, one of the owner's counts
+        self._names: Mapping[tuple[str, str, int, str], str] = {
+            (switch, row.content.direction, row.content.priority, row.content.match): self._name(row).text
+            for row in (*snapshot.foreign_rows, *snapshot.rows)
+            for switch in row.switches
+        }
+        self._prover = None if tracer is None else Prover(self._flows, self._analyser, tracer, self._name_flow)
+
+    def verify(self, row: ActualRow, switch: str) -> Finding:
+        """Find the first thing that is wrong with a row on a switch, in the order from Northbound to packet."""
+        content, name = row.content, self._name(row)
+        finding = Finding(
+            uuid=row.uuid,
+            switch=switch,
+            direction=content.direction,
+            priority=content.priority,
+            match=content.match,
+            object=name.object,
+            rule=name.rule,
+            port=name.port,
+            name=name.text,
+            verdict=Realisation.REALISED,
+        )
+        if not switch:
+            return finding.but(Realisation.UNBOUND, "no logical switch has it", "run `ovnqos apply`")
+        fault = self._sets.check(finding)
+        if fault is not None and fault.verdict is not Realisation.ABSENT:
+            return fault
+        datapath = self._southbound.switches.get(self._snapshot.switches.get(switch, ""))
+        if datapath is None:
+            return finding.but(Realisation.ABSENT, f"the Southbound has no switch {switch} yet", CHECK_NORTHD)
+        fault = (
+            fault or self._sets.check_on_switch(finding, datapath) or self._flows.check(finding, content, datapath.uuid)
+        )
+        if fault is not None:
+            return fault
+        terms = self._analyser.analyse(finding.match).terms
+        if self._southbound.nb_cfg < self._nb_cfg:
+            reason = "northd has not caught up with the Northbound; its logical flows may be old"
+            finding = finding.but(Realisation.ABSENT, reason, CHECK_NORTHD)
+        else:
+            finding = check_chassis(finding, datapath, self._southbound, self._nb_cfg, terms) or finding
+        finding = add_unbound_ports(finding, datapath, terms)
+        if self._prover is None:
+            return finding
+        proof = self._prover.prove(finding, self._flows.of_row(content, datapath.uuid), datapath)
+        return proof if finding.verdict.is_good or not proof.verdict.is_good else finding
+
+    def _name(self, row: ActualRow) -> RowName:
+        owner, known = self._snapshot.owner, row.content.external_ids
+        name = name_row(known, owner, f"row {row.uuid[:8]}")
+        return name if owner.owns(known) else name._replace(text=f"{name.text} of another owner")
+
+    def _name_flow(self, switch: str, direction: str, priority: int, match: str) -> str:
+        name = self._names.get((switch, direction, priority, match), "a deleted row")
+        return f"{name} (priority {priority})"
 
 
 def _worth_another_look(report: Report, deadline: Deadline) -> bool:

@@ -76,13 +76,13 @@ def verdicts(central: Central, *words: str) -> list[str]:
     return [one["verdict"] for one in findings(central, *words)]
 
 
-def register_chassis(central: Central, name: str, *, generation: int, other_config: str = "{}") -> None:
-    """Makes the rows of a chassis that has installed the flows of a generation, as ovn-controller would."""
+def register_chassis(central: Central, name: str, *, nb_cfg: int, other_config: str = "{}") -> None:
+    """Makes the rows of a chassis that has installed the flows of a nb_cfg, as ovn-controller would."""
     address = f"127.0.0.{1 + len(central.sbctl('--bare', '--columns=_uuid', 'list', 'Encap').split())}"
     central.sbctl("chassis-add", name, "geneve", address)
     central.sbctl("set", "Chassis", name, f"hostname={name}.example.com", f"other_config={other_config}")
     chassis = central.sbctl("--bare", "--columns=_uuid", "find", "Chassis", f"name={name}").strip()
-    central.sbctl("create", "Chassis_Private", f"name={name}", f"chassis={chassis}", f"nb_cfg={generation}")
+    central.sbctl("create", "Chassis_Private", f"name={name}", f"chassis={chassis}", f"nb_cfg={nb_cfg}")
 
 
 def bind(central: Central, port: str, chassis: str) -> None:

@@ -13,8 +13,7 @@ from ovnqos import DesiredState, Northbound, Owner, plan_changes
 from ovnqos.cli.main import run
 from ovnqos.southbound.ovn_trace import OvnTrace
 from ovnqos.southbound.southbound import NorthboundSequence, Southbound
-from ovnqos.verify.findings import Report, Verdict
-from ovnqos.verify.verification import verify
+from ovnqos.verify import Realisation, Report, verify
 from tests.lab.support_cluster import LabCluster, network_qos, rule, udp_ports
 from tests.lab.support_matrix import LIMITED
 from tests.lab.support_networks import NETWORKS, OWN
@@ -45,7 +44,7 @@ def look(cluster: LabCluster, programs: Programs, **options: Any) -> Report:
         )
 
 
-def verdicts(report: Report) -> dict[str, Verdict]:
+def verdicts(report: Report) -> dict[str, Realisation]:
     """The verdict of the one row of each switch."""
     return {finding.switch: finding.verdict for finding in report.findings}
 
@@ -63,11 +62,11 @@ def test_the_guide_is_realised_right_after_it_was_written(guide: Guide, programs
     guide.cluster.write(guide.policy)
     report = look(guide.cluster, programs, ask=True)
     assert report.realised, report
-    assert verdicts(report) == dict.fromkeys(("ovn.stream_ovn-worker", "ovn.stream_ovn-worker2"), Verdict.REALISED)
+    assert verdicts(report) == dict.fromkeys(("ovn.stream_ovn-worker", "ovn.stream_ovn-worker2"), Realisation.REALISED)
     assert [one.name for one in report.chassis] == ["ovn-worker", "ovn-worker2"]
     assert report.chassis_behind == ()
     assert all("dscp=20" in one.reason and "rate=20000 burst=100" in one.reason for one in report.findings)
-    assert all(one.remarks == () for one in report.findings)
+    assert all(one.details == () for one in report.findings)
 
 
 def test_rows_on_every_kind_of_network_are_realised(matrix: Matrix, programs: Programs) -> None:
@@ -80,10 +79,10 @@ def test_rows_on_every_kind_of_network_are_realised(matrix: Matrix, programs: Pr
     matrix.cluster.apply(network_qos("all", rules, namespace=OWN, pods=LIMITED), remark="no IPAM")
     report = look(matrix.cluster, programs, ask=True, patience_s=60)
     # where OVN knows no addresses of pods, the rule that selects pods matches nothing
-    idle = {(one.switch, one.rule) for one in report.findings if one.verdict is Verdict.IDLE}
+    idle = {(one.switch, one.rule) for one in report.findings if one.verdict is Realisation.IDLE}
     assert idle == {("flat.bare_ovn_layer2_switch", "1"), ("physical.bare_ovn_localnet_switch", "1")}
     others = [one for one in report.findings if (one.switch, one.rule) not in idle]
-    assert {one.verdict for one in others} == {Verdict.REALISED}, others
+    assert {one.verdict for one in others} == {Realisation.REALISED}, others
     assert {one.direction for one in others} == {"from-lport", "to-lport"}
     assert len({one.switch for one in others}) > len(NETWORKS)
 
@@ -95,8 +94,8 @@ def test_a_chassis_that_stands_still_is_named_and_fails_its_own_rows(
     controller.freeze()
     report = look(guide.cluster, programs, ask=True, patience_s=2)
     assert verdicts(report) == {
-        "ovn.stream_ovn-worker": Verdict.REALISED,
-        "ovn.stream_ovn-worker2": Verdict.BEHIND,
+        "ovn.stream_ovn-worker": Realisation.REALISED,
+        "ovn.stream_ovn-worker2": Realisation.BEHIND,
     }
     assert [one.name for one in report.chassis_behind] == ["ovn-worker2"]
     again = look(guide.cluster, programs, patience_s=0.5)
@@ -113,7 +112,7 @@ def test_northd_that_stands_still_is_told(guide: Guide, programs: Programs) -> N
         report = look(guide.cluster, programs, ask=True, patience_s=1)
     finally:
         northd.thaw()
-    assert set(verdicts(report).values()) == {Verdict.ABSENT}
+    assert set(verdicts(report).values()) == {Realisation.ABSENT}
     assert look(guide.cluster, programs, patience_s=30).realised
 
 
@@ -126,10 +125,10 @@ def test_a_row_above_hides_the_guides_on_one_node_only(guide: Guide, programs: P
     report = look(guide.cluster, programs)
     central.nbctl("qos-del", "ovn.stream_ovn-worker", "to-lport", "30000", "ip4")
     central.nbctl("qos-del", "ovn.stream_ovn-worker2", "to-lport", "30000", "ip4.dst == 8.8.8.8")
-    hidden, partly = report.findings
-    assert (hidden.verdict, partly.verdict) == (Verdict.HIDDEN, Verdict.REALISED)
-    assert "of another owner (priority 30000)" in hidden.reason
-    assert "of another owner (priority 30000)" in partly.remarks[0]
+    shadowed, partly = report.findings
+    assert (shadowed.verdict, partly.verdict) == (Realisation.SHADOWED, Realisation.REALISED)
+    assert "of another owner (priority 30000)" in shadowed.reason
+    assert "of another owner (priority 30000)" in partly.details[0]
 
 
 @pytest.fixture

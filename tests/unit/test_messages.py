@@ -29,6 +29,7 @@ from ovnqos.sources.yaml_json import parse_yaml
 from tests.support import invalid_documents as cases
 from tests.support import message_scenes as scenes
 from tests.support.invalid_documents import EGRESS_QOS_OBJECT, POLICY, attachment_with, policy_with_block, with_value
+from tests.support.verification import verify_diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,7 @@ def _lines(tmp_path: Path) -> Iterator[str]:
         "conversion to annotations": scenes.annotation_diagnostics(),
         "conversion to NetworkQoS": scenes.network_qos_diagnostics(),
         "daemon": scenes.daemon_diagnostics(),
+        "verify": verify_diagnostics(),
     }
     for title, diagnostics in sections.items():
         yield f"# {title}"

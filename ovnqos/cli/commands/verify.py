@@ -12,7 +12,7 @@ from ovnqos.cli.parameter_types import REMOTE
 
 if TYPE_CHECKING:
     from ovnqos.model.owner import Owner
-    from ovnqos.verify.findings import Finding, Report
+    from ovnqos.verify import Finding, Report
 
 _COLUMNS: Final = ("SWITCH", "DIRECTION", "PRIORITY", "OBJECT AND RULE", "VERDICT", "REASON")
 _PROGRAM: Final = "ovn-trace"
@@ -63,7 +63,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
     from ovnqos.southbound.southbound import NorthboundSequence, Southbound
-    from ovnqos.verify.verification import verify as look
+    from ovnqos.verify import verify as verify_rows
 
     if not no_trace and shutil.which(_PROGRAM) is None:
         raise TraceFailed(f"{_PROGRAM} is not installed; it is in the Debian package ovn-common, or give --no-trace")
@@ -74,7 +74,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
         NorthboundSequence(database.remote, tls=tls, timeout_s=timeout_s) as sequence,
         output.progress("verifying") as progress,
     ):
-        report = look(
+        report = verify_rows(
             northbound,
             southbound,
             sequence,
@@ -91,10 +91,8 @@ def verify(  # noqa: PLR0913 - one parameter an option
 
 
 def _show(report: Report, form: options.TableFormat) -> None:
-    from ovnqos.verify.render import as_json, chassis_warning, failures
-
     if form is options.TableFormat.JSON:
-        output.result(as_json(report))
+        output.result_json(report.as_document())
     elif report.findings:
         rows = [
             (
@@ -103,19 +101,16 @@ def _show(report: Report, form: options.TableFormat) -> None:
                 str(finding.priority),
                 finding.name,
                 finding.verdict.value,
-                "; ".join([finding.reason or "-", *finding.remarks]),
+                "; ".join([finding.reason or "-", *finding.details]),
             )
             for finding in report.findings
         ]
         output.table(_COLUMNS, rows, styles=[*map(_style, report.findings)])
-    for line in failures(report):
-        output.error(line)
-    if warning := chassis_warning(report):
-        output.warning(warning)
+    output.diagnostics(report.diagnostics())
     output.info(report.summary())
 
 
 def _style(finding: Finding) -> str:
-    if not finding.verdict.good:
+    if not finding.verdict.is_good:
         return "bold red"
     return "yellow" if finding.verdict.value == "unproven" else "green"

@@ -122,14 +122,14 @@ def test_both_databases_over_tls(tmp_path: Path, pki: Pki) -> None:
 
 
 def test_a_terminal_gets_colour_and_lines_of_its_width(central: Central) -> None:
-    apply(central, row(), row(identity="hidden", priority=1))
+    apply(central, row(), row(identity="shadowed", priority=1))
     words = [str(PROGRAM), "verify", "--nb", central.northbound.remote, "--sb", central.southbound.remote]
     clean = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     shown = read_terminal(words, {**clean, "TERM": "xterm", "COLUMNS": "100"})
     apply(central, row())
     table = shown.split("error: ")[0].splitlines()
     assert "\x1b[32mrealised\x1b[0m" in shown
-    assert "\x1b[1;31mhidden" in shown
+    assert "\x1b[1;31mshadowed" in shown
     assert max(len(line) for line in table if "\x1b" not in line) <= 100
 
 

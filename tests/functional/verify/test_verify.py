@@ -197,7 +197,6 @@ class TestBroken:
         apply(central, row(match=Verbatim(match)), row(identity="good", priority=1))
         broken, good = findings(central)
         assert (broken["verdict"], good["verdict"]) == ("broken", "realised"), (broken, good)
-        assert "OVN cannot read its match, and ignores it: " in broken["reason"]
         assert said in broken["reason"]
 
 
@@ -208,16 +207,15 @@ class TestIdle:
         ended = verify(central)
         assert ended.code == 1
         (error,) = ended.errors
-        assert "port group pods is empty: it matches nothing now; if there should be members" in error
+        assert "from-lport 2000 on lan: port group pods is empty" in error
+        assert "ovnqos diff" in error
 
     def test_an_empty_address_set(self, central: Central) -> None:
         match = m.inport("a") & m.ip4.dst.in_set("nobody")
         apply(central, row(match=match), address_sets=[AddressSet.of("nobody", [])])
         (found,) = findings(central, "--no-trace")
-        assert (found["verdict"], found["reason"]) == (
-            "idle",
-            "address set nobody is empty: it matches nothing now",
-        )
+        assert found["verdict"] == "idle"
+        assert "address set nobody is empty" in found["reason"]
 
     def test_a_port_group_without_a_port_on_this_switch(self, central: Central) -> None:
         wire_lan(central, "second")
@@ -225,7 +223,7 @@ class TestIdle:
         apply(central, row(switches=frozenset({"lan", "second"}), match=m.inport.in_group("pods")), port_groups=[group])
         here, there = findings(central)
         assert (here["verdict"], there["verdict"]) == ("idle", "realised")
-        assert here["reason"] == "port group pods has no port on this switch: OVN ignores it here"
+        assert "port group pods has no port on this switch" in here["reason"]
         central.nbctl("ls-del", "second")
 
     def test_a_group_without_a_port_on_this_switch_spoils_the_other_ways_to_match_too(self, central: Central) -> None:
@@ -252,7 +250,8 @@ class TestNorthd:
         ended = verify(central)
         assert ended.code == 1
         (error,) = ended.errors
-        assert "northd has made no logical flow of it; see whether ovn-northd runs" in error
+        assert "northd has made no logical flow" in error
+        assert "check that ovn-northd runs" in error
         central.northd.thaw()
         assert verdicts(central, "-t", "10") == ["realised"]
 
@@ -261,17 +260,15 @@ class TestNorthd:
         central.northd.freeze()
         apply(central, row(identity="same", rate_kbps=2_000), caught_up=False)
         (found,) = findings(central)
-        assert (found["verdict"], found["reason"]) == (
-            "absent",
-            "northd has made no logical flow of it in ls_in_qos_meter",
-        ) or found["reason"] == "northd still has the logical flows of what the row was before"
+        assert found["verdict"] == "absent"
+        assert "in ls_in_qos_meter" in found["reason"] or "an earlier version of the row" in found["reason"]
 
     def test_a_switch_that_northd_has_not_made(self, central: Central) -> None:
         central.northd.freeze()
         central.nbctl("ls-add", "young")
         apply(central, row(switches=frozenset({"young"}), match=m.ip4), caught_up=False)
         (found,) = findings(central)
-        assert (found["verdict"], found["reason"]) == ("absent", "northd has not made the switch young")
+        assert (found["verdict"], found["reason"]) == ("absent", "the Southbound has no switch young yet")
         central.nbctl("ls-del", "young")
 
     def test_members_that_northd_has_not_copied(self, central: Central) -> None:
@@ -293,33 +290,34 @@ class TestNorthd:
 
 
 class TestChassis:
-    def generation(self, central: Central) -> int:
+    def nb_cfg(self, central: Central) -> int:
         return int(central.nbctl("get", "NB_Global", ".", "nb_cfg"))
 
     def test_one_that_is_behind_is_named_and_fails_only_its_rows(self, central: Central) -> None:
         apply(central, row(), row(identity="b", match=m.inport("b")))
-        now = self.generation(central)
-        register_chassis(central, "quick", generation=now)
-        register_chassis(central, "dead", generation=now - 1)
+        now = self.nb_cfg(central)
+        register_chassis(central, "quick", nb_cfg=now)
+        register_chassis(central, "dead", nb_cfg=now - 1)
         bind(central, "a", "quick")
         bind(central, "b", "dead")
         ended = verify(central)
         assert ended.code == 1
         (error,) = ended.errors
-        assert error.startswith("1 row on lan: chassis dead (dead.example.com) has not caught up; on dead.example.com")
+        assert error.startswith("Chassis dead (dead.example.com): not caught up, so 1 row on lan ")
+        assert "; on dead.example.com, check " in error
         assert sorted(verdicts(central)) == ["behind", "realised"]
 
     def test_one_without_a_port_of_ours_is_a_warning(self, central: Central) -> None:
         apply(central, row())
-        register_chassis(central, "elsewhere", generation=self.generation(central) - 1)
+        register_chassis(central, "elsewhere", nb_cfg=self.nb_cfg(central) - 1)
         ended = verify(central)
         assert ended.code == 0
         (warning,) = ended.warnings
-        assert "chassis elsewhere (elsewhere.example.com) has not caught up, but no row" in warning
+        assert warning.startswith("Chassis elsewhere (elsewhere.example.com): not caught up, but no row")
 
     def test_those_of_other_zones_and_those_that_are_gone_do_not_count(self, central: Central) -> None:
         apply(central, row())
-        register_chassis(central, "remote", generation=0, other_config="{is-remote=true}")
+        register_chassis(central, "remote", nb_cfg=0, other_config="{is-remote=true}")
         central.sbctl("create", "Chassis_Private", "name=gone", "nb_cfg=0")
         bind(central, "a", "remote")
         ended = verify(central)
@@ -327,14 +325,14 @@ class TestChassis:
 
     def test_wait_asks_once_and_waits_no_longer_than_it_may(self, central: Central) -> None:
         apply(central, row())
-        now = self.generation(central)
-        register_chassis(central, "dead", generation=now)
+        now = self.nb_cfg(central)
+        register_chassis(central, "dead", nb_cfg=now)
         bind(central, "a", "dead")
         assert verify(central).code == 0
         ended = verify(central, "--wait")
-        assert self.generation(central) == now + 1
+        assert self.nb_cfg(central) == now + 1
         assert ended.code == 1
-        assert "chassis dead (dead.example.com) has not caught up" in ended.errors[0]
+        assert ended.errors[0].startswith("Chassis dead (dead.example.com): not caught up")
         document = json.loads(verify(central, "-o", "json").out)
         assert (document["nb_cfg"], document["northd"]) == (now + 1, {"nb_cfg": now + 1, "caught_up": True})
         assert document["chassis"] == [
@@ -342,22 +340,22 @@ class TestChassis:
         ]
 
 
-class TestHidden:
+class TestShadowed:
     def test_a_row_that_one_above_takes_whole(self, central: Central) -> None:
         apply(central, row(), row(identity="above", priority=3_000, match=m.ip4, dscp=1))
-        above, hidden = findings(central)
-        assert (above["verdict"], hidden["verdict"]) == ("realised", "hidden")
-        assert hidden["reason"].startswith(f"hidden by row {above['uuid'][:8]} (priority 3000): no sample packet")
+        above, shadowed = findings(central)
+        assert (above["verdict"], shadowed["verdict"]) == ("realised", "shadowed")
+        assert shadowed["reason"].startswith(f"shadowed by row {above['uuid'][:8]} (priority 3000): no sample packet")
         assert verify(central).code == 1
 
     def test_a_row_that_several_above_take_whole_between_them(self, central: Central) -> None:
         halves = [m.ip4.dst.isin("203.0.113.0/25"), m.ip4.dst.isin("203.0.113.128/25")]
         apply(central, row(), *(row(identity=str(half), priority=3_000, match=half, dscp=1) for half in halves))
-        hidden = findings(central)[-1]
-        assert hidden["verdict"] == "hidden"
-        assert "(priority 3000) and row" in hidden["reason"]
+        shadowed = findings(central)[-1]
+        assert shadowed["verdict"] == "shadowed"
+        assert "(priority 3000) and row" in shadowed["reason"]
 
-    def test_a_row_that_is_hidden_in_part_is_realised_with_a_remark(self, central: Central) -> None:
+    def test_a_row_that_is_shadowed_in_part_is_realised_with_a_detail(self, central: Central) -> None:
         rows = [
             row(match=m.inport("a")),
             row(identity="v4", priority=3_000, match=m.ip4.dst.isin("0.0.0.0/1"), dscp=1),
@@ -366,7 +364,7 @@ class TestHidden:
         apply(central, *rows)
         found = findings(central)[-1]
         assert found["verdict"] == "realised"
-        assert any("rows above take a part of its packets: row" in remark for remark in found["remarks"])
+        assert any(detail.startswith("partly shadowed by row ") for detail in found["details"])
         assert verify(central).code == 0
 
     def test_one_address_that_rows_above_leave_is_found(self, central: Central) -> None:
@@ -382,17 +380,17 @@ class TestHidden:
         assert found["verdict"] == "realised"
         assert "a to 203.0.113.64," in found["reason"]
 
-    def test_a_mark_above_does_not_hide_a_limit_where_ovn_looks_them_up_apart(self, central: Central) -> None:
+    def test_a_mark_above_does_not_shadow_a_limit_where_ovn_looks_them_up_apart(self, central: Central) -> None:
         limit = row(dscp=None)
         apply(central, limit, row(identity="mark", priority=3_000, match=m.ip4, rate_kbps=None))
         assert verdicts(central) == ["realised", "realised"]
 
-    def test_a_row_of_another_owner_that_hides_ours_is_named_so(self, central: Central) -> None:
+    def test_a_row_of_another_owner_that_shadows_ours_is_named_so(self, central: Central) -> None:
         apply(central, row())
         central.nbctl("qos-add", "lan", "from-lport", "30000", "ip4", "dscp=1")
         central.nbctl("--wait=sb", "sync")
         (found,) = findings(central)
-        assert found["verdict"] == "hidden"
+        assert found["verdict"] == "shadowed"
         assert "of another owner (priority 30000)" in found["reason"]
 
 
@@ -402,7 +400,7 @@ class TestUnproven:
         central.nbctl("--wait=sb", "acl-add", "lan", "from-lport", "1000", "ip4", "drop")
         ended = verify(central)
         assert ended.code == 0
-        assert "unproven  OVN ends the packet's way before it comes to the row, in ls_in_acl" in ended.out
+        assert "unproven  the packet ends before the row, in ls_in_acl" in ended.out
 
     def test_a_match_that_cannot_be_sampled_proves_nothing(self, central: Central) -> None:
         apply(central, row(match=Verbatim("tcp.dst < 80 /* web */")))

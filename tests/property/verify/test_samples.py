@@ -12,7 +12,7 @@ from netaddr import IPAddress, IPNetwork, cidr_exclude
 
 from ovnqos import match as m
 from ovnqos.southbound.contents import SwitchPort
-from ovnqos.verify.candidates import SwitchView
+from ovnqos.verify.packets import SwitchPorts
 from ovnqos.verify.samples import AnalysedMatch, choose_samples
 from tests.support.packets import Names, Packet, matches
 
@@ -29,7 +29,7 @@ NUMBERS: Final = range(7, 14)
 SETS: Final = {"one": frozenset({"203.0.113.1", "203.0.113.8/30"}), "none": frozenset[str]()}
 GROUPS: Final = {"ab": frozenset({"a", "b"}), "c": frozenset({"c"})}
 
-SWITCH: Final = SwitchView(
+SWITCH: Final = SwitchPorts(
     {
         **{
             name: SwitchPort(name=name, mac=f"02:00:00:00:00:0{index}", addresses=(IPAddress(SOURCES[name]),))
@@ -93,31 +93,31 @@ NAMES: Final = Names(address_sets=SETS, port_groups=GROUPS)
 
 
 @given(_matches, st.lists(_matches, max_size=4), st.booleans())
-def test_samples_are_the_rows_own_and_complete(row: m.Match, rivals: list[m.Match], leaving: bool) -> None:
+def test_samples_are_the_rows_own_and_complete(row: m.Match, above: list[m.Match], leaving: bool) -> None:
     samples = choose_samples(
         AnalysedMatch.of(row, VALUES),
         SWITCH,
         VALUES,
-        [AnalysedMatch.of(rival, VALUES) for rival in rivals],
+        [AnalysedMatch.of(other, VALUES) for other in above],
         leaving=leaving,
     )
     for sample in samples.packets:
         one = sample.packet
         seen = packet(one.inport, str(one.source), str(one.destination), str(one.protocol), one.destination_port)
         assert matches(row, seen, NAMES), sample
-        assert any(matches(rival, seen, NAMES) for rival in rivals) is not samples.free, sample
+        assert any(matches(other, seen, NAMES) for other in above) is not samples.reaches, sample
     assert all(
-        any(matches(row, one, NAMES) and matches(rivals[place], one, NAMES) for one in EVERY)
-        for place in samples.rivals
+        any(matches(row, one, NAMES) and matches(above[place], one, NAMES) for one in EVERY)
+        for place in samples.shadowed_by
     )
-    if not samples.free:
+    if not samples.reaches:
         reached = [
-            one for one in EVERY if matches(row, one, NAMES) and not any(matches(rival, one, NAMES) for rival in rivals)
+            one for one in EVERY if matches(row, one, NAMES) and not any(matches(other, one, NAMES) for other in above)
         ]
         assert not reached, reached[0]
     if not samples.packets:
         assert not any(matches(row, one, NAMES) for one in EVERY)
-    assert samples.sure is samples.free
+    assert samples.sure is samples.reaches
 
 
 @given(_blocks, st.data())
@@ -127,15 +127,15 @@ def test_the_one_packet_that_rows_above_leave_is_found(block: str, data: st.Data
     number = data.draw(st.sampled_from(NUMBERS))
     others = [m.ip4.dst.isin(rest) for rest in cidr_exclude(block, hole)]
     others += [m.ip4.dst.isin(hole) & m.tcp.dst.isin(other) for other in NUMBERS if other != number]
-    rivals = data.draw(st.permutations(others))
+    above = data.draw(st.permutations(others))
     row = m.inport("a", "b") & m.ip4.dst.isin(block) & m.tcp.dst.isin(*NUMBERS)
 
     samples = choose_samples(
         AnalysedMatch.of(row, VALUES),
         SWITCH,
         VALUES,
-        [AnalysedMatch.of(rival, VALUES) for rival in rivals],
+        [AnalysedMatch.of(other, VALUES) for other in above],
         leaving=False,
     )
-    assert samples.free
+    assert samples.reaches
     assert {(str(one.packet.destination), one.packet.destination_port) for one in samples.packets} == {(hole, number)}

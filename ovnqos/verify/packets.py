@@ -1,12 +1,11 @@
-"""The packets that a row is tried with: their ports, addresses and numbers.
+"""Packets that fulfil a term of a match: their ports, addresses and numbers.
 
-The values tried for a field are those about which some match changes. Between two of them nothing does, so where any
-packet reaches a row past the rows above it, one of these does, as long as the limits below hold.
+The values of a field are those at which some match changes. Between two of them nothing does, so where any packet
+reaches a row past the rows above it, one of these does, as long as the maxima below hold.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,7 @@ from netaddr import IPAddress
 
 from ovnqos.match.addresses import WIDTH
 from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
-from ovnqos.southbound.packet_path import microflow
+from ovnqos.southbound.packet_path import UNKNOWN_NEXT_HOP, UNKNOWN_SENDER, PacketPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,44 +26,16 @@ _PORTS_MAXIMUM: Final = 16
 _RANGES_MAXIMUM: Final = 8
 _VALUES_MAXIMUM: Final = 128
 
-# RFC 5737 and RFC 3849: addresses that belong to nobody
+# RFC 5737 and RFC 3849: addresses for documentation
 _OUTSIDE: Final = {4: ("203.0.113.1", "198.51.100.1"), 6: ("2001:db8:ffff::1", "2001:db8::1")}
 _UNKNOWN_SOURCE: Final = {4: "192.0.2.10", 6: "2001:db8:1::10"}
-_UNKNOWN_MAC: Final = "02:00:00:00:00:01"
-_ELSEWHERE_MAC: Final = "02:00:00:00:00:02"
 _SOURCE_PORT: Final = 40_000
 _DISCARD: Final = 9  # RFC 863
-_ROUTER_KINDS: Final = frozenset({"patch", "l3gateway", "router"})
 _PROTOCOLS: Final = (Protocol.UDP, Protocol.TCP, Protocol.ICMP, Protocol.SCTP)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A packet with its Ethernet addresses, which lead it through a switch.
-
-    Attributes:
-        packet: what it is.
-        eth_src: Ethernet source.
-        eth_dst: Ethernet destination.
-    """
-
-    packet: Packet
-    eth_src: str
-    eth_dst: str
-
-    @property
-    def microflow(self) -> str:
-        """It in the words of ovn-trace(8)."""
-        return microflow(self.packet, eth_src=self.eth_src, eth_dst=self.eth_dst)
-
-    def __str__(self) -> str:
-        """For people: `shop_a to 203.0.113.1, udp port 9`."""
-        port = "" if self.packet.destination_port is None else f" port {self.packet.destination_port}"
-        return f"{self.packet.inport} to {self.packet.destination}, {self.packet.protocol}{port}"
-
-
-class SwitchView:
-    """A logical switch as packets pass it.
+class SwitchPorts:
+    """The ports of a logical switch, indexed by address.
 
     Attributes:
         ports: by name.
@@ -72,32 +43,32 @@ class SwitchView:
     """
 
     def __init__(self, ports: Mapping[str, SwitchPort]) -> None:
-        """Take the switch's ports."""
+        """Index these ports."""
         self.ports = ports
         self.names = frozenset(ports)
         self._owners = {(address.version, int(address)): port for port in ports.values() for address in port.addresses}
-        # to whom nobody's packets go: to a router first, then to any port whose Ethernet address is known
+        # where packets to unknown addresses go: to a router first, then to any port whose Ethernet address is known
         self._others = sorted(
-            ports.values(), key=lambda port: (port.kind not in _ROUTER_KINDS or not port.mac, not port.mac, port.name)
+            ports.values(), key=lambda port: (not port.is_router or not port.mac, not port.mac, port.name)
         )
 
-    def next_port(self, inport: str, destination: IPAddress, wanted: frozenset[str] | None) -> SwitchPort | None:
-        """The port by which a packet is to leave, one of the wanted, but not the one that it came by; None for none."""
+    def next_port(self, inport: str, destination: IPAddress, allowed: frozenset[str] | None) -> SwitchPort | None:
+        """The port by which a packet leaves: an allowed one, other than the one by which it enters; None for none."""
         owner = self._owners.get((destination.version, int(destination)))
-        if owner is not None and owner.name != inport and (wanted is None or owner.name in wanted):
+        if owner is not None and owner.name != inport and (allowed is None or owner.name in allowed):
             return owner
-        able = (port for port in self._others if port.name != inport and (wanted is None or port.name in wanted))
+        able = (port for port in self._others if port.name != inport and (allowed is None or port.name in allowed))
         return next(able, None)
 
 
-def candidates(term: Term, switch: SwitchView, edges: Sequence[Term], *, leaving: bool) -> Iterator[Sample]:
-    """Packets that fulfil one alternative of a match as far as the alternative tells, the most natural first.
+def packets_of_term(term: Term, switch: SwitchPorts, edges: Sequence[Term], *, leaving: bool) -> Iterator[PacketPath]:
+    """Build packets that fulfil a term, the most natural first.
 
     Args:
-        term: the alternative.
+        term: the term.
         switch: the logical switch.
         edges: where this match and others change.
-        leaving: whether they are looked at as they leave the switch; else as they enter.
+        leaving: whether rows see them as they leave the switch; else as they enter.
     """
     for version in term.versions:
         destinations = _destinations(term, version, switch.ports, edges)
@@ -118,7 +89,9 @@ def candidates(term: Term, switch: SwitchView, edges: Sequence[Term], *, leaving
                     switch_ports=switch.names,
                 )
                 eth_dst = outport.mac if outport is not None else ""
-                yield Sample(packet=packet, eth_src=inport.mac or _UNKNOWN_MAC, eth_dst=eth_dst or _ELSEWHERE_MAC)
+                yield PacketPath(
+                    packet=packet, eth_src=inport.mac or UNKNOWN_SENDER, eth_dst=eth_dst or UNKNOWN_NEXT_HOP
+                )
 
 
 def _sources(
@@ -154,8 +127,8 @@ def _destinations(term: Term, version: int, ports: Mapping[str, SwitchPort], edg
     near = [int(one) for port in receivers for one in port.addresses if one.version == version and port.kind == ""]
     outside = [int(IPAddress(text)) for text in _OUTSIDE[version]]
     # to a port that must be the receiver go its own addresses; else the way out of the switch is tried first
-    liked = [*near[:4], *outside] if outports else [*outside, *near[:4]]
-    return _addresses(term.ranges(field), liked, _bounds(edges, field), version)
+    natural = [*near[:4], *outside] if outports else [*outside, *near[:4]]
+    return _addresses(term.ranges(field), natural, _bounds(edges, field), version)
 
 
 def _transport_ports(term: Term, edges: Sequence[Term]) -> Iterator[tuple[Protocol, int | None, int | None]]:
@@ -173,7 +146,7 @@ def _transport_ports(term: Term, edges: Sequence[Term]) -> Iterator[tuple[Protoc
 
 
 def _bounds(edges: Iterable[Term], field: str) -> list[int]:
-    """The values of a field about which a match may change."""
+    """The values of a field at which a match may change."""
     found: dict[int, None] = {}
     for one in edges:
         ranges = one.ranges(field)
@@ -183,26 +156,26 @@ def _bounds(edges: Iterable[Term], field: str) -> list[int]:
 
 
 def _values(
-    allowed: Ranges | None, liked: Iterable[int], bounds: Iterable[int], maximum: int, *, inner: int = 0
+    allowed: Ranges | None, natural: Iterable[int], bounds: Iterable[int], maximum: int, *, inner: int = 0
 ) -> list[int]:
-    """What to try for a number: the liked ones, then one of each allowed range, then the bounds, as far as allowed.
+    """Choose values for a field: the natural ones, then one of each allowed range, then the bounds, if allowed.
 
     Args:
-        allowed: what the row demands; None for nothing.
-        liked: the most natural.
+        allowed: what the term allows; None for any.
+        natural: the values to prefer.
         bounds: where a match may change.
-        maximum: the largest such number.
-        inner: which of an allowed range, counted from its first.
+        maximum: the largest value of the field.
+        inner: which value of an allowed range, counted from its first.
     """
     ranges = allowed.bounds if allowed is not None else ()
     each = [min(first + inner, last) for first, last in ranges[:_VALUES_MAXIMUM]]
-    tried = dict.fromkeys((*liked, *each[:_RANGES_MAXIMUM], *bounds, *each))
+    tried = dict.fromkeys((*natural, *each[:_RANGES_MAXIMUM], *bounds, *each))
     return list(
         islice((one for one in tried if 0 <= one <= maximum and (allowed is None or one in allowed)), _VALUES_MAXIMUM)
     )
 
 
-def _addresses(allowed: Ranges | None, liked: Iterable[int], bounds: Iterable[int], version: int) -> list[IPAddress]:
+def _addresses(allowed: Ranges | None, natural: Iterable[int], bounds: Iterable[int], version: int) -> list[IPAddress]:
     # the first address of a CIDR names the network, and may be 0.0.0.0: take the second
-    values = _values(allowed, liked, bounds, (1 << WIDTH[version]) - 1, inner=1)
+    values = _values(allowed, natural, bounds, (1 << WIDTH[version]) - 1, inner=1)
     return [IPAddress(value, 6 if version == 6 else 4) for value in values]
