@@ -166,7 +166,7 @@ owner_option = click.option(
 )
 
 
-def format_option(kind: type[StrEnum], default: StrEnum | None, text: str) -> Callable[[Any], Any]:
+def format_option(kind: type[StrEnum], default: str | None, text: str) -> Callable[[Any], Any]:
     """The option `-o`; the command gets `form`. JSON is for standard error, too."""
 
     def remember(_context: click.Context, _parameter: click.Parameter, form: StrEnum | None) -> StrEnum | None:
@@ -178,8 +178,8 @@ def format_option(kind: type[StrEnum], default: StrEnum | None, text: str) -> Ca
     )
 
 
-plan_format_option = format_option(PlanFormat, PlanFormat.DIFF, "How to print the plan.")
-table_format_option = format_option(TableFormat, TableFormat.TABLE, "How to print the result.")
+plan_format_option = format_option(PlanFormat, "diff", "How to print the plan.")
+table_format_option = format_option(TableFormat, "table", "How to print the result.")
 
 
 def _delete_limit(text: str) -> DeleteLimit:

@@ -147,6 +147,7 @@ def test_an_object_of_another_group_is_passed_over() -> None:
         (["-o", "commands"], "-o commands goes with --to annotations"),
         (["--to", "annotations", "--dscp", "0"], "--dscp goes with --to network-qos"),
         (["--dscp", "64"], "64 is not in the range 0<=x<=63"),
+        (["--cluster-cidr", "10.0.0.0/255.0.0.0"], "prefix length"),
         (["--cluster-cidr", "10.0.0.0"], "10.0.0.0 has no prefix length; write 10.0.0.0/32"),
     ],
 )
