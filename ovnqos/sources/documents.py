@@ -161,17 +161,20 @@ def _files(path: Path | str) -> list[Path | None]:
             if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES
         )
     if not files:
-        message = f"{_words(path)}: no {_SUFFIX_WORDS} file in it"
-        raise UnreadableInput(message)
+        raise UnreadableInput(f"{_words(path)}: no {_SUFFIX_WORDS} file in it")
     return files
 
 
 def _refuse_folder(error: OSError) -> None:
-    message = f"{_words(error.filename)}: {_reason(error)}"
-    raise UnreadableInput(message) from None
+    raise UnreadableInput(f"{_words(error.filename)}: {_reason(error)}") from None
 
 
-def _read(file: Path | None, stdin: TextIO | None) -> Iterator[Document]:
+def read_file(file: Path | None, stdin: TextIO | None = None) -> list[ParsedDocument]:
+    """Read the YAML or JSON documents of one file; None is standard input.
+
+    Raises:
+        UnreadableInput: in one line, why it cannot be read.
+    """
     origin = _words(file if file is not None else STANDARD_INPUT)
     try:
         if file is not None:
@@ -179,23 +182,21 @@ def _read(file: Path | None, stdin: TextIO | None) -> Iterator[Document]:
         else:
             text = (stdin if stdin is not None else sys.stdin).read()
             text.encode()
+        return list(_parse(text, is_json=file is not None and file.suffix.lower() == ".json"))
     except UnicodeError:
-        message = f"{origin}: not text in UTF-8"
-        raise UnreadableInput(message) from None
+        raise UnreadableInput(f"{origin}: not text in UTF-8") from None
     except OSError as error:
-        message = f"{origin}: {_reason(error)}"
-        raise UnreadableInput(message) from None
-    return _documents(text, origin, is_json=file is not None and file.suffix.lower() == ".json")
-
-
-def _documents(text: str, origin: str, *, is_json: bool) -> Iterator[Document]:
-    try:
-        parsed = list(_parse(text, is_json=is_json))
+        raise UnreadableInput(f"{origin}: {_reason(error)}") from None
     except UnreadableTextError as error:
         place = ":".join(str(number) for number in (error.line, error.column) if number)
-        message = f"{origin}:{place}: {error}" if place else f"{origin}: {error}"
-        raise UnreadableInput(message) from None
-    for document in parsed:
+        raise UnreadableInput(f"{origin}:{place}: {error}" if place else f"{origin}: {error}") from None
+    except ValueError:
+        raise UnreadableInput(f"{origin}: not a path") from None  # it holds a null byte
+
+
+def _read(file: Path | None, stdin: TextIO | None) -> Iterator[Document]:
+    origin = _words(file if file is not None else STANDARD_INPUT)
+    for document in read_file(file, stdin):
         if not isinstance(document.value, dict):
             message = f"{origin}:{document.line}: {describe(document.value)} is not a Kubernetes object; give a mapping"
             raise UnreadableInput(message)

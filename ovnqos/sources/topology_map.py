@@ -13,6 +13,7 @@ from ovnqos.diagnostics import ObjectRef
 from ovnqos.errors import UnreadableInput
 from ovnqos.model.networks import NetworkTopology
 from ovnqos.model.topology_map import PLACEHOLDERS, MappedInterface, MappedNetwork, NameTemplate, TopologyMap
+from ovnqos.sources.documents import read_file
 from ovnqos.sources.fields import Fields, Report
 from ovnqos.sources.values import (
     InvalidValueError,
@@ -23,7 +24,6 @@ from ovnqos.sources.values import (
     show,
     suggest,
 )
-from ovnqos.sources.yaml_json import UnreadableTextError, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,21 +48,9 @@ def load_topology_map(path: Path | str) -> TopologyMap:
         InvalidObject: with every error of the map.
     """
     origin = str(path)
-    try:
-        documents = list(parse_yaml(Path(path).read_bytes().decode("utf-8-sig")))
-    except UnreadableTextError as error:
-        place = ":".join(str(number) for number in (error.line, error.column) if number)
-        raise UnreadableInput(f"{origin}:{place}: {error}" if place else f"{origin}: {error}") from None
-    except UnicodeError:
-        raise UnreadableInput(f"{origin}: not text in UTF-8") from None
-    except FileNotFoundError:
-        raise UnreadableInput(f"{origin}: no such file") from None
-    except OSError as error:
-        raise UnreadableInput(f"{origin}: {(error.strerror or 'cannot be read').lower()}") from None
-    except ValueError:
-        raise UnreadableInput(f"{origin!r}: not a path") from None  # it holds a null byte
+    documents = read_file(Path(path))
     if len(documents) != 1:
-        raise UnreadableInput(f"{origin}: {len(documents)} YAML documents in it; a topology map is one")
+        raise UnreadableInput(f"{origin}: {len(documents)} documents in it; a topology map is one")
     return parse_topology_map(documents[0].value, origin=origin, errors=documents[0].errors)
 
 

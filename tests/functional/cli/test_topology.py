@@ -120,7 +120,7 @@ class TestRefused:
         write(tmp_path / "all.yaml", policy("gold"), BARE)
         ended = ovnqos("render", "-f", tmp_path, "--topology", f"static:{tmp_path}/none.yaml")
         assert (ended.code, ended.out) == (1, "")
-        assert ended.errors == [f"{tmp_path}/none.yaml: no such file"]
+        assert ended.errors == [f"{tmp_path}/none.yaml: no such file or folder"]
 
     def test_a_map_with_faults_names_all_of_them(self, tmp_path: Path) -> None:
         write(tmp_path / "all.yaml", policy("gold"), BARE)

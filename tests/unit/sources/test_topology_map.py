@@ -104,8 +104,8 @@ def test_a_misspelt_field_draws_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "0 YAML documents in it; a topology map is one"),
-        (b"networks: {}\n---\nnetworks: {}\n", "2 YAML documents in it; a topology map is one"),
+        (b"", "0 documents"),
+        (b"networks: {}\n---\nnetworks: {}\n", "2 documents"),
         (b"networks: [", "topology.yaml:2:1: "),
         (b"\xff\xfe\xfa", "not text in UTF-8"),
     ],
