@@ -48,6 +48,26 @@ def test_only_what_was_installed_gets_into_the_last_stage() -> None:
     assert "pip" not in last
 
 
+def test_the_labels_say_what_it_is_and_of_which_commit() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', DOCKERFILE))
+    assert labels["version"] == project["version"]
+    assert labels["description"] == project["description"]
+    assert labels["licenses"] == project["license"]
+    assert labels["source"] == project["urls"]["Homepage"]
+    assert (labels["revision"], labels["base.name"]) == ("${REVISION}", "${BASE}")
+    assert "REVISION=unknown" in instructions("ARG")
+    assert (ROOT / labels["documentation"].partition("/blob/main/")[2]).is_file()
+
+
+def test_nothing_of_the_build_depends_on_the_time() -> None:
+    build, last = DOCKERFILE.rsplit("\nFROM ", 1)
+    assert "ARG SOURCE_DATE_EPOCH=" in build
+    assert 'touch --no-dereference --date "@$SOURCE_DATE_EPOCH"' in build
+    assert "--invalidation-mode unchecked-hash" in build
+    assert not re.search(r"^RUN ", last, re.MULTILINE)
+
+
 def test_every_base_has_a_version() -> None:
     for base in re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE):
         assert re.fullmatch(r"\S+:\d[\w.-]*", base)
