@@ -55,9 +55,9 @@ def test_an_invalid_update_keeps_the_limit_and_says_what_is_wrong_across_a_resta
     first = start()
     apply(cluster, guide_policy())
     wait_for_status(cluster, APPLIED)
-    outside = guide_policy()
-    outside["spec"]["egress"][0]["classifier"]["to"][0]["ipBlock"]["cidr"] = "10.0.0.0/8"  # less than its exceptions
-    apply(cluster, outside)
+    malformed = guide_policy()
+    malformed["spec"]["podSelector"]["matchLabels"] = {"a b": "c"}  # no rule of the CRD is about a label's key
+    apply(cluster, malformed)
     wait_for_status(cluster, "Invalid")
     wait_for_rows(northbound, 2, "rate=20000")
     first.terminate()

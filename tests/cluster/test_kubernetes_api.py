@@ -184,7 +184,9 @@ def test_a_watch_tells_changes_and_bookmarks(api: KubernetesApi, namespace: str)
     # one or more are sent 2 s before the end of the watch, if an object of the kind changed elsewhere meanwhile
     elsewhere = api.create(config_maps("default"), config_map(namespace))["metadata"]
     bookmarks = [event["object"]["metadata"] for event in watch if event["type"] == "BOOKMARK"]
-    assert {bookmark["resourceVersion"] for bookmark in bookmarks} == {elsewhere["resourceVersion"]}
+    # a newer server counts changes of other kinds, too
+    assert bookmarks
+    assert all(int(one["resourceVersion"]) >= int(elsewhere["resourceVersion"]) for one in bookmarks)
 
 
 def test_a_restart_keeps_objects_url_and_tokens_and_breaks_watches_and_connections(
