@@ -7,6 +7,7 @@ SIZES ?= S,M
 # Where the lab's OVN comes from, one after the other: what is installed, and folders made of other Debian releases
 OVN := installed,trixie
 MATRIX_REPORT := docs/traffic-matrix.md
+comma := ,
 
 # What the demo, the functional tier and the lab run; iproute2, util-linux and coreutils are on every Debian.
 OVN_PROGRAMS := ovsdb-server ovsdb-tool ovn-northd ovn-nbctl ovn-trace ovs-vswitchd ovn-controller ovs-pki \
@@ -16,7 +17,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 
 .DEFAULT_GOAL := help
 .PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools \
-	test test-unit test-functional test-cluster test-cluster-modern test-lab test-newest test-oldest \
+	test test-unit test-functional test-cluster test-cluster-modern test-lab test-long test-newest test-oldest \
 	matrix matrix-unstable check format bench mutations shape clean
 
 help: ## show the targets
@@ -78,7 +79,7 @@ test-newest: RESOLUTION := highest
 test-oldest: RESOLUTION := lowest-direct
 test-newest test-oldest: ovn venv ## the core and the databases, with the newest or the oldest versions in pyproject.toml
 	$(BIN)/uv --quiet venv --clear --python $(BIN)/python .venv-$(RESOLUTION)
-	$(BIN)/uv --quiet pip install --python .venv-$(RESOLUTION) --resolution $(RESOLUTION) --group dev --editable .
+	$(BIN)/uv --quiet pip install --python .venv-$(RESOLUTION) --resolution $(RESOLUTION) --group dev --editable '.[daemon]'
 	.venv-$(RESOLUTION)/bin/pytest tests/unit tests/property tests/functional/northbound tests/functional/ovsdb
 
 test-functional: ovn deploy-tools venv ## against real database servers
@@ -98,8 +99,17 @@ test-cluster: ovn kubernetes deploy-tools venv ## the daemon against a real Kube
 test-cluster-modern: ovn kubernetes-modern deploy-tools venv ## the whole tier on the newest Kubernetes
 	OVNQOS_KUBERNETES=modern $(BIN)/pytest tests/cluster
 
+# One process an OVN, side by side: they share no namespace and mostly wait for streams to end
 test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN; needs root
-	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab
+	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync=target $(patsubst %,test-lab-%,$(subst $(comma), ,$(OVN)))
+
+test-lab-%:
+	OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_PART=$* $(BIN)/pytest tests/lab
+
+test-long: ovn-roots kubernetes venv ## what a change leaves out and a weekly run would not: all cells, all versions, more examples
+	$(MAKE) test-newest test-oldest mutations test-cluster-modern matrix MATRIX_REPORT=
+	OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab --ignore=tests/lab/matrix
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest tests/property
 
 matrix: ovn-roots venv ## measure the traffic matrix, write it into docs: make matrix OVN=installed,trixie,unstable
 	CI=true OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_REPORT=$(MATRIX_REPORT) $(BIN)/pytest tests/lab/matrix

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
-from ovnqos.sandbox.programs import Programs, SandboxError, clean_environment, last_lines
+from ovnqos.sandbox.programs import SandboxError, clean_environment, dies_with_parent, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,8 +78,7 @@ _starter: Final = Starter[subprocess.Popen[bytes]]()
 class Process:
     """One program that runs until it is stopped.
 
-    Its output goes to a log file. The kernel kills it when this process ends, however that happens (`prctl(2)`,
-    PR_SET_PDEATHSIG, set by util-linux's setpriv so that no Python code runs between fork and exec).
+    Its output goes to a log file. The kernel kills it when this process ends, however that happens.
 
     Attributes:
         name: as it stands in error messages.
@@ -230,11 +229,10 @@ class Process:
         return last_lines(self.log_text())
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        guard = Programs().command("setpriv", "--pdeathsig", "KILL", "--")
         folders = {"OVN_RUNDIR": str(self._run_folder), "OVS_RUNDIR": str(self._run_folder)} if self._run_folder else {}
         with self.log.open("ab") as log:
             child = subprocess.Popen(
-                [*guard, *self._command],
+                dies_with_parent(self._command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

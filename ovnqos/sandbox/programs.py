@@ -184,6 +184,14 @@ def clean_environment(**more: str) -> dict[str, str]:
     return kept | {"LC_ALL": "C.UTF-8"} | more
 
 
+def dies_with_parent(command: Sequence[str]) -> list[str]:
+    """The argument vector that runs a command which the kernel kills when the thread that started it ends.
+
+    By `prctl(2)`, PR_SET_PDEATHSIG, set by util-linux's setpriv so that no Python code runs between fork and exec.
+    """
+    return [*Programs().command("setpriv", "--pdeathsig", "KILL", "--"), *command]
+
+
 def run(
     command: Sequence[str],
     *,

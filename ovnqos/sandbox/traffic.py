@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, Literal
 
 from ovnqos.sandbox.process import Process
-from ovnqos.sandbox.programs import Programs, SandboxError, run
+from ovnqos.sandbox.programs import Programs, SandboxError, dies_with_parent, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,8 @@ def _run_client(stream: Stream) -> StreamResult:
     if stream.by_second:
         options.append("--get-server-output")
     command = stream.sender.namespace.command(Programs().command("iperf3", *options))
-    said = json.loads(run(command, timeout=stream.seconds + 40))
+    # without its parent a client whose namespace is gone would run on, at full load
+    said = json.loads(run(dies_with_parent(command), timeout=stream.seconds + 40))
     if "sum_sent" not in (end := said["end"]):
         sender, reason = stream.sender.name, said.get("error", "it does not say why")
         raise StreamError(f"iperf3 of {sender} could not send to {stream.address}, port {stream.port}: {reason}")

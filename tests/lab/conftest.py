@@ -13,15 +13,17 @@ from ovnqos.sandbox import REQUIRED_PROGRAMS, Programs, Sandbox, SandboxError, r
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
-from tests.lab.support_ovn import INSTALLED, OVN, REPORT
+from tests.lab.support_ovn import INSTALLED, OVN, PART, REPORT, WHOLE_MATRIX
 from tests.lab.support_report import document, remarks, tables
 from tests.lab.support_results import RESULTS, Results
+from tests.support.pairwise import pairwise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "pairwise: a change runs each pair of its parameters once, make matrix all")
     config.addinivalue_line("markers", "ovn_of_its_own: says on which OVN it runs with which arguments")
     config.addinivalue_line("markers", "one_ovn: runs on the first OVN only; what it shows does not depend on OVN")
 
@@ -34,15 +36,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of each OVN together, so that a sandbox is started once."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose what this session runs, and keep the tests of each OVN together, so that a sandbox is started once."""
+    chosen = items if WHOLE_MATRIX else _pairwise(items)
+    kept = [one for one in chosen if not _is_of_another_session(one)]
+    left_out = set(items) - set(kept)
+    config.hook.pytest_deselected(items=[one for one in items if one in left_out])
+    items[:] = sorted(kept, key=lambda one: OVN.index(ovn) if (ovn := _ovn_of(one)) else -1)
 
-    def position(item: pytest.Item) -> int:
-        callspec = getattr(item, "callspec", None)
-        programs = callspec.params.get("programs") if callspec else None
-        return OVN.index(programs) if programs else -1
 
-    items.sort(key=position)
+def _ovn_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("programs") if callspec else None
+
+
+def _is_of_another_session(item: pytest.Item) -> bool:
+    return bool(PART) and (_ovn_of(item) or OVN[0]) != PART
+
+
+def _pairwise(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of a test with the marker `pairwise`, keep what has each pair of its parameters, OVN among them, once."""
+    by_test: dict[str, dict[tuple[str, ...], pytest.Item]] = {}
+    kept = []
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("pairwise"):
+            cell = tuple(f"{name}={value}" for name, value in sorted(item.callspec.params.items()))
+            by_test.setdefault(item.nodeid.partition("[")[0], {})[cell] = item
+        else:
+            kept.append(item)
+    for cells in by_test.values():
+        kept += [cells[cell] for cell in pairwise(list(cells))]
+    return [item for item in items if item in set(kept)]
 
 
 def cannot_run(missing: SandboxError) -> None:

@@ -85,6 +85,7 @@ def test_the_labs_table_by_tcp(pods: LimitedPods, results: Results) -> None:
     assert restored > UNLIMITED
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize(
     ("of_client", "of_server"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from ovnqos.diagnostics import Code
 from ovnqos.sandbox import Probe, Stream, read_marks
 from tests.lab.support_cluster import network_qos, rule
 from tests.lab.support_matrix import Destination, expected_marks, probe
@@ -98,6 +99,7 @@ def _check(
     results.check_marks([MarkResult(cell=where, expected=expected_marks(DSCP, place), seen=seen)])
 
 
+@pytest.mark.pairwise
 @RATES
 @pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE, OUTSIDE_PLACE])
 def test_of_an_egress_limit_and_a_policy_the_lower_holds_and_the_mark_is_there(
@@ -136,6 +138,7 @@ def test_one_pods_egress_limit_and_the_rate_that_a_policys_pods_share_both_hold(
     assert limited.bits_per_second < 1.05 * limit(LOW_KBPS // 2)
 
 
+@pytest.mark.pairwise
 @RATES
 @pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
 def test_of_a_policy_and_the_ingress_limit_of_its_receiver_the_lower_holds_and_the_mark_is_there(
@@ -204,7 +207,7 @@ def test_through_a_service_a_policy_by_pods_and_the_ingress_limit_of_the_backend
     to_pods = {"to": [{"podSelector": {"matchLabels": {"app": "server"}}}]}
     pods.label(server, {"app": "server"})
     pods.annotate(server, _limited(HIGH_KBPS, "ingress"))
-    pods.cluster.apply(_policy(LOW_KBPS, to_pods), remark="until it is answered")
+    pods.cluster.apply(_policy(LOW_KBPS, to_pods), expected=Code.BEFORE_LOAD_BALANCING)
     address, port = "10.96.0.77", 6500
     sandbox, backend = pods.cluster.sandbox, server.address_on("default")
     sandbox.add_service("limited", address=address, port=port, backends=[backend])

@@ -194,6 +194,7 @@ def test_a_policy_that_only_marks_hides_the_egress_limit_from_ovn_24_09_on(
     assert [limited for limited, _ in pods.hidden(policy)] == [f"Pod/{NAMESPACE}/client/egress"]
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
 @RATES
 def test_of_a_policys_rate_for_all_that_a_pod_sends_and_its_egress_limit_the_lower_holds_and_the_mark_is_there(
@@ -229,6 +230,7 @@ def test_an_egress_limit_holds_for_a_pod_all_of_whose_traffic_a_policy_marks(
     assert pods.hidden(policy) == set()
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("place", [SAME_NODE, OTHER_NODE])
 @RATES
 def test_of_a_policy_and_an_ingress_limit_the_lower_holds_on_both_nodes_and_the_mark_is_there(

@@ -36,6 +36,7 @@ TOS_OF_DSCP_20 = 0x50
 STREAM = "sandbox/ovn-stream"
 FLAT = "sandbox/flat-l2"
 LOCALNET = "sandbox/localnet"
+NETWORKS = ("default", STREAM, FLAT, LOCALNET)
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 RECEIVERS = pytest.mark.parametrize("where", ["same node", "other node", "outside"])
@@ -50,9 +51,8 @@ def pods(sandbox: Sandbox) -> Iterator[dict[str, SandboxPod]]:
     sandbox.add_network(Layer2Network("flat-l2", subnets=["10.246.0.0/16", "fd10:246::/64"], nad=FLAT))
     sandbox.add_network(LocalnetNetwork("localnet", subnets=["10.247.0.0/16", "fd10:247::/64"], nad=LOCALNET))
     places = {"sender": "ovn-worker", "same": "ovn-worker", "other": "ovn-worker2"}
-    networks = ("default", STREAM, FLAT, LOCALNET)
     made = {
-        name: sandbox.add_pod(name, namespace="sandbox", node=node, networks=networks) for name, node in places.items()
+        name: sandbox.add_pod(name, namespace="sandbox", node=node, networks=NETWORKS) for name, node in places.items()
     }
     yield made
     for pod in made.values():
@@ -142,9 +142,7 @@ class TestAnnotation:
         assert "gateway_ips" not in annotation[FLAT]
 
     def test_switches_and_ports_bear_ovn_kubernetes_names(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
-        wired = {
-            key: (pods["other"].attachment(key).switch, pods["other"].attachment(key).port) for key in sandbox.networks
-        }
+        wired = {key: (pods["other"].attachment(key).switch, pods["other"].attachment(key).port) for key in NETWORKS}
         assert wired["default"] == ("ovn-worker2", "sandbox_other")
         assert wired[STREAM] == ("ovn.stream_ovn-worker2", "sandbox.ovn.stream_sandbox_other")
         assert wired[FLAT] == ("flat.l2_ovn_layer2_switch", "sandbox.flat.l2_sandbox_other")

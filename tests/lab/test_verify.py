@@ -11,6 +11,7 @@ import yaml
 
 from ovnqos import DesiredState, Northbound, Owner, plan_changes
 from ovnqos.cli.main import run
+from ovnqos.diagnostics import Code
 from ovnqos.southbound.ovn_trace import OvnTrace
 from ovnqos.southbound.southbound import NorthboundSequence, Southbound
 from ovnqos.verify import Realisation, Report, verify
@@ -76,7 +77,7 @@ def test_rows_on_every_kind_of_network_are_realised(matrix: Matrix, programs: Pr
         rule(12, {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}], "ports": udp_ports(80)}),
         rule(13, {"to": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"protocol": "TCP", "port": 80}]}),
     ]
-    matrix.cluster.apply(network_qos("all", rules, namespace=OWN, pods=LIMITED), remark="no IPAM")
+    matrix.cluster.apply(network_qos("all", rules, namespace=OWN, pods=LIMITED), expected=Code.NO_POD_ADDRESSES)
     report = look(matrix.cluster, programs, ask=True, patience_s=60)
     # where OVN knows no addresses of pods, the rule that selects pods matches nothing
     idle = {(one.switch, one.rule) for one in report.findings if one.verdict is Realisation.IDLE}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ovnqos import DesiredState, Direction, QosRow
 from ovnqos import match as m
+from ovnqos.diagnostics import Code
 from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos
 from tests.lab.support_matrix import LIMITED, expected_marks, probe
@@ -77,7 +78,7 @@ def test_of_two_policies_of_equal_priority_one_wins(matrix: Matrix, results: Res
         network_qos(name, [limited_rule(dscp, PORT, rate)], namespace=OWN, pods=LIMITED, priority=10)
         for name, dscp, rate in (("first", DSCP, RATE_KBPS), ("second", OTHER_DSCP, OTHER_RATE_KBPS))
     ]
-    matrix.cluster.apply(*policies)
+    matrix.cluster.apply(*policies, expected=Code.CONFLICT)
     sender, target = matrix.sender("sender"), matrix.target(DEFAULT_NETWORK, OTHER_NODE, 4)
     seen = read_marks(matrix.cluster.sandbox, probe(sender, target, "udp", PORT))
     stream = udp_stream(sender, target, port=PORT, offered_kbps=3 * OTHER_RATE_KBPS)

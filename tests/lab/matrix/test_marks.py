@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pytest
 
+from ovnqos.diagnostics import Code
 from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos, rule, udp_ports
 from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, has_destination, probe, whole
@@ -30,7 +31,6 @@ DSCP = 20
 EVERYWHERE: Final = (SAME_NODE, OTHER_NODE, OUTSIDE)
 PODS: Final = (SAME_NODE, OTHER_NODE)
 NOWHERE: Final = ()
-WITHOUT_IPAM = "OVN knows no addresses of its pods (no IPAM); podSelector and namespaceSelector select nothing on it"
 PARALLEL = 4
 """Probes at a time: each has its own addresses, protocol and port."""
 
@@ -246,7 +246,7 @@ def test_exactly_the_matched_packets_are_marked(
     written = classifier_of(matrix, network)
     selects_pods = any("ipBlock" not in peer for peer in (written or {}).get("to", ()))
     policy = network_qos("marks", [rule(DSCP, written)], namespace=OWN, pods=LIMITED, networks=[network.selector])
-    matrix.cluster.apply(policy, remark=WITHOUT_IPAM if selects_pods and not network.has_ipam else None)
+    matrix.cluster.apply(policy, expected=Code.NO_POD_ADDRESSES if selects_pods and not network.has_ipam else None)
     cells = CHOSEN[request.node.callspec.params["programs"], title, classifier]
     results.check_marks(_measure(matrix, classifier, [(network, where) for where in cells]))
 
