@@ -70,7 +70,10 @@ kubernetes-modern: ## build a server of Kubernetes' newest libraries in Debian u
 deploy-tools: venv ## fetch Helm's engine and promtool into the user's cache
 	@PYTHON=$(BIN)/python ./scripts/fetch-deploy-tools
 
-test: test-unit test-functional test-cluster test-lab ## run all tests
+# Packets have the machine for themselves
+test: ## run all tests
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-cluster test-unit test-functional
+	@$(MAKE) --no-print-directory test-lab
 
 test-unit: venv ## the pure core: unit and property tests
 	$(BIN)/pytest tests/unit tests/property
@@ -106,7 +109,7 @@ test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN
 test-lab-%:
 	OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_PART=$* $(BIN)/pytest tests/lab
 
-test-long: ovn-roots kubernetes venv ## what a change leaves out and a weekly run would not: all cells, all versions, more examples
+test-long: ovn-roots kubernetes venv ## what the tests of a change leave out: all cells, all versions, more examples
 	$(MAKE) test-newest test-oldest mutations test-cluster-modern matrix MATRIX_REPORT=
 	OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab --ignore=tests/lab/matrix
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest tests/property
@@ -130,7 +133,7 @@ format: venv ## format the code
 bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 	$(BIN)/python -m bench --sizes $(SIZES)
 
-mutations: ovn venv ## break ten behaviours, one at a time: a test must find each
+mutations: ovn venv ## break a dozen behaviours, one at a time: a test must find each
 	$(BIN)/python -m tests.mutations
 
 shape: ovn venv ## print the yardsticks of CONTRIBUTING's "Shape of the code"
