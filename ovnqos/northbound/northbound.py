@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from ovnqos.collector import collector_paused
 from ovnqos.errors import OvnQosError, StalePlan
 from ovnqos.model.owner import Owner
 from ovnqos.northbound.live_view import LiveView
@@ -245,7 +246,9 @@ class Northbound:
                 raise StalePlan(render_operations.describe_gone_port(gone))
             self._view.expect(batch, tables)
         try:
-            self._client.transact(render_operations.render(batch, snapshot))
+            with collector_paused():
+                operations = render_operations.render(batch, snapshot)
+            self._client.transact(operations)
             committed = True
         finally:
             with self._client.lock:

@@ -86,7 +86,8 @@ def results_of(reply: Any, operations: Sequence[Operation], database: Database) 
         if error in _UNKNOWN_NAMES:
             raise SchemaMismatch(f"the schema of {database.name} does not fit: {details}")
         raise TransactionRefused(f"{refusal}: {error}: {details}" if details else f"{refusal}: {error}")
-    return [result or {} for result in reply.result]
+    results: list[Row] = reply.result  # null only stands after an error
+    return results
 
 
 def lock_lost(name: str) -> LockLost:

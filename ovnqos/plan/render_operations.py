@@ -95,8 +95,8 @@ def describe_gone_port(uuid: str) -> str:
 
 def _row_update(change: RowUpdate) -> Iterator[Operation]:
     yield _wait_for_row(change.uuid, change.before, ROW_COLUMNS)
-    if change.columns:
-        row = {column: _value(getattr(change.after, column)) for column in change.columns}
+    if columns := change.columns:
+        row = {column: _value(getattr(change.after, column)) for column in columns}
         yield {**_on(_ROW, change.uuid, "update"), "row": row}
 
 
