@@ -33,8 +33,8 @@ from ovnqos.plan.changes import (
     SetInsert,
     SetUpdate,
 )
+from ovnqos.plan.ended_limits import DeleteLimit
 from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
-from ovnqos.plan.plan import DeleteLimit
 from ovnqos.plan.render_diff import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy

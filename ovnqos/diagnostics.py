@@ -53,6 +53,8 @@ class Code(StrEnum):
     SHADOWED_LIMIT = "ShadowedLimit"
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNKNOWN_NETWORK = "UnknownNetwork"
+    # plan
+    INCOMPLETE_INPUT = "IncompleteInput"
     # verify
     CHASSIS_BEHIND = "ChassisBehind"
     ROW_ABSENT = "RowAbsent"

@@ -12,23 +12,23 @@ from ovnqos.cli import output
 from ovnqos.compile.compiler import Compiler
 from ovnqos.compile.shadowed_limits import find_shadowed_limits
 from ovnqos.compile.topologies.detect import make_topology
-from ovnqos.diagnostics import Code
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.topology_map import TopologyKind
 from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from ovnqos.cli.options import InputOptions
     from ovnqos.compile.rows import DesiredState
     from ovnqos.model.owner import Owner
 
-_KINDS_WITH_ROWS: Final = frozenset({"NetworkQoS", "Pod"})
 _KINDS_WITHOUT_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
 _DONE: Final = {
     "apply": "applied",
     "diff": "compared",
     "explain": "explained",
-    "prune": "deleted",
     "render": "rendered",
 }
 _VERBS: Final = {"diff": "compare"}
@@ -36,12 +36,13 @@ _VERBS: Final = {"diff": "compare"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What the files hold; `is_partial` when invalid objects were left out."""
+    """What the files hold; `is_partial` when invalid objects were left out, `incomplete` what shows that some miss."""
 
     manifests: Manifests
     compiler: Compiler
     desired: DesiredState
     is_partial: bool
+    incomplete: tuple[Diagnostic, ...] = ()
 
 
 def read_input(given: InputOptions) -> Input:
@@ -85,12 +86,33 @@ def read_input(given: InputOptions) -> Input:
         output.info(f"nothing {_DONE[command]}: {invalid}; use --keep-going to {verb} the valid ones")
         raise click.exceptions.Exit(output.EXIT_INVALID)
     refuse_unnamed_objects(manifests)
-    return Input(manifests=manifests, compiler=compiler, desired=desired, is_partial=bool(errors))
+    return Input(
+        manifests=manifests,
+        compiler=compiler,
+        desired=desired,
+        is_partial=bool(errors),
+        incomplete=tuple(_unknown_nodes(given.zone_nodes, manifests)),
+    )
 
 
-def keys_of_invalid_objects(manifests: Manifests) -> list[str]:
-    """The policies and pods that are not valid, whose present rows are to be kept: a typo must not lift a limit."""
-    return [f"{bad.object.kind}/{bad.object.key}" for bad in manifests.invalid if bad.object.kind in _KINDS_WITH_ROWS]
+def _unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> Iterator[Diagnostic]:
+    known = {node.name for node in manifests.nodes} | {pod.node for pod in manifests.pods}
+    if unknown := set(zone_nodes) - known:
+        text = f"no Node or pod of the input names the node {listed(unknown)}"
+        yield Diagnostic.error(ObjectRef(kind="Node"), Code.INCOMPLETE_INPUT, text, hint="check --zone-node")
+
+
+def refuse_incomplete(found: Iterable[Diagnostic], *, allowed: bool) -> None:
+    """Print what is missing from the input, and stop unless that is allowed.
+
+    Raises:
+        click.exceptions.Exit: with code 1.
+    """
+    incomplete = tuple(found)
+    output.diagnostics(incomplete, as_warnings=allowed)
+    if incomplete and not allowed:
+        output.info(f"nothing {_DONE[_command()]}: the input is incomplete; add the objects, or use --allow-incomplete")
+        raise click.exceptions.Exit(output.EXIT_INVALID)
 
 
 def refuse_unnamed_objects(manifests: Manifests) -> None:

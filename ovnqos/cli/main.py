@@ -20,7 +20,6 @@ from ovnqos.cli.commands.demo import demo
 from ovnqos.cli.commands.diff import diff
 from ovnqos.cli.commands.explain import explain
 from ovnqos.cli.commands.list_rows import list_rows
-from ovnqos.cli.commands.prune import prune
 from ovnqos.cli.commands.render import render
 from ovnqos.cli.commands.verify import verify
 from ovnqos.errors import (
@@ -79,7 +78,7 @@ def completion(context: click.Context, shell: str) -> None:
     output.result(kind(context.find_root().command, {}, "ovnqos", "_OVNQOS_COMPLETE").source())
 
 
-for command in (render, diff, apply, explain, verify, list_rows, prune, convert, demo):
+for command in (render, diff, apply, explain, verify, list_rows, convert, demo):
     ovnqos.add_command(command)
 
 

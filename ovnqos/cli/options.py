@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ovnqos.model.topology_map import TopologyChoice
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
-    from ovnqos.plan.plan import DeleteLimit
+    from ovnqos.plan.ended_limits import DeleteLimit
 
 _DEFAULT_LIMIT: Final = "30%"
-_SMALL: Final = 10
-"""The default limit lets so many rows go whatever their share: in a small cluster that is one object."""
+_SMALL: Final = 1
+"""The default limit lets so many limits end whatever their share."""
 
 _R = TypeVar("_R")
 
@@ -184,7 +184,7 @@ table_format_option = format_option(TableFormat, "table", "How to print the resu
 
 def _delete_limit(text: str) -> DeleteLimit:
     from ovnqos.errors import InvalidRow
-    from ovnqos.plan.plan import DeleteLimit
+    from ovnqos.plan.ended_limits import DeleteLimit
 
     try:
         limit = DeleteLimit.parse(text)
@@ -198,8 +198,16 @@ max_deletes_option = click.option(
     "limit",
     type=Parsed("limit", _delete_limit),
     default=_DEFAULT_LIMIT,
-    help="Refuse a plan that deletes more rows than this: a count (10) or a share (50%).  "
-    f"[default: {_DEFAULT_LIMIT}, but at least {_SMALL} rows]",
+    help="Refuse a plan that ends more limits and marks of pods than this: a count (10) or a share (50%).  "
+    f"[default: {_DEFAULT_LIMIT}, but at least {_SMALL}]",
+)
+prune_option = click.option(
+    "--prune", is_flag=True, help="Remove the rows of NetworkQoS objects and pods that are not in the input, too."
+)
+allow_incomplete_option = click.option(
+    "--allow-incomplete",
+    is_flag=True,
+    help="Continue although objects are missing from the input; what depends on them stays as it is.",
 )
 
 

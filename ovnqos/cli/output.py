@@ -97,9 +97,18 @@ def plan(planned: Plan, form: str) -> None:
 
 
 def missing(planned: Plan) -> None:
-    """Warn of what a plan leaves out because a switch or port is missing."""
+    """Warn of what a plan leaves out because a switch or port is missing, and of what stays that it does not cover."""
     for one in planned.missing:
         warning(one)
+    if planned.kept:
+        stay = f"{count(len(planned.kept), 'object')} that the input does not have"
+        info(f"unchanged: {stay}: {listed(planned.kept)}; --prune removes them")
+
+
+def ended(planned: Plan) -> None:
+    """Name every object whose limits or marks end by a plan."""
+    for name, number in planned.ended.items():
+        info(f"{name}: {'1 limit or mark of a pod ends' if number == 1 else f'{number} limits and marks of pods end'}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> None:

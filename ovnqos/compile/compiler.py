@@ -19,6 +19,7 @@ from ovnqos.compile.pod_qos import POD_KIND, PodCompiler
 from ovnqos.compile.policies import PolicyCompiler
 from ovnqos.compile.row_directions import RowDirections
 from ovnqos.compile.rows import Delta
+from ovnqos.compile.scope import scope_of
 from ovnqos.compile.selections import Selections
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
@@ -136,9 +137,10 @@ class Compiler:
     # Desired state
 
     def desired(self) -> DesiredState:
-        """The whole desired state. What changed is still for `drain` to name."""
-        self._compile()
-        return self._desired.whole(self._retained())
+        """The desired state of the objects applied, with its scope. What changed is still for `drain` to name."""
+        desired = self._whole()
+        invalid = (f"{kind}/{key}" for kind in (POLICY_KIND, POD_KIND) for key in self._invalid.get(kind, ()))
+        return replace(desired, scope=scope_of(self.inventory, self.policies, invalid, tuple(self._desired.sets())))
 
     @property
     def is_dirty(self) -> bool:
@@ -157,8 +159,8 @@ class Compiler:
         return self._complete(delta, self._desired.part(delta.rows, delta.sets, self._retained()))
 
     def drain_all(self) -> Delta:
-        """As `drain`, but with all desired rows and sets named, so that everything is compared."""
-        desired = self.desired()
+        """As `drain`, but with all desired rows and sets named, for a full comparison: what is not desired is extra."""
+        desired = self._whole()
         self._desired.drain()
         sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
         return self._complete(Delta(rows=frozenset(desired.rows), sets=sets), desired)
@@ -233,6 +235,10 @@ class Compiler:
     def _compile(self) -> None:
         self.compile_some(lambda: True)
         self._policies.check_conflicts()
+
+    def _whole(self) -> DesiredState:
+        self._compile()
+        return self._desired.whole(self._retained())
 
     def _complete(self, delta: Delta, desired: DesiredState) -> Delta:
         policies, self._policies.changed = frozenset(self._policies.changed), set()

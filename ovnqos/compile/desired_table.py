@@ -10,7 +10,7 @@ from ovnqos.compile.network_qos import POLICY_KIND, CompiledPolicy
 from ovnqos.compile.rows import AddressSet, Delta, DesiredState, PortGroup, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ovnqos.compile.compiled import CompileContext, CompiledObject, SetDescription
     from ovnqos.compile.rows import QosRow
@@ -54,6 +54,10 @@ class DesiredTable:
     def objects(self) -> Mapping[str, CompiledObject]:
         """All objects that compiled."""
         return self._objects
+
+    def sets(self) -> Iterator[SetDescription]:
+        """The sets in use."""
+        return (use.description for use in self._sets.values())
 
     def row(self, identity: str) -> QosRow | None:
         """The desired row of this identity."""

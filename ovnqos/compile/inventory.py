@@ -55,6 +55,7 @@ class Inventory:
         self.cluster_cidrs = tuple(cluster_cidrs)
         self.problems: dict[str, InvalidObject] = {}
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
+        self._without_interfaces: dict[str, Pod] = {}  # by key
         self._labelled_pods: dict[str, LabelIndex] = {}  # by namespace
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
         self._namespaces_with_pods = LabelIndex()
@@ -139,6 +140,7 @@ class Inventory:
     def _apply_pod(self, pod: Pod) -> None:
         self._remove_pod(pod.key)
         if not pod.has_own_addresses:
+            self._without_interfaces[pod.key] = pod
             return
         try:
             interfaces = self.topology.interfaces(pod)
@@ -146,6 +148,7 @@ class Inventory:
             self.problems[pod.key] = problem
             return
         if not interfaces:
+            self._without_interfaces[pod.key] = pod
             return
         self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
         if pod.qos is not NO_POD_QOS:
@@ -158,6 +161,7 @@ class Inventory:
 
     def _remove_pod(self, key: str) -> None:
         self.problems.pop(key, None)
+        self._without_interfaces.pop(key, None)
         namespace, _, name = key.partition("/")
         pods = self._pods.get(namespace)
         record = pods.pop(name, None) if pods else None
@@ -215,6 +219,18 @@ class Inventory:
         if isinstance(namespaces, str):
             return self._matching(selector, (namespaces,))
         return self._matching(selector, self._namespaces_with_pods.matching(namespaces, self._pods.keys()))
+
+    def all_pods(self) -> Iterator[PodRecord]:
+        """All pods with interfaces of their own, in no order."""
+        return chain.from_iterable(pods.values() for pods in self._pods.values())
+
+    def pods_without_interfaces(self) -> Iterable[Pod]:
+        """The pods that are completed or failed, use the host's network, or are not wired yet."""
+        return self._without_interfaces.values()
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether the Namespace object is known."""
+        return name in self._namespaces
 
     def _matching(self, selector: LabelSelector, namespaces: Iterable[str]) -> Iterator[PodRecord]:
         return chain.from_iterable(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
+    from ovnqos.compile.scope import InputScope
+
 PRIORITY_MAXIMUM = 32_767
 
 NETWORK_QOS_BASE = 10_000
@@ -158,19 +160,22 @@ class AddressSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
-    """The complete desired state of one owner in a Northbound. Build it with `of`.
+    """The desired state of one owner in a Northbound. Build it with `of`.
 
     Attributes:
         rows: by identity.
         port_groups: by name.
         address_sets: by name.
         retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows stay as they are, with the sets they use.
+        scope: which objects it was compiled from; what belongs to others stays. None: it is complete, and whatever else
+            the owner has is extra.
     """
 
     rows: Mapping[str, QosRow]
     port_groups: Mapping[str, PortGroup]
     address_sets: Mapping[str, AddressSet]
     retained: frozenset[str] = frozenset()
+    scope: InputScope | None = None
 
     @classmethod
     def of(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ovnqos.collector import collector_paused
 from ovnqos.errors import OvnQosError, StalePlan
 from ovnqos.model.owner import Owner
 from ovnqos.northbound.live_view import LiveView
-from ovnqos.northbound.replica_reader import PORT, take_snapshot
+from ovnqos.northbound.replica_reader import PORT, port_addresses, take_snapshot
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.lock import WriterLock
 from ovnqos.ovsdb.remotes import NORTHBOUND
@@ -146,10 +147,28 @@ class Northbound:
         """Whether everything was read; see `wait` of `connect`."""
         return self._client.has_contents
 
-    def snapshot(self) -> Snapshot:
-        """What the Northbound holds now, as far as the server has reported it."""
+    def snapshot(self, *, addresses: bool = False) -> Snapshot:
+        """What the Northbound holds now, as far as the server has reported it.
+
+        Args:
+            addresses: whether to read the addresses of all logical switch ports, too, which the replica does not hold:
+                they tell which pods still exist.
+
+        Raises:
+            NorthboundUnavailable: the addresses cannot be read in time.
+        """
+        known = self._addresses() if addresses else None
         with self._client.reading() as tables:
-            return take_snapshot(tables, self.owner)
+            return replace(take_snapshot(tables, self.owner), addresses=known)
+
+    def _addresses(self) -> dict[str, set[str]]:
+        operation = {"op": "select", "table": PORT, "where": [], "columns": ["name", "addresses", "dynamic_addresses"]}
+        rows = self._client.query(operation)[0]["rows"]
+        known: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            for address in port_addresses(row):
+                known[address].add(row["name"])
+        return dict(known)
 
     @property
     def session(self) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ovnqos.match.addresses import canonical_address
 from ovnqos.ovsdb.replica import frozen
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ovnqos.compile.rows import Delta, DesiredState
     from ovnqos.model.owner import Owner
@@ -39,6 +40,18 @@ def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:
             for record in tables[kind].records.values()
         ),
     )
+
+
+def port_addresses(row: Mapping[str, Any]) -> Iterator[str]:
+    """The IP addresses of a logical switch port, from its columns `addresses` and `dynamic_addresses` as JSON."""
+    for column in ("addresses", "dynamic_addresses"):
+        value = row[column]
+        for entry in value[1] if isinstance(value, list) else [value]:
+            for word in entry.split():
+                try:
+                    yield canonical_address(word)
+                except ValueError:
+                    continue  # a MAC address, or `router`, `unknown`, `dynamic`
 
 
 class ReplicaReader:

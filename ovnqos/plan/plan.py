@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.errors import InvalidRow, UnsafePlan
+from ovnqos.diagnostics import listed
+from ovnqos.errors import UnsafePlan
 from ovnqos.plan import render_diff, render_json, render_nbctl, render_operations
 from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.ended_limits import DeleteLimit, count_limits, ended_limits
 from ovnqos.plan.ovsdbapp_command import PlanCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from ovnqos.diagnostics import Diagnostic
     from ovnqos.plan.changes import MissingReference
     from ovnqos.plan.render_operations import Operation
     from ovnqos.plan.snapshot import Snapshot
-
-_COUNT = re.compile(r"[0-9]{1,9}\Z")
-_SHARE = re.compile(r"(?:0?\.[0-9]{1,6}|1\.0{1,6}|0\.[0-9]{1,6})\Z")
-_ROUNDING = 1e-6  # 0.29 * 100 is 28.999999999999996
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteLimit:
-    """At most `count` rows, or at most a `share` (0.0 to 1.0) of the owner's rows, may go. Exactly one is set.
-
-    With a share, `at_least` rows may go in any case.
-    """
-
-    count: int | None = None
-    share: float | None = None
-    at_least: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> DeleteLimit:
-        """Read `10` (rows), `30%` or `0.3` (share). Raises InvalidRow for anything else."""
-        if _COUNT.match(text):
-            return cls(count=int(text))
-        percent = _PERCENT.match(text)
-        share = float(percent[1]) / 100 if percent else float(text) if _SHARE.match(text) else None
-        if share is None or share > 1:
-            raise InvalidRow(f"delete limit {text!r}: use a number of rows such as 10, or a share such as 30% or 0.3")
-        return cls(share=share)
-
-    @classmethod
-    def of(cls, limit: int | float | DeleteLimit) -> DeleteLimit:
-        """A count from an int, a share from a float. Raises InvalidRow for a negative one, or a share above 1."""
-        if isinstance(limit, DeleteLimit):
-            return limit
-        if not limit >= 0 or (isinstance(limit, float) and limit > 1):  # not a number is not >= 0 either
-            raise InvalidRow(f"delete limit {limit}: use a count of 0 or more, or a share from 0.0 to 1.0")
-        return cls(count=limit) if isinstance(limit, int) else cls(share=limit)
-
-    def allows(self, deleted: int, total: int) -> bool:
-        """Whether `deleted` of `total` rows may go."""
-        if self.count is not None:
-            return deleted <= self.count
-        return deleted <= max(self.at_least, (self.share or 0.0) * total + _ROUNDING)
-
-    def __str__(self) -> str:
-        return str(self.count) if self.count is not None else f"{(self.share or 0.0) * 100:g} %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +31,16 @@ class Plan:
         changes: sets to create or change, rows, sets to delete.
         missing: switches and ports that the Northbound does not have; what needs them was left out.
         desired_rows: how many rows are desired in all.
+        kept: objects (`<kind>/<namespace>/<name>`) that are not in the input and whose rows stay; see `plan_changes`.
+        incomplete: what is missing from the input, as errors. What depends on it is left as it is.
     """
 
     snapshot: Snapshot
     changes: tuple[Change, ...]
     missing: tuple[MissingReference, ...] = ()
     desired_rows: int = 0
+    kept: tuple[str, ...] = ()
+    incomplete: tuple[Diagnostic, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -96,14 +56,19 @@ class Plan:
         parts = batches(self.changes, self.snapshot.owner, 0)
         return tuple(replace(self, changes=part, missing=()) for part in parts)
 
+    @property
+    def ended(self) -> Mapping[str, int]:
+        """How many limits and marks of pods end, by object (`<kind>/<namespace>/<name>`)."""
+        return ended_limits(self.changes, self.snapshot)
+
     def check(self, max_deletes: int | float | DeleteLimit) -> None:
-        """Raise UnsafePlan when more rows would go than a count (int), or a share of the actual rows (float)."""
+        """Raise UnsafePlan when more limits of pods would end than a count (int), or a share of all (float)."""
         limit = DeleteLimit.of(max_deletes)
-        deleted, total = self.count(RowDelete), len(self.snapshot.rows)
-        if not limit.allows(deleted, total):
+        ended = sum(self.ended.values())
+        if ended and not limit.allows(ended, total := count_limits(self.snapshot)):
             raise UnsafePlan(
-                f"{deleted} of {total} rows would be deleted, more than the limit of {limit}; nothing was written "
-                "(if that is right, raise the limit)"
+                f"{ended} of {total} limits and marks of pods would end, more than the limit of {limit}; "
+                f"nothing was written: {listed(self.ended)}; if that is right, raise --max-deletes"
             )
 
     def summary(self) -> str:

@@ -15,6 +15,7 @@ from ovnqos.plan.changes import (
     SetInsert,
     SetUpdate,
 )
+from ovnqos.plan.coverage import Coverage
 from ovnqos.plan.plan import Plan
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
 
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from ovnqos.plan.snapshot import ActualRow, Snapshot
 
 
-def plan_changes(desired: DesiredState, snapshot: Snapshot) -> Plan:
+def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = False) -> Plan:
     """Plan the changes that turn the owner's part of the snapshot into what is desired.
+
+    Where the desired state has a scope, absence from it is not removal: rows of other objects stay, and so do members
+    whose pod is not in it; see `Plan.kept` and `Plan.incomplete`.
 
     A row that is as desired is not touched, since rewriting one refills its meter's bucket. Foreign rows are not
     touched either. Switches and ports that the Northbound does not have are left out, and named in `Plan.missing`. The
@@ -35,11 +39,17 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot) -> Plan:
 
     A set or group that has a desired name but no owner is taken over: its external_ids were wiped.
 
+    Args:
+        desired: the desired rows and sets.
+        snapshot: the actual ones.
+        prune: whether objects that are not in the scope are gone, so that their rows are extra.
+
     Raises:
         NameTaken: a desired set or group has the name of another owner's.
     """
-    rows, missing, kept_references = _plan_rows(desired, snapshot)
-    sets, missing_ports = _plan_sets(desired, snapshot, kept_references)
+    coverage = None if desired.scope is None else Coverage(desired.scope, snapshot, prune=prune)
+    rows, missing, kept_references = _plan_rows(desired, snapshot, coverage)
+    sets, missing_ports = _plan_sets(desired, snapshot, kept_references, coverage)
     first = [change for change in sets if not isinstance(change, SetDelete)]
     last = [change for change in sets if isinstance(change, SetDelete)]
     return Plan(
@@ -47,10 +57,14 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot) -> Plan:
         changes=(*first, *rows, *last),
         missing=(*missing, *missing_ports),
         desired_rows=len(desired.rows),
+        kept=tuple(sorted(coverage.kept)) if coverage is not None else (),
+        incomplete=tuple(coverage.diagnostics()) if coverage is not None else (),
     )
 
 
-def _plan_rows(desired: DesiredState, snapshot: Snapshot) -> tuple[list[Change], list[MissingReference], set[str]]:
+def _plan_rows(
+    desired: DesiredState, snapshot: Snapshot, coverage: Coverage | None
+) -> tuple[list[Change], list[MissingReference], set[str]]:
     owner = snapshot.owner
     actual: dict[str, list[ActualRow]] = {}
     extra: list[ActualRow] = []
@@ -59,7 +73,7 @@ def _plan_rows(desired: DesiredState, snapshot: Snapshot) -> tuple[list[Change],
         identity = owner.identity(row.content.external_ids)
         if identity in desired.rows:
             actual.setdefault(identity, []).append(row)
-        elif owner.object_of(row.content.external_ids) in desired.retained:
+        elif owner.object_of(row.content.external_ids) in desired.retained or (coverage and coverage.keeps_row(row)):
             kept_references |= references_in(row.content.match)
         else:
             extra.append(row)
@@ -78,7 +92,12 @@ def _plan_rows(desired: DesiredState, snapshot: Snapshot) -> tuple[list[Change],
         if candidates:
             kept = _best(candidates, content, bindable)
             extra.extend(one for one in candidates if one is not kept)
-            changes.extend(_row_update(identity, kept, content, bindable))
+            if coverage is not None and coverage.keeps_row_as_it_is(
+                kept, match=content.match, unbinds=not kept.switches <= bindable
+            ):
+                kept_references |= references_in(kept.content.match)
+            else:
+                changes.extend(_row_update(identity, kept, content, bindable))
         elif bindable:
             changes.append(RowInsert(identity=identity, content=content, switches=tuple(sorted(bindable))))
     extra.sort(key=lambda one: (owner.identity(one.content.external_ids), one.uuid))
@@ -116,12 +135,15 @@ def _row_delete(identity: str, row: ActualRow) -> RowDelete:
 
 
 def _plan_sets(
-    desired: DesiredState, snapshot: Snapshot, kept_references: set[str]
+    desired: DesiredState, snapshot: Snapshot, kept_references: set[str], coverage: Coverage | None
 ) -> tuple[list[Change], list[MissingReference]]:
     changes: list[Change] = []
     missing: list[MissingReference] = []
-    for _, address_set in sorted(desired.address_sets.items()):
-        content = SetContent.desired(address_set, SetKind.ADDRESS_SET, address_set.addresses, snapshot.owner)
+    for name, address_set in sorted(desired.address_sets.items()):
+        members = address_set.addresses
+        if coverage is not None:
+            members |= coverage.missing_members(SetKind.ADDRESS_SET, name, desired=members)
+        content = SetContent.desired(address_set, SetKind.ADDRESS_SET, members, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     for name, group in sorted(desired.port_groups.items()):
         present = group.ports & snapshot.ports.keys()
@@ -129,6 +151,8 @@ def _plan_sets(
             MissingReference(kind="logical switch port", name=port, needed_by=name)
             for port in sorted(group.ports - present)
         )
+        if coverage is not None:
+            present |= coverage.missing_members(SetKind.PORT_GROUP, name, desired=present)
         content = SetContent.desired(group, SetKind.PORT_GROUP, present, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     names = {SetKind.ADDRESS_SET: desired.address_sets, SetKind.PORT_GROUP: desired.port_groups}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.model.owner import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ovnqos.compile.rows import AddressSet, DesiredState, PortGroup, QosRow
 
@@ -109,6 +109,7 @@ class Snapshot:
         switches: names of all logical switches, with their uuids.
         ports: names of all logical switch ports, with their uuids.
         by_name: made without a database, so that the uuids of switches and ports are their names.
+        addresses: each IP address of logical switch ports, with their names; None: they were not read.
     """
 
     owner: Owner = field(default_factory=Owner)
@@ -119,6 +120,7 @@ class Snapshot:
     switches: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, str] = field(default_factory=dict)
     by_name: bool = False
+    addresses: Mapping[str, Collection[str]] | None = None
 
     @classmethod
     def of_names(cls, desired: DesiredState, owner: Owner) -> Snapshot:

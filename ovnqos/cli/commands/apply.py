@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,45 +11,67 @@ from ovnqos.cli import options, output
 
 if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
-    from ovnqos.plan.plan import DeleteLimit, Plan
+    from ovnqos.plan.ended_limits import DeleteLimit
+    from ovnqos.plan.plan import Plan
 
 
 @click.command
 @options.input_options
 @options.database_options()
 @options.max_deletes_option
-def apply(given: options.InputOptions, database: options.DatabaseOptions, limit: DeleteLimit) -> None:
+@options.prune_option
+@options.allow_incomplete_option
+@click.option("--dry-run", is_flag=True, help="Print what would be done. Writes nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before limits end.")
+def apply(  # noqa: PLR0913 # one parameter an option
+    *,
+    given: options.InputOptions,
+    database: options.DatabaseOptions,
+    limit: DeleteLimit,
+    prune: bool,
+    allow_incomplete: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
     """Make the Northbound as the manifests say: one atomic transaction, or a few when it is large.
 
-    Rows of this owner that no manifest asks for are deleted. Rows of other owners are never changed, and rows that are
-    up to date are not written again. Nothing is written when an object is invalid, unless --keep-going is given.
+    Objects that are not among the manifests are left alone, unless --prune is given. Rows of other owners are never
+    changed, and rows that are up to date are not written again. Nothing is written when an object is invalid
+    (--keep-going), or when the Northbound shows that objects are missing from the input (--allow-incomplete). On a
+    terminal it asks before the limit of a pod ends.
 
     \b
     Examples:
       ovnqos apply -f manifests/
+      ovnqos apply -f cluster.yaml --prune --dry-run
       ovnqos apply -f manifests/ --nb ssl:10.0.0.1:6641,ssl:10.0.0.2:6641 -p key.pem -c cert.pem -C ca.pem
       ovnqos apply -f manifests/ --max-deletes 50
     """  # noqa: D301 - \b keeps click from filling the lines
-    from ovnqos.cli.input import read_input
+    from ovnqos.cli.input import read_input, refuse_incomplete
     from ovnqos.plan.planner import plan_changes
 
     found = read_input(given)
     with database.connect(given.owner) as northbound:
-        northbound.lock()
-        apply_plan(northbound, plan_changes(found.desired, northbound.snapshot()), limit)
+        if not dry_run:
+            northbound.lock()
+        plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
+        output.missing(plan)
+        refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=allow_incomplete)
+        output.ended(plan)
+        plan.check(limit)
+        if dry_run:
+            output.info(f"to do: {plan.summary()}")
+        else:
+            _apply(northbound, plan, ask=not yes)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)
 
 
-def apply_plan(northbound: Northbound, plan: Plan, limit: DeleteLimit) -> None:
-    """Apply a plan and print what was done.
-
-    Raises:
-        UnsafePlan: it deletes more than the limit allows.
-        OvnQosError: whatever `Northbound.apply` raises.
-    """
-    output.missing(plan)
-    plan.check(limit)
+def _apply(northbound: Northbound, plan: Plan, *, ask: bool) -> None:
+    """Apply a plan and print what was done; raises as `Northbound.apply`."""
+    if plan.ended and ask and sys.stdin.isatty() and not click.confirm("Apply?", err=True):
+        output.info("nothing applied")
+        raise click.exceptions.Exit(output.EXIT_INVALID)
     with output.progress("applying") as report:
         applied = northbound.apply(plan, progress=report)
     if plan.is_empty:

@@ -11,11 +11,21 @@ from ovnqos.cli import options, output
 @options.input_options
 @options.database_options()
 @options.plan_format_option
+@options.prune_option
+@options.allow_incomplete_option
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are differences.")
-def diff(
-    given: options.InputOptions, database: options.DatabaseOptions, form: options.PlanFormat, exit_code: bool
+def diff(  # noqa: PLR0913 # one parameter an option
+    *,
+    given: options.InputOptions,
+    database: options.DatabaseOptions,
+    form: options.PlanFormat,
+    prune: bool,
+    allow_incomplete: bool,
+    exit_code: bool,
 ) -> None:
     """Show what apply would change. Writes nothing.
+
+    Objects that are not among the manifests are left alone, unless --prune is given.
 
     The lines are those of `ovn-nbctl qos-list SWITCH`, so that the two can be compared.
 
@@ -25,14 +35,16 @@ def diff(
       ovnqos diff -f manifests/ --exit-code >/dev/null || echo drift
       ovnqos diff -f manifests/ -o nbctl > change.sh && sh change.sh --db=unix:/var/run/ovn/ovnnb_db.sock
     """  # noqa: D301 - \b keeps click from filling the lines
-    from ovnqos.cli.input import read_input
+    from ovnqos.cli.input import read_input, refuse_incomplete
     from ovnqos.plan.planner import plan_changes
 
     found = read_input(given)
     with database.connect(given.owner) as northbound:
-        plan = plan_changes(found.desired, northbound.snapshot())
+        plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
     output.plan(plan, form)
+    output.ended(plan)
     output.info(f"to do: {plan.summary()}")
+    refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=allow_incomplete)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)
     if exit_code and not plan.is_empty:

@@ -97,14 +97,14 @@ def _script(stage: Stage) -> None:
     terminal.section("Section 7: no annotations any more; the same pods")
     for name in _LIMITED:
         stage.annotate(name, {})
-    _apply(stage)
+    _apply(stage, "--max-deletes", "100%")
     terminal.ovnqos("diff", "--exit-code")
     _check(stage, partial(_unlimited, stage, _LIMITED))
 
 
-def _apply(stage: Stage) -> None:
+def _apply(stage: Stage, *options: str) -> None:
     stage.terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
-    stage.terminal.ovnqos("apply")
+    stage.terminal.ovnqos("apply", *options)
     stage.sync()
 
 

@@ -75,7 +75,8 @@ class TestApply:
         assert {uuid: found["QoS"][uuid] for uuid in lead} == lead
         assert found["Address_Set"] == before["Address_Set"]
         assert found["Port_Group"] == before["Port_Group"]
-        assert marks(server) == {"NetworkQoS/shop/gold/0/default": 46, "NetworkQoS/shop/lead/0/default": 8}
+        tin = "NetworkQoS/shop/tin/0/default"  # its object is not in the input, and not removed
+        assert marks(server) == {"NetworkQoS/shop/gold/0/default": 46, "NetworkQoS/shop/lead/0/default": 8, tin: 20}
         assert of_others(found) == of_others(before)
 
     def test_an_object_of_networks_that_are_not_there_has_no_rows_and_a_line_says_so(
@@ -158,46 +159,59 @@ class TestDeleteLimit:
 
     @pytest.fixture
     def full(self, server: NorthboundServer, tmp_path: Path) -> Path:
-        """A Northbound with 20 rows; returns manifests that hold only 8 of them, so 12 would go."""
+        """A Northbound with 20 rows for two pods; returns manifests of only 8 of them, so 24 limits would end."""
         policies = [policy(f"p{number}", priority=number) for number in range(self.COUNT)]
         write(tmp_path / "all.yaml", *policies, *PODS)
         assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
         write(tmp_path / "all.yaml", *policies[:8], *PODS)
         return tmp_path
 
-    @pytest.mark.parametrize("limit", [[], ["--max-deletes", "11"], ["--max-deletes", "59%"], ["--max-deletes", "0.5"]])
-    @pytest.mark.parametrize("command", ["apply", "prune"])
-    def test_a_plan_that_deletes_too_much_is_refused(
-        self, server: NorthboundServer, full: Path, command: str, limit: list[str]
-    ) -> None:
+    @pytest.mark.parametrize("limit", [[], ["--max-deletes", "23"], ["--max-deletes", "59%"], ["--max-deletes", "0.5"]])
+    def test_a_plan_that_ends_too_much_is_refused(self, server: NorthboundServer, full: Path, limit: list[str]) -> None:
         before = server.file.read_bytes()
-        ended = ovnqos(command, "-f", full, "--nb", server.remote, *limit)
+        ended = ovnqos("apply", "--prune", "-f", full, "--nb", server.remote, *limit)
 
         assert ended.code == 1
         (line,) = ended.errors
-        assert "12 of 20 rows would be deleted" in line
+        assert "24 of 40 limits and marks of pods would end" in line
         assert "nothing was written" in line
         assert server.file.read_bytes() == before
 
-    @pytest.mark.parametrize("limit", ["12", "60%", "0.6", "100%"])
+    @pytest.mark.parametrize("limit", ["24", "60%", "0.6", "100%"])
     def test_a_higher_limit_lets_it_pass(self, server: NorthboundServer, full: Path, limit: str) -> None:
-        assert ovnqos("apply", "-f", full, "--nb", server.remote, "--max-deletes", limit).code == 0
+        assert ovnqos("apply", "--prune", "-f", full, "--nb", server.remote, "--max-deletes", limit).code == 0
         assert len(marks(server)) == 8
 
-    def test_ten_rows_may_go_by_default_but_not_where_a_limit_is_given(
+    def test_one_limit_may_end_by_default_but_not_where_a_share_is_given(
         self, server: NorthboundServer, tmp_path: Path
     ) -> None:
-        write(tmp_path / "all.yaml", policy("gold", *[rule()] * 10), *PODS)
+        only_a = {"matchLabels": {"app": "web"}}
+        pods = [pod("a", "10.0.0.1", labels={"app": "web"}), PODS[1]]
+        write(tmp_path / "all.yaml", policy("gold", podSelector=only_a), *pods)
         assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
-        write(tmp_path / "all.yaml", *PODS)
-        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote, "--max-deletes", "0.3").code == 1
-        assert len(marks(server)) == 10
-        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        write(tmp_path / "all.yaml", *pods)
+        command = ["apply", "--prune", "--allow-incomplete", "-f", str(tmp_path), "--nb", server.remote]
+        assert ovnqos(*command, "--max-deletes", "0.3").code == 1
+        assert len(marks(server)) == 1
+        assert ovnqos(*command).code == 0
         assert marks(server) == {}
+
+    def test_members_of_sets_count(self, server: NorthboundServer, tmp_path: Path) -> None:
+        selected = policy("gold", podSelector={"matchLabels": {"app": "web"}})
+        both = [pod("a", "10.0.0.1", labels={"app": "web"}), pod("b", "10.0.0.2", node="node2", labels={"app": "web"})]
+        write(tmp_path / "all.yaml", selected, *both)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        before = dump(server)
+        neither = [pod("a", "10.0.0.1"), pod("b", "10.0.0.2", node="node2")]
+        write(tmp_path / "all.yaml", selected, *neither)
+        ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+        assert ended.code == 1
+        assert "2 of 2 limits and marks of pods would end" in ended.errors[0]
+        assert dump(server) == before
 
     def test_the_help_tells_the_default(self) -> None:
         text = " ".join(ovnqos("apply", "--help").out.split())
-        assert "[default: 30%, but at least 10 rows]" in text
+        assert "[default: 30%, but at least 1]" in text
         assert DeleteLimit.parse("30%").allows(3, 10)
 
 

@@ -173,7 +173,7 @@ class TestUnreadableInput:
 
 
 class TestDatabaseOutOfReach:
-    @pytest.fixture(params=["diff", "apply", "list", "prune"])
+    @pytest.fixture(params=["diff", "apply", "list"])
     def command(self, request: pytest.FixtureRequest, manifests: Path) -> list[str]:
         name = str(request.param)
         return [name, "-t", "0.5"] if name == "list" else [name, "-t", "0.5", "-f", str(manifests)]
@@ -222,17 +222,16 @@ class TestDatabaseOutOfReach:
 
 
 class TestLock:
-    @pytest.mark.parametrize("command", ["apply", "prune"])
-    def test_a_lock_held_by_another_is_one_line(self, manifests: Path, wired: NorthboundServer, command: str) -> None:
+    def test_a_lock_held_by_another_is_one_line(self, manifests: Path, wired: NorthboundServer) -> None:
         before = wired.file.read_bytes()
         with Northbound.connect(wired.remote) as rival:
             rival.lock()
-            ended = ovnqos(command, "-f", manifests, "--nb", wired.remote)
+            ended = ovnqos("apply", "-f", manifests, "--nb", wired.remote)
             assert_refused(ended, 3, "another writer of this owner", "ovnqos_ovnqos")
             assert wired.file.read_bytes() == before
 
             assert ovnqos("diff", "-f", manifests, "--nb", wired.remote).code == 0
-            assert ovnqos("prune", "--dry-run", "-f", manifests, "--nb", wired.remote).code == 0
+            assert ovnqos("apply", "--dry-run", "-f", manifests, "--nb", wired.remote).code == 0
 
 
 class TestUsage:
@@ -242,11 +241,11 @@ class TestUsage:
             (["apply", "-f", "x", "--owner", "a b"], "'--owner': 'a b'"),
             (["apply", "-f", "x", "--owner", ""], "'--owner': ''"),
             (["list", "--owner", "x" * 64], "'--owner': 'xxx"),
-            (["prune", "-f", "x", "--owner", "-"], "'--owner': '-'"),
+            (["diff", "-f", "x", "--owner", "-"], "'--owner': '-'"),
             (["apply", "-f", "x", "--max-deletes", "many"], "'--max-deletes': 'many'"),
             (["apply", "-f", "x", "--max-deletes", "101%"], "'--max-deletes': '101%'"),
             (["apply", "-f", "x", "--max-deletes", "-1"], "'--max-deletes': '-1'"),
-            (["prune", "-f", "x", "--max-deletes", "1.5"], "'--max-deletes': '1.5'"),
+            (["apply", "-f", "x", "--max-deletes", "1.5"], "'--max-deletes': '1.5'"),
             (["list", "-p", "key.pem"], "give --certificate and --ca-cert too"),
             (["apply", "-f", "x", "-p", "a", "-c", "b"], "give --ca-cert too"),
             (["apply", "--nope"], "--nope"),

@@ -39,7 +39,8 @@ def test_a_pods_limits_and_mark_are_shown_applied_and_gone(server: NorthboundSer
     assert "dscp=46" in server.nbctl("qos-list", "node1")
     assert not ovnqos("diff", *arguments).out
     write(tmp_path / "all.yaml", _annotated())
-    assert ovnqos("apply", *arguments).code == 0
+    assert ovnqos("apply", *arguments).code == 1  # three of three
+    assert ovnqos("apply", *arguments, "--max-deletes", "3").code == 0
     assert not server.nbctl("qos-list", "node1")
 
 

@@ -1,4 +1,4 @@
-"""`ovnqos prune`: rows whose object is gone go, all others stay."""
+"""`ovnqos apply`: absence from the input is not removal; `--prune` removes what is gone, and nothing that is not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.functional.support_command import ovnqos
-from tests.functional.support_database import add_row, as_map, dump, of_others, update, wire
+from tests.functional.support_database import add_row, as_map, dump, of_others, wire
 from tests.functional.support_manifests import kubectl_list, pod, policy, rule, write
 from tests.functional.support_states import OTHERS
 
@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
     from ovnqos.sandbox import NorthboundServer
 
-TO_PODS = rule(8, to=[{"podSelector": {"matchLabels": {"app": "web"}}}])
-GOLD, LEAD = policy("gold", rule(46), TO_PODS), policy("lead", TO_PODS, podSelector={"matchLabels": {"app": "web"}})
+WEB = {"matchLabels": {"app": "web"}}
+TO_PODS = rule(8, to=[{"podSelector": WEB}])
+GOLD, LEAD = policy("gold", rule(46), TO_PODS), policy("lead", TO_PODS, podSelector=WEB)
 PODS = [pod("a", "10.0.0.1", labels={"app": "web"}), pod("b", "10.0.0.2", node="node2")]
 
 
 @pytest.fixture
 def server(northbound: NorthboundServer, tmp_path: Path) -> NorthboundServer:
-    """A Northbound with the rows of two policies, which share a set, and a row of somebody else."""
+    """A Northbound with the rows of two policies, which share a set, and a foreign row."""
     wire(northbound, ["node1", "node2"], ["shop_a", "shop_b"])
+    northbound.nbctl("lsp-set-addresses", "shop_a", "0a:58:0a:00:00:01 10.0.0.1")
+    northbound.nbctl("lsp-set-addresses", "shop_b", "0a:58:0a:00:00:02 10.0.0.2")
     add_row(northbound, ["node1"], **OTHERS[0])
     write(tmp_path / "all.yaml", GOLD, LEAD, *PODS)
     assert ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote).code == 0
@@ -37,56 +40,124 @@ def objects(server: NorthboundServer) -> list[str]:
     return sorted(one for one in found if one)
 
 
-def test_a_dry_run_shows_what_would_go_and_writes_nothing(server: NorthboundServer) -> None:
-    before = server.file.read_bytes()
-    ended = ovnqos("prune", "-f", "-", "--dry-run", "--nb", server.remote, stdin=kubectl_list([GOLD]))
-
-    assert ended.code == 0
-    signs = [line for line in ended.out.splitlines() if line[0] in "+-" and line[:3] not in {"---", "+++"}]
-    assert {line[0] for line in signs} == {"-"}
-    assert "to do: rows: 1 deleted; sets: 1 deleted" in ended.err
-    assert server.file.read_bytes() == before
-
-
-def test_the_rows_and_sets_of_an_object_that_is_gone_go_and_shared_sets_stay(server: NorthboundServer) -> None:
+@pytest.mark.parametrize("command", [["apply"], ["diff", "--exit-code"]])
+def test_objects_that_are_not_in_the_input_stay(server: NorthboundServer, tmp_path: Path, command: list[str]) -> None:
     before = dump(server)
-    ended = ovnqos("prune", "-f", "-", "--nb", server.remote, stdin=kubectl_list([GOLD]))
+    write(tmp_path / "all.yaml", GOLD, *PODS)
+    ended = ovnqos(*command, "-f", tmp_path, "--nb", server.remote)
+    assert ended.code == 0
+    assert "NetworkQoS/shop/lead" in ended.err
+    assert dump(server) == before
+
+
+def test_prune_removes_the_rows_and_sets_of_an_object_that_is_gone_and_shared_sets_stay(
+    server: NorthboundServer, tmp_path: Path
+) -> None:
+    before = dump(server)
+    write(tmp_path / "all.yaml", GOLD, *PODS)
+    planned = ovnqos("apply", "--prune", "--dry-run", "-f", tmp_path, "--nb", server.remote)
+    assert planned.code == 0
+    assert "NetworkQoS/shop/lead" in planned.err
+    assert dump(server) == before
+    assert "-  to-lport" in ovnqos("diff", "--prune", "-f", tmp_path, "--nb", server.remote).out
+    ended = ovnqos("apply", "--prune", "-f", tmp_path, "--nb", server.remote)
 
     assert (ended.code, ended.errors) == (0, [])
     assert objects(server) == ["NetworkQoS/shop/gold"] * 2
     found = dump(server)
-    assert found["QoS"].items() <= before["QoS"].items()
     assert found["Address_Set"] == before["Address_Set"]
     assert len(found["Port_Group"]) == len(before["Port_Group"]) - 1
     assert of_others(found) == of_others(before)
-    again = ovnqos("prune", "-f", "-", "--nb", server.remote, stdin=kubectl_list([GOLD]))
-    assert (again.code, again.err) == (0, "nothing to do: the Northbound is up to date\n")
 
 
-def test_objects_that_are_there_keep_rows_that_are_not_as_they_should_be(
-    server: NorthboundServer, tmp_path: Path
+@pytest.mark.parametrize(
+    "documents",
+    [[GOLD, LEAD], [GOLD, LEAD, PODS[1]], [GOLD, LEAD, PODS[0]], [policy("gold", rule(46)), LEAD]],
+    ids=["no pods", "without a", "without b", "a rule fewer and no pods"],
+)
+@pytest.mark.parametrize("prune", [[], ["--prune"]], ids=["", "prune"])
+def test_a_pod_that_the_northbound_has_and_the_input_has_not_makes_it_incomplete(
+    server: NorthboundServer, tmp_path: Path, documents: list[dict[str, Any]], prune: list[str]
 ) -> None:
-    for uuid in [uuid for uuid, row in dump(server)["QoS"].items() if row["priority"] > 1000]:
-        update(server, "QoS", uuid, bandwidth={"rate": 1})
-    before = server.file.read_bytes()
-    changed = policy("gold", rule(1), priority=99)
-    write(tmp_path / "all.yaml", changed, LEAD)  # and no pods at all
-    assert ovnqos("prune", "-f", tmp_path, "--nb", server.remote).code == 0
+    before = dump(server)
+    write(tmp_path / "all.yaml", *documents)
+    ended = ovnqos("apply", *prune, "-f", tmp_path, "--nb", server.remote)
+    assert ended.code == 1
+    assert "shop_a" in ended.err or "shop_b" in ended.err
+    assert dump(server) == before
+    assert ovnqos("diff", *prune, "-f", tmp_path, "--nb", server.remote).code == 1
 
-    assert server.file.read_bytes() == before
+    allowed = ovnqos("apply", *prune, "--allow-incomplete", "-f", tmp_path, "--nb", server.remote)
+    assert allowed.code == 0
+    assert dump(server) == before  # what depends on what is missing is left as it is
+
+
+def test_a_pod_whose_port_is_gone_leaves_the_sets(server: NorthboundServer, tmp_path: Path) -> None:
+    server.nbctl("lsp-del", "shop_a")
+    write(tmp_path / "all.yaml", GOLD, PODS[1])
+    ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+    assert (ended.code, ended.errors) == (0, [])
+    (found,) = dump(server)["Address_Set"].values()
+    assert found["addresses"] == ["set", []]
+
+
+def test_a_policy_that_changes_loses_the_rule_that_it_has_no_more(server: NorthboundServer, tmp_path: Path) -> None:
+    write(tmp_path / "all.yaml", policy("gold", rule(46)), *PODS)
+    ended = ovnqos("apply", "-f", tmp_path, "--max-deletes", "2", "--nb", server.remote)
+    assert (ended.code, ended.errors) == (0, [])
+    assert objects(server) == ["NetworkQoS/shop/gold", "NetworkQoS/shop/lead"]
+
+
+def test_namespaces_that_a_selector_needs_have_to_be_in_the_input(server: NorthboundServer, tmp_path: Path) -> None:
+    team = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "x"}}}
+    to_team = policy("team", rule(4, to=[{"namespaceSelector": {"matchLabels": {"team": "x"}}}]), priority=50)
+    write(tmp_path / "all.yaml", GOLD, LEAD, to_team, team, *PODS)
+    assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+    before = dump(server)
+    write(tmp_path / "all.yaml", GOLD, LEAD, to_team, *PODS)
+    ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+    assert ended.code == 1
+    assert "Namespace" in ended.errors[0]
+    assert "shop" in ended.errors[0]
+    assert ovnqos("apply", "--allow-incomplete", "-f", tmp_path, "--nb", server.remote).code == 0
+    assert dump(server) == before
+
+
+@pytest.mark.parametrize(
+    "options", [["--zone-node", "nod1"], ["--topology", "kube-ovn"]], ids=["a typo in a node", "another topology"]
+)
+def test_options_that_do_not_fit_the_cluster_end_nothing(
+    server: NorthboundServer, tmp_path: Path, options: list[str]
+) -> None:
+    before = dump(server)
+    for command in (["apply"], ["apply", "--prune"]):
+        ended = ovnqos(*command, *options, "-f", tmp_path, "--nb", server.remote)
+        assert ended.code == 1
+        assert dump(server) == before
+
+
+def test_a_mark_stays_where_the_clusters_cidrs_are_not_given(server: NorthboundServer, tmp_path: Path) -> None:
+    marked = pod("a", "10.0.0.1", labels={"app": "web"})
+    marked["metadata"]["annotations"]["qos.projectcalico.org/dscp"] = "EF"
+    write(tmp_path / "all.yaml", GOLD, LEAD, marked, PODS[1])
+    arguments = ["apply", "-f", str(tmp_path), "--nb", server.remote]
+    assert ovnqos(*arguments, "--cluster-cidr", "10.0.0.0/8").code == 0
+    before = dump(server)
+    ended = ovnqos(*arguments)
+    assert ended.code == 1
+    assert "--cluster-cidr" in ended.errors[-1]
+    assert dump(server) == before
 
 
 def test_an_object_that_is_not_valid_keeps_its_rows(server: NorthboundServer, tmp_path: Path) -> None:
     before = dump(server)
-    write(tmp_path / "all.yaml", policy("gold", rule(64)))
-    ended = ovnqos("prune", "-f", tmp_path, "--nb", server.remote)
-
-    assert ended.code == 0
-    assert len(ended.warnings) == 1
-    assert "spec.egress[0].dscp" in ended.warnings[0]
-    assert objects(server) == ["NetworkQoS/shop/gold"] * 2
-    found = dump(server)
-    assert found["Address_Set"] == before["Address_Set"]
+    write(tmp_path / "all.yaml", policy("gold", rule(64)), *PODS)
+    assert ovnqos("apply", "--prune", "-f", tmp_path, "--nb", server.remote).code == 1
+    assert dump(server) == before
+    ended = ovnqos("apply", "--prune", "--keep-going", "-f", tmp_path, "--nb", server.remote, "--max-deletes", "50%")
+    assert ended.code == 1
+    assert "NoNetworkQoS" not in ended.err
+    assert objects(server)[:2] == ["NetworkQoS/shop/gold"] * 2
 
 
 @pytest.mark.parametrize("broken", [{"metadata": {"name": "Gold!"}}, {"kind": "networkqos"}, {"kind": None}], ids=str)
@@ -94,54 +165,38 @@ def test_an_object_that_cannot_be_told_from_others_stops_it(
     server: NorthboundServer, tmp_path: Path, broken: dict[str, Any]
 ) -> None:
     before = dump(server)
-    write(tmp_path / "all.yaml", {**GOLD, **broken}, LEAD)
-    ended = ovnqos("prune", "-f", tmp_path, "--nb", server.remote)
-
-    assert ended.code == 1
-    assert "nothing deleted: 1 invalid object without a valid kind and name" in ended.err
+    write(tmp_path / "all.yaml", {**GOLD, **broken}, LEAD, *PODS)
+    assert ovnqos("apply", "--prune", "--keep-going", "-f", tmp_path, "--nb", server.remote).code == 1
     assert dump(server) == before
 
 
-def test_no_policy_in_the_input_deletes_within_the_limit_only(server: NorthboundServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "apiVersion: v1\nitems: []\nkind: List\n", kubectl_list(PODS)])
+def test_no_policy_in_the_input_removes_nothing(server: NorthboundServer, text: str) -> None:
+    before = dump(server)
+    assert ovnqos("apply", "--prune", "-f", "-", "--max-deletes", "100%", "--nb", server.remote, stdin=text).code == 1
+    assert dump(server) == before
+
+
+def test_all_policies_can_be_removed_on_purpose(server: NorthboundServer, tmp_path: Path) -> None:
     write(tmp_path / "all.yaml", *PODS)
-    refused = ovnqos("prune", "-f", tmp_path, "--nb", server.remote, "--max-deletes", "50%")
-    assert refused.code == 1
+    words = ["apply", "--prune", "--allow-incomplete", "-f", str(tmp_path), "--nb", server.remote]
+    assert ovnqos(*words).code == 1  # all limits: more than 30 %
+    assert ovnqos(*words, "--owner", "another", "--max-deletes", "100%").code == 0
     assert len(objects(server)) == 3
-    assert ovnqos("prune", "-f", tmp_path, "--nb", server.remote, "--max-deletes", "100%").code == 0
+    assert ovnqos(*words, "--max-deletes", "100%").code == 0
     assert objects(server) == []
 
 
-def test_a_command_before_the_pipe_that_failed_deletes_nothing(server: NorthboundServer) -> None:
-    assert ovnqos("prune", "-f", "-", "--nb", server.remote, stdin="").code == 1
-    assert len(objects(server)) == 3
-
-
-@pytest.mark.parametrize("text", ["apiVersion: v1\nitems: []\nkind: List\n", '{"kind": "List", "items": []}'])
-def test_an_empty_list_is_an_answer(server: NorthboundServer, text: str) -> None:
-    ended = ovnqos("prune", "-f", "-", "--dry-run", "--nb", server.remote, stdin=text)
-    assert ended.code == 0, ended
-    assert "rows: 3 deleted" in ended.err
-
-
-def test_another_owner_prunes_its_own_rows_only(server: NorthboundServer, tmp_path: Path) -> None:
-    write(tmp_path / "all.yaml", *PODS)
-    words = ["prune", "-f", str(tmp_path), "--owner", "another", "--max-deletes", "100%", "--nb", server.remote]
-    assert ovnqos(*words).code == 0
-    assert len(objects(server)) == 3
-
-
-def test_rows_of_pods_go_only_when_pods_were_given_and_theirs_is_not_among_them(
-    server: NorthboundServer, tmp_path: Path
-) -> None:
+def test_rows_of_a_pod_go_when_its_port_is_gone(server: NorthboundServer, tmp_path: Path) -> None:
     limited = pod("a", "10.0.0.1", labels={"app": "web"})
     limited["metadata"]["annotations"]["kubernetes.io/egress-bandwidth"] = "10M"
     write(tmp_path / "all.yaml", GOLD, LEAD, limited, PODS[1])
     assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
-    write(tmp_path / "policies.yaml", GOLD, LEAD)
     before = objects(server)
     assert "Pod/shop/a" in before
-    assert ovnqos("prune", "-f", tmp_path / "policies.yaml", "--nb", server.remote).code == 0
+    write(tmp_path / "all.yaml", GOLD, LEAD, PODS[1])
+    assert ovnqos("apply", "--prune", "-f", tmp_path, "--nb", server.remote).code == 1
     assert objects(server) == before
-    write(tmp_path / "others.yaml", GOLD, LEAD, PODS[1])
-    assert ovnqos("prune", "-f", tmp_path / "others.yaml", "--nb", server.remote).code == 0
-    assert objects(server) == [one for one in before if one != "Pod/shop/a"]
+    server.nbctl("lsp-del", "shop_a")
+    assert ovnqos("apply", "--prune", "-f", tmp_path, "--nb", server.remote).code == 0
+    assert "Pod/shop/a" not in objects(server)
