@@ -175,7 +175,7 @@ class DesiredState:
     port_groups: Mapping[str, PortGroup]
     address_sets: Mapping[str, AddressSet]
     retained: frozenset[str] = frozenset()
-    scope: InputScope | None = None
+    scope: InputScope | None = field(default=None, compare=False)
 
     @classmethod
     def of(

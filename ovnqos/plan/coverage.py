@@ -124,7 +124,7 @@ class Coverage:
         """What is missing from the input, as errors."""
         scope = self._scope
         if self._ports:
-            text = f"pods of logical switch ports that exist are not in the input: {listed(self._ports)}"
+            text = f"not in the input, but their logical switch ports exist: {listed(self._ports)}"
             if self._objects:
                 text += f"; they stay limited by {listed(self._objects)}"
             yield _incomplete("Pod", text)
@@ -142,10 +142,13 @@ class Coverage:
         if scope.missing_namespaces and (self._unlabelled or scope.selects_namespaces):
             yield _incomplete(
                 "Namespace",
-                f"labels or annotations of namespaces decide, and missing are {listed(scope.missing_namespaces)}",
+                f"not in the input, but its labels or annotations decide: {listed(scope.missing_namespaces)}",
             )
         if self._definitions:
-            yield _incomplete("NetworkAttachmentDefinition", f"missing are {listed(self._definitions)}")
+            yield _incomplete(
+                "NetworkAttachmentDefinition",
+                f"not in the input, but pods are attached by it: {listed(self._definitions)}",
+            )
         if scope.ports and self._snapshot.ports and not scope.ports & self._snapshot.ports.keys():
             yield _incomplete(
                 "Pod",

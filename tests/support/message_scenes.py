@@ -10,6 +10,7 @@ from netaddr import IPNetwork
 from ovnqos import (
     Bandwidth,
     BandwidthScope,
+    Classifier,
     Code,
     Compiler,
     Diagnostic,
@@ -17,6 +18,7 @@ from ovnqos import (
     NetworkAttachmentDefinition,
     NetworkQoS,
     ObjectRef,
+    Owner,
     Pod,
     PodPeer,
     PodQos,
@@ -35,6 +37,7 @@ from ovnqosd.loop.comparison import MissingReferences, find_conflicts
 from ovnqosd.loop.object_table import _last_valid, _unavailable
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
+from tests.support.database import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,6 +156,20 @@ def network_qos_diagnostics() -> Iterator[Diagnostic]:
         yield from to_network_qos(manifests(*objects), cluster_cidrs=CIDRS, mark=mark).diagnostics
     yield from to_network_qos(manifests(limited), cluster_cidrs=(), mark=0).diagnostics
     yield from to_network_qos(manifests(_labelled("web", PodQos(dscp=46))), cluster_cidrs=(), mark=0).diagnostics
+
+
+def plan_diagnostics() -> Iterator[Diagnostic]:
+    """What a plan says of an input that is not complete."""
+    team = Rule(dscp=4, classifier=Classifier(destinations=(PodPeer(namespace_selector=labels(team="x")),)))
+    marked = replace(pod("marked", "10.0.0.2"), qos=PodQos(dscp=46))
+    policies = (policy(name="gold"), policy(team, name="team", priority=50))
+    whole = compiled(policies, ON_BLUE, marked, attachment("shop/blue"), cluster_cidrs=CIDRS).desired()
+    ports = {"shop_client", "shop.blue_shop_client", "shop_marked"}
+    snapshot = replace(stored(whole, Owner(), {"node1", "blue_node1"}, ports).snapshot(Owner()), addresses={})
+    for kept, pods in ((policies, (marked,)), (policies, (ON_BLUE, marked)), (policies, ()), ((), (ON_BLUE, marked))):
+        for prune in (False, True):
+            yield from plan_changes(compiled(kept, *pods).desired(), snapshot, prune=prune).incomplete
+    yield from plan_changes(compiled(policies, marked).desired(), replace(snapshot, ports={"x": "uuid"})).incomplete
 
 
 def daemon_diagnostics() -> Iterator[Diagnostic]:

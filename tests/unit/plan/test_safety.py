@@ -88,7 +88,7 @@ def test_a_plan_over_its_limit_is_refused_with_the_numbers() -> None:
     plan.check(DeleteLimit(count=4))
     with pytest.raises(UnsafePlan, match=r"^4 of 10 limits and marks of pods would end, more than the limit of 3;"):
         plan.check(3)
-    with pytest.raises(UnsafePlan, match=r"^4 of 10 rows would be deleted, more than the limit of 39 %;"):
+    with pytest.raises(UnsafePlan, match=r"^4 of 10 limits and marks of pods would end, more than the limit of 39 %;"):
         plan.check(0.39)
 
 
