@@ -190,6 +190,8 @@ class DatabaseSession:
                     break
                 if self.phase is Phase.DISCONNECTED:
                     self._start()
+                if self.phase is Phase.LEAVING:
+                    break  # bytes that are received now would make `ovs` take the connection for a good one again
                 message = self._rpc.recv()
                 if message is None:
                     break
