@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from ovnqos.compile.rows import Direction
 from ovnqos.explain.explanation import CandidateRow
 from ovnqos.match import NamedSets, read_match
-from ovnqos.match.packet import derived_sets
 from ovnqos.model.owner import PORT_KEY, RULE_KEY, UPSTREAM_NAME_KEY, UPSTREAM_TYPE_KEY
-from ovnqos.plan.snapshot import SetKind
+from ovnqos.plan.snapshot import RowContent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ovnqos.compile.rows import DesiredState, QosRow
+    from ovnqos.compile.rows import DesiredState
+    from ovnqos.match import Match
     from ovnqos.model.owner import Owner
-    from ovnqos.plan.snapshot import ActualRow, Snapshot
+    from ovnqos.plan.snapshot import Snapshot
 
 _UPSTREAM_RULE_KEY = "rule-index"
 
@@ -36,6 +36,9 @@ class RowName(NamedTuple):
     rule: str
     port: str
     text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def name_row(external_ids: Mapping[str, str], owner: Owner, fallback: str) -> RowName:
@@ -64,7 +67,11 @@ class CandidateRows:
 def candidates_of_desired(desired: DesiredState, switch: str, owner: Owner) -> CandidateRows:
     """The rows that objects compile to, on one switch."""
     return CandidateRows(
-        rows=tuple(_of_desired(row, owner) for row in desired.rows.values() if switch in row.switches),
+        rows=tuple(
+            _candidate(RowContent.desired(row, owner), row.match, owner, identity=row.identity, fallback=row.identity)
+            for row in desired.rows.values()
+            if switch in row.switches
+        ),
         names=NamedSets(
             address_sets={name: one.addresses for name, one in desired.address_sets.items()},
             port_groups={name: one.ports for name, one in desired.port_groups.items()},
@@ -86,45 +93,31 @@ def candidates_of_snapshot(
         switch: name of the switch.
         address_sets: those of the Southbound, among them those that northd derives; None where it is not known.
     """
-    sets = {**snapshot.sets, **snapshot.foreign_sets}
-    groups = {name: one.content.members for (kind, name), one in sets.items() if kind is SetKind.PORT_GROUP}
-    addresses: dict[str, Collection[str]] = {
-        name: one.content.members for (kind, name), one in sets.items() if kind is SetKind.ADDRESS_SET
-    }
-    derived = derived_sets(groups)
-    if address_sets is not None:
-        addresses = {name: one for name, one in address_sets.items() if name in derived} | addresses
-    found = (*snapshot.rows, *snapshot.foreign_rows)
     return CandidateRows(
-        rows=tuple(_of_actual(row, snapshot.owner) for row in found if switch in row.switches),
-        names=NamedSets(address_sets=addresses, port_groups=groups, unknown_sets=derived - addresses.keys()),
+        rows=tuple(
+            _candidate(
+                row.content,
+                read_match(row.content.match),
+                snapshot.owner,
+                identity=row.uuid,
+                fallback=f"row {row.uuid[:8]}",
+            )
+            for row in (*snapshot.rows, *snapshot.foreign_rows)
+            if switch in row.switches
+        ),
+        names=snapshot.named_sets(address_sets),
     )
 
 
-def _of_desired(row: QosRow, owner: Owner) -> CandidateRow:
+def _candidate(content: RowContent, match: Match, owner: Owner, *, identity: str, fallback: str) -> CandidateRow:
     return CandidateRow(
-        name=name_row(row.external_ids, owner, row.identity).text,
-        direction=row.direction,
-        priority=row.priority,
-        match=row.match,
-        dscp=row.dscp,
-        rate_kbps=row.rate_kbps,
-        burst_kbit=row.burst_kbit,
-        acts=bool(row.action),
-        identity=row.identity,
-    )
-
-
-def _of_actual(row: ActualRow, owner: Owner) -> CandidateRow:
-    content = row.content
-    return CandidateRow(
-        name=name_row(content.external_ids, owner, f"row {row.uuid[:8]}").text,
+        name=name_row(content.external_ids, owner, fallback).text,
         direction=Direction(content.direction),
         priority=content.priority,
-        match=read_match(content.match),
+        match=match,
         dscp=content.action.get("dscp"),
         rate_kbps=content.bandwidth.get("rate"),
         burst_kbit=content.bandwidth.get("burst"),
         acts=bool(content.action),
-        identity=row.uuid,
+        identity=identity,
     )

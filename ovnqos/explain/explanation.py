@@ -30,7 +30,7 @@ class CandidateRow:
     """A QoS row of the packet's switch, of any owner.
 
     Attributes:
-        name: the object and rule that it was made for, or what else is known of it.
+        name: see `RowName.text`.
         direction: where it is looked up.
         priority: 0 to 32767.
         match: `Verbatim` where it could not be read.
@@ -166,11 +166,6 @@ class Lookup:
     direction: Direction
     rows: tuple[RowExplanation, ...]
     outcomes: Mapping[PipelineVersion, Outcome]
-
-    @property
-    def differs(self) -> bool:
-        """Whether the pipeline versions do different things."""
-        return len({outcome.effects for outcome in self.outcomes.values()}) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Which QoS row applies to a packet, and why each other row of its switch does not.
 
-`PipelineVersion` says how OVN chooses. At equal priority it is undefined which of the matching rows applies.
+How OVN chooses depends on its `PipelineVersion`. At equal priority it is undefined which matching row applies.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def difference(blocks: Iterable[AddressBlock], excluded: Iterable[AddressBlock])
 
 
 def texts(blocks: Iterable[AddressBlock]) -> Iterator[str]:
-    """What `str` says of each, in two thirds of the time (measured): rules without some addresses have many."""
+    """As `str` of each, in two thirds of the time (measured): rules with exceptions have many blocks."""
     for version, first, prefix_length in blocks:
         width = WIDTH[version]
         address = inet_ntop(_SOCKET_FAMILY[version], first.to_bytes(width // 8))

@@ -1,12 +1,12 @@
-"""Words to build match expressions with: `ip4.dst.isin("10.0.0.0/8")`, `tcp.dst.isin(80)`, `inport("vm1")`.
+"""Builders of match expressions: `ip4.dst.isin("10.0.0.0/8")`, `tcp.dst.isin(80)`, `inport("vm1")`.
 
-Nothing reaches an expression unparsed: addresses go through netaddr, ports are checked as numbers, names by OVN's rule.
+Nothing reaches an expression unparsed: addresses are parsed, ports are checked as numbers, names by OVN's rule.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ovnqos.errors import InvalidRow
 from ovnqos.match.addresses import AddressBlock, union
@@ -14,9 +14,12 @@ from ovnqos.match.constants import Constant, ConstantKind
 from ovnqos.match.syntax import FALSE, Comparison, FunctionCall, Match, Relation, Symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from netaddr import IPNetwork
+
+
+_Field = TypeVar("_Field")
 
 
 class _PortField:
@@ -28,11 +31,11 @@ class _PortField:
         self._name = name
 
     def __call__(self, *ports: str) -> Match:
-        """The packet's port is one of these logical switch ports."""
+        """Match packets whose port is one of these logical switch ports."""
         return self._equal(Constant(port, ConstantKind.STRING) for port in dict.fromkeys(ports))
 
     def in_group(self, port_group: str) -> Match:
-        """The packet's port is in this port group. Raises InvalidRow for a name that OVN cannot read."""
+        """Match packets whose port is in a port group. Raises InvalidRow for a name that OVN cannot read."""
         return self._equal((Constant(port_group, ConstantKind.PORT_GROUP),))
 
     def _equal(self, constants: Iterable[Constant]) -> Match:
@@ -50,30 +53,30 @@ class _AddressField:
 
     __slots__ = ("_name", "_version")
 
-    def __init__(self, name: str, version: int) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._version = version
+        self._version = int(name[2])
 
     def isin(self, *networks: str | IPNetwork | AddressBlock) -> Match:
-        """The address lies in one of these CIDRs, written as few as cover the same addresses.
+        """Match addresses in these CIDRs, written as the fewest that cover the same addresses.
 
-        None given: no packet. The whole address space: every packet of the IP version. Raises InvalidRow for text that
-        is no CIDR or address, and for one of the other IP version.
+        Without CIDRs no packet matches; with the whole address space every packet of the IP version. Raises InvalidRow
+        for text that is no CIDR or address, and for one of the other IP version.
         """
         return self.isin_any(blocks=networks)
 
     def in_set(self, address_set: str) -> Match:
-        """The address is in this address set. Raises InvalidRow for a name that OVN cannot read."""
+        """Match addresses in an address set. Raises InvalidRow for a name that OVN cannot read."""
         return self.isin_any(address_sets=(address_set,))
 
     def isin_any(
         self, *, blocks: Iterable[str | IPNetwork | AddressBlock] = (), address_sets: Iterable[str] = ()
     ) -> Match:
-        """The address lies in one of the CIDRs or one of the address sets."""
+        """Match addresses in any of the CIDRs and address sets."""
         return self.isin_merged(union(map(self._block, blocks)), address_sets=address_sets)
 
     def isin_merged(self, merged: Sequence[AddressBlock], *, address_sets: Iterable[str] = ()) -> Match:
-        """As `isin_any`, of blocks of the field's IP version that are as few as can be and sorted, as `union` gives."""
+        """As `isin_any`, of blocks of the field's IP version as `union` returns them: the fewest, sorted."""
         if merged and merged[0].prefix_length == 0:
             return Symbol(f"ip{self._version}")
         constants = [Constant(name, ConstantKind.ADDRESS_SET) for name in dict.fromkeys(address_sets)]
@@ -93,20 +96,6 @@ class _AddressField:
         return network
 
 
-class _Ip(Symbol):
-    """`ip4` or `ip6`: matches by itself, and has `src` and `dst`."""
-
-    __slots__ = ("dst", "src")
-
-    def __init__(self, version: int) -> None:
-        super().__init__(f"ip{version}")
-        object.__setattr__(self, "src", _AddressField(f"ip{version}.src", version))
-        object.__setattr__(self, "dst", _AddressField(f"ip{version}.dst", version))
-
-    src: _AddressField
-    dst: _AddressField
-
-
 class _TransportPort:
     """`tcp.dst` and its like."""
 
@@ -116,7 +105,7 @@ class _TransportPort:
         self._name = name
 
     def isin(self, *ports: int) -> Match:
-        """The port is one of these numbers, 0 to 65535; raises InvalidRow for another."""
+        """Match these port numbers, 0 to 65535; raises InvalidRow for another."""
         for port in ports:
             if not 0 <= port <= 65_535:
                 raise InvalidRow(f"{self._name}: {port} is not a port; use 0 to 65535")
@@ -124,32 +113,32 @@ class _TransportPort:
         return Comparison(self._name, Relation.EQUAL, constants) if constants else FALSE
 
 
-class _Transport(Symbol):
-    """`tcp`, `udp` or `sctp`: matches by itself, and has `src` and `dst`."""
+class _Protocol(Symbol, Generic[_Field]):
+    """`ip4`, `tcp` and their like: matches by itself, and has `src` and `dst`."""
 
     __slots__ = ("dst", "src")
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        object.__setattr__(self, "src", _TransportPort(f"{name}.src"))
-        object.__setattr__(self, "dst", _TransportPort(f"{name}.dst"))
+    src: _Field
+    dst: _Field
 
-    src: _TransportPort
-    dst: _TransportPort
+    def __init__(self, name: str, field: Callable[[str], _Field]) -> None:
+        super().__init__(name)
+        object.__setattr__(self, "src", field(f"{name}.src"))
+        object.__setattr__(self, "dst", field(f"{name}.dst"))
 
 
 def chassis_resident(port: str) -> Match:
-    """The logical switch port is bound to the chassis that looks at the packet."""
+    """Match on the chassis that a logical switch port is bound to."""
     return FunctionCall("is_chassis_resident", port)
 
 
 inport = _PortField("inport")
 outport = _PortField("outport")
 ip = Symbol("ip")
-ip4 = _Ip(4)
-ip6 = _Ip(6)
+ip4 = _Protocol("ip4", _AddressField)
+ip6 = _Protocol("ip6", _AddressField)
 icmp4 = Symbol("icmp4")
 icmp6 = Symbol("icmp6")
-tcp = _Transport("tcp")
-udp = _Transport("udp")
-sctp = _Transport("sctp")
+tcp = _Protocol("tcp", _TransportPort)
+udp = _Protocol("udp", _TransportPort)
+sctp = _Protocol("sctp", _TransportPort)

@@ -49,7 +49,7 @@ class ConstantKind(StrEnum):
 class Constant:
     """One constant of a comparison: a number or address (its text), a string, `$set` or `@group` (their names).
 
-    Raises InvalidRow for text that OVN does not read as what `kind` says.
+    Raises InvalidRow for text that OVN does not read as a constant of this kind.
     """
 
     text: str
@@ -88,7 +88,7 @@ def check_field(name: str) -> str:
 
 
 class Unparsable(Exception):  # noqa: N818 - an outcome of reading; it never leaves this package
-    """OVN cannot parse an expression; the message says why."""
+    """OVN cannot parse an expression; the message is the reason."""
 
 
 class Number(NamedTuple):

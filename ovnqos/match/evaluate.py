@@ -1,4 +1,4 @@
-"""Whether a match takes a packet: yes, no, or not known; and why not.
+"""Evaluate a match for a packet: it takes the packet, or not, or that is not known; and why.
 
 Source: ovn-sb(5), Logical_Flow, match. What that leaves open was tried on ovn-trace of OVN
 23.03 and 25.03, which agree:
@@ -34,7 +34,7 @@ _ORDERS: Final = {
 
 
 def evaluate(match: Match, packet: Packet, names: NamedSets) -> Verdict:
-    """Hold a match against a packet."""
+    """Evaluate a match for a packet, with these sets and groups."""
     evaluation = _Evaluation(packet, names)
     try:
         verdict = evaluation.of(match, negated=False)
@@ -46,7 +46,7 @@ def evaluate(match: Match, packet: Packet, names: NamedSets) -> Verdict:
 
 
 class _Evaluation:
-    """One match and one packet. Every part is looked at, so that one that cannot be parsed is always found.
+    """One match and one packet. Every part is evaluated, so that one that cannot be parsed is always found.
 
     Attributes:
         doubts: why it is not known whether OVN can parse the match.

@@ -1,7 +1,7 @@
 """What a match is evaluated against: a packet, its fields as far as they are known, and the members of sets and groups.
 
-Source of fields, their widths, prerequisites and which are nominal: ovn-sb(5), Logical_Flow, match, and what ovn-trace
-of OVN 23.03 and 25.03 says of them.
+Source of fields, their widths, prerequisites and which are nominal: ovn-sb(5), Logical_Flow, match, and ovn-trace of
+OVN 23.03 and 25.03.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ PORT_FIELDS: Final = frozenset({"inport", "outport"})
 NO_PORT: Final = ""
 """What `outport` is where the port by which a packet leaves is not decided yet."""
 NO_PORT_NAME: Final = "none"
-"""That in the words of ovn-controller; `""` says the same (seen on ovn-trace of OVN 25.03)."""
+"""How a match names that; `""` does the same (seen on ovn-trace of OVN 23.03 and 25.03)."""
 
 ANY_PROTOCOL: Final = "any"
 PREDICATES: Final[Mapping[str, tuple[int | None, str | None]]] = {
@@ -194,14 +194,14 @@ class NamedSets:
         address_sets: addresses and CIDRs by name.
         port_groups: names of logical ports by name.
         unknown_sets: address sets that exist, and whose members are not known.
-        meanings: what a set or group is, in words, for those of which that is known.
+        meanings: descriptions of sets and groups, as far as they are known.
     """
 
     address_sets: Mapping[str, Collection[str]] = field(default_factory=dict)
     port_groups: Mapping[str, Collection[str]] = field(default_factory=dict)
     unknown_sets: Collection[str] = frozenset()
     meanings: Mapping[str, str] = field(default_factory=dict)
-    _ranges: dict[tuple[str, int], Ranges | None] = field(default_factory=dict, repr=False, compare=False)
+    _ranges: dict[tuple[str, int], Ranges | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def ranges(self, name: str, bits: int) -> Ranges | None:
         """The numbers in an address set that a field of so many bits can be; None where they are not known.
@@ -214,7 +214,7 @@ class NamedSets:
         return self._ranges[key]
 
     def has_numbers(self, name: str, bits: int) -> bool:
-        """Whether an address set may hold a number that a field of so many bits can be. Reads no more than it must."""
+        """Whether an address set may hold a number that a field of so many bits can be. Stops at the first."""
         for text in self._texts(name):
             if read_range(text, bits) != NO_NUMBER:
                 return True

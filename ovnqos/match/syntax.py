@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ovnqos.errors import InvalidRow
 from ovnqos.match.constants import Constant, ConstantKind, check_field
@@ -139,59 +139,52 @@ class Not(Match):
 
 
 @dataclass(frozen=True, slots=True)
-class And(Match):
-    """All operands match. Build it with `of`, which keeps it flat."""
+class Junction(Match):
+    """Operands joined by one operator. Build it with `of`, which keeps it flat."""
 
     operands: tuple[Match, ...]
 
+    operator: ClassVar[str]
+    neutral: ClassVar[Boolean]
+
     def __post_init__(self) -> None:
-        _check_operands(self.operands, "&&")
+        if len(self.operands) < 2:
+            raise InvalidRow(f"{self.operator} joins two expressions or more, not {len(self.operands)}")
 
     @classmethod
     def of(cls, *operands: Match) -> Match:
-        """The conjunction: flat, without `1`; `0` if one operand is `0`."""
+        """Join operands: flat, without the neutral constant; the other constant alone where it is among them."""
         kept: list[Match] = []
         for operand in operands:
-            for part in operand.operands if isinstance(operand, And) else (operand,):
+            for part in operand.operands if isinstance(operand, cls) else (operand,):
                 if not isinstance(part, Boolean):
                     kept.append(part)
-                elif not part.value:
-                    return FALSE
-        return TRUE if not kept else kept[0] if len(kept) == 1 else cls(tuple(kept))
+                elif part.value is not cls.neutral.value:
+                    return part
+        return cls.neutral if not kept else kept[0] if len(kept) == 1 else cls(tuple(kept))
 
     def text(self) -> str:
-        """The operands joined by `&&`."""
-        return " && ".join(
-            f"({operand.text()})" if isinstance(operand, Or) else operand.text() for operand in self.operands
+        """The operands with the operator between; those of the other operator in parentheses."""
+        return f" {self.operator} ".join(
+            f"({one.text()})" if isinstance(one, Junction) and type(one) is not type(self) else one.text()
+            for one in self.operands
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Or(Match):
-    """Any operand matches. Build it with `of`, which keeps it flat."""
+class And(Junction):
+    """All operands match."""
 
-    operands: tuple[Match, ...]
+    __slots__ = ()
+    operator = "&&"
+    neutral = TRUE
 
-    def __post_init__(self) -> None:
-        _check_operands(self.operands, "||")
 
-    @classmethod
-    def of(cls, *operands: Match) -> Match:
-        """The disjunction: flat, without `0`; `1` if one operand is `1`."""
-        kept: list[Match] = []
-        for operand in operands:
-            for part in operand.operands if isinstance(operand, Or) else (operand,):
-                if not isinstance(part, Boolean):
-                    kept.append(part)
-                elif part.value:
-                    return TRUE
-        return FALSE if not kept else kept[0] if len(kept) == 1 else cls(tuple(kept))
+class Or(Junction):
+    """Any operand matches."""
 
-    def text(self) -> str:
-        """The operands joined by `||`."""
-        return " || ".join(
-            f"({operand.text()})" if isinstance(operand, And) else operand.text() for operand in self.operands
-        )
+    __slots__ = ()
+    operator = "||"
+    neutral = FALSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +196,6 @@ class Verbatim(Match):
     def text(self) -> str:
         """The text."""
         return self.expression
-
-
-def _check_operands(operands: tuple[Match, ...], operator: str) -> None:
-    if len(operands) < 2:
-        raise InvalidRow(f"{operator} joins two expressions or more, not {len(operands)}")
 
 
 class References(NamedTuple):
@@ -229,7 +217,7 @@ def references(match: Match) -> References:
 def _constants(match: Match) -> Iterator[Constant]:
     if isinstance(match, Comparison):
         yield from match.constants
-    elif isinstance(match, And | Or):
+    elif isinstance(match, Junction):
         for operand in match.operands:
             yield from _constants(operand)
     elif isinstance(match, Not):

@@ -1,4 +1,4 @@
-"""A match as terms: alternatives, each of which says what some fields of a packet may be.
+"""A match as terms: alternatives, each a restriction of some fields of a packet.
 
 They err on the safe side: a packet that the match takes meets one of its terms at least, and what is not understood
 (`!`, `!=`, other fields) restricts nothing. So of two matches whose terms exclude each other no packet matches both.
@@ -42,7 +42,7 @@ _PROTOCOLS: Final[frozenset[object]] = frozenset(Protocol)
 
 
 class Numbers:
-    """Values of a numeric field, read when they are needed: often other fields tell two terms apart."""
+    """Values of a numeric field, read when they are needed: other fields often decide."""
 
     __slots__ = ("_ranges", "_read")
 
@@ -162,7 +162,7 @@ _NONE: Final = Terms(())
 
 
 def can_overlap(first: Match, second: Match, names: NamedSets) -> bool:
-    """Whether some packet may match both expressions. False is certain; True means "as far as can be told"."""
+    """Whether some packet may match both expressions. False is certain, True is not."""
     return find_terms(first, names).overlap(find_terms(second, names))
 
 

@@ -1,4 +1,4 @@
-"""Whether a match takes a packet, with the reason: three-valued verdicts, how they combine, and their words."""
+"""Whether a match takes a packet, with the reason: three-valued verdicts, and how they combine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Verdict:
     Attributes:
         truth: whether it does.
         reason: why it does not, or on what it depends; a yes needs no reason.
-        is_plain: whether the reason is one that nobody needs to be told beside another: the packet's IP version.
+        is_plain: whether the reason is left out beside another one: the packet is of the other IP version.
     """
 
     truth: Truth
@@ -46,17 +46,17 @@ YES: Final = Verdict(truth=Truth.YES)
 
 
 def no(reason: str, *, is_plain: bool = False) -> Verdict:
-    """It does not, and why."""
+    """The verdict that the match does not take the packet."""
     return Verdict(truth=Truth.NO, reason=reason, is_plain=is_plain)
 
 
 def unknown(reason: str) -> Verdict:
-    """That is not known, and on what it depends."""
+    """The verdict that it depends on something that is not known."""
     return Verdict(truth=Truth.UNKNOWN, reason=reason)
 
 
 def every(verdicts: Sequence[Verdict]) -> Verdict:
-    """All are to hold; the first that does not tells why."""
+    """Combine verdicts of which all must be yes; the reason is that of the first no."""
     for verdict in verdicts:
         if verdict.truth is Truth.NO:
             return verdict
@@ -65,14 +65,14 @@ def every(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def either(verdicts: Sequence[Verdict]) -> Verdict:
-    """One is enough."""
+    """Combine verdicts of which one yes is enough."""
     if any(verdict.truth is Truth.YES for verdict in verdicts):
         return YES
     doubts = [verdict for verdict in verdicts if verdict.truth is Truth.UNKNOWN]
     if doubts:
         return unknown(_reasons(doubts, " or "))
-    told = [verdict for verdict in verdicts if not verdict.is_plain]
-    return no(_reasons(told or verdicts, "; "), is_plain=not told)
+    informative = [verdict for verdict in verdicts if not verdict.is_plain]
+    return no(_reasons(informative or verdicts, "; "), is_plain=not informative)
 
 
 def _reasons(verdicts: Iterable[Verdict], between: str) -> str:
@@ -97,7 +97,7 @@ def why_not(comparison: Comparison, shown: str, names: NamedSets, *, negated: bo
 
 
 def described(constants: Sequence[Constant], names: NamedSets) -> str:
-    """Constants in words, some of them where they are many."""
+    """Describe constants, the first three where they are many."""
     shown = [_named(constant, names) for constant in constants[:_SHOWN_MAXIMUM]]
     if len(constants) > _SHOWN_MAXIMUM:
         shown.append(f"… ({len(constants)} in all)")
@@ -108,9 +108,8 @@ def _named(constant: Constant, names: NamedSets) -> str:
     if constant.kind in _LITERAL:
         return constant.text
     meaning = names.meanings.get(constant.text)
-    told = [meaning] if meaning else []
     if constant.kind is ConstantKind.PORT_GROUP:
         return f"port group {constant.text}" + (f" ({meaning})" if meaning else "")
     members = names.address_sets.get(constant.text, ())
     size = "empty" if not members else next(iter(members)) if len(members) == 1 else f"{len(members)} entries"
-    return f"address set {constant.text} ({'; '.join([*told, size])})"
+    return f"address set {constant.text} ({f'{meaning}; ' if meaning else ''}{size})"

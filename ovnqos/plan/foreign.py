@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.match import NamedSets, read_match
-from ovnqos.match.packet import derived_sets
+from ovnqos.match import read_match
 from ovnqos.match.terms import find_terms
 from ovnqos.model.owner import Owner
-from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +57,12 @@ def find_foreign_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[F
 def _conflicts(
     ours: dict[tuple[str, str, int], list[QosRow]], desired: DesiredState, snapshot: Snapshot
 ) -> Iterator[ForeignConflict]:
-    names = _names(desired, snapshot)
+    actual = snapshot.named_sets()
+    names = replace(
+        actual,
+        address_sets={**actual.address_sets, **{name: one.addresses for name, one in desired.address_sets.items()}},
+        port_groups={**actual.port_groups, **{name: one.ports for name, one in desired.port_groups.items()}},
+    )
     for foreign in snapshot.foreign_rows:
         terms: Terms | None = None
         for switch in foreign.switches:
@@ -68,15 +71,3 @@ def _conflicts(
                     terms = find_terms(read_match(foreign.content.match), names)
                 if terms.overlap(find_terms(row.match, names)):
                     yield ForeignConflict(identity=row.identity, switch=switch, row=foreign)
-
-
-def _names(desired: DesiredState, snapshot: Snapshot) -> NamedSets:
-    """All sets by name, the desired ones with the members that they are to have."""
-    actual = {**snapshot.sets, **snapshot.foreign_sets}
-    groups = {name: one.content.members for (kind, name), one in actual.items() if kind is SetKind.PORT_GROUP}
-    sets = {name: one.content.members for (kind, name), one in actual.items() if kind is SetKind.ADDRESS_SET}
-    return NamedSets(
-        address_sets={**sets, **{name: one.addresses for name, one in desired.address_sets.items()}},
-        port_groups={**groups, **{name: one.ports for name, one in desired.port_groups.items()}},
-        unknown_sets=derived_sets(groups) - sets.keys(),
-    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ovnqos.match.packet import NamedSets, derived_sets
 from ovnqos.model.owner import Owner
 
 if TYPE_CHECKING:
@@ -121,6 +122,22 @@ class Snapshot:
     ports: Mapping[str, str] = field(default_factory=dict)
     by_name: bool = False
     addresses: Mapping[str, Collection[str]] | None = None
+
+    def named_sets(self, derived: Mapping[str, Collection[str]] | None = None) -> NamedSets:
+        """The members of all port groups and address sets, of any owner, by name.
+
+        Args:
+            derived: address sets of the Southbound, of which those count that northd derives; None where not known.
+        """
+        sets: dict[SetKind, dict[str, Collection[str]]] = {kind: {} for kind in SetKind}
+        for (kind, name), one in (*self.sets.items(), *self.foreign_sets.items()):
+            sets[kind][name] = one.content.members
+        names = derived_sets(sets[SetKind.PORT_GROUP])
+        known = {name: members for name, members in (derived or {}).items() if name in names}
+        addresses = {**known, **sets[SetKind.ADDRESS_SET]}
+        return NamedSets(
+            address_sets=addresses, port_groups=sets[SetKind.PORT_GROUP], unknown_sets=names - addresses.keys()
+        )
 
     @classmethod
     def of_names(cls, desired: DesiredState, owner: Owner) -> Snapshot:

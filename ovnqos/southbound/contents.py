@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netaddr import AddrFormatError, IPNetwork
 
-from ovnqos.explain.pipeline import QOS_STAGES, direction_of_stage
-from ovnqos.southbound.trace import Meter
+from ovnqos.explain.pipeline import QOS_STAGES
+from ovnqos.southbound.trace import FlowEffect, Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from netaddr import IPAddress
 
-    from ovnqos.compile.rows import Direction
     from ovnqos.explain.pipeline import PipelineVersion
     from ovnqos.ovsdb.transaction import Row
 
@@ -27,31 +26,16 @@ class QosFlow:
     """A logical flow of a QoS stage.
 
     Attributes:
-        uuid: its own.
-        stage: `ls_in_qos_mark` and its like; `ls_in_…` stands for from-lport, `ls_out_…` for to-lport.
+        effect: its stage, match and priority, and what it does.
         table: the stage's number in its pipeline.
-        priority: the row's.
-        match: the row's.
-        dscp: the mark it sets; None if it leaves the mark alone.
-        meter: the limit; None for none.
         datapaths: uuids of the datapaths that it is on.
         row_hint: the first 8 hexadecimal digits of the uuid of one of the QoS rows that it was made for.
     """
 
-    uuid: str
-    stage: str
+    effect: FlowEffect
     table: int
-    priority: int
-    match: str
-    dscp: int | None
-    meter: Meter | None
     datapaths: frozenset[str]
     row_hint: str
-
-    @property
-    def direction(self) -> Direction:
-        """The row's."""
-        return direction_of_stage(self.stage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +64,9 @@ class SwitchPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchDatapath:
-    """What northd made of a logical switch: `uuid`, tunnel key, ports by name."""
+    """What northd made of a logical switch: `uuid` and ports by name."""
 
     uuid: str
-    tunnel_key: int
     ports: Mapping[str, SwitchPort] = field(default_factory=dict)
 
 
@@ -108,7 +91,7 @@ class SouthboundContents:
 
     Attributes:
         nb_cfg: the Northbound's sequence number that northd has processed last.
-        stages: names of the QoS stages that have flows at all, which tell OVN's pipeline version.
+        stages: names of the QoS stages that have any flows.
         flows: the flows of QoS stages, but for those that only pass packets on.
         switches: by the uuid of their row in the Northbound.
         chassis: sorted by name.
@@ -177,7 +160,7 @@ def read_contents(results: Sequence[Row]) -> SouthboundContents:
     return SouthboundContents(
         nb_cfg=int(globals_[0]["nb_cfg"]) if globals_ else 0,
         stages=frozenset(_map(row["external_ids"])["stage-name"] for row in flows),
-        flows=tuple(sorted(_flows(flows, tables["Logical_DP_Group"]), key=lambda flow: flow.uuid)),
+        flows=tuple(_flows(sorted(flows, key=lambda row: _uuid(row["_uuid"])), tables["Logical_DP_Group"])),
         switches=_switches(tables["Datapath_Binding"], tables["Port_Binding"], chassis_names),
         chassis=tuple(sorted(_chassis(tables["Chassis"], tables["Chassis_Private"]), key=lambda one: one.name)),
         address_sets={row["name"]: frozenset(_set(row["addresses"])) for row in tables["Address_Set"]},
@@ -196,14 +179,16 @@ def _flows(rows: Iterable[Row], groups: Iterable[Row]) -> Iterator[QosFlow]:
         datapaths = frozenset(map(_uuid, _set(row["logical_datapath"])))
         for group in _set(row["logical_dp_group"]):
             datapaths |= members.get(_uuid(group), frozenset())
+        meters = Meter(rate_kbps=int(meter[1]), burst_kbit=int(meter[2]) if meter[2] else None) if meter else None
         yield QosFlow(
-            uuid=_uuid(row["_uuid"]),
-            stage=known["stage-name"],
+            effect=FlowEffect(
+                stage=known["stage-name"],
+                match=row["match"],
+                priority=int(row["priority"]),
+                dscp=int(dscp[1]) if dscp else None,
+                meter=meters,
+            ),
             table=int(row["table_id"]),
-            priority=int(row["priority"]),
-            match=row["match"],
-            dscp=int(dscp[1]) if dscp else None,
-            meter=Meter(rate_kbps=int(meter[1]), burst_kbit=int(meter[2]) if meter[2] else None) if meter else None,
             datapaths=datapaths,
             row_hint=known.get("stage-hint", ""),
         )
@@ -229,7 +214,7 @@ def _switches(
         identity = _map(row["external_ids"]).get("logical-switch") or _named_switch(row)
         uuid = _uuid(row["_uuid"])
         if identity:
-            found[identity] = SwitchDatapath(uuid=uuid, tunnel_key=int(row["tunnel_key"]), ports=on[uuid])
+            found[identity] = SwitchDatapath(uuid=uuid, ports=on[uuid])
     return found
 
 

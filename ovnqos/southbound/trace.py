@@ -44,15 +44,15 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """A logical flow of a QoS stage that took the packet, and what it did.
+class FlowEffect:
+    """What a logical flow of a QoS stage does to a packet that it takes.
 
     Attributes:
         stage: its name, e.g. `ls_out_qos_mark`; `ls_in_…` stands for from-lport, `ls_out_…` for to-lport.
         match: the flow's match, which is the row's.
         priority: the flow's priority, which is the row's.
-        dscp: the mark it set; None if it left the mark alone.
-        meter: the limit it counted the packet against; None for no limit.
+        dscp: the mark it sets; None if it leaves the mark alone.
+        meter: the limit it counts the packet against; None for no limit.
     """
 
     stage: str
@@ -69,30 +69,34 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What a packet met in the QoS stages of the switch that it entered, as it passed that switch for the first time.
+    """What the QoS stages did to a packet in the first pass through the switch that it entered.
 
     Attributes:
-        dscp: the mark that the packet left with, 0 to 63; None if no row set one.
-        meter: the last limit that it was counted against; None if there was none.
-        faults: matches of any flow in the Southbound that OVN cannot parse, sorted; such a flow is in force nowhere.
-        reasons: what ovn-trace says of each of them.
+        text: all that ovn-trace printed.
+        faults: matches of any flow in the Southbound that OVN cannot parse, sorted, and why; such a flow has no effect.
         hits: what each stage that did something did, in the order of the pipeline. A packet that rows of both
             directions take is counted against two limits.
         leaves: whether the packet came as far as the switch's egress pipeline.
-        text: all that ovn-trace printed.
     """
 
-    dscp: int | None
-    meter: Meter | None
-    faults: tuple[str, ...]
     text: str
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    hits: tuple[Hit, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
+    hits: tuple[FlowEffect, ...] = ()
     leaves: bool = False
+
+    @property
+    def dscp(self) -> int | None:
+        """The mark that the packet left with, 0 to 63; None if no row set one."""
+        return next((hit.dscp for hit in reversed(self.hits) if hit.dscp is not None), None)
+
+    @property
+    def meter(self) -> Meter | None:
+        """The last limit that the packet was counted against; None if there was none."""
+        return next((hit.meter for hit in reversed(self.hits) if hit.meter is not None), None)
 
 
 def read_faults(log: str) -> dict[str, str]:
-    """The matches that OVN cannot parse, sorted, and what ovn-trace says of each, in a log of pattern `%c|%p|%m`."""
+    """Read the matches that OVN cannot parse, sorted, and the reasons, from a log of pattern `%c|%p|%m`."""
     return dict(sorted((found["match"], found["reason"]) for found in _FAULT.finditer(log)))
 
 
@@ -106,16 +110,7 @@ def read_trace(text: str, faults: Mapping[str, str]) -> Trace | None:
     lines, leaves = _first_pass(text)
     if not lines:
         return None
-    hits = tuple(_hits(lines))
-    return Trace(
-        dscp=next((hit.dscp for hit in reversed(hits) if hit.dscp is not None), None),
-        meter=next((hit.meter for hit in reversed(hits) if hit.meter is not None), None),
-        faults=tuple(faults),
-        text=text,
-        reasons=faults,
-        hits=hits,
-        leaves=leaves,
-    )
+    return Trace(text=text, faults=faults, hits=tuple(_hits(lines)), leaves=leaves)
 
 
 def _first_pass(text: str) -> tuple[list[str], bool]:
@@ -139,7 +134,7 @@ def _first_pass(text: str) -> tuple[list[str], bool]:
     return kept, leaves
 
 
-def _hits(lines: list[str]) -> Iterator[Hit]:
+def _hits(lines: list[str]) -> Iterator[FlowEffect]:
     for flow in _flows(lines):
         head = _FLOW.match("\n".join(flow))
         if head is None or head["stage"] not in QOS_STAGES:
@@ -148,7 +143,7 @@ def _hits(lines: list[str]) -> Iterator[Hit]:
         dscps = [found for line in flow if (found := _DSCP.fullmatch(line))]
         meters = [found for line in flow if (found := _METER.fullmatch(line))]
         if dscps or meters:
-            yield Hit(
+            yield FlowEffect(
                 stage=head["stage"],
                 match=head["match"],
                 priority=int(head["priority"]),

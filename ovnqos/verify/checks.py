@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match import NamedSets, Verbatim, read_match, references
-from ovnqos.match.packet import derived_sets
 from ovnqos.match.terms import find_terms
 from ovnqos.plan.snapshot import SetKind, references_in
-from ovnqos.southbound.trace import Meter
+from ovnqos.southbound.trace import FlowEffect, Meter
 from ovnqos.verify.findings import Finding, Realisation, describe_chassis, hint_for_chassis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ovnqos.match.terms import Terms
     from ovnqos.plan.snapshot import RowContent, Snapshot
@@ -30,15 +29,12 @@ class RowSets:
 
     def __init__(self, snapshot: Snapshot, southbound: SouthboundContents) -> None:
         """Take them from a snapshot, and from a Southbound that was read after it."""
-        actual = {**snapshot.foreign_sets, **snapshot.sets}
-        self._members = {key: one.content.members for key, one in actual.items()}
-        self._derived = derived_sets(name for kind, name in self._members if kind is SetKind.PORT_GROUP)
-        self._southbound = southbound
+        self._northbound = snapshot.named_sets(southbound.address_sets)
         self.names = NamedSets(address_sets=southbound.address_sets, port_groups=southbound.port_groups)
 
     def check(self, finding: Finding) -> Finding | None:
         """Find what is wrong with the sets of a row; None if nothing is."""
-        named = tuple(_named_sets(finding.match))
+        named = tuple(_named_sets(finding.row.content.match))
         missing = [words for words, name, kind in named if not self._exists(name, kind)]
         if missing:
             return finding.but(
@@ -46,8 +42,8 @@ class RowSets:
                 f"the Northbound has no {' and no '.join(missing)}, so OVN ignores the row",
                 "run `ovnqos apply`, or create what is missing",
             )
-        empty = self._empty(finding.match)
-        if empty:
+        empty = [words for words, name, kind in named if self._members(name, kind) == frozenset()]
+        if empty and not find_terms(read_match(finding.row.content.match), self._northbound):
             verb = "is" if len(empty) == 1 else "are"
             return finding.but(
                 Realisation.IDLE, f"{' and '.join(empty)} {verb} empty: the row matches no packet", _SEE_DIFF
@@ -69,8 +65,8 @@ class RowSets:
         """
         absent = [
             words
-            for words, name, kind in _named_sets(finding.match)
-            if kind is SetKind.PORT_GROUP and self._members[kind, name].isdisjoint(datapath.ports)
+            for words, name, kind in _named_sets(finding.row.content.match)
+            if kind is SetKind.PORT_GROUP and not datapath.ports.keys() & self._northbound.port_groups[name]
         ]
         if not absent:
             return None
@@ -79,33 +75,23 @@ class RowSets:
         return finding.but(Realisation.IDLE, reason, _SEE_DIFF)
 
     def _exists(self, name: str, kind: SetKind) -> bool:
-        return (kind, name) in self._members or (kind is SetKind.ADDRESS_SET and name in self._derived)
+        return self._members(name, kind) is not None or (
+            kind is SetKind.ADDRESS_SET and name in self._northbound.unknown_sets
+        )
 
-    def _empty(self, match: str) -> list[str]:
-        """The sets whose emptiness leaves nothing to match; none where an alternative is left."""
-        empty = [
-            words
-            for words, name, kind in _named_sets(match)
-            if (kind, name) in self._members and not self._members[kind, name]
-        ]
-        if not empty:
-            return []
-        names = NamedSets(address_sets=self._of(SetKind.ADDRESS_SET), port_groups=self._of(SetKind.PORT_GROUP))
-        return [] if find_terms(read_match(match), names) else empty
-
-    def _of(self, kind: SetKind) -> dict[str, frozenset[str]]:
-        derived = self._southbound.address_sets if kind is SetKind.ADDRESS_SET else {}
-        return {**derived, **{name: members for (one, name), members in self._members.items() if one is kind}}
+    def _members(self, name: str, kind: SetKind) -> Collection[str] | None:
+        return _sets_of(self._northbound, kind).get(name)
 
     def _is_stale(self, name: str, kind: SetKind) -> bool:
-        known = self._southbound.port_groups if kind is SetKind.PORT_GROUP else self._southbound.address_sets
-        if (kind, name) not in self._members:
-            return name not in known
-        return known.get(name, frozenset()) != self._members[kind, name]
+        return _sets_of(self.names, kind).get(name, frozenset()) != self._members(name, kind)
+
+
+def _sets_of(names: NamedSets, kind: SetKind) -> Mapping[str, Collection[str]]:
+    return names.port_groups if kind is SetKind.PORT_GROUP else names.address_sets
 
 
 def _named_sets(match: str) -> Iterator[tuple[str, str, SetKind]]:
-    """Each set of a match: in words, by name, of which kind."""
+    """Each set of a match: its description, name and kind."""
     tree = read_match(match)
     if isinstance(tree, Verbatim):
         # what cannot be parsed as a whole still names its sets
@@ -119,48 +105,45 @@ def _named_sets(match: str) -> Iterator[tuple[str, str, SetKind]]:
         yield f"address set {name}", name, SetKind.ADDRESS_SET
 
 
-class _ExpectedFlow(NamedTuple):
-    stage: str
-    dscp: int | None
-    meter: Meter | None
-
-
 class FlowTable:
     """The logical flows of the QoS stages, by datapath and stage, the highest priority first."""
 
     def __init__(self, contents: SouthboundContents) -> None:
         """Index the flows of a Southbound."""
         self._is_joined = PipelineVersion.JOINED in contents.pipeline_versions
+        self._flows: dict[tuple[str, FlowEffect], QosFlow] = {}
         self._stages: Mapping[tuple[str, str], list[QosFlow]] = defaultdict(list)
         self._hints: Mapping[str, list[QosFlow]] = defaultdict(list)
-        for flow in sorted(contents.flows, key=lambda one: -one.priority):
+        for flow in sorted(contents.flows, key=lambda one: -one.effect.priority):
             self._hints[flow.row_hint].append(flow)
             for datapath in flow.datapaths:
-                self._stages[datapath, flow.stage].append(flow)
+                self._flows[datapath, flow.effect] = flow
+                self._stages[datapath, flow.effect.stage].append(flow)
 
     def of_row(self, content: RowContent, datapath: str) -> tuple[QosFlow, ...]:
         """The flows of a row on a datapath, as far as northd has made them.
 
         They are found by their content: rows that are alike on several switches share flows, whose hint names one row.
         """
-        found = (self._find(expected, content, datapath) for expected in self._expected(content))
+        found = (self._flows.get((datapath, effect)) for effect in self._expected(content))
         return tuple(flow for flow in found if flow is not None)
 
     def above(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
         """The flows that are looked up before another on a datapath; at equal priority the order is undefined."""
+        priority, match = flow.effect.priority, flow.effect.match
         return [
             one
-            for one in self._stages.get((datapath, flow.stage), ())
-            if one.priority > flow.priority or (one.priority == flow.priority and one.match != flow.match)
+            for one in self._stages.get((datapath, flow.effect.stage), ())
+            if one.effect.priority > priority or (one.effect.priority == priority and one.effect.match != match)
         ]
 
-    def check(self, finding: Finding, content: RowContent, datapath: str) -> Finding | None:
+    def check(self, finding: Finding, datapath: str) -> Finding | None:
         """Find flows of a row that northd has not made on a datapath; None if it has made all."""
-        expected = tuple(self._expected(content))
-        missing = [one for one in expected if self._find(one, content, datapath) is None]
+        expected = tuple(self._expected(finding.row.content))
+        missing = [effect for effect in expected if (datapath, effect) not in self._flows]
         if not missing:
             return None
-        if any(datapath in flow.datapaths for flow in self._hints.get(finding.uuid[:8], ())):
+        if any(datapath in flow.datapaths for flow in self._hints.get(finding.row.uuid[:8], ())):
             reason = "northd still has the logical flows of an earlier version of the row"
         elif len(missing) == len(expected):
             reason = "northd has made no logical flow for it"
@@ -168,32 +151,27 @@ class FlowTable:
             reason = f"northd has made no logical flow for it in {missing[0].stage}"
         return finding.but(Realisation.ABSENT, reason, CHECK_NORTHD)
 
-    def _expected(self, content: RowContent) -> Iterator[_ExpectedFlow]:
+    def _expected(self, content: RowContent) -> Iterator[FlowEffect]:
         """The flows of a row: one for the mark and one for the meter, or from OVN 24.09 one for both (seen)."""
         prefix = "ls_in_qos" if content.direction == "from-lport" else "ls_out_qos"
-        rate = content.bandwidth.get("rate")
-        dscp = content.action.get("dscp")
+        rate, dscp = content.bandwidth.get("rate"), content.action.get("dscp")
         meter = None if rate is None else Meter(rate_kbps=rate, burst_kbit=content.bandwidth.get("burst"))
+        flow = FlowEffect(stage=prefix, match=content.match, priority=content.priority, dscp=dscp, meter=meter)
         if self._is_joined:
-            yield _ExpectedFlow(prefix, dscp, meter)
+            yield flow
             return
         if dscp is not None:
-            yield _ExpectedFlow(f"{prefix}_mark", dscp, None)
+            yield replace(flow, stage=f"{prefix}_mark", meter=None)
         if meter is not None:
-            yield _ExpectedFlow(f"{prefix}_meter", None, meter)
-
-    def _find(self, expected: _ExpectedFlow, content: RowContent, datapath: str) -> QosFlow | None:
-        effect = (content.priority, content.match, expected.dscp, expected.meter)
-        flows = self._stages.get((datapath, expected.stage), ())
-        return next((one for one in flows if (one.priority, one.match, one.dscp, one.meter) == effect), None)
+            yield replace(flow, stage=f"{prefix}_meter", dscp=None)
 
 
 def check_chassis(
     finding: Finding, datapath: SwitchDatapath, southbound: SouthboundContents, nb_cfg: int, terms: Terms
 ) -> Finding | None:
     """Find chassis that look a row up and have not caught up; None if there are none."""
-    # to-lport runs on the chassis where the packet leaves the switch, which only outport tells
-    field = "outport" if finding.direction == "to-lport" else "inport"
+    # to-lport runs on the chassis where the packet leaves the switch, which only outport restricts
+    field = "outport" if finding.row.content.direction == "to-lport" else "inport"
     bound = {port.chassis for port in _ports((term.ports(field) for term in terms.items), datapath)}
     behind = tuple(one for one in southbound.chassis if one.name in bound and one.nb_cfg < nb_cfg)
     if not behind:
@@ -208,7 +186,9 @@ def add_unbound_ports(finding: Finding, datapath: SwitchDatapath, terms: Terms) 
     pods = [port for port in _ports(allowed, datapath) if not port.kind]
     if not pods or any(port.chassis for port in pods):
         return finding
-    return finding.but(finding.verdict, finding.reason, finding.hint, details=("no chassis has a port of it",))
+    return finding.but(
+        finding.verdict, finding.reason, finding.hint, details=("no chassis has a port that it matches",)
+    )
 
 
 def _ports(allowed: Iterable[frozenset[str] | None], datapath: SwitchDatapath) -> list[SwitchPort]:

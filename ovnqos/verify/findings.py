@@ -12,6 +12,8 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ovnqos.explain.candidates import RowName
+    from ovnqos.plan.snapshot import ActualRow
     from ovnqos.southbound.contents import Chassis
 
 FORMAT: Final = "ovnqos.io/verify/v1"
@@ -28,7 +30,7 @@ class Realisation(StrEnum):
     UNBOUND = "unbound"  # no logical switch has it
     ABSENT = "absent"  # northd has not made, or not renewed, its logical flows
     BEHIND = "behind"  # a chassis has not caught up
-    INEFFECTIVE = "ineffective"  # OVN does not do to a packet what the row says
+    INEFFECTIVE = "ineffective"  # OVN does not apply it to a packet that it matches
 
     @property
     def is_good(self) -> bool:
@@ -56,15 +58,9 @@ class Finding:
     """What was found about one row on one switch.
 
     Attributes:
-        uuid: the row's.
+        row: the row.
+        name: what it is called.
         switch: the logical switch's name; empty for a row that none has.
-        direction: `from-lport` or `to-lport`.
-        priority: the row's.
-        match: the row's.
-        object: the Kubernetes object it was made for, `NetworkQoS/<namespace>/<name>`; empty for none.
-        rule: which of the object's rules; empty for none.
-        port: the logical port, where each port has a row of its own; empty for none.
-        name: object, rule and port in words; of another row the beginning of its uuid.
         verdict: whether OVN realises it.
         reason: why; of a realised row what was seen.
         hint: what to do; may be empty.
@@ -73,16 +69,10 @@ class Finding:
         behind: the chassis that look the row up and have not caught up.
     """
 
-    uuid: str
+    row: ActualRow
+    name: RowName
     switch: str
-    direction: str
-    priority: int
-    match: str
-    object: str
-    rule: str
-    port: str
-    name: str
-    verdict: Realisation
+    verdict: Realisation = Realisation.REALISED
     reason: str = ""
     hint: str = ""
     details: tuple[str, ...] = ()
@@ -96,14 +86,11 @@ class Finding:
     @property
     def ref(self) -> ObjectRef:
         """The object that the row was made for; the row itself where that is not known."""
-        kind, _, key = self.object.partition("/")
+        kind, _, key = self.name.object.partition("/")
         namespace, _, name = key.rpartition("/")
-        return ObjectRef(kind=kind, namespace=namespace, name=name) if name else ObjectRef(kind="QoS", name=self.name)
-
-    @property
-    def path(self) -> str:
-        """The field of the object that the row was made for."""
-        return f"spec.egress[{self.rule}]" if self.rule.isdecimal() else self.rule
+        return (
+            ObjectRef(kind=kind, namespace=namespace, name=name) if name else ObjectRef(kind="QoS", name=str(self.name))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +129,10 @@ class Report:
         return tuple(one for one in self.chassis if one.nb_cfg < self.nb_cfg)
 
     def summary(self) -> str:
-        """How many rows of each verdict, in words."""
+        """Count the rows of each verdict."""
         counts = Counter(finding.verdict for finding in self.findings)
         verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Realisation if counts[verdict])
-        rows = len({finding.uuid for finding in self.findings})
+        rows = len({finding.row.uuid for finding in self.findings})
         switches = len({finding.switch for finding in self.findings if finding.switch})
         return (
             f"{rows} row{'s' * (rows != 1)} on {switches} switch{'es' * (switches != 1)}: "
@@ -160,11 +147,12 @@ class Report:
             if finding.verdict is Realisation.BEHIND:
                 late[finding.behind].append(finding)
             elif not finding.verdict.is_good:
-                row = (finding.name, finding.direction, finding.priority, finding.verdict)
-                alike[(*row, _reason_on_any_switch(finding))].append(finding)
+                content = finding.row.content
+                key = (finding.name, content.direction, content.priority, finding.verdict)
+                alike[(*key, _reason_on_any_switch(finding))].append(finding)
         yield from map(_row_diagnostic, alike.values())
         for chassis, found in late.items():
-            rows = len({finding.uuid for finding in found})
+            rows = len({finding.row.uuid for finding in found})
             where = f"{rows} row{'s' * (rows != 1)} on {_switches(found)}"
             yield _chassis_diagnostic(chassis, f"not caught up, so {where} may not be in force there")
         known = {one for chassis in late for one in chassis}
@@ -209,12 +197,13 @@ def hint_for_chassis(chassis: Sequence[Chassis]) -> str:
 
 
 def _row_diagnostic(found: Sequence[Finding]) -> Diagnostic:
-    first = found[0]
-    # the hint may hold a sample of one switch: the first switch's stands for all
-    port = f" of port {first.port}" if first.port and first.object.startswith("NetworkQoS/") else ""
+    first = found[0]  # its hint may hold a sample of its switch, which stands for all
+    name, content = first.name, first.row.content
+    port = f" of port {name.port}" if name.port and name.object.startswith("NetworkQoS/") else ""
     where = f" on {_switches(found)}" if first.switch else ""
-    text = f"{first.direction} {first.priority}{port}{where}: {first.reason}"
-    return Diagnostic.error(first.ref, _CODES[first.verdict], text, path=first.path, hint=first.hint)
+    text = f"{content.direction} {content.priority}{port}{where}: {first.reason}"
+    path = f"spec.egress[{name.rule}]" if name.rule.isdecimal() else name.rule
+    return Diagnostic.error(first.ref, _CODES[first.verdict], text, path=path, hint=first.hint)
 
 
 def _chassis_diagnostic(chassis: Sequence[Chassis], text: str) -> Diagnostic:
@@ -231,15 +220,16 @@ def _switches(found: Iterable[Finding]) -> str:
 
 
 def _row_document(finding: Finding) -> dict[str, Any]:
+    content = finding.row.content
     return {
         "switch": finding.switch,
-        "direction": finding.direction,
-        "priority": finding.priority,
-        "object": finding.object,
-        "rule": finding.rule,
-        "port": finding.port,
-        "uuid": finding.uuid,
-        "match": finding.match,
+        "direction": content.direction,
+        "priority": content.priority,
+        "object": finding.name.object,
+        "rule": finding.name.rule,
+        "port": finding.name.port,
+        "uuid": finding.row.uuid,
+        "match": content.match,
         "verdict": finding.verdict.value,
         "good": finding.verdict.is_good,
         "reason": finding.reason,

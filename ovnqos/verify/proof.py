@@ -1,4 +1,4 @@
-"""Whether OVN does to a sample packet what a row says, by ovn-trace."""
+"""Whether OVN applies a row to sample packets, by ovn-trace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ovnqos.compile.rows import Direction
+from ovnqos.diagnostics import listed
 from ovnqos.match import Verbatim
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.verify.findings import Finding, Realisation
@@ -16,15 +18,15 @@ from ovnqos.verify.samples import choose_samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ovnqos.match import NamedSets
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
-    from ovnqos.southbound.trace import Trace
+    from ovnqos.southbound.trace import FlowEffect, Trace
     from ovnqos.verify.checks import FlowTable
-    from ovnqos.verify.samples import MatchAnalyser, Samples
+    from ovnqos.verify.samples import AnalysedMatch, Samples
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
 _STAGE: Final = re.compile(r"\s*(?P<table>[0-9]+)\. (?P<stage>\w+)")
 _NO_GROUP: Final = "expecting port group name"
-_NAMED_MAXIMUM: Final = 2
 
 
 class Tracer(Protocol):
@@ -38,18 +40,25 @@ class Prover:
     """Traces sample packets of rows; each packet once, as the flows of a row share packets."""
 
     def __init__(
-        self, flows: FlowTable, analyser: MatchAnalyser, tracer: Tracer, name_row: Callable[[str, str, int, str], str]
+        self,
+        flows: FlowTable,
+        analyse: Callable[[str], AnalysedMatch],
+        names: NamedSets,
+        tracer: Tracer,
+        name_row: Callable[[str, str, int, str], str],
     ) -> None:
         """Start without traces.
 
         Args:
             flows: the flows of the Southbound.
-            analyser: analyses their matches.
+            analyse: analyses a match.
+            names: the members of the Southbound's sets.
             tracer: runs the packets.
             name_row: returns the name of the row with this switch, direction, priority and match.
         """
         self._flows = flows
-        self._analyser = analyser
+        self._analyse = analyse
+        self._names = names
         self._tracer = tracer
         self._name_row = name_row
         self._traces: dict[tuple[str, str], Trace] = {}
@@ -69,19 +78,21 @@ class Prover:
         for flow in flows:
             above = self._flows.above(flow, switch.uuid)
             samples = choose_samples(
-                self._analyser.analyse(flow.match),
+                self._analyse(flow.effect.match),
                 self._ports[switch.uuid],
-                self._analyser.names,
-                [self._analyser.analyse(one.match) for one in above],
-                leaving=flow.direction == "to-lport",
+                self._names,
+                [self._analyse(one.effect.match) for one in above],
+                leaving=flow.effect.direction is Direction.TO_LPORT,
             )
-            shadowed_by = tuple(dict.fromkeys(self._name(finding.switch, above[one]) for one in samples.shadowed_by))
+            shadowed_by = tuple(
+                dict.fromkeys(self._name(finding.switch, above[one].effect) for one in samples.shadowed_by)
+            )
             proof = self._prove_flow(proof, flow, switch.ports, samples, shadowed_by)
             if proof.verdict is not Realisation.REALISED:
                 return proof
-            effects.append(_effect(flow))
+            effects.append(_effect(flow.effect))
             if shadowed_by:
-                partly[f"partly shadowed by {_some(shadowed_by)}"] = None
+                partly[f"partly shadowed by {listed(shadowed_by)}"] = None
         return proof.but(Realisation.REALISED, f"{proof.reason}: {', '.join(effects)}", details=tuple(partly))
 
     def _prove_flow(
@@ -99,18 +110,18 @@ class Prover:
                 return finding.but(Realisation.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
-            hit = next((one for one in trace.hits if one.stage == flow.stage), None)
+            hit = next((one for one in trace.hits if one.stage == flow.effect.stage), None)
             if hit is None:
                 lost.append(_where_ended(trace, flow))
-            elif (hit.priority, hit.match, hit.dscp, hit.meter) == (flow.priority, flow.match, flow.dscp, flow.meter):
+            elif hit == flow.effect:
                 return replace(finding.but(Realisation.REALISED, str(packet)), sample=packet.microflow)
             else:
-                winners[self._name_row(finding.switch, hit.direction, hit.priority, hit.match)] = None
+                winners[self._name(finding.switch, hit)] = None
         finding = replace(finding, sample=samples.packets[0].microflow)
         if winners or not samples.reaches:
             return finding.but(
                 Realisation.SHADOWED,
-                f"shadowed by {_some(tuple(winners | dict.fromkeys(shadowed_by)))}: no sample packet reaches it",
+                f"shadowed by {listed(winners | dict.fromkeys(shadowed_by))}: no sample packet reaches it",
                 "raise its priority, or narrow the match of the row above",
             )
         if any(lost) or not samples.sure:
@@ -131,7 +142,7 @@ class Prover:
                 return finding.but(Realisation.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
-        analysed = self._analyser.analyse(finding.match)
+        analysed = self._analyse(finding.row.content.match)
         if isinstance(analysed.match, Verbatim):
             return finding.but(Realisation.UNPROVEN, "no sample packet: ovnqos cannot parse its match")
         if analysed.terms:
@@ -146,13 +157,13 @@ class Prover:
             self._traces[key] = self._tracer.run(switch, microflow)
         return self._traces[key]
 
-    def _name(self, switch: str, flow: QosFlow) -> str:
+    def _name(self, switch: str, flow: FlowEffect) -> str:
         return self._name_row(switch, flow.direction, flow.priority, flow.match)
 
 
 def _fault(trace: Trace, flow: QosFlow) -> str:
     """Why OVN cannot parse a flow's match; empty if it can."""
-    reason = trace.reasons.get(flow.match, "")
+    reason = trace.faults.get(flow.effect.match, "")
     # of a group whose ports are all on other switches: rows that are alike on several are checked apart before this
     return "" if _NO_GROUP in reason else reason
 
@@ -165,7 +176,7 @@ def _broken(finding: Finding, reason: str) -> Finding:
     )
 
 
-def _effect(flow: QosFlow) -> str:
+def _effect(flow: FlowEffect) -> str:
     """What a flow does, as `ovn-nbctl qos-list` shows it."""
     meter = flow.meter
     parts = [
@@ -174,11 +185,6 @@ def _effect(flow: QosFlow) -> str:
         *([f"dscp={flow.dscp}"] if flow.dscp is not None else []),
     ]
     return " ".join(parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED_MAXIMUM
-    return " and ".join(names[:_NAMED_MAXIMUM]) + (f" and {more} more" if more > 0 else "")
 
 
 def _where_ended(trace: Trace, flow: QosFlow) -> str:
@@ -196,6 +202,6 @@ def _where_ended(trace: Trace, flow: QosFlow) -> str:
             pipelines.append(begin[1])
         elif found := _STAGE.match(line):
             last = found["stage"]
-            own = pipelines[-1:] == ["egress" if flow.direction == "to-lport" else "ingress"]
+            own = pipelines[-1:] == ["egress" if flow.effect.direction is Direction.TO_LPORT else "ingress"]
             passed = passed or (own and int(found["table"]) >= flow.table)
     return "" if passed else f"the packet ends before the row, in {last or 'no stage'}"

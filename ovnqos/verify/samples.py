@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ovnqos.match import NamedSets, Truth, evaluate, read_match, references
+from ovnqos.match import NamedSets, Truth, evaluate, references
 from ovnqos.match.addresses import WIDTH
 from ovnqos.match.packet import MembersByName
 from ovnqos.match.terms import find_edges, find_terms
@@ -29,15 +29,8 @@ _ENOUGH_ALONE: Final = 8
 """The same where no row above overlaps: enough for samples that differ."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalysedMatch:
-    """A match with its terms.
-
-    Attributes:
-        match: the expression.
-        terms: its terms.
-        edges: each comparison by itself: where its values begin and end, the match changes.
-    """
+class AnalysedMatch(NamedTuple):
+    """A match with its terms, and each comparison by itself: where its values begin and end, the match changes."""
 
     match: Match
     terms: Terms
@@ -46,25 +39,7 @@ class AnalysedMatch:
     @classmethod
     def of(cls, match: Match, names: NamedSets) -> AnalysedMatch:
         """Analyse a match with these sets and groups."""
-        return cls(match=match, terms=find_terms(match, names), edges=tuple(find_edges(match, names)))
-
-
-class MatchAnalyser:
-    """Analyses each match once.
-
-    Attributes:
-        names: what sets and groups stand for.
-    """
-
-    def __init__(self, names: NamedSets) -> None:
-        self.names = names
-        self._analysed: dict[str, AnalysedMatch] = {}
-
-    def analyse(self, text: str) -> AnalysedMatch:
-        """Analyse a match, or return what was found before."""
-        if text not in self._analysed:
-            self._analysed[text] = AnalysedMatch.of(read_match(text), self.names)
-        return self._analysed[text]
+        return cls(match, find_terms(match, names), tuple(find_edges(match, names)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

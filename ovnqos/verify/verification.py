@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import tenacity
 
 from ovnqos.explain.candidates import name_row
+from ovnqos.match import read_match
 from ovnqos.ovsdb.transaction import Deadline
 from ovnqos.southbound.southbound import sync_chassis
 from ovnqos.verify.checks import CHECK_NORTHD, FlowTable, RowSets, add_unbound_ports, check_chassis
 from ovnqos.verify.findings import Finding, Realisation, Report
 from ovnqos.verify.proof import Prover
-from ovnqos.verify.samples import MatchAnalyser
+from ovnqos.verify.samples import AnalysedMatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,30 +126,21 @@ class _Verifier:
         self._nb_cfg = nb_cfg
         self._sets = RowSets(snapshot, southbound)
         self._flows = FlowTable(southbound)
-        self._analyser = MatchAnalyser(self._sets.names)
+        self._analyse = cache(lambda match: AnalysedMatch.of(read_match(match), self._sets.names))
         # of rows that share direction, priority and match on a switch, one of the owner's counts
         self._names: Mapping[tuple[str, str, int, str], str] = {
             (switch, row.content.direction, row.content.priority, row.content.match): self._name(row).text
             for row in (*snapshot.foreign_rows, *snapshot.rows)
             for switch in row.switches
         }
-        self._prover = None if tracer is None else Prover(self._flows, self._analyser, tracer, self._name_flow)
+        self._prover = (
+            None if tracer is None else Prover(self._flows, self._analyse, self._sets.names, tracer, self._name_flow)
+        )
 
     def verify(self, row: ActualRow, switch: str) -> Finding:
         """Find the first thing that is wrong with a row on a switch, in the order from Northbound to packet."""
-        content, name = row.content, self._name(row)
-        finding = Finding(
-            uuid=row.uuid,
-            switch=switch,
-            direction=content.direction,
-            priority=content.priority,
-            match=content.match,
-            object=name.object,
-            rule=name.rule,
-            port=name.port,
-            name=name.text,
-            verdict=Realisation.REALISED,
-        )
+        content = row.content
+        finding = Finding(row=row, name=self._name(row), switch=switch)
         if not switch:
             return finding.but(Realisation.UNBOUND, "no logical switch has it", "run `ovnqos apply`")
         fault = self._sets.check(finding)
@@ -156,12 +149,10 @@ class _Verifier:
         datapath = self._southbound.switches.get(self._snapshot.switches.get(switch, ""))
         if datapath is None:
             return finding.but(Realisation.ABSENT, f"the Southbound has no switch {switch} yet", CHECK_NORTHD)
-        fault = (
-            fault or self._sets.check_on_switch(finding, datapath) or self._flows.check(finding, content, datapath.uuid)
-        )
+        fault = fault or self._sets.check_on_switch(finding, datapath) or self._flows.check(finding, datapath.uuid)
         if fault is not None:
             return fault
-        terms = self._analyser.analyse(finding.match).terms
+        terms = self._analyse(content.match).terms
         if self._southbound.nb_cfg < self._nb_cfg:
             reason = "northd has not caught up with the Northbound; its logical flows may be old"
             finding = finding.but(Realisation.ABSENT, reason, CHECK_NORTHD)

@@ -80,11 +80,11 @@ def test_rows_on_every_kind_of_network_are_realised(matrix: Matrix, programs: Pr
     matrix.cluster.apply(network_qos("all", rules, namespace=OWN, pods=LIMITED), expected=Code.NO_POD_ADDRESSES)
     report = look(matrix.cluster, programs, ask=True, patience_s=60)
     # where OVN knows no addresses of pods, the rule that selects pods matches nothing
-    idle = {(one.switch, one.rule) for one in report.findings if one.verdict is Realisation.IDLE}
+    idle = {(one.switch, one.name.rule) for one in report.findings if one.verdict is Realisation.IDLE}
     assert idle == {("flat.bare_ovn_layer2_switch", "1"), ("physical.bare_ovn_localnet_switch", "1")}
-    others = [one for one in report.findings if (one.switch, one.rule) not in idle]
+    others = [one for one in report.findings if (one.switch, one.name.rule) not in idle]
     assert {one.verdict for one in others} == {Realisation.REALISED}, others
-    assert {one.direction for one in others} == {"from-lport", "to-lport"}
+    assert {one.row.content.direction for one in others} == {"from-lport", "to-lport"}
     assert len({one.switch for one in others}) > len(NETWORKS)
 
 

@@ -64,7 +64,7 @@ def compare_verdicts(programs: Programs | None = None, *, seed: int = 20_230_315
                     compared.seen[met] += 1
                     unparsable = "OVN cannot parse" in verdict.reason
                     if met in _CONTRADICTIONS or (unparsable and str(match) not in trace.faults):
-                        compared.wrong.append(f"{match}: {flow}: {verdict}, {trace.reasons.get(str(match))}")
+                        compared.wrong.append(f"{match}: {flow}: {verdict}, {trace.faults.get(str(match))}")
     return compared
 
 

@@ -9,7 +9,7 @@ from ovnqos import Owner, Snapshot
 from ovnqos.controller import ActualRow, ActualSet, RowContent, SetContent, SetKind
 from ovnqos.southbound.contents import Chassis, QosFlow, SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.ovn_trace import TraceFailed
-from ovnqos.southbound.trace import Hit, Trace
+from ovnqos.southbound.trace import FlowEffect, Trace
 from ovnqos.verify import verify_snapshot
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MATCH: Final = 'inport == "a" && ip4.dst == 203.0.113.0/24'
 INGRESS: Final = 'ingress(dp="lan", inport="a")\n------\n 9. ls_in_qos_mark (x): y, priority 0, uuid 1\n    next;\n'
 LATER: Final = f"{INGRESS}25. ls_in_l2_lkup (x): 1, priority 0, uuid 2\n    output;\n"
 DROPPED: Final = 'ingress(dp="lan", inport="a")\n------\n 8. ls_in_acl (x): ip4, priority 2000, uuid 1\n    drop;\n'
-NO_HIT: Final = Trace(dscp=None, meter=None, faults=(), text=LATER)
+NO_HIT: Final = Trace(text=LATER)
 
 
 def stored(**changes: Any) -> ActualRow:
@@ -44,21 +44,17 @@ def stored(**changes: Any) -> ActualRow:
     )
 
 
+def effect(**changes: Any) -> FlowEffect:
+    """What the row's flow does."""
+    given: dict[str, Any] = {"stage": "ls_in_qos_mark", "match": MATCH, "priority": 2000, "dscp": 10, "meter": None}
+    return FlowEffect(**{**given, **changes})
+
+
 def flow(**changes: Any) -> QosFlow:
-    """The flow that northd makes of it."""
-    given: dict[str, Any] = {
-        "uuid": "f",
-        "stage": "ls_in_qos_mark",
-        "table": 9,
-        "priority": 2000,
-        "match": MATCH,
-        "dscp": 10,
-        "meter": None,
-        "datapaths": frozenset({"dp"}),
-        "row_hint": "01234567",
-        **changes,
-    }
-    return QosFlow(**given)
+    """The flow that northd makes of it; `datapaths` and `row_hint`, and what it does, can be changed."""
+    given: dict[str, Any] = {"datapaths": frozenset({"dp"}), "row_hint": "01234567"}
+    given.update((name, changes.pop(name)) for name in tuple(given) if name in changes)
+    return QosFlow(effect=effect(**changes), table=9, **given)
 
 
 def snapshot(*rows: ActualRow) -> Snapshot:
@@ -72,7 +68,7 @@ def southbound(**changes: Any) -> SouthboundContents:
         "nb_cfg": 3,
         "stages": frozenset({"ls_in_qos_mark"}),
         "flows": (flow(),),
-        "switches": {"nb-lan": SwitchDatapath(uuid="dp", tunnel_key=1, ports=ports)},
+        "switches": {"nb-lan": SwitchDatapath(uuid="dp", ports=ports)},
         "chassis": (Chassis(name="node", hostname="node.example.com", nb_cfg=3),),
         "address_sets": {},
         "port_groups": {},
@@ -96,8 +92,8 @@ class Answers:
 
 
 def hit(**changes: Any) -> Trace:
-    given: dict[str, Any] = {"stage": "ls_in_qos_mark", "match": MATCH, "priority": 2000, "dscp": 10, "meter": None}
-    return Trace(dscp=10, meter=None, faults=(), text=LATER, hits=(Hit(**{**given, **changes}),))
+    """A trace whose packet the flow takes."""
+    return Trace(text=LATER, hits=(effect(**changes),))
 
 
 def verify_diagnostics() -> Iterator[Diagnostic]:
@@ -108,7 +104,7 @@ def verify_diagnostics() -> Iterator[Diagnostic]:
     of_group = snapshot(stored(match="inport == @pods"))
     elsewhere = replace(group, members=frozenset({"z"}))
     of_group_elsewhere = {(SetKind.PORT_GROUP, "pods"): ActualSet(uuid="s", content=elsewhere)}
-    at_same = flow(uuid="g", match="ip4", priority=3000, dscp=1)
+    at_same = flow(match="ip4", priority=3000, dscp=1)
     scenes: tuple[tuple[Snapshot, SouthboundContents, Trace | TraceFailed | None], ...] = (
         (snapshot(stored(switches=frozenset())), southbound(), None),
         (of_group, southbound(), None),
@@ -120,7 +116,7 @@ def verify_diagnostics() -> Iterator[Diagnostic]:
         (snapshot(), southbound(flows=(flow(priority=1),)), None),
         (snapshot(), southbound(nb_cfg=2), None),
         (snapshot(), southbound(chassis=late), None),
-        (snapshot(), southbound(), replace(NO_HIT, faults=(MATCH,), reasons={MATCH: "Syntax error."})),
+        (snapshot(), southbound(), replace(NO_HIT, faults={MATCH: "Syntax error."})),
         (snapshot(), southbound(flows=(flow(), at_same)), hit(match="ip4", priority=3000, dscp=1)),
         (snapshot(), southbound(), NO_HIT),
         (snapshot(stored(match="tcp && udp")), southbound(flows=(flow(match="tcp && udp"),)), NO_HIT),

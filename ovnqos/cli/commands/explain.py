@@ -56,7 +56,7 @@ def _release(text: str) -> PipelineVersion:
 )
 @click.option("--from", "source", type=ADDRESS, help="Its source, where the pod has several addresses.")
 @click.option(
-    "--ovn", "release", type=Parsed("release", _release), help="Release of OVN, e.g. 23.03.  [default: what --sb says]"
+    "--ovn", "release", type=Parsed("release", _release), help="Release of OVN, e.g. 23.03.  [default: that of --sb]"
 )
 @click.option("--sb", "southbound_remote", type=REMOTE, help="OVN Southbound, as --nb.  [default: none]")
 @click.option("--trace", is_flag=True, help="Run the same packet through ovn-trace on --sb, and compare.")
@@ -83,7 +83,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     a Service, give the address of the backend.
 
     Up to OVN 24.03 the highest row with a mark marks, and the highest with a rate limits; from 24.09 the highest row
-    decides both. Where that makes a difference both answers are given, unless --ovn or --sb says which it is.
+    decides both. Where that makes a difference both answers are given, unless --ovn or --sb decides.
 
     Exits with 2 when --trace shows that OVN does something else.
 

@@ -32,7 +32,7 @@ _TRACE_S: Final = 30.0
 @click.option(
     "--wait",
     is_flag=True,
-    help="Ask northd and every chassis anew how far they are, as `ovn-nbctl --wait=hv sync` does. This writes one "
+    help="Ask northd and every chassis to report progress, as `ovn-nbctl --wait=hv sync` does. This writes one "
     "number to the Northbound; else nothing is written.",
 )
 @click.option("--no-trace", is_flag=True, help="Leave out ovn-trace, which shows what OVN does to a sample packet.")
@@ -97,9 +97,9 @@ def _show(report: Report, form: options.TableFormat) -> None:
         rows = [
             (
                 finding.switch or "-",
-                finding.direction,
-                str(finding.priority),
-                finding.name,
+                finding.row.content.direction,
+                str(finding.row.content.priority),
+                str(finding.name),
                 finding.verdict.value,
                 "; ".join([finding.reason or "-", *finding.details]),
             )

@@ -55,8 +55,8 @@ def test_a_packet_shows_its_mark_its_limit_and_what_does_not_parse(tracer: OvnTr
     trace = tracer.run("lan", FLOW)
     assert trace.dscp == 46
     assert trace.meter == Meter(rate_kbps=20_000, burst_kbit=100)
-    assert trace.faults == ("!tcp", "ip4.dst == $missing")
-    assert "positively" in trace.reasons["!tcp"]
+    assert list(trace.faults) == ["!tcp", "ip4.dst == $missing"]
+    assert "positively" in trace.faults["!tcp"]
     assert {hit.match for hit in trace.hits} == {'inport == "p" &&\n  tcp', "ip4"}
     assert trace.hits[0].meter == Meter(rate_kbps=500)
     assert trace.leaves

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ovnqos.explain.pipeline import QOS_STAGES, PipelineVersion
-from ovnqos.southbound.trace import Hit, Meter, read_faults, read_trace
+from ovnqos.southbound.trace import FlowEffect, Meter, read_faults, read_trace
 
 HEADER = "# tcp,reg14=0x2,nw_src=10.0.1.2,nw_dst=10.0.1.3,tp_dst=80\n\n"
 SPLIT = (
@@ -98,11 +98,11 @@ def test_two_tables_are_read_apart() -> None:
     trace = read_trace(SPLIT, {})
     assert trace is not None
     assert trace.hits == (
-        Hit(stage="ls_in_qos_mark", match='inport == "p12"', priority=1000, dscp=3, meter=None),
-        Hit(
+        FlowEffect(stage="ls_in_qos_mark", match='inport == "p12"', priority=1000, dscp=3, meter=None),
+        FlowEffect(
             stage="ls_out_qos_mark", match='inport == "p12" && ip4.dst == 10.0.0.0/8', priority=2000, dscp=0, meter=None
         ),
-        Hit(
+        FlowEffect(
             stage="ls_out_qos_meter",
             match='inport == "p12" &&\n  ip4.dst == 10.0.0.0/8',
             priority=2000,
@@ -119,7 +119,7 @@ def test_one_table_sets_both() -> None:
     trace = read_trace(JOINED, {})
     assert trace is not None
     assert trace.hits == (
-        Hit(stage="ls_in_qos", match='inport == "p1"', priority=6, dscp=46, meter=Meter(rate_kbps=22)),
+        FlowEffect(stage="ls_in_qos", match='inport == "p1"', priority=6, dscp=46, meter=Meter(rate_kbps=22)),
     )
     assert not trace.leaves
 
@@ -166,7 +166,7 @@ def test_matches_that_do_not_parse_are_found_among_other_messages() -> None:
     }
     trace = read_trace(JOINED, read_faults(log))
     assert trace is not None
-    assert trace.faults == tuple(read_faults(log))
+    assert trace.faults == read_faults(log)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.packet import NamedSets, Packet, Protocol
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.packet_path import find_path, microflow
-from ovnqos.southbound.trace import Hit, Meter, Trace, find_disagreements
+from ovnqos.southbound.trace import FlowEffect, Meter, Trace, find_disagreements
 
 if TYPE_CHECKING:
     from ovnqos.explain.explanation import Explanation
@@ -47,15 +47,15 @@ def explained(*priorities: int) -> Explanation:
     return explain(PACKET, rows, NamedSets(), versions=[PipelineVersion.SPLIT])
 
 
-def trace(*hits: Hit, leaves: bool = True) -> Trace:
-    return Trace(dscp=None, meter=None, faults=(), text="", hits=hits, leaves=leaves)
+def trace(*hits: FlowEffect, leaves: bool = True) -> Trace:
+    return Trace(text="", hits=hits, leaves=leaves)
 
 
-def marked(dscp: int, stage: str = "ls_out_qos_mark") -> Hit:
-    return Hit(stage=stage, match="ip4", priority=20, dscp=dscp, meter=None)
+def marked(dscp: int, stage: str = "ls_out_qos_mark") -> FlowEffect:
+    return FlowEffect(stage=stage, match="ip4", priority=20, dscp=dscp, meter=None)
 
 
-METERED = Hit(stage="ls_out_qos_meter", match="ip4", priority=20, dscp=None, meter=Meter(rate_kbps=100))
+METERED = FlowEffect(stage="ls_out_qos_meter", match="ip4", priority=20, dscp=None, meter=Meter(rate_kbps=100))
 
 
 def test_the_same_mark_and_limit_agree() -> None:
@@ -65,7 +65,7 @@ def test_the_same_mark_and_limit_agree() -> None:
 @pytest.mark.parametrize(
     "hits", [(), (marked(1), METERED), (marked(0),), (METERED,)], ids=["nothing", "mark", "no limit", "no mark"]
 )
-def test_anything_else_differs(hits: tuple[Hit, ...]) -> None:
+def test_anything_else_differs(hits: tuple[FlowEffect, ...]) -> None:
     (line,) = find_disagreements(explained(20, 10), trace(*hits))
     assert line.startswith("to-lport: OVN applies ")
     assert line.endswith("explained: dscp 0 and 100 kbps")
@@ -105,8 +105,8 @@ def test_a_packet_without_a_protocol_has_none() -> None:
 
 
 def southbound(*ports: SwitchPort) -> SouthboundContents:
-    away = SwitchDatapath(uuid="0", tunnel_key=1, ports={"z": SwitchPort(name="z")})
-    here = SwitchDatapath(uuid="1", tunnel_key=2, ports={port.name: port for port in ports})
+    away = SwitchDatapath(uuid="0", ports={"z": SwitchPort(name="z")})
+    here = SwitchDatapath(uuid="1", ports={port.name: port for port in ports})
     return SouthboundContents(
         nb_cfg=0,
         stages=frozenset(),

@@ -84,7 +84,7 @@ class TestTrace:
         )
 
     def test_a_match_that_does_not_parse_is_broken(self) -> None:
-        trace = replace(NO_HIT, faults=(MATCH,), reasons={MATCH: "Syntax error."})
+        trace = replace(NO_HIT, faults={MATCH: "Syntax error."})
         finding = judged(Answers(trace))
         assert (finding.verdict, finding.reason.endswith("ignores it: Syntax error")) == (Realisation.BROKEN, True)
 
@@ -147,7 +147,7 @@ class TestReport:
 
     def test_rows_of_a_chassis_that_is_behind_share_a_diagnostic(self) -> None:
         report = self.report(
-            chassis=(Chassis(name="node", hostname="host", nb_cfg=2),), flows=(flow(), flow(uuid="g", priority=1))
+            chassis=(Chassis(name="node", hostname="host", nb_cfg=2),), flows=(flow(), flow(priority=1))
         )
         (behind,) = (one for one in report.diagnostics() if one.code is Code.CHASSIS_BEHIND)
         assert (behind.severity, str(behind.object)) == (Severity.ERROR, "Chassis node (host)")
