@@ -63,7 +63,7 @@ def generate(size: str | Size, *, seed: int = 1, mode: Mode = "zone", dual_stack
     """Make a cluster; equal arguments give equal documents.
 
     Args:
-        size: a name of `SIZES`, or a size of one's own.
+        size: a name of `SIZES`, or another size.
         seed: varies labels, selectors, rules and placement.
         mode: `zone`: node `node-0` holds exactly one source pod of each object and no other pod; `central`: the source
             pods are spread over all nodes. Labels, namespaces and rules are the same in both.

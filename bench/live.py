@@ -151,7 +151,7 @@ def _objects(loop: Loop, objects: Objects, random: Random, times: int) -> tuple[
 
 
 def _drift(loop: Loop, server: NorthboundServer, times: int) -> list[float]:
-    """Somebody edits a row by hand: from the request to do that, to the reply to its repair."""
+    """Another client edits a row: from that request to the reply to its repair."""
     seconds = []
     with RawClient(server.remote) as client:
         rows = client.transact([{"op": "select", "table": "QoS", "where": [], "columns": ["_uuid"]}]).result[0]["rows"]

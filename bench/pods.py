@@ -54,7 +54,7 @@ def change_addresses(  # noqa: PLR0913 - keywords, each its own
     Args:
         loop: reconciles the database `remote`.
         remote: `unix:PATH`.
-        twin: `unix:PATH` of an equal database that nobody reconciles; it is left as it was.
+        twin: `unix:PATH` of an equal database without a reconcile loop; it is left as it was.
         pods: to choose from; each is in an address set at least.
         random: chooses.
         times: how many changes.

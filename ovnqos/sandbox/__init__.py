@@ -1,4 +1,4 @@
-"""Starts real OVN servers in throw-away folders and namespaces: one helper for the demo, the tests and the benchmark.
+"""Starts real OVN servers in temporary folders and namespaces: one helper for the demo, the tests and the benchmark.
 
 ovsdbapp's `venv` module is not used: it needs the test library `fixtures` at run time, daemonises its servers (so they
 outlive a killed parent), ends them by pid file, and gives no nodes, clusters or second start on the same file.

@@ -155,12 +155,14 @@ class Capture:
         """What has been captured so far."""
         return list(read_packets(self._file.read_bytes())) if self._file.exists() else []
 
-    def wait_for(self, wanted: Callable[[CapturedPacket], bool], *, count: int, timeout: float) -> list[CapturedPacket]:
-        """Wait until `count` wanted packets have come, or the time is up, and return those that came."""
+    def wait_for(
+        self, matches: Callable[[CapturedPacket], bool], *, count: int, timeout: float
+    ) -> list[CapturedPacket]:
+        """Return the packets that match, as soon as there are `count` of them, or the time is up."""
         came: list[CapturedPacket] = []
 
         def all_here() -> bool:
-            came[:] = [packet for packet in self.packets() if wanted(packet)]
+            came[:] = [packet for packet in self.packets() if matches(packet)]
             return len(came) >= count
 
         try:

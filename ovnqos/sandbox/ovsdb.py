@@ -1,4 +1,4 @@
-"""Real `ovsdb-server`s on throw-away files: a Northbound, a Southbound, a switch's own database."""
+"""Real `ovsdb-server`s on temporary files: a Northbound, a Southbound, a switch's own database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ask(unix_socket: Path, method: str, parameters: Sequence[object], *, timeout
 
 
 class OvsdbServer:
-    """An ovsdb-server that serves one database from a throw-away file; a context manager.
+    """An ovsdb-server that serves one database from a temporary file; a context manager.
 
     Inside `with` it listens on a unix socket, and on what `listen` asks for. `close()`, or the end of the `with`, ends
     the server and removes its folder.

@@ -1,4 +1,4 @@
-"""A server as our own child in the foreground: awaited by a condition, stopped by pidfd, never outliving its parent."""
+"""A program as a child process: ready when a condition holds, stopped by pidfd, killed with its parent."""
 
 from __future__ import annotations
 
