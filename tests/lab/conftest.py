@@ -16,6 +16,7 @@ from tests.lab.support_matrix import Matrix
 from tests.lab.support_ovn import INSTALLED, OVN, PART, REPORT, WHOLE_MATRIX
 from tests.lab.support_report import document, remarks, tables
 from tests.lab.support_results import RESULTS, Results
+from tests.support.machine_lock import machine
 from tests.support.pairwise import pairwise
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pairwise: a change runs each pair of its parameters once, make matrix all")
+    config.addinivalue_line("markers", "alone: it measures what no other session's test may disturb, or disturbs them")
     config.addinivalue_line("markers", "ovn_of_its_own: says on which OVN it runs with which arguments")
     config.addinivalue_line("markers", "one_ovn: runs on the first OVN only; what it shows does not depend on OVN")
 
@@ -74,6 +76,16 @@ def cannot_run(missing: SandboxError) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"tests/lab cannot run: {missing}", pytrace=False)
     pytest.skip(f"tests/lab cannot run: {missing}")
+
+
+@pytest.fixture(autouse=True)
+def _machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The machine, shared with the session of the other OVN, or alone."""
+    if not PART:
+        yield
+        return
+    with machine(alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ def namespaces() -> set[str]:
     return {line.split(":")[1].strip() for line in links.stdout.splitlines()} | set(named.stdout.split())
 
 
+@pytest.mark.alone
 def test_the_guide_is_measured_and_nothing_is_left() -> None:
     before = namespaces()
     with demo(unprivileged=False, seconds=5) as running:

@@ -61,6 +61,7 @@ def pods(module_pods: LimitedPods) -> Iterator[LimitedPods]:
     module_pods.reset()
 
 
+@pytest.mark.alone
 def test_the_labs_table_by_tcp(pods: LimitedPods, results: Results) -> None:
     client, server = (pods.cluster.pods[f"{NAMESPACE}/{name}"] for name in ("client", "server"))
     stream = Stream(sender=client, receiver=server, address=to_pod(server).address, protocol="tcp", seconds=5)

@@ -52,6 +52,7 @@ def applied(guide: Guide) -> Guide:
     return guide
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sender", "receiver", "place"), [path[:3] for path in PATHS if path[3] and path[:2] != ("pod2", "pod0")]
 )
@@ -83,6 +84,7 @@ def test_pods_with_the_label_get_the_rate_and_pod0_keeps_its_own(
     )
 
 
+@pytest.mark.alone
 def test_tcp_as_the_guide_runs_it(applied: Guide, results: Results) -> None:
     unlimited, limited = (
         measure([_tcp(applied, sender, "pod1")])[0].bits_per_second / 1e6 for sender in ("pod0", "pod2")
