@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ovnqos.plan import render_operations
 from ovnqos.plan.batches import batches
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert
-from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
+from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ovnqos.plan.changes import Change
-    from ovnqos.plan.snapshot import RowContent, SetContent, Snapshot
+    from ovnqos.plan.render_operations import Operation
+    from ovnqos.plan.snapshot import Snapshot
 
 COMMAND_LINE_WEIGHT = 800
 """Batches of this weight stay below the 2 MiB that Linux allows for a command line and the environment."""
@@ -38,77 +39,53 @@ def render(changes: Sequence[Change], snapshot: Snapshot, summary: str) -> str:
         if len(parts) > 1:
             lines.append(f"# transaction {number} of {len(parts)}")
         lines.append('ovn-nbctl "$@" \\')
-        commands = list(_commands(batch, snapshot))
+        operations = render_operations.render(batch, snapshot)
+        commands = [shlex.join(words) for one in operations for words in _commands(one, by_name=snapshot.by_name)]
         lines.extend(f"  -- {command} \\" for command in commands[:-1])
         lines.append(f"  -- {commands[-1]}")
     return "\n".join(lines) + "\n"
 
 
-def _commands(batch: Sequence[Change], snapshot: Snapshot) -> Iterator[str]:
-    for number, change in enumerate(batch):
-        yield from (_join(words) for words in _change(change, f"@row{number}", snapshot))
-
-
-def _join(words: Iterable[str]) -> str:
-    return " ".join(map(shlex.quote, words))
-
-
-def _change(change: Change, handle: str, snapshot: Snapshot) -> Iterator[Sequence[str]]:
-    if isinstance(change, RowInsert):
-        yield [f"--id={handle}", "create", "QoS", *(_assign(change.content, name) for name in ROW_COLUMNS)]
-        yield from (["add", "Logical_Switch", snapshot.switches[name], "qos_rules", handle] for name in change.switches)
-    elif isinstance(change, RowUpdate):
-        if change.columns:
-            yield ["set", "QoS", change.uuid, *(_assign(change.after, name) for name in change.columns)]
-        yield from _bind("add", change.bind, change.uuid, snapshot)
-        yield from _bind("remove", change.unbind, change.uuid, snapshot)
-    elif isinstance(change, RowDelete):
-        yield from _bind("remove", change.switches, change.uuid, snapshot)
-    elif isinstance(change, SetInsert):
-        content = change.content
-        names = _map(content.external_ids)
-        yield ["create", str(content.kind), f"name={content.name}", f"external_ids={names}"]
-        yield from _members("add", content, content.name, sorted(content.members), snapshot)
-    elif isinstance(change, SetDelete):
-        yield ["destroy", str(change.content.kind), change.uuid]
-    else:
-        if change.relabels:
-            names = _map(change.content.external_ids)
-            yield ["set", str(change.content.kind), change.uuid, f"external_ids={names}"]
-        yield from _members("add", change.content, change.uuid, change.add, snapshot)
-        yield from _members("remove", change.content, change.uuid, change.remove, snapshot)
-
-
-def _bind(verb: str, switches: Iterable[str], row: str, snapshot: Snapshot) -> Iterator[Sequence[str]]:
-    yield from ([verb, "Logical_Switch", snapshot.switches[name], "qos_rules", row] for name in switches)
-
-
-def _members(
-    verb: str, content: SetContent, record: str, members: Sequence[str], snapshot: Snapshot
-) -> Iterator[Sequence[str]]:
-    if content.kind is SetKind.PORT_GROUP and snapshot.by_name:
-        if members:
-            yield ["pg-set-ports", record, *members]  # the one command that knows ports by name
+def _commands(operation: Operation, *, by_name: bool) -> Iterator[list[str]]:
+    op, table = operation["op"], operation["table"]
+    if op == "insert":
+        row = operation["row"]
+        sets = {name: value[1] for name, value in row.items() if isinstance(value, list) and value[0] == "set"}
+        handle = [f"--id=@{operation['uuid-name']}"] if "uuid-name" in operation else []
+        yield [*handle, "create", table, *_assignments({name: row[name] for name in row if name not in sets})]
+        for column, members in sets.items():
+            if by_name and table == SetKind.PORT_GROUP:  # the one command that knows ports by name
+                yield from [["pg-set-ports", row["name"], *sorted(name for _uuid, name in members)]] if members else []
+            else:
+                yield from _members(["add", table, row["name"], column], members)
         return
-    for start in range(0, len(members), _MEMBERS_PER_WORD):
-        some = members[start : start + _MEMBERS_PER_WORD]
-        words = [snapshot.ports[name] for name in some] if content.kind is SetKind.PORT_GROUP else map(_quoted, some)
-        yield [verb, str(content.kind), record, content.kind.column, ",".join(words)]
+    record = operation["where"][0][2][1]
+    if op == "update":
+        yield ["set", table, record, *_assignments(operation["row"])]
+    elif op == "delete":
+        yield ["destroy", table, record]
+    elif op == "mutate":
+        for column, mutator, (_set, members) in operation["mutations"]:
+            yield from _members(["add" if mutator == "insert" else "remove", table, record, column], members)
 
 
-def _assign(content: RowContent, column: str) -> str:
-    value = getattr(content, column)
-    if isinstance(value, int):
-        return f"{column}={value}"
-    return f"{column}={_quoted(value) if isinstance(value, str) else _map(value)}"
+def _members(command: list[str], members: Iterable[Any]) -> Iterator[list[str]]:
+    words = sorted(map(_word, members))
+    for start in range(0, len(words), _MEMBERS_PER_WORD):
+        yield [*command, ",".join(words[start : start + _MEMBERS_PER_WORD])]
 
 
-def _map(pairs: Mapping[str, str] | Mapping[str, int]) -> str:
-    words = (
-        f"{_quoted(key)}={_quoted(value) if isinstance(value, str) else value}" for key, value in sorted(pairs.items())
-    )
-    return f"{{{','.join(words)}}}"
+def _assignments(row: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{column}={_word(value)}" for column, value in row.items())
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _word(value: Any) -> str:
+    """A value, or a member of a set, as ovn-nbctl reads it."""
+    match value:
+        case ["uuid", uuid]:
+            return str(uuid)
+        case ["named-uuid", name]:
+            return f"@{name}"
+        case ["map", pairs]:
+            return f"{{{','.join(f'{_word(key)}={_word(content)}' for key, content in sorted(pairs))}}}"
+    return json.dumps(value, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import assume, given, settings
@@ -169,12 +170,16 @@ def test_the_script_carries_out_every_change(random: Random) -> None:
         [part.split("\0") for part in "\0".join(shlex.split(scripted[0])).split("\0--\0")][1:] if scripted else []
     )
     expected: list[list[str]] = []
+    bindings: dict[str, dict[str, list[str]]] = defaultdict(lambda: {"remove": [], "add": []})
     for number, change in enumerate(plan.changes):
-        expected += _commands(change, f"@row{number}")
+        expected += _commands(change, f"@row{number}", bindings)
+    for switch, verbs in sorted(bindings.items()):
+        record = ["Logical_Switch", f"uuid-of-switch-{switch}", "qos_rules"]
+        expected += [[verb, *record, ",".join(sorted(rows))] for verb, rows in verbs.items() if rows]
     assert commands == expected
 
 
-def _commands(change: Change, handle: str) -> list[list[str]]:
+def _commands(change: Change, handle: str, bindings: dict[str, dict[str, list[str]]]) -> list[list[str]]:
     def quoted(pairs: dict[str, Any]) -> str:
         words = (f"{json.dumps(k)}={json.dumps(v) if isinstance(v, str) else v}" for k, v in sorted(pairs.items()))
         return "{" + ",".join(words) + "}"
@@ -186,20 +191,23 @@ def _commands(change: Change, handle: str) -> list[list[str]]:
             for name in names
         ]
 
-    def bound(verb: str, names: tuple[str, ...], record: str) -> list[list[str]]:
-        return [[verb, "Logical_Switch", f"uuid-of-switch-{name}", "qos_rules", record] for name in names]
+    def bound(verb: str, names: tuple[str, ...], record: str) -> None:
+        for name in names:
+            bindings[name][verb].append(record)
 
     every = ["direction", "priority", "match", "action", "bandwidth", "external_ids"]
     match change:
         case RowInsert():
-            create = [f"--id={handle}", "create", "QoS", *columns(change.content, every)]
-            return [create, *bound("add", change.switches, handle)]
+            bound("add", change.switches, handle)
+            return [[f"--id={handle}", "create", "QoS", *columns(change.content, every)]]
         case RowUpdate():
             names = [name for name in every if getattr(change.before, name) != getattr(change.after, name)]
-            sets = [["set", "QoS", change.uuid, *columns(change.after, names)]] if names else []
-            return sets + bound("add", change.bind, change.uuid) + bound("remove", change.unbind, change.uuid)
+            bound("add", change.bind, change.uuid)
+            bound("remove", change.unbind, change.uuid)
+            return [["set", "QoS", change.uuid, *columns(change.after, names)]] if names else []
         case RowDelete():
-            return bound("remove", change.switches, change.uuid)
+            bound("remove", change.switches, change.uuid)
+            return []
         case SetDelete():
             return [["destroy", str(change.content.kind), change.uuid]]
     content = change.content
@@ -209,9 +217,12 @@ def _commands(change: Change, handle: str) -> list[list[str]]:
 
     def members(verb: str, record: str, names: list[str]) -> list[list[str]]:
         words = [f"uuid-of-port-{name}" if ports else json.dumps(name) for name in names]
-        return [[verb, table, record, column, ",".join(words)]] if words else []
+        return [[verb, table, record, column, ",".join(sorted(words))]] if words else []
 
     if isinstance(change, SetInsert):
-        return [["create", table, f"name={content.name}", ids], *members("add", content.name, sorted(content.members))]
+        return [
+            ["create", table, f"name={json.dumps(content.name)}", ids],
+            *members("add", content.name, sorted(content.members)),
+        ]
     relabel = [["set", table, change.uuid, ids]] if change.relabels else []
-    return relabel + members("add", change.uuid, list(change.add)) + members("remove", change.uuid, list(change.remove))
+    return relabel + members("remove", change.uuid, list(change.remove)) + members("add", change.uuid, list(change.add))
