@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ovnqos.compile.scope import InputScope
     from ovnqos.plan.snapshot import ActualRow, Snapshot
 
+_IN_NAMESPACES = " in namespaces "
+"""Part of the identity of a set whose pods are selected by a namespaceSelector: see `PodSelection`."""
 _ALL = "add all objects of the cluster, or use --allow-incomplete to leave what is missing as it is"
 
 
@@ -118,7 +120,9 @@ class Coverage:
         if OBJECT_KEY in actual.content.external_ids:
             return frozenset()  # CIDRs that only the policy decides
         network = actual.content.external_ids.get(NETWORK_KEY, "")
-        return frozenset(one for one in extra if not self._may_leave(name, network, one))
+        identity = self._snapshot.owner.identity(actual.content.external_ids)
+        by_labels = _IN_NAMESPACES in identity and name not in self._scope.unlabelled_sets
+        return frozenset(one for one in extra if not self._may_leave(network, one, by_labels=by_labels))
 
     def diagnostics(self) -> Iterator[Diagnostic]:
         """What is missing from the input, as errors."""
@@ -177,14 +181,17 @@ class Coverage:
     def _is_known_port(self, port: str) -> bool:
         return port in self._scope.ports or port in self._scope.finished_ports
 
-    def _may_leave(self, name: str, network: str, address: str) -> bool:
-        """Whether an address leaves a set of a network: the input tells so, or no port has it any more."""
+    def _may_leave(self, network: str, address: str, *, by_labels: bool) -> bool:
+        """Whether an address leaves a set of a network: the input shows it, or no port has the address any more.
+
+        `by_labels`: the set's pods are selected by labels of their namespaces.
+        """
         scope, holders = self._scope, self._snapshot.addresses
         unknown = [one for one in (holders or {}).get(address, ()) if not self._is_known_port(one)]
         if unknown:
             self._note_ports(unknown)
             return False
-        if (network, address) in scope.unlabelled_addresses and name not in scope.unlabelled_sets:
+        if by_labels and (network, address) in scope.unlabelled_addresses:
             self._unlabelled = True
             return False
         if (network, address) in scope.addresses or self._prune:

@@ -173,8 +173,11 @@ class Stage:
             self.terminal.input_options += ["--topology", f"static:{path}"]
 
     def _write_pods(self) -> None:
-        """Write the pods as the API server shows them now."""
-        document = {"apiVersion": "v1", "kind": "List", "items": [*map(self._pod, self._scene.pods)]}
+        """Write the pods, and their namespaces, as the API server shows them now."""
+        pods = [*map(self._pod, self._scene.pods)]
+        names = sorted({pod["metadata"]["namespace"] for pod in pods})
+        namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
+        document = {"apiVersion": "v1", "kind": "List", "items": [*namespaces, *pods]}
         (self._folder / "manifests" / _PODS).write_text(json.dumps(document, indent=2))
 
     def _pod(self, name: str) -> dict[str, Any]:
