@@ -80,7 +80,7 @@ MUTATIONS: Final = (
         file="ovnqos/compile/compiler.py",
         old="        if invalid.object.name:\n",
         new="        if invalid.object.name:\n            self.delete(kind, key)\n",
-        found_by=("tests/functional/daemon/test_reconciler.py", "tests/property/compile/test_live.py"),
+        found_by=("tests/functional/daemon/test_reconciler.py", "tests/property/compile/test_compiler.py"),
     ),
     Mutation(
         name="the status of an earlier generation counts",
