@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.label_index import SelectorIndex
-from ovnqos.compile.network_selection import selects
 from ovnqos.compile.rows import Direction, network_qos_priority
 from ovnqos.model.policy import BandwidthScope, IPBlock
 
@@ -87,7 +86,7 @@ class CatchAllRules:
         found = [
             CatchAllRule(policy=policy, index=number)
             for policy in (self._policies[key] for key in index.matching(pod.labels))
-            if policy.network_selectors is None or selects(policy.network_selectors, attachment, inventory)
+            if policy.network_selectors is None or inventory.selects(policy.network_selectors, attachment)
             for number, rule in enumerate(policy.rules)
             if _may_take_all(rule) and all(_takes_all(rule, version) for version in versions)
         ]

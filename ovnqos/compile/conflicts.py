@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ovnqos.match.packet import MembersByName, NamedSets
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import MembersByName
 from ovnqos.match.terms import find_terms
 
 if TYPE_CHECKING:

@@ -11,14 +11,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.label_index import LabelIndex
-from ovnqos.compile.network_selection import takes
 from ovnqos.errors import InvalidObject
-from ovnqos.model.networks import NetworkAttachmentDefinition
+from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, takes
 from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.workloads import Namespace, Node, Pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from netaddr import IPNetwork
 
@@ -258,6 +257,15 @@ class Inventory:
                 attachment, self._attachments.get(attachment), self._seen_versions(attachment)
             )
         return self._networks[attachment]
+
+    def selects(self, selectors: Sequence[NetworkSelector], attachment: str) -> bool:
+        """Whether a policy's `networkSelectors` take the network behind an attachment."""
+        if self.topology.is_default(attachment):
+            return any(selector.type is NetworkSelectionType.DEFAULT_NETWORK for selector in selectors)
+        definition = self.attachment(self.topology.definition_key(attachment))
+        return definition is not None and any(
+            takes(selector, definition, self.namespace_labels(definition.namespace)) for selector in selectors
+        )
 
     def attachments_of_network(self, network: str) -> tuple[str, ...]:
         """The keys of the NADs that claim a network of this name."""

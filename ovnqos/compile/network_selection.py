@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code
 from ovnqos.model.networks import (
-    CLUSTER_USER_DEFINED_NETWORK,
-    USER_DEFINED_NETWORK,
-    NetworkRole,
     NetworkSelectionType,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ovnqos.compile.compiled import CompiledObject
     from ovnqos.compile.inventory import Inventory
@@ -34,49 +31,6 @@ class NetworkSources:
     network: Network
     switches: set[str] = field(default_factory=set)
     attachments: set[str] = field(default_factory=set)
-
-
-def takes(
-    selector: NetworkSelector, definition: NetworkAttachmentDefinition, namespace_labels: Mapping[str, str]
-) -> bool:
-    """Whether a selector takes the network that a NAD declares; `namespace_labels` are those of the NAD's namespace.
-
-    DefaultNetwork takes none: no NAD declares the default network.
-    """
-    if not _is_of_type(selector.type, definition):
-        return False
-    namespaces, networks = selector.namespace_selector, selector.network_selector
-    return (namespaces is None or namespaces.matches(namespace_labels)) and (
-        networks is None or networks.matches(definition.labels)
-    )
-
-
-def _is_of_type(selected: NetworkSelectionType, definition: NetworkAttachmentDefinition) -> bool:
-    match selected:
-        case NetworkSelectionType.DEFAULT_NETWORK:
-            return False
-        case NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS:
-            return True
-        case NetworkSelectionType.CLUSTER_USER_DEFINED_NETWORKS:
-            return definition.is_owned_by(CLUSTER_USER_DEFINED_NETWORK)
-        case NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS:
-            return definition.ovn is not None and definition.ovn.role is NetworkRole.PRIMARY
-        case NetworkSelectionType.SECONDARY_USER_DEFINED_NETWORKS:
-            return (
-                definition.ovn is not None
-                and definition.ovn.role is NetworkRole.SECONDARY
-                and definition.is_owned_by(USER_DEFINED_NETWORK)
-            )
-
-
-def selects(selectors: Sequence[NetworkSelector], attachment: str, inventory: Inventory) -> bool:
-    """Whether a policy's `networkSelectors` take the network behind an attachment."""
-    if inventory.topology.is_default(attachment):
-        return any(selector.type is NetworkSelectionType.DEFAULT_NETWORK for selector in selectors)
-    definition = inventory.attachment(inventory.topology.definition_key(attachment))
-    return definition is not None and any(
-        takes(selector, definition, inventory.namespace_labels(definition.namespace)) for selector in selectors
-    )
 
 
 def find_sources(
@@ -99,7 +53,7 @@ def find_sources(
         if network is None:
             unknown.add(attachment)
             continue
-        if selectors is not None and not selects(selectors, attachment, inventory):
+        if selectors is not None and not inventory.selects(selectors, attachment):
             continue
         layouts = inventory.layouts(network.name)
         if len(layouts) > 1:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.conflicts import Conflicts
 from ovnqos.compile.members import PodSelection
 from ovnqos.compile.network_qos import POLICY_KIND, compile_policy
-from ovnqos.compile.network_selection import takes
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
+from ovnqos.model.networks import takes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.compiled import PeerAddresses
 from ovnqos.compile.inventory import NAMESPACE_NAME_LABEL
+from ovnqos.compile.rows import InputScope
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelSelector
 
@@ -16,43 +16,6 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiled import SetDescription
     from ovnqos.compile.inventory import Inventory
     from ovnqos.model.policy import NetworkQoS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputScope:
-    """Which objects a desired state was compiled from.
-
-    Attributes:
-        objects: the policies and pods, valid or not, as `<kind>/<namespace>/<name>`.
-        policies: whether there is any policy.
-        pods: whether there is any pod.
-        ports: the logical switch ports of the pods, on networks that are known.
-        undeclared_ports: those on other networks, each with the NetworkAttachmentDefinition that is missing.
-        unlabelled_ports: those on networks that a policy selects by labels of a Namespace that is missing.
-        finished_ports: those of pods that are completed or failed, which may be gone.
-        addresses: the IP addresses of the pods, each with the name of its network.
-        unlabelled_addresses: those of pods whose Namespace is not among the objects.
-        missing_namespaces: the names of these namespaces, sorted.
-        unlabelled_sets: names of the desired sets that do not depend on labels of namespaces.
-        selects_namespaces: whether a policy selects pods by labels of their namespaces.
-        cluster_cidrs: whether the addresses inside the cluster are known.
-        all_nodes: whether the Northbound wires the pods of all nodes.
-    """
-
-    objects: frozenset[str] = frozenset()
-    policies: bool = False
-    pods: bool = False
-    ports: frozenset[str] = frozenset()
-    undeclared_ports: Mapping[str, str] = field(default_factory=dict)
-    unlabelled_ports: frozenset[str] = frozenset()
-    finished_ports: frozenset[str] = frozenset()
-    addresses: frozenset[tuple[str, str]] = frozenset()
-    unlabelled_addresses: frozenset[tuple[str, str]] = frozenset()
-    missing_namespaces: tuple[str, ...] = ()
-    unlabelled_sets: frozenset[str] = frozenset()
-    selects_namespaces: bool = False
-    cluster_cidrs: bool = False
-    all_nodes: bool = False
 
 
 def scope_of(

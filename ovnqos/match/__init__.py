@@ -22,7 +22,8 @@ from ovnqos.match.build import (
 )
 from ovnqos.match.constants import Constant, ConstantKind
 from ovnqos.match.evaluate import evaluate
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.match.parse import parse, read_match
 from ovnqos.match.syntax import (
     FALSE,

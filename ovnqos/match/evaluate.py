@@ -23,7 +23,8 @@ from ovnqos.match.verdict import YES, Truth, Verdict, described, either, every, 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from ovnqos.match.packet import NamedSets, Packet
+    from ovnqos.match.named_sets import NamedSets
+    from ovnqos.match.packet import Packet
 
 _ORDERS: Final = {
     Relation.LESS: operator.lt,

@@ -12,7 +12,7 @@ from ovnqos.match.syntax import Comparison, Relation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ovnqos.match.packet import NamedSets
+    from ovnqos.match.named_sets import NamedSets
 
 _SHOWN_MAXIMUM: Final = 3
 _LITERAL: Final = frozenset({ConstantKind.NUMBER, ConstantKind.STRING})

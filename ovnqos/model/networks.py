@@ -120,3 +120,36 @@ ANY_NAD_SELECTOR = NetworkSelector(
     namespace_selector=EVERYTHING,
     network_selector=EVERYTHING,
 )
+
+
+def takes(
+    selector: NetworkSelector, definition: NetworkAttachmentDefinition, namespace_labels: Mapping[str, str]
+) -> bool:
+    """Whether a selector takes the network that a NAD declares; `namespace_labels` are those of the NAD's namespace.
+
+    DefaultNetwork takes none: no NAD declares the default network.
+    """
+    if not _is_of_type(selector.type, definition):
+        return False
+    namespaces, networks = selector.namespace_selector, selector.network_selector
+    return (namespaces is None or namespaces.matches(namespace_labels)) and (
+        networks is None or networks.matches(definition.labels)
+    )
+
+
+def _is_of_type(selected: NetworkSelectionType, definition: NetworkAttachmentDefinition) -> bool:
+    match selected:
+        case NetworkSelectionType.DEFAULT_NETWORK:
+            return False
+        case NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS:
+            return True
+        case NetworkSelectionType.CLUSTER_USER_DEFINED_NETWORKS:
+            return definition.is_owned_by(CLUSTER_USER_DEFINED_NETWORK)
+        case NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS:
+            return definition.ovn is not None and definition.ovn.role is NetworkRole.PRIMARY
+        case NetworkSelectionType.SECONDARY_USER_DEFINED_NETWORKS:
+            return (
+                definition.ovn is not None
+                and definition.ovn.role is NetworkRole.SECONDARY
+                and definition.is_owned_by(USER_DEFINED_NETWORK)
+            )

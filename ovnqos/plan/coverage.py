@@ -17,7 +17,7 @@ from ovnqos.plan.snapshot import SetKind, references_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ovnqos.compile.scope import InputScope
+    from ovnqos.compile.rows import InputScope
     from ovnqos.plan.snapshot import ActualRow, Snapshot
 
 _IN_NAMESPACES = " in namespaces "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.match.packet import NamedSets, derived_sets
+from ovnqos.match.named_sets import NamedSets, derived_sets
 from ovnqos.model.owner import Owner
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from ovnqos import Direction, Northbound, plan_changes
 from ovnqos import match as m
 from ovnqos.explain.explanation import CandidateRow, Effect, RowVerdict
 from ovnqos.explain.lookup import explain
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.southbound.packet_path import microflow
 from ovnqos.southbound.trace import find_disagreements
 from tests.support import random_clusters as make

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPAddress
 
 from ovnqos.match.evaluate import evaluate
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.match.verdict import Truth
 from ovnqos.southbound.packet_path import microflow
 from tests.support.random_matches import ADDRESS_SETS, expression

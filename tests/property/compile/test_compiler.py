@@ -24,7 +24,7 @@ from ovnqos import (
     Pod,
 )
 from ovnqos.controller import policy_of
-from ovnqos.match.packet import NamedSets
+from ovnqos.match.named_sets import NamedSets
 from ovnqos.match.terms import can_overlap
 from ovnqos.model.pod_qos import PodQos
 from tests.support import random_clusters as some

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 
 from ovnqos.match.evaluate import evaluate
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.match.verdict import Truth
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of

@@ -13,7 +13,8 @@ from ovnqos.controller import InvalidRow
 from ovnqos.explain.explanation import CandidateRow, Effect, Lookup, Outcome, RowExplanation, RowVerdict
 from ovnqos.explain.lookup import explain
 from ovnqos.explain.pipeline import PipelineVersion
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 
 SPLIT, JOINED = PipelineVersion.SPLIT, PipelineVersion.JOINED
 PACKET = Packet(

@@ -7,7 +7,8 @@ from netaddr import IPAddress
 
 from ovnqos import match as m
 from ovnqos.match.evaluate import evaluate
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.match.verdict import Truth, Verdict
 
 NAMES = NamedSets(

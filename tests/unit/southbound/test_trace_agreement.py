@@ -13,7 +13,8 @@ from ovnqos import match as m
 from ovnqos.explain.explanation import CandidateRow
 from ovnqos.explain.lookup import explain
 from ovnqos.explain.pipeline import PipelineVersion
-from ovnqos.match.packet import NamedSets, Packet, Protocol
+from ovnqos.match.named_sets import NamedSets
+from ovnqos.match.packet import Packet, Protocol
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.packet_path import find_path, microflow
 from ovnqos.southbound.trace import FlowEffect, Meter, Trace, find_disagreements
