@@ -142,6 +142,8 @@ class Fields:
     def integer(self, key: str, noun: str, low: int, high: int, *, required: bool = False) -> int | None:
         """A whole number within bounds; `noun` names it in the error, with its article."""
         value = self.get(key)
+        if type(value) is float and value.is_integer():
+            value = int(value)  # the API server takes 10.0 for 10
         if type(value) is int and low <= value <= high:
             return value
         right = f"a whole number from {low} to {high}"

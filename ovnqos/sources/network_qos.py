@@ -152,7 +152,7 @@ def _bandwidth(rule: Fields) -> Bandwidth | None:
     burst = bandwidth.integer("burst", "a burst in kbit", 1, BANDWIDTH_MAXIMUM)
     if rate is None:
         if burst is not None and not bandwidth.has("rate"):
-            bandwidth.error("burst", "does nothing without a rate", "add bandwidth.rate, or remove burst")
+            bandwidth.warn(Code.NO_EFFECT, "burst", "no effect without a rate", "add bandwidth.rate, or remove burst")
         return None
     limit = Bandwidth(rate_kbps=rate, burst_kbit=burst)
     bandwidth.add(bandwidth_advice(limit, UNNAMED, f"{bandwidth.path}.burst"))

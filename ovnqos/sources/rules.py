@@ -121,7 +121,7 @@ def _ip_block(entry: Fields) -> IPBlock | None:
 
 def _cidr(block: Fields, place: str, text: str) -> IPNetwork | None:
     try:
-        cidr, cleared = parse_cidr(text)
+        cidr, cleared = parse_cidr(text, or_address=True)
     except InvalidValueError as error:
         block.invalid(place, error)
         return None

@@ -140,24 +140,30 @@ def label_value_error(text: str) -> InvalidValueError | None:
     )
 
 
-def parse_cidr(text: str) -> tuple[IPNetwork, str]:
+def parse_cidr(text: str, *, or_address: bool = False) -> tuple[IPNetwork, str]:
     """Parse a CIDR.
 
+    Args:
+        text: the CIDR.
+        or_address: whether a single address is read as the CIDR of that address, as ovn-kubernetes does.
+
     Returns:
-        The network without host bits, and a text that is empty unless host bits were cleared.
+        The network without host bits, and a text that is empty unless host bits were cleared or it is of an address.
 
     Raises:
         InvalidValueError: the text is not a CIDR.
     """
-    version, network, length, cleared = _parse(text)
+    version, network, length, cleared = _parse(text, or_address)
     return IPNetwork((network, length), version=version), cleared
 
 
 @functools.lru_cache(_CACHE_SIZE)  # policies repeat their CIDRs; only numbers are shared, since IPNetwork is mutable
-def _parse(text: str) -> tuple[Literal[4, 6], int, int, str]:
+def _parse(text: str, or_address: bool) -> tuple[Literal[4, 6], int, int, str]:
     address_text, slash, length_text = text.partition("/")
     address = _parse_address(address_text, text)
     bits = address.max_prefixlen
+    if not slash and or_address:
+        return address.version, int(address), bits, f"{text} has no prefix length; read as {address}/{bits}"
     if not slash:
         raise InvalidValueError(f"{text} has no prefix length", f"write {text}/{bits} for this one address")
     if not _PREFIX_LENGTH.fullmatch(length_text) or int(length_text) > bits:

@@ -24,7 +24,7 @@ from ovnqos.model.policy import (
 )
 from ovnqos.sources import parse_policy
 from tests.support import invalid_documents as cases
-from tests.support.invalid_documents import outline
+from tests.support.invalid_documents import POLICY, outline, with_value
 
 GUIDE = """
 apiVersion: k8s.ovn.org/v1alpha1
@@ -275,6 +275,31 @@ def test_host_bits_are_cleared_with_a_warning() -> None:
         f"warning HostBits {place}.cidr",
         f"warning HostBits {place}.except[0]",
     ]
+
+
+@pytest.mark.parametrize(("address", "cidr"), [("10.1.2.3", "10.1.2.3/32"), ("2001:db8::1", "2001:db8::1/128")])
+def test_a_single_address_is_read_as_its_cidr_with_a_warning(address: str, cidr: str) -> None:
+    whole = "10.0.0.0/8" if "." in address else "2001:db8::/32"
+    classifier, warnings = classifier_of({"to": [{"ipBlock": {"cidr": whole, "except": [address]}}]})
+    assert classifier.destinations == (IPBlock(cidr=IPNetwork(whole), excluded=(IPNetwork(cidr),)),)
+    place = "spec.egress[0].classifier.to[0].ipBlock"
+    assert warnings == [f"warning HostBits {place}.except[0]"]
+    classifier, warnings = classifier_of({"to": [{"ipBlock": {"cidr": address}}]})
+    assert classifier.destinations == (IPBlock(cidr=IPNetwork(cidr)),)
+    assert warnings == [f"warning HostBits {place}.cidr"]
+
+
+def test_whole_numbers_may_be_written_with_a_fraction_of_zero() -> None:
+    policy = parse_policy(with_value(with_value(POLICY, "spec.egress.0.dscp", 20.0), "spec.priority", 7.0))
+    assert (policy.rules[0].dscp, policy.priority) == (20, 7)
+    assert type(policy.priority) is int
+
+
+def test_a_burst_without_a_rate_has_no_effect_and_the_mark_stays() -> None:
+    policy = parse_policy(with_value(POLICY, "spec.egress.0.bandwidth", {"burst": 100}))
+    assert policy.rules[0].dscp is not None
+    assert policy.rules[0].bandwidth is None
+    assert outline(policy.diagnostics) == ["warning NoEffect spec.egress[0].bandwidth.burst"]
 
 
 def test_an_exception_of_everything_is_valid_and_warned_of() -> None:
