@@ -163,6 +163,7 @@ def test_what_no_rule_says_is_left_to_the_daemon(api: KubernetesApi, path: str, 
 @pytest.mark.parametrize(("path", "value"), SINGLE_ADDRESSES, ids=case_name)
 def test_what_ovn_kubernetes_takes_the_api_server_takes(api: KubernetesApi, path: str, value: object) -> None:
     document = with_value(path, value)
+    parse_policy(document)
     status, answer = dry_run(api, document)
     assert status == 201, answer["message"]
     assert answer["spec"] == document["spec"]
