@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from ovnqos.sandbox.ovsdb import NorthboundServer, SouthboundServer, ask
 from ovnqos.sandbox.process import Process
-from ovnqos.sandbox.programs import Programs, SandboxError, run
+from ovnqos.sandbox.programs import Programs, SandboxError, run, unused_path
 
 
 class Central:
@@ -33,28 +32,30 @@ class Central:
 
     def __enter__(self) -> Self:
         self.programs.require("ovsdb-server", "ovsdb-tool", "ovn-northd", "ovn-nbctl", "ovn-sbctl")
-        with ExitStack() as stack:
-            self.folder = Path(tempfile.mkdtemp(prefix="ovnqos-"))
-            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self.northbound = stack.enter_context(
-                NorthboundServer(name="nb", folder=self.folder, programs=self.programs)
-            )
-            self.southbound = stack.enter_context(
-                SouthboundServer(name="sb", folder=self.folder, programs=self.programs)
-            )
-            command = self.programs.command(
-                "ovn-northd",
-                "-vconsole:info",
-                "-vsyslog:off",
-                f"--unixctl={self.folder / 'northd.ctl'}",
-                f"--ovnnb-db={self.northbound.remote}",
-                f"--ovnsb-db={self.southbound.remote}",
-            )
-            self._northd = Process(command, name="ovn-northd", log=self.folder / "northd.log", run_folder=self.folder)
-            stack.callback(self._northd.kill)
-            self._northd.start(self._northd_wrote)
-            self._stack = stack.pop_all()
+        self.folder = unused_path()
+        try:
+            self._start(self._stack)
+        except BaseException:
+            self.close()
+            raise
         return self
+
+    def _start(self, stack: ExitStack) -> None:
+        stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder.mkdir(mode=0o700)
+        self.northbound = stack.enter_context(NorthboundServer(name="nb", folder=self.folder, programs=self.programs))
+        self.southbound = stack.enter_context(SouthboundServer(name="sb", folder=self.folder, programs=self.programs))
+        command = self.programs.command(
+            "ovn-northd",
+            "-vconsole:info",
+            "-vsyslog:off",
+            f"--unixctl={self.folder / 'northd.ctl'}",
+            f"--ovnnb-db={self.northbound.remote}",
+            f"--ovnsb-db={self.southbound.remote}",
+        )
+        self._northd = Process(command, name="ovn-northd", log=self.folder / "northd.log", run_folder=self.folder)
+        stack.callback(self._northd.kill)
+        self._northd.start(self._northd_wrote)
 
     def __exit__(self, *_: object) -> None:
         self.close()

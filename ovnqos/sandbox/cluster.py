@@ -134,6 +134,7 @@ class Sandbox:
         require_root()
         self._programs.require(*REQUIRED_PROGRAMS)
         with ExitStack() as stack:
+            stack.callback(self.central.close)  # an interrupt may come when it runs, and before the stack knows
             stack.enter_context(self.central)
             underlay = stack.enter_context(Underlay(self.folder))
             for number, name in enumerate(self._node_names):

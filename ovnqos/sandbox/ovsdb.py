@@ -6,12 +6,11 @@ import json
 import re
 import shutil
 import socket
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from ovnqos.sandbox.process import Process
-from ovnqos.sandbox.programs import Programs, SandboxError, last_lines, run
+from ovnqos.sandbox.programs import Programs, SandboxError, last_lines, run, unused_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +96,10 @@ class OvsdbServer:
     def __enter__(self) -> Self:
         self.programs.require("ovsdb-server", "ovsdb-tool")
         if self._own_folder:
-            self.folder = Path(tempfile.mkdtemp(prefix="ovnqos-"))
+            self.folder = unused_path()
         try:
+            if self._own_folder:
+                self.folder.mkdir(mode=0o700)
             self._create_database()
             self.start()
         except BaseException:

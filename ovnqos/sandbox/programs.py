@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -176,6 +177,14 @@ class Programs:
             system = os.pathsep.join(f"/{folder}" for folder in _FOLDERS)
             return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + system)
         return shutil.which(name, path=os.pathsep.join(str(self.root / folder) for folder in _FOLDERS))
+
+
+def unused_path() -> Path:
+    """Return a path in the temporary folder where nothing is yet.
+
+    A folder whose path is known before it is made can be removed whenever an interrupt comes.
+    """
+    return Path(tempfile.gettempdir()) / f"ovnqos-{secrets.token_hex(6)}"
 
 
 def clean_environment(**more: str) -> dict[str, str]:

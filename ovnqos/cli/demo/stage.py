@@ -120,7 +120,9 @@ class Stage:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(self.sandbox or self.central)
+            private = self.sandbox or self.central
+            stack.callback(private.close)  # an interrupt may come when it runs, and before the stack knows
+            stack.enter_context(private)
             if self.sandbox:
                 self._wire(self.sandbox)
             else:
