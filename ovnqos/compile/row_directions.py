@@ -1,4 +1,4 @@
-"""In which direction rows of policies are, on switches where both directions would do.
+"""In which direction rows of policies are on layer3 networks, whose switches allow both directions.
 
 OVN applies one row of a direction to a packet. A policy's row in `to-lport` would shadow the ingress limit of a
 receiver on the same switch, and one in `from-lport` the egress limit of a sender. So the pods' own limits decide.

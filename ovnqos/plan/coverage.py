@@ -1,6 +1,6 @@
 """Whether the input of a plan is complete: what it does not cover stays, and what is missing from it is named.
 
-The Northbound is the witness: a logical switch port that exists has a pod. Where that pod is not in the input, nothing
+Evidence is the Northbound: a logical switch port that exists has a pod. Where that pod is not in the input, nothing
 of it ends.
 """
 

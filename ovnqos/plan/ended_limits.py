@@ -42,7 +42,7 @@ class DeleteLimit:
 
     @classmethod
     def parse(cls, text: str) -> DeleteLimit:
-        """Read `10` (rows), `30%` or `0.3` (share). Raises InvalidRow for anything else."""
+        """Read `10` (limits), `30%` or `0.3` (share). Raises InvalidRow for anything else."""
         if _COUNT.match(text):
             return cls(count=int(text))
         percent = _PERCENT.match(text)

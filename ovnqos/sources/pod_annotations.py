@@ -49,11 +49,11 @@ _UNSUPPORTED_KEYS = {
     for noun, reason in _REASONS.items()
 }
 POD_QOS_KEYS: Final = _SUPPORTED_KEYS | frozenset(_UNSUPPORTED_KEYS)
-"""The annotations that are known. `ingressPackets` and `egressPackets` are a tutorial's names, unknown to Calico."""
+"""The annotations that are known. Calico reads no `ingressPackets` and `egressPackets`, which its tutorials use."""
 _SUGGESTED = sorted(
     key.removeprefix(CALICO_PREFIX)
     for key in POD_QOS_KEYS - _KUBERNETES_KEYS
-    if not key.endswith("Packets")  # the tutorial's
+    if not key.endswith("Packets")  # names that Calico does not read
 )
 _KNOWN_NAMES = "use ingressBandwidth, egressBandwidth, ingressBurst, egressBurst or dscp"
 

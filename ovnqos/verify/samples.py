@@ -1,4 +1,4 @@
-"""PacketPath packets for a row: those that its match takes, and if possible no row above it."""
+"""Sample packets for a row: those that its match takes, and if possible no row above it."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class PassBackoff:
     def fail(self, error: OvnQosError | None = None) -> None:
         """Count a failure; None is one that was logged already, or that is not the Northbound's.
 
-        Each kind of error is logged once in a row. A plan that the database has outrun is made again at once.
+        Each kind of error is logged once in a row. A stale plan is made again at once.
         """
         now = self._clock.monotonic()
         delay = self._backoff.next()
