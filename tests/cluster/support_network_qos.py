@@ -196,7 +196,7 @@ BEYOND_THE_CRD: list[Case] = [
 """What only the daemon refuses."""
 
 SINGLE_ADDRESSES: list[Case] = [
-    *((f"{place}.ipBlock.cidr", cidr) for place in (TO, FROM) for cidr in ("10.0.0.1", "2001:db8::1")),
+    *((f"{place}.ipBlock", {"cidr": cidr}) for place in (TO, FROM) for cidr in ("10.0.0.1", "2001:db8::1")),
     (f"{TO}.ipBlock.except", ["10.0.0.1"]),
     (BANDWIDTH, {"burst": 100}),
 ]

@@ -80,7 +80,6 @@ class TestInvalidObjects:
             (policy(priority=101), "spec.priority", "100"),
             (policy(priority=-1), "spec.priority", "0"),
             (policy("gold", rule(64)), "spec.egress[0].dscp", "63"),
-            (policy("gold", rule(bandwidth={"burst": 100})), "spec.egress[0].bandwidth.burst", "rate"),
             (policy("gold", rule(bandwidth={"rate": 0})), "spec.egress[0].bandwidth.rate", "1"),
             (policy("gold", *[rule()] * 21), "spec.egress", "20"),
             (
