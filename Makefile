@@ -104,7 +104,7 @@ test-cluster-modern: ovn kubernetes-modern deploy-tools venv ## the whole tier o
 
 # One process an OVN, side by side: they share no namespace and mostly wait for streams to end
 test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN; needs root
-	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync=target $(patsubst %,test-lab-%,$(subst $(comma), ,$(OVN)))
+	@$(MAKE) --no-print-directory --keep-going $(patsubst %,test-lab-%,$(subst $(comma), ,$(OVN)))
 
 test-lab-%:
 	OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_PART=$* $(BIN)/pytest tests/lab

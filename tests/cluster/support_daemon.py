@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import uuid
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -172,7 +173,7 @@ def compile_listed(api: KubernetesApi) -> DesiredState:
         assert status == 200, answer
         for parsed in map(resource.parse, answer["items"]):
             compiler.apply(parsed)
-    return compiler.desired()
+    return replace(compiler.desired(), scope=None)  # the lists are complete
 
 
 def plan_of_full_compile(api: KubernetesApi, remote: str) -> Plan:

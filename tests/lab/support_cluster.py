@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -124,7 +125,7 @@ class LabCluster:
         found = [one for one in self.compiler.all_diagnostics() if one.code is not Code.BURST_LIMITS_TCP]
         if {one.code for one in found} != ({expected} if expected else set()):
             pytest.fail(f"expected diagnostics: {expected}; found: {'; '.join(map(str, found))}", pytrace=False)
-        return self.compiler.desired()
+        return replace(self.compiler.desired(), scope=None)  # complete: a policy that is not given is gone
 
     def _write(self, desired: DesiredState) -> Applied:
         self.northbound.refresh()

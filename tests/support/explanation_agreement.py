@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -79,6 +79,7 @@ def _compare_cluster(
     cluster = make.cluster(random)
     policies = {one.key: one for _ in range(3) for one in make.policies(random)}
     desired = compiled(policies.values(), *cluster.objects, nodes=cluster.zone_nodes).desired()
+    desired = replace(desired, scope=None)  # complete: nothing stays of the cluster before
     switches = _switches(cluster)
     if not switches:
         return
