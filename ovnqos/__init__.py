@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ovnqos.model.labels import LabelSelector
     from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, NetworkSelector
     from ovnqos.model.owner import Owner
-    from ovnqos.model.pod_qos import PodQos
     from ovnqos.model.policy import (
         Bandwidth,
         BandwidthScope,
@@ -50,11 +49,10 @@ if TYPE_CHECKING:
         Protocol,
         Rule,
     )
-    from ovnqos.model.workloads import Namespace, Node, Pod
+    from ovnqos.model.workloads import Namespace, Node, Pod, PodQos
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
-    from ovnqos.plan.plan import Plan
-    from ovnqos.plan.planner import plan_changes
+    from ovnqos.plan.plan import Plan, plan_changes
     from ovnqos.plan.snapshot import Snapshot
     from ovnqos.sources import Manifests, load_manifests, parse_object
     from ovnqos.sources.topology_map import load_topology_map
@@ -76,13 +74,11 @@ _MODULES: Final = {
     "ovnqos.model.labels": "LabelSelector",
     "ovnqos.model.networks": "NetworkAttachmentDefinition NetworkSelectionType NetworkSelector",
     "ovnqos.model.owner": "Owner",
-    "ovnqos.model.pod_qos": "PodQos",
     "ovnqos.model.policy": "Bandwidth BandwidthScope Classifier IPBlock NetworkQoS PodPeer PortMatch Protocol Rule",
-    "ovnqos.model.workloads": "Namespace Node Pod",
+    "ovnqos.model.workloads": "Namespace Node Pod PodQos",
     "ovnqos.northbound.northbound": "Northbound",
     "ovnqos.ovsdb.tls": "TlsFiles",
-    "ovnqos.plan.plan": "Plan",
-    "ovnqos.plan.planner": "plan_changes",
+    "ovnqos.plan.plan": "Plan plan_changes",
     "ovnqos.plan.snapshot": "Snapshot",
     "ovnqos.sources": "Manifests load_manifests parse_object",
     "ovnqos.sources.topology_map": "load_topology_map",

@@ -5,9 +5,15 @@ A program that only parses and compiles needs none of this.
 
 from ovnqos.collector import collector_paused
 from ovnqos.compile.inventory import Inventory
+from ovnqos.compile.overlaps import ShadowedLimit, find_shadowed_limits
 from ovnqos.compile.rows import Delta, policy_of
-from ovnqos.compile.shadowed_limits import ShadowedLimit, find_shadowed_limits
-from ovnqos.compile.topologies.detect import detect_topology, make_topology
+from ovnqos.compile.topologies.choice import (
+    TopologyChoice,
+    TopologyKind,
+    detect_topology,
+    make_topology,
+    parse_topology_choice,
+)
 from ovnqos.compile.topology import Network, PodInterface
 from ovnqos.diagnostics import listed
 from ovnqos.errors import (
@@ -18,10 +24,9 @@ from ovnqos.errors import (
     SouthboundUnavailable,
 )
 from ovnqos.model.labels import Operator, Requirement
-from ovnqos.model.networks import NetworkTopology
-from ovnqos.model.pod_qos import NO_POD_QOS
-from ovnqos.model.topology_map import TopologyChoice, TopologyKind, TopologyMap, parse_topology_choice
-from ovnqos.northbound.database_change import DatabaseChange
+from ovnqos.model.networks import NetworkTopology, TopologyMap
+from ovnqos.model.workloads import NO_POD_QOS
+from ovnqos.northbound.live_view import DatabaseChange
 from ovnqos.northbound.northbound import Applied
 from ovnqos.plan.changes import (
     Change,

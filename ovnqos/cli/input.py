@@ -10,10 +10,9 @@ import click
 
 from ovnqos.cli import output
 from ovnqos.compile.compiler import Compiler
-from ovnqos.compile.shadowed_limits import find_shadowed_limits
-from ovnqos.compile.topologies.detect import make_topology
+from ovnqos.compile.overlaps import find_shadowed_limits
+from ovnqos.compile.topologies.choice import TopologyKind, make_topology
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
-from ovnqos.model.topology_map import TopologyKind
 from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 

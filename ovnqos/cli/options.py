@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
+    from ovnqos.compile.topologies.choice import TopologyChoice
     from ovnqos.model.owner import Owner
-    from ovnqos.model.topology_map import TopologyChoice
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.ended_limits import DeleteLimit

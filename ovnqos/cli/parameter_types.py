@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from netaddr import IPAddress, IPNetwork
 
+    from ovnqos.compile.topologies.choice import TopologyChoice
     from ovnqos.model.owner import Owner
-    from ovnqos.model.topology_map import TopologyChoice
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -95,7 +95,7 @@ def _owner(text: str) -> Owner:
 
 
 def _topology(text: str) -> TopologyChoice:
-    from ovnqos.model.topology_map import parse_topology_choice
+    from ovnqos.compile.topologies.choice import parse_topology_choice
 
     return parse_topology_choice(text)
 

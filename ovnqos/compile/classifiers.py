@@ -1,18 +1,24 @@
-"""From a rule's classifier to the part of the match that looks at the packet."""
+"""From a rule's classifier to the part of the match that looks at the packet, and the address sets that it names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.match import Match, Or, Symbol, ip, ip4, ip6, sctp, tcp, udp
-from ovnqos.match.addresses import AddressBlock, difference, union
-from ovnqos.match.syntax import And
+from ovnqos.compile.compiled import FixedMembers, PeerAddresses, SetDescription
+from ovnqos.compile.members import PodSelection
+from ovnqos.compile.rows import POLICY_KIND, name_hash
+from ovnqos.match import And, Match, Or, Symbol, ip, ip4, ip6, sctp, tcp, udp
+from ovnqos.match.addresses import AddressBlock, difference, texts, union
+from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
 from ovnqos.model.policy import IPBlock, PodPeer, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ovnqos.model.policy import Classifier, PortMatch
+    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.topology import Network
+    from ovnqos.model.policy import Classifier, NetworkQoS, PortMatch
+
 
 LITERAL_BLOCKS_MAXIMUM = 16
 """More CIDRs than this go into an address set: the match stays readable, and a change of them keeps its meter."""
@@ -100,3 +106,52 @@ def _both(sides: Sequence[Match]) -> Match:
 
 def _any_of(operands: Sequence[Match]) -> Match:
     return ip if list(operands) == [ip4, ip6] else Or.of(*operands)
+
+
+_BOTH = frozenset({4, 6})
+
+
+class RuleSets:
+    """Names and makes the address sets that one rule uses on one network."""
+
+    def __init__(self, policy: NetworkQoS, index: int, network: Network, context: CompileContext) -> None:
+        self._policy = policy
+        self._index = index
+        self._network = network
+        self._context = context
+        self.made: dict[str, SetDescription] = {}
+
+    def peer_set(self, peer: PodPeer, version: int) -> str | None:
+        """Name the set of a pod peer's addresses; None when it selects nothing of this IP version."""
+        selection = PodSelection.of_peer(peer, self._policy.namespace)
+        if selection is None or version not in (self._network.versions or _BOTH):
+            return None
+        return self._make(
+            f"destinations: {selection} on {self._network.key} IPv{version}",
+            "dst",
+            version,
+            PeerAddresses(selection=selection, network=self._network.key, version=version),
+            {NETWORK_KEY: self._network.name},
+        )
+
+    def block_set(self, side: str, version: int, blocks: Sequence[AddressBlock]) -> str:
+        """Name the set of these CIDRs; `side` is `src` or `dst`."""
+        return self._make(
+            f"{side}: CIDRs of {POLICY_KIND}/{self._policy.key} rule {self._index} IPv{version}",
+            side,
+            version,
+            FixedMembers(members=frozenset(texts(blocks))),
+            {OBJECT_KEY: f"{POLICY_KIND}/{self._policy.key}", RULE_KEY: str(self._index)},
+        )
+
+    def _make(
+        self,
+        identity: str,
+        side: str,
+        version: int,
+        members: FixedMembers | PeerAddresses,
+        external_ids: Mapping[str, str],
+    ) -> str:
+        name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
+        self.made[name] = SetDescription(name=name, identity=identity, external_ids=external_ids, members=members)
+        return name

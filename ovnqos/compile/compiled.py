@@ -11,10 +11,9 @@ from ovnqos.diagnostics import Diagnostic
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ovnqos.compile.catch_all_rules import CatchAllRules
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.members import PeerMembers, PodSelection, SourceMembers
-    from ovnqos.compile.row_directions import RowDirections
+    from ovnqos.compile.precedence import CatchAllRules, RowDirections
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Selections
     from ovnqos.diagnostics import Code, ObjectRef

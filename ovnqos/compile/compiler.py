@@ -9,16 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.catch_all_rules import CatchAllRules
 from ovnqos.compile.compiled import CompileContext
 from ovnqos.compile.desired_table import DesiredTable
+from ovnqos.compile.dirty_objects import PodCompiler, PolicyCompiler
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.members import PeerMembers, SourceMembers
-from ovnqos.compile.network_qos import POLICY_KIND
-from ovnqos.compile.pod_qos import POD_KIND, PodCompiler
-from ovnqos.compile.policies import PolicyCompiler
-from ovnqos.compile.row_directions import RowDirections
-from ovnqos.compile.rows import Delta
+from ovnqos.compile.precedence import CatchAllRules, RowDirections
+from ovnqos.compile.rows import POD_KIND, POLICY_KIND, Delta
 from ovnqos.compile.scope import scope_of
 from ovnqos.compile.selections import Selections
 from ovnqos.errors import InvalidObject

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.compiled import FixedMembers, SourcePorts
-from ovnqos.compile.network_qos import POLICY_KIND, CompiledPolicy
-from ovnqos.compile.rows import AddressSet, Delta, DesiredState, PortGroup, object_of
+from ovnqos.compile.network_qos import CompiledPolicy
+from ovnqos.compile.rows import POLICY_KIND, AddressSet, Delta, DesiredState, PortGroup, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

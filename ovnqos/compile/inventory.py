@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.label_index import LabelIndex
 from ovnqos.errors import InvalidObject
+from ovnqos.model.labels import LabelIndex
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, takes
-from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
-from ovnqos.model.workloads import Namespace, Node, Pod
+from ovnqos.model.workloads import NO_POD_QOS, Namespace, Node, Pod, PodQos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

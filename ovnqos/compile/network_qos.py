@@ -1,33 +1,35 @@
-"""Compile a NetworkQoS to rows: source port groups, and shared address sets of destinations."""
+"""Compile a NetworkQoS to rows: its source interfaces by network, source port groups, and rules.
+
+UserDefinedNetworks and ClusterUserDefinedNetworks are known by the NADs that ovn-kubernetes generates from them, which
+have their labels and name them as owner.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.classifiers import compile_classifier
-from ovnqos.compile.compiled import CompiledObject, FixedMembers, PeerAddresses, SetDescription, SourcePorts
+from ovnqos.compile.classifiers import RuleSets, compile_classifier
+from ovnqos.compile.compiled import CompiledObject, SetDescription, SourcePorts
 from ovnqos.compile.members import PodSelection
-from ovnqos.compile.network_selection import NetworkSources, find_sources
-from ovnqos.compile.rows import Direction, QosRow, name_hash, network_qos_priority
+from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.diagnostics import Code, ObjectRef, listed
 from ovnqos.match import FALSE, And, inport, references
-from ovnqos.match.addresses import texts
+from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, PodPeer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.members import SourceMembers
     from ovnqos.compile.topology import Network
     from ovnqos.match import Match
-    from ovnqos.match.addresses import AddressBlock
+    from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelector
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS, Rule
-
-POLICY_KIND = "NetworkQoS"
-_BOTH = frozenset({4, 6})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,7 @@ class _Network:
             self._compile_rule(index, rule)
 
     def _compile_rule(self, index: int, rule: Rule) -> None:
-        sets = _RuleSets(self._policy, index, self._network, self._context)
+        sets = RuleSets(self._policy, index, self._network, self._context)
         classifier = compile_classifier(rule.classifier, peer_set=sets.peer_set, block_set=sets.block_set)
         if classifier == FALSE:
             text = "no packet can match the classifier; the rule has no row"
@@ -232,45 +234,72 @@ def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> 
     )
 
 
-class _RuleSets:
-    """Names and makes the address sets that one rule uses on one network."""
+@dataclass(slots=True, kw_only=True)
+class NetworkSources:
+    """A policy's source interfaces on one network: their switches by name, and the attachments they came by."""
 
-    def __init__(self, policy: NetworkQoS, index: int, network: Network, context: CompileContext) -> None:
-        self._policy = policy
-        self._index = index
-        self._network = network
-        self._context = context
-        self.made: dict[str, SetDescription] = {}
+    network: Network
+    switches: set[str] = field(default_factory=set)
+    attachments: set[str] = field(default_factory=set)
 
-    def peer_set(self, peer: PodPeer, version: int) -> str | None:
-        selection = PodSelection.of_peer(peer, self._policy.namespace)
-        if selection is None or version not in (self._network.versions or _BOTH):
-            return None
-        return self._make(
-            f"destinations: {selection} on {self._network.key} IPv{version}",
-            "dst",
-            version,
-            PeerAddresses(selection=selection, network=self._network.key, version=version),
-            {NETWORK_KEY: self._network.name},
-        )
 
-    def block_set(self, side: str, version: int, blocks: Sequence[AddressBlock]) -> str:
-        return self._make(
-            f"{side}: CIDRs of {POLICY_KIND}/{self._policy.key} rule {self._index} IPv{version}",
-            side,
-            version,
-            FixedMembers(members=frozenset(texts(blocks))),
-            {OBJECT_KEY: f"{POLICY_KIND}/{self._policy.key}", RULE_KEY: str(self._index)},
-        )
+def find_sources(
+    selectors: Sequence[NetworkSelector] | None, members: SourceMembers, inventory: Inventory, compiled: CompiledObject
+) -> tuple[NetworkSources, ...]:
+    """A selection's interfaces by network, sorted by its name.
 
-    def _make(
-        self,
-        identity: str,
-        side: str,
-        version: int,
-        members: FixedMembers | PeerAddresses,
-        external_ids: Mapping[str, str],
-    ) -> str:
-        name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
-        self.made[name] = SetDescription(name=name, identity=identity, external_ids=external_ids, members=members)
-        return name
+    Args:
+        selectors: which networks; None: any.
+        members: the interfaces.
+        inventory: the cluster.
+        compiled: gets a diagnostic for each attachment that is skipped.
+    """
+    topology = inventory.topology
+    by_network: dict[str, NetworkSources] = {}
+    unknown: set[str] = set()
+    contradictory: dict[str, str] = {}
+    for attachment, locations in members.locations.items():
+        network = inventory.network_of(attachment)
+        if network is None:
+            unknown.add(attachment)
+            continue
+        if selectors is not None and not inventory.selects(selectors, attachment):
+            continue
+        layouts = inventory.layouts(network.name)
+        if len(layouts) > 1:
+            contradictory[network.name] = " and ".join(sorted(layouts))
+        sources = by_network.setdefault(network.key, NetworkSources(network=network))
+        if sources.network.versions != network.versions:  # two attachments of one network: what both carry
+            versions = sources.network.versions | network.versions
+            sources.network = replace(sources.network, versions=versions)
+        sources.switches.update(topology.switch(network, location) for location in locations)
+        sources.attachments.add(attachment)
+    _warn_of_foreign(selectors or (), inventory, compiled)
+    if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
+        _warn_of_unknown(unknown, inventory, compiled)
+    for name, given in sorted(contradictory.items()):
+        text = f"network {name}: its NetworkAttachmentDefinitions disagree on the topology ({given})"
+        compiled.warn(Code.TOPOLOGIES_DIFFER, text, hint="give all of them one topology")
+    return tuple(by_network[key] for key in sorted(by_network))
+
+
+def _warn_of_foreign(selectors: Sequence[NetworkSelector], inventory: Inventory, compiled: CompiledObject) -> None:
+    for index, selector in enumerate(selectors):
+        for definition in inventory.not_ovn(selector):
+            if not inventory.topology.wires(definition):
+                compiled.warn(Code.NOT_OVN, _wired_by(definition), path=f"spec.networkSelectors[{index}]")
+
+
+def _warn_of_unknown(attachments: set[str], inventory: Inventory, compiled: CompiledObject) -> None:
+    for attachment in sorted(attachments):
+        definition = inventory.attachment(inventory.topology.definition_key(attachment))
+        if definition is not None:
+            compiled.warn(Code.NOT_OVN, f"{_wired_by(definition)}; its interfaces are skipped")
+        else:
+            text = f"network attachment {attachment}: no OVN network is known of this name; its interfaces are skipped"
+            compiled.warn(Code.UNKNOWN_NETWORK, text)
+
+
+def _wired_by(definition: NetworkAttachmentDefinition) -> str:
+    plugin = definition.plugin or "unknown"
+    return f"network attachment {definition.key}: CNI plugin {plugin} wires it, so OVN can neither mark nor limit"

@@ -12,32 +12,26 @@ from typing import TYPE_CHECKING
 
 from netaddr import IPNetwork
 
-from ovnqos.compile.catch_all_rules import has_catch_all_rule
 from ovnqos.compile.classifiers import LITERAL_BLOCKS_MAXIMUM
 from ovnqos.compile.compiled import CompiledObject, FixedMembers, SetDescription
-from ovnqos.compile.rows import POD_QOS_PRIORITY, Direction, QosRow, joined_priority, name_hash
-from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.compile.rows import POD_KIND, POD_QOS_PRIORITY, Direction, QosRow, joined_priority, name_hash
+from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.match import And, Or, inport, ip, ip4, ip6, outport
 from ovnqos.match.addresses import AddressBlock, difference
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
-from ovnqos.model.pod_qos import Purpose, merge
+from ovnqos.model.workloads import Purpose, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ovnqos.compile.catch_all_rules import CatchAllRule
     from ovnqos.compile.compiled import CompileContext
-    from ovnqos.compile.desired_table import DesiredTable
     from ovnqos.compile.inventory import Inventory, PodRecord
+    from ovnqos.compile.precedence import CatchAllRule
     from ovnqos.compile.topology import Network, PodInterface
     from ovnqos.match import Match
-    from ovnqos.model.pod_qos import PodQos
-    from ovnqos.model.policy import Bandwidth, NetworkQoS
-    from ovnqos.model.workloads import Pod
+    from ovnqos.model.policy import Bandwidth
+    from ovnqos.model.workloads import Pod, PodQos
 
-POD_KIND = "Pod"
-"""Rows of pods have identities and objects that begin with this: `Pod/<namespace>/<name>`."""
+
 _EVERYTHING = {4: IPNetwork("0.0.0.0/0"), 6: IPNetwork("::/0")}
 _ADDRESSES = {4: ip4.dst, 6: ip6.dst}
 
@@ -160,97 +154,3 @@ class _PodRows:
             self.into.add_set(SetDescription(name=name, identity=identity, external_ids={}, members=members))
             versions.append(_ADDRESSES[version].in_set(name))
         return Or.of(*versions)
-
-
-class PodCompiler:
-    """Compiles the pods of this zone that have limits, a mark, or something wrong with them, into the desired table.
-
-    Attributes:
-        failed: an error for each pod that could not be compiled; what it compiled to before stays.
-        changed: the pods that were compiled, or whose diagnostics may have changed, since this was cleared.
-    """
-
-    def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
-        """Start with no pod.
-
-        Args:
-            context: what is compiled against.
-            desired: where compiled pods are kept.
-        """
-        self.failed: dict[str, Diagnostic] = {}
-        self.changed: set[str] = set()
-        self._context = context
-        self._desired = desired
-        self._compiled: set[str] = set()
-        self._dirty: set[str] = set()
-
-    @property
-    def is_dirty(self) -> bool:
-        """Whether there is a pod to be compiled."""
-        return bool(self._dirty)
-
-    def diagnostics(self, key: str) -> Iterator[Diagnostic]:
-        """What is to be said of a pod (`<namespace>/<name>`)."""
-        compiled = self._desired.get(f"{POD_KIND}/{key}")
-        if key in self.failed:
-            yield self.failed[key]
-        elif compiled is not None:
-            yield from compiled.diagnostics
-
-    def mark_pod(self, key: str) -> None:
-        """Have a pod compiled anew, that was added, changed or removed."""
-        self._dirty.add(key)
-
-    def mark_namespace(self, name: str) -> None:
-        """Have the pods of a namespace compiled anew, whose defaults changed."""
-        self._dirty.update(record.pod.key for record in self._context.inventory.pods_in(name))
-
-    def mark_selected(self, policy: NetworkQoS) -> None:
-        """Have the pods compiled anew whose limits may join a rule of this policy, or leave it."""
-        inventory = self._context.inventory
-        if inventory.may_limit(policy.namespace) and has_catch_all_rule(policy):
-            selected = inventory.pods(policy.pod_selector, policy.namespace)
-            self._dirty.update(record.pod.key for record in selected if inventory.is_limited(record))
-
-    def mark_attachment(self, attachment: str) -> None:
-        """Have the pods of an attachment compiled anew: the network behind it is another."""
-        record = self._context.inventory.record
-        for key in (self._compiled | self.failed.keys()) - self._dirty:
-            found = record(*key.split("/"))
-            if found is not None and any(one.attachment == attachment for one in found.interfaces):
-                self._dirty.add(key)
-
-    def compile(self) -> set[str]:
-        """Compile what is dirty. Returns the policies whose rows may have another direction now."""
-        keys, self._dirty = self._dirty, set()
-        turned: set[str] = set()
-        for key in keys:
-            turned |= self._compile(key)
-        return turned
-
-    def _compile(self, key: str) -> set[str]:
-        inventory, name = self._context.inventory, f"{POD_KIND}/{key}"
-        record = inventory.record(*key.split("/"))
-        old, new = self._desired.get(name), None
-        had_failed = self.failed.pop(key, None) is not None
-        if record is not None and inventory.is_limited(record) and inventory.topology.in_zone(record.pod.node):
-            try:
-                new = compile_pod(record, self._context)
-            except Exception as error:
-                ref = ObjectRef(kind=POD_KIND, namespace=record.pod.namespace, name=record.pod.name)
-                text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
-                self.failed[key] = Diagnostic.error(ref, Code.COMPILE_FAILED, text)
-                self.changed.add(key)
-                return set()
-        if old is None and new is None:
-            if had_failed:
-                self.changed.add(key)
-            return set()
-        if new is not None:
-            self._compiled.add(key)
-        else:
-            self._compiled.discard(key)
-        self.changed.add(key)
-        self._desired.replace(name, new)
-        rows = [one.rows.values() if one is not None else () for one in (old, new)]
-        return self._context.directions.replace_pod(*rows)

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ovnqos.errors import InvalidRow
 from ovnqos.match.addresses import AddressBlock, union
-from ovnqos.match.constants import check_name
-from ovnqos.match.syntax import Match
+from ovnqos.match.syntax import Match, check_name
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM, RULES_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from netaddr import IPNetwork
+
+
+POLICY_KIND = "NetworkQoS"
+
+POD_KIND = "Pod"
+"""Rows of pods have identities and objects that begin with this: `Pod/<namespace>/<name>`."""
 
 PRIORITY_MAXIMUM = 32_767
 

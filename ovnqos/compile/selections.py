@@ -9,9 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from ovnqos.compile.label_index import SelectorIndex
 from ovnqos.compile.members import PeerMembers, SourceMembers
-from ovnqos.model.labels import LabelSelector
+from ovnqos.model.labels import LabelSelector, SelectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -21,8 +21,8 @@ from ovnqos.convert.conversion import (
 from ovnqos.convert.label_selectors import PodLabels
 from ovnqos.convert.traffic import Reach, is_only_on_default, may_take, network_of, reach_of, takes_only
 from ovnqos.diagnostics import Diagnostic, Severity
-from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import BandwidthScope
+from ovnqos.model.workloads import PodQos, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence, Set

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
+from ovnqos.model.workloads import NO_POD_QOS, PodQos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

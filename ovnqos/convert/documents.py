@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ovnqos.convert.conversion import AnnotatedObject
     from ovnqos.model.networks import NetworkSelector
-    from ovnqos.model.pod_qos import PodQos
     from ovnqos.model.policy import Bandwidth, Classifier, NetworkQoS, PodPeer, Rule
+    from ovnqos.model.workloads import PodQos
 
 _SELECTOR_FIELDS = {
     NetworkSelectionType.NETWORK_ATTACHMENT_DEFINITIONS: "networkAttachmentDefinitionSelector",

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.label_index import LabelIndex
-from ovnqos.model.labels import LabelSelector, Operator, Requirement
+from ovnqos.model.labels import LabelIndex, LabelSelector, Operator, Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Set

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ovnqos.convert.conversion import NamespaceObjects
     from ovnqos.convert.traffic import PodsNetwork
     from ovnqos.model.labels import LabelSelector
-    from ovnqos.model.pod_qos import PodQos
+    from ovnqos.model.workloads import PodQos
     from ovnqos.sources import Manifests
     from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 

@@ -18,8 +18,8 @@ from ovnqos.convert.conversion import Part, effect_differs, not_converted
 from ovnqos.convert.label_selectors import PodLabels
 from ovnqos.convert.traffic import may_take, outside_blocks
 from ovnqos.model.labels import EVERYTHING, LabelSelector
-from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import Classifier, NetworkQoS, Rule
+from ovnqos.model.workloads import PodQos, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -20,7 +20,6 @@ from ovnqos.match.build import (
     tcp,
     udp,
 )
-from ovnqos.match.constants import Constant, ConstantKind
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.named_sets import NamedSets
 from ovnqos.match.packet import Packet, Protocol
@@ -31,6 +30,8 @@ from ovnqos.match.syntax import (
     And,
     Boolean,
     Comparison,
+    Constant,
+    ConstantKind,
     FunctionCall,
     Match,
     Not,

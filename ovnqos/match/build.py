@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ovnqos.errors import InvalidRow
 from ovnqos.match.addresses import AddressBlock, union
-from ovnqos.match.constants import Constant, ConstantKind
-from ovnqos.match.syntax import FALSE, Comparison, FunctionCall, Match, Relation, Symbol
+from ovnqos.match.syntax import FALSE, Comparison, Constant, ConstantKind, FunctionCall, Match, Relation, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

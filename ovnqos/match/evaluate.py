@@ -15,9 +15,21 @@ import operator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match.constants import Constant, ConstantKind, Number, Unparsable, read_number
+from ovnqos.match.addresses import Number, Unparsable, read_number
 from ovnqos.match.packet import FIELDS, NO_PORT, NO_PORT_NAME, PORT_FIELDS, PREDICATES, SUBFIELD, predicate
-from ovnqos.match.syntax import And, Boolean, Comparison, FunctionCall, Match, Not, Or, Relation, Symbol
+from ovnqos.match.syntax import (
+    And,
+    Boolean,
+    Comparison,
+    Constant,
+    ConstantKind,
+    FunctionCall,
+    Match,
+    Not,
+    Or,
+    Relation,
+    Symbol,
+)
 from ovnqos.match.verdict import YES, Truth, Verdict, described, either, every, is_equality, no, unknown, why_not
 
 if TYPE_CHECKING:

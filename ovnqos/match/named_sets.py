@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match.addresses import Range, Ranges
-from ovnqos.match.constants import Unparsable, read_number
+from ovnqos.match.addresses import Range, Ranges, Unparsable, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

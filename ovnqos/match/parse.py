@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ovnqos.errors import InvalidRow
-from ovnqos.match.constants import Constant, ConstantKind
 from ovnqos.match.syntax import (
     FALSE,
     TRUE,
     And,
     Comparison,
+    Constant,
+    ConstantKind,
     FunctionCall,
     Match,
     Not,

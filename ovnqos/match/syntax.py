@@ -1,4 +1,4 @@
-"""The syntax tree of a match expression, and its text.
+"""The syntax tree of a match expression, its constants, and its text.
 
 Source: ovn-sb(5), Logical_Flow, match. OVN forbids `a && b || c` without parentheses; the text printed here always has
 them where they are needed, and only there.
@@ -7,15 +7,71 @@ them where they are needed, and only there.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from ovnqos.errors import InvalidRow
-from ovnqos.match.constants import Constant, ConstantKind, check_field
+from ovnqos.match.addresses import check_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_NAME: Final = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*\Z")
+_FIELD: Final = re.compile(r"[A-Za-z_.][A-Za-z0-9_.]*(?:\[[0-9]+(?:\.\.[0-9]+)?\])?\Z")
+
+
+class ConstantKind(StrEnum):
+    """What a constant is, which decides how it is written."""
+
+    NUMBER = "number"  # decimal, hexadecimal, IPv4, IPv6 or Ethernet, with or without a mask: `text` as is
+    STRING = "string"
+    ADDRESS_SET = "$"
+    PORT_GROUP = "@"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One constant of a comparison: a number or address (its text), a string, `$set` or `@group` (their names).
+
+    Raises InvalidRow for text that OVN does not read as a constant of this kind.
+    """
+
+    text: str
+    kind: ConstantKind = ConstantKind.NUMBER
+
+    def __post_init__(self) -> None:
+        if self.kind is ConstantKind.NUMBER:
+            check_number(self.text)
+        elif self.kind is not ConstantKind.STRING:
+            check_name(self.text)
+
+    def __str__(self) -> str:
+        match self.kind:
+            case ConstantKind.NUMBER:
+                return self.text
+            case ConstantKind.STRING:
+                return json.dumps(self.text)
+            case _:
+                return self.kind.value + self.text
+
+
+def check_name(name: str) -> str:
+    """Return a name that OVN can use in a match; raise InvalidRow for another (ovn-nb(5), Address_Set, name)."""
+    if not _NAME.match(name):
+        raise InvalidRow(
+            f"{name!r} cannot name an address set or port group: use letters, digits, _ and ., and no digit first"
+        )
+    return name
+
+
+def check_field(name: str) -> str:
+    """Return the name of a field, predicate or function, as `ip4.src` or `reg0[0..3]`; raise InvalidRow for another."""
+    if not _FIELD.match(name):
+        raise InvalidRow(f"{name!r} is not a field of a match expression")
+    return name
 
 
 class Relation(StrEnum):

@@ -10,17 +10,16 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ovnqos.match.addresses import WIDTH, Ranges
-from ovnqos.match.constants import ConstantKind
 from ovnqos.match.named_sets import NO_NUMBER, read_range
 from ovnqos.match.packet import ANY_PROTOCOL, FIELDS, NO_PORT, NO_PORT_NAME, PORT_FIELDS, PREDICATES, SUBFIELD, Protocol
-from ovnqos.match.syntax import And, Boolean, Comparison, Match, Not, Or, Relation, Symbol
+from ovnqos.match.syntax import And, Boolean, Comparison, ConstantKind, Match, Not, Or, Relation, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ovnqos.match.addresses import Range
-    from ovnqos.match.constants import Constant
     from ovnqos.match.named_sets import NamedSets
+    from ovnqos.match.syntax import Constant
 
 TERMS_MAXIMUM: Final = 64
 """Terms of one match that are looked at."""

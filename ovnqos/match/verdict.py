@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match.constants import Constant, ConstantKind
-from ovnqos.match.syntax import Comparison, Relation
+from ovnqos.match.syntax import Comparison, Constant, ConstantKind, Relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,10 +1,11 @@
-"""Networks of pods: what selects them and what declares them."""
+"""Networks of pods: what selects them and what declares them, a NAD or a topology map."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
     from ovnqos.diagnostics import Diagnostic
+
 
 DEFAULT_NETWORK = "default"
 """Name of the cluster's default network, and its key in the annotation `k8s.ovn.org/pod-networks`."""
@@ -153,3 +155,73 @@ def _is_of_type(selected: NetworkSelectionType, definition: NetworkAttachmentDef
                 and definition.ovn.role is NetworkRole.SECONDARY
                 and definition.is_owned_by(USER_DEFINED_NETWORK)
             )
+
+
+PLACEHOLDERS: Final = frozenset({"namespace", "name", "node"})
+"""The placeholders of a template."""
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTemplate:
+    """A name with placeholders for a pod's namespace, name and node, e.g. `{namespace}-{name}`."""
+
+    text: str
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The words between braces, in order."""
+        return tuple(_PLACEHOLDER.findall(self.text))
+
+    def fill(self, *, namespace: str, name: str, node: str) -> str:
+        """The name that it makes for one pod."""
+        known = {"namespace": namespace, "name": name, "node": node}
+        return _PLACEHOLDER.sub(lambda found: known[found[1]], self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedNetwork:
+    """One network of a topology map.
+
+    Attributes:
+        name: `default`, or the key (`<namespace>/<name>`) of the NAD that attaches pods to it, or any other name.
+        topology: how it is laid out: with layer3 a switch a node, with the others one for all nodes.
+        direction: `from-lport` or `to-lport`, the direction of its rows; empty: what the layout calls for.
+        switch: the logical switch of each pod; None: each pod's own entry says it.
+        port: the logical switch port of each pod; None: only pods with an entry of their own are on the network.
+        address_annotation: the annotation that holds a pod's addresses. Pods with neither it nor an entry are not on
+            the network. Empty: OVN knows no addresses but those of entries.
+    """
+
+    name: str
+    topology: NetworkTopology
+    direction: str = ""
+    switch: NameTemplate | None = None
+    port: NameTemplate | None = None
+    address_annotation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedInterface:
+    """A pod's own entry for one network. None: as the network's templates say.
+
+    `addresses` are bare IP addresses in canonical text.
+    """
+
+    switch: str | None = None
+    port: str | None = None
+    addresses: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyMap:
+    """The networks by name; the pods (`<namespace>/<name>`) that have entries, by network; its parser's warnings."""
+
+    networks: Mapping[str, MappedNetwork]
+    pods: Mapping[str, Mapping[str, MappedInterface]] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
+
+    @property
+    def annotations(self) -> frozenset[str]:
+        """The pods' annotations that it needs."""
+        return frozenset(one.address_annotation for one in self.networks.values() if one.address_annotation)

@@ -16,14 +16,14 @@ from ovnqos.ovsdb.lock import WriterLock
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
 from ovnqos.plan import render_operations
-from ovnqos.plan.batches import TRANSACTION_WEIGHT, batches
-from ovnqos.plan.values import SchemaChecks
+from ovnqos.plan.changes import SchemaChecks
+from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ovnqos.compile.rows import Delta
-    from ovnqos.northbound.database_change import DatabaseChange
+    from ovnqos.northbound.live_view import DatabaseChange
     from ovnqos.ovsdb.schema import Columns
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.changes import Change
@@ -217,7 +217,7 @@ class Northbound:
 
         Args:
             plan: made from a snapshot of this owner.
-            transaction_weight: bound on a transaction; see `ovnqos.plan.batches`.
+            transaction_weight: bound on a transaction; see `ovnqos.plan.render_operations.batches`.
             progress: called after each transaction with the changes done and the changes in all.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
-from ovnqos.model.pod_qos import Purpose
+from ovnqos.model.workloads import Purpose
 from ovnqos.plan.snapshot import SetKind, references_in
 
 if TYPE_CHECKING:

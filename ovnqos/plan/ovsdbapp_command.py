@@ -10,10 +10,9 @@ from uuid import UUID
 
 from ovnqos.errors import StalePlan
 from ovnqos.plan import render_operations
-from ovnqos.plan.changes import RowInsert
+from ovnqos.plan.changes import RowInsert, SchemaChecks
 from ovnqos.plan.render_operations import PORT, describe_gone_port, describe_stale
 from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
-from ovnqos.plan.values import SchemaChecks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.plan import render_operations
-from ovnqos.plan.batches import batches
+from ovnqos.plan.render_operations import batches
 from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:

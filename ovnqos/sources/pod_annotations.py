@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
-from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.policy import Bandwidth, bandwidth_advice
+from ovnqos.model.workloads import NO_POD_QOS, PodQos
 from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_rate
 from ovnqos.sources.values import InvalidValueError, child_path, show, suggest
 

@@ -11,8 +11,14 @@ from netaddr import AddrFormatError, IPAddress
 
 from ovnqos.diagnostics import ObjectRef
 from ovnqos.errors import UnreadableInput
-from ovnqos.model.networks import NetworkTopology
-from ovnqos.model.topology_map import PLACEHOLDERS, MappedInterface, MappedNetwork, NameTemplate, TopologyMap
+from ovnqos.model.networks import (
+    PLACEHOLDERS,
+    MappedInterface,
+    MappedNetwork,
+    NameTemplate,
+    NetworkTopology,
+    TopologyMap,
+)
 from ovnqos.sources.documents import read_file
 from ovnqos.sources.fields import Fields, Report
 from ovnqos.sources.values import (

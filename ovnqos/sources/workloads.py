@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
 from ovnqos.model.workloads import (
     ALLOCATED,
     LOGICAL_ROUTER,
     LOGICAL_SWITCH,
+    NO_POD_QOS,
     NODE_ANNOTATIONS,
     POD_ANNOTATION_SUFFIXES,
     POD_ANNOTATIONS,
     Namespace,
     Node,
     Pod,
+    PodQos,
 )
 from ovnqos.sources.objects import ObjectKind, ObjectReader
 from ovnqos.sources.pod_annotations import is_pod_qos_key, read_pod_qos

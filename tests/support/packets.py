@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from netaddr import IPAddress, IPNetwork
 
 from ovnqos import match as m
-from ovnqos.match.constants import ConstantKind
+from ovnqos.match.syntax import ConstantKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ovnqos.match.constants import Constant
+    from ovnqos.match.syntax import Constant
 
 TRANSPORTS = ("tcp", "udp", "sctp")
 

@@ -32,7 +32,7 @@ from ovnqos import (
 from ovnqos.controller import NetworkTopology, Operator, Requirement
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
+from ovnqos.model.workloads import NO_POD_QOS, PodQos
 from tests.support.cluster import POD_NETWORKS, attachment, pod_networks
 from tests.support.packets import Packet
 from tests.support.policy_oracle import NAME_LABEL, Cluster

@@ -16,7 +16,7 @@ from ovnqos.controller import NetworkTopology
 from ovnqos.convert.traffic import outside_blocks
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector
-from ovnqos.model.pod_qos import NO_POD_QOS, PodQos
+from ovnqos.model.workloads import NO_POD_QOS, PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support import random_clusters as make
 from tests.support.cluster import POD_NETWORKS, attachment

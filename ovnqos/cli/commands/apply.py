@@ -48,7 +48,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
       ovnqos apply -f manifests/ --max-deletes 50
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.cli.input import read_input, refuse_incomplete
-    from ovnqos.plan.planner import plan_changes
+    from ovnqos.plan.plan import plan_changes
 
     found = read_input(given)
     with database.connect(given.owner) as northbound:

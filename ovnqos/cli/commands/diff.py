@@ -36,7 +36,7 @@ def diff(  # noqa: PLR0913 # one parameter an option
       ovnqos diff -f manifests/ -o nbctl > change.sh && sh change.sh --db=unix:/var/run/ovn/ovnnb_db.sock
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.cli.input import read_input, refuse_incomplete
-    from ovnqos.plan.planner import plan_changes
+    from ovnqos.plan.plan import plan_changes
 
     found = read_input(given)
     with database.connect(given.owner) as northbound:

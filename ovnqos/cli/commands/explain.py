@@ -173,7 +173,7 @@ def _candidates(
 ) -> CandidateRows:
     """The rows of the files, or where a Northbound is named those in it, with a warning where the two differ."""
     from ovnqos.explain.candidates import candidates_of_desired, candidates_of_snapshot
-    from ovnqos.plan.planner import plan_changes
+    from ovnqos.plan.plan import plan_changes
 
     if database.remote is None:
         return candidates_of_desired(desired, switch, given.owner)

@@ -22,7 +22,7 @@ def render(given: options.InputOptions, form: options.PlanFormat) -> None:
       ovnqos render -f manifests/ --zone-node worker1 -o nbctl
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.cli.input import read_input
-    from ovnqos.plan.planner import plan_changes
+    from ovnqos.plan.plan import plan_changes
     from ovnqos.plan.snapshot import Snapshot
 
     found = read_input(given)

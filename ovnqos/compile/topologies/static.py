@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.errors import InvalidObject
-    from ovnqos.model.networks import NetworkAttachmentDefinition
-    from ovnqos.model.topology_map import MappedInterface, MappedNetwork, NameTemplate, TopologyMap
+    from ovnqos.model.networks import (
+        MappedInterface,
+        MappedNetwork,
+        NameTemplate,
+        NetworkAttachmentDefinition,
+        TopologyMap,
+    )
     from ovnqos.model.workloads import Pod
 
 

@@ -26,7 +26,7 @@ from ovnqos import (
 from ovnqos.controller import policy_of
 from ovnqos.match.named_sets import NamedSets
 from ovnqos.match.terms import can_overlap
-from ovnqos.model.pod_qos import PodQos
+from ovnqos.model.workloads import PodQos
 from tests.support import random_clusters as some
 from tests.support.cluster import attachment, attachments_selector, pod, policy, rule
 from tests.support.random_clusters import RANDOMS

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from ovnqos import BandwidthScope, LabelSelector, Owner, PodPeer
 from ovnqos.model.networks import ANY_NAD_SELECTOR
-from ovnqos.model.pod_qos import NO_POD_QOS
+from ovnqos.model.workloads import NO_POD_QOS
 from tests.support import random_clusters as make
 from tests.support.cluster import attachment, compiled, kind_and_key, labels, pod, policy, rule
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from ovnqos.controller import PodInterface
-    from ovnqos.model.topology_map import TopologyMap
+    from ovnqos.model.networks import TopologyMap
 
 _VPCS = ("ovn-cluster", "ovn-cluster", "tenant", "default", "")
 _PROVIDERS = ("ovn", "ovn", "blue.shop.ovn", "wire.lab.ovn", "wire.lab.ovn.net1", "macvlan.lab")

@@ -17,8 +17,8 @@ from ovnqos.convert import network_qos_document, to_annotations, to_network_qos
 from ovnqos.convert.documents import qos_annotations
 from ovnqos.convert.label_selectors import PodLabels
 from ovnqos.diagnostics import ObjectRef
-from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM
+from ovnqos.model.workloads import PodQos
 from ovnqos.sources.pod_annotations import read_pod_qos
 from tests.support import random_clusters as make
 from tests.support.label_oracle import selects

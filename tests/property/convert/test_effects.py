@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from ovnqos import Code, Compiler, Direction, Namespace, OvnKubernetesTopology, QosRow
 from ovnqos import match as m
 from ovnqos.convert import Part, to_annotations, to_network_qos
-from ovnqos.model.pod_qos import PodQos, merge
+from ovnqos.model.workloads import PodQos, merge
 from tests.support import random_clusters as make
 from tests.support.cluster import names_of
 from tests.support.effects import Effect, TableLayout, UndefinedEffect, effect

@@ -8,7 +8,7 @@ from netaddr import IPAddress
 
 from ovnqos import match as m
 from ovnqos.controller import InvalidRow
-from ovnqos.match.constants import ConstantKind
+from ovnqos.match.syntax import ConstantKind
 from tests.support.packets import Names, Packet, matches
 
 ADDRESSES = {4: ("10.0.0.1", "10.0.0.2", "192.0.2.1"), 6: ("fd00::1", "fd00::2", "2001:db8::1")}

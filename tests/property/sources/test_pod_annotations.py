@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity as parse_quantity_of_kubernetes_client
 
 from ovnqos.diagnostics import Code, ObjectRef
-from ovnqos.model.pod_qos import PodQos, merge
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, Bandwidth
+from ovnqos.model.workloads import PodQos, merge
 from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_quantity, parse_rate
 from ovnqos.sources.pod_annotations import POD_QOS_KEYS, is_pod_qos_key, read_pod_qos
 from ovnqos.sources.values import child_path

@@ -19,8 +19,8 @@ from ovnqos import (
 )
 from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import NetworkQoS, PortMatch, Protocol
+from ovnqos.model.workloads import PodQos
 from tests.support.cluster import attachment, block, compiled, labels, pod, policy, rule
 
 OWN = Bandwidth(rate_kbps=3_000, burst_kbit=300)

@@ -22,8 +22,8 @@ from ovnqos import (
 )
 from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
-from ovnqos.model.pod_qos import PodQos
 from ovnqos.model.policy import Rule
+from ovnqos.model.workloads import PodQos
 from tests.support.cluster import attachment, codes, compiled, labels, messages, namespace, only_row, pod, policy, rule
 
 if TYPE_CHECKING:

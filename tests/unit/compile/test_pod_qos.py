@@ -12,7 +12,7 @@ from ovnqos import Bandwidth, Compiler, Direction, Namespace, OvnKubernetesTopol
 from ovnqos.controller import NetworkTopology, parse_pod
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.pod_qos import PodQos
+from ovnqos.model.workloads import PodQos
 from tests.support.cluster import POD_NETWORKS, attachment, codes, compiled, pod, pod_networks, policy
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from netaddr import IPNetwork
 from ovnqos import Bandwidth, BandwidthScope, Code, Compiler, Direction, OvnKubernetesTopology, StaticTopology
 from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.pod_qos import PodQos
+from ovnqos.model.workloads import PodQos
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.support.cluster import attachment, block, codes, compiled, messages, pod, policy, rule
 

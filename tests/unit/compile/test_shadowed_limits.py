@@ -10,7 +10,7 @@ from netaddr import IPNetwork
 from ovnqos import Bandwidth, Code, PodPeer
 from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.pod_qos import PodQos
+from ovnqos.model.workloads import PodQos
 from tests.support.cluster import attachment, block, compiled, labels, pod, policy, rule
 
 if TYPE_CHECKING:

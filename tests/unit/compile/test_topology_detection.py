@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from ovnqos import Pod
-from ovnqos.compile.topologies.detect import detect_topology, make_topology
+from ovnqos.compile.topologies.choice import (
+    TopologyChoice,
+    TopologyKind,
+    detect_topology,
+    make_topology,
+    parse_topology_choice,
+)
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
 from ovnqos.compile.topologies.static import StaticTopology
-from ovnqos.model.topology_map import TopologyChoice, TopologyKind, parse_topology_choice
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.support import kube_ovn
 from tests.support.cluster import pod

@@ -19,7 +19,7 @@ from ovnqos.convert import (
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector
-from ovnqos.model.pod_qos import PodQos
+from ovnqos.model.workloads import PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support.cluster import attachment, attachments_selector, block, labels, pod, policy, rule
 from tests.support.converting import manifests

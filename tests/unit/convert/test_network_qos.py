@@ -15,7 +15,7 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import NetworkRole
-from ovnqos.model.pod_qos import PodQos
+from ovnqos.model.workloads import PodQos
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support.cluster import attachment, block, labels, pod, policy, rule
 from tests.support.converting import manifests

@@ -91,7 +91,7 @@ def test_a_full_pass_sets_its_time_unless_it_failed() -> None:
     assert value(metrics, "ovnqosd_reconcile_errors_total", trigger="full") == 1
     assert value(metrics, "ovnqosd_change_age_seconds_count") == 0
     metrics.observe(PassOutcome(trigger=Trigger.FULL, seconds=1.0))
-    assert cast(float, value(metrics, "ovnqosd_last_full_pass_timestamp_seconds")) > 1e9
+    assert cast("float", value(metrics, "ovnqosd_last_full_pass_timestamp_seconds")) > 1e9
 
 
 def test_a_failed_pass_leaves_what_is_wanted_as_it_was() -> None:

@@ -10,8 +10,7 @@ import pytest
 from ovnqos import match as m
 from ovnqos.controller import InvalidRow
 from ovnqos.match.addresses import AddressBlock
-from ovnqos.match.constants import ConstantKind
-from ovnqos.match.syntax import References
+from ovnqos.match.syntax import ConstantKind, References
 
 OVN_KUBERNETES = (
     "ip4.src == {$a6430668309535955215} && ip4.dst == 0.0.0.0/0"

@@ -8,7 +8,7 @@ import pytest
 
 from ovnqos import Code, InvalidObject, UnreadableInput
 from ovnqos.controller import NetworkTopology
-from ovnqos.model.topology_map import MappedInterface, MappedNetwork, NameTemplate, TopologyMap
+from ovnqos.model.networks import MappedInterface, MappedNetwork, NameTemplate, TopologyMap
 from ovnqos.sources.topology_map import load_topology_map, parse_topology_map
 from tests.support import invalid_documents as cases
 from tests.support.invalid_documents import outline

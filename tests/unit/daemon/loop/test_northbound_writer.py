@@ -21,7 +21,7 @@ class Server:
 
     def connect(self) -> Northbound:
         self.connections += 1
-        return cast(Northbound, self)
+        return cast("Northbound", self)
 
     def lock(self, *, timeout_s: float = 0.0, steal: bool = False) -> None:
         if self.holder == "rival" and not steal:

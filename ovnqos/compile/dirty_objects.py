@@ -1,12 +1,15 @@
-"""The policies: their last valid versions, and which of them to compile anew after a change around them."""
+"""Which policies and pods to compile anew after a change around them, and compiling them into the desired table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.conflicts import Conflicts
 from ovnqos.compile.members import PodSelection
-from ovnqos.compile.network_qos import POLICY_KIND, compile_policy
+from ovnqos.compile.network_qos import compile_policy
+from ovnqos.compile.overlaps import Conflicts
+from ovnqos.compile.pod_qos import compile_pod
+from ovnqos.compile.precedence import has_catch_all_rule
+from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.networks import takes
 
@@ -189,3 +192,97 @@ def _has_shared_rows(compiled: CompiledPolicy) -> bool:
 def _ref(key: str) -> ObjectRef:
     namespace, _, name = key.partition("/")
     return ObjectRef(kind=POLICY_KIND, namespace=namespace, name=name)
+
+
+class PodCompiler:
+    """Compiles the pods of this zone that have limits, a mark, or something wrong with them, into the desired table.
+
+    Attributes:
+        failed: an error for each pod that could not be compiled; what it compiled to before stays.
+        changed: the pods that were compiled, or whose diagnostics may have changed, since this was cleared.
+    """
+
+    def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
+        """Start with no pod.
+
+        Args:
+            context: what is compiled against.
+            desired: where compiled pods are kept.
+        """
+        self.failed: dict[str, Diagnostic] = {}
+        self.changed: set[str] = set()
+        self._context = context
+        self._desired = desired
+        self._compiled: set[str] = set()
+        self._dirty: set[str] = set()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is a pod to be compiled."""
+        return bool(self._dirty)
+
+    def diagnostics(self, key: str) -> Iterator[Diagnostic]:
+        """What is to be said of a pod (`<namespace>/<name>`)."""
+        compiled = self._desired.get(f"{POD_KIND}/{key}")
+        if key in self.failed:
+            yield self.failed[key]
+        elif compiled is not None:
+            yield from compiled.diagnostics
+
+    def mark_pod(self, key: str) -> None:
+        """Have a pod compiled anew, that was added, changed or removed."""
+        self._dirty.add(key)
+
+    def mark_namespace(self, name: str) -> None:
+        """Have the pods of a namespace compiled anew, whose defaults changed."""
+        self._dirty.update(record.pod.key for record in self._context.inventory.pods_in(name))
+
+    def mark_selected(self, policy: NetworkQoS) -> None:
+        """Have the pods compiled anew whose limits may join a rule of this policy, or leave it."""
+        inventory = self._context.inventory
+        if inventory.may_limit(policy.namespace) and has_catch_all_rule(policy):
+            selected = inventory.pods(policy.pod_selector, policy.namespace)
+            self._dirty.update(record.pod.key for record in selected if inventory.is_limited(record))
+
+    def mark_attachment(self, attachment: str) -> None:
+        """Have the pods of an attachment compiled anew: the network behind it is another."""
+        record = self._context.inventory.record
+        for key in (self._compiled | self.failed.keys()) - self._dirty:
+            found = record(*key.split("/"))
+            if found is not None and any(one.attachment == attachment for one in found.interfaces):
+                self._dirty.add(key)
+
+    def compile(self) -> set[str]:
+        """Compile what is dirty. Returns the policies whose rows may have another direction now."""
+        keys, self._dirty = self._dirty, set()
+        turned: set[str] = set()
+        for key in keys:
+            turned |= self._compile(key)
+        return turned
+
+    def _compile(self, key: str) -> set[str]:
+        inventory, name = self._context.inventory, f"{POD_KIND}/{key}"
+        record = inventory.record(*key.split("/"))
+        old, new = self._desired.get(name), None
+        had_failed = self.failed.pop(key, None) is not None
+        if record is not None and inventory.is_limited(record) and inventory.topology.in_zone(record.pod.node):
+            try:
+                new = compile_pod(record, self._context)
+            except Exception as error:
+                ref = ObjectRef(kind=POD_KIND, namespace=record.pod.namespace, name=record.pod.name)
+                text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
+                self.failed[key] = Diagnostic.error(ref, Code.COMPILE_FAILED, text)
+                self.changed.add(key)
+                return set()
+        if old is None and new is None:
+            if had_failed:
+                self.changed.add(key)
+            return set()
+        if new is not None:
+            self._compiled.add(key)
+        else:
+            self._compiled.discard(key)
+        self.changed.add(key)
+        self._desired.replace(name, new)
+        rows = [one.rows.values() if one is not None else () for one in (old, new)]
+        return self._context.directions.replace_pod(*rows)

@@ -1,21 +1,56 @@
-"""The topology that was chosen, or the one that the annotations of pods tell."""
+"""The topology that a user chose, or that the annotations of pods tell."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topologies.ovn_kubernetes import POD_NETWORKS, OvnKubernetesTopology
 from ovnqos.compile.topologies.static import StaticTopology
-from ovnqos.model.topology_map import TopologyKind
 from ovnqos.model.workloads import ALLOCATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ovnqos.compile.topology import Topology
-    from ovnqos.model.topology_map import TopologyChoice, TopologyMap
+    from ovnqos.model.networks import TopologyMap
     from ovnqos.model.workloads import Pod
+
+
+_STATIC_PREFIX: Final = "static:"
+
+
+class TopologyKind(StrEnum):
+    """Which CNI named the switches and ports; `auto`: detected by the pods' annotations."""
+
+    AUTO = "auto"
+    OVN_KUBERNETES = "ovn-kubernetes"
+    KUBE_OVN = "kube-ovn"
+    STATIC = "static"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyChoice:
+    """A topology to be used. `file` is the path of the topology map of kind `static`, and empty otherwise."""
+
+    kind: TopologyKind = TopologyKind.AUTO
+    file: str = ""
+
+    def __str__(self) -> str:
+        """As `parse_topology_choice` reads it."""
+        return f"{_STATIC_PREFIX}{self.file}" if self.kind is TopologyKind.STATIC else str(self.kind)
+
+
+def parse_topology_choice(text: str) -> TopologyChoice:
+    """Read a choice. Raises ValueError, whose text says what would be right."""
+    if text.startswith(_STATIC_PREFIX) and text != _STATIC_PREFIX and text.isprintable():
+        return TopologyChoice(kind=TopologyKind.STATIC, file=text.removeprefix(_STATIC_PREFIX))
+    if text in {TopologyKind.AUTO, TopologyKind.OVN_KUBERNETES, TopologyKind.KUBE_OVN}:
+        return TopologyChoice(kind=TopologyKind(text))
+    raise ValueError("give auto, ovn-kubernetes, kube-ovn or static:FILE, where FILE is a topology map")
+
 
 _HINT: Final = "choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
 
