@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector
 
 from ovnqos import LockLost, OutcomeUnknown, StalePlan, TransactionRefused
 from ovnqos.controller import NorthboundUnavailable
-from ovnqosd.loop.outcomes import CHANGE_NAMES, AnnotationProblem, DriftKind, Reason, Trigger
+from ovnqosd.loop.outcomes import CHANGE_NAMES, AnnotationProblem, DriftKind, Trigger
+from ovnqosd.status.policy_outcome import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ovnqosd.loop.outcomes import APPLIED, Drift, DriftKind, PolicyOutcome, Reason
+from ovnqosd.loop.outcomes import Drift, DriftKind
 from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from tests.cluster.support_status import client_of, create_policy, wait_for_object
 from tests.support.outcomes import cause
 

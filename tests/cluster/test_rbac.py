@@ -12,10 +12,10 @@ import yaml
 
 from ovnqos.kubernetes import RESOURCES, Interruption, Reflector, connect
 from ovnqosd.leadership.lease import Lease, LeaseRecord, micro_time
-from ovnqosd.loop.outcomes import PolicyOutcome, Reason
 from ovnqosd.settings.settings import Settings
 from ovnqosd.status.event_writer import EventWriter
 from ovnqosd.status.events import WARNING, Event
+from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 from ovnqosd.status.status_writer import StatusWriter
 from tests.support.reflectors import PATIENCE, Recorder, running
 

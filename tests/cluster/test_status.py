@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from structlog.testing import capture_logs
 
 from ovnqos.kubernetes import NETWORK_QOSES, Reflector, RetryPolicy
-from ovnqosd.loop.outcomes import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.object_status import ObservedStatus
+from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.status_plan import StatusTiming
 from ovnqosd.status.status_writer import StatusWriter
 from tests.cluster.support_status import (

@@ -34,7 +34,8 @@ from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from ovnqosd.loop.comparison import MissingReferences, find_conflicts
-from ovnqosd.loop.object_table import _last_valid, _unavailable
+from ovnqosd.loop.object_table import _unavailable
+from ovnqosd.status.policy_outcome import last_valid_version
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
 from tests.support.database import stored
@@ -184,7 +185,7 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
         for diagnostics in found.values():
             yield from diagnostics
     yield _unavailable("shop/gold", NorthboundUnavailable("ssl:nb1:6641: connection refused"))
-    yield _last_valid("shop/gold")
+    yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
 
 
 def _foreign_row(priority: int, external_ids: dict[str, str]) -> ActualRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ovnqos import Code, Diagnostic, ObjectRef
-from ovnqosd.loop.outcomes import PolicyOutcome, Reason
+from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 
 GOLD = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
 

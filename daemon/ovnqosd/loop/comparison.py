@@ -20,8 +20,9 @@ from ovnqos.controller import (
     qos_list_line,
     upstream_rows,
 )
-from ovnqosd.loop.object_table import POLICY_KIND, Source
+from ovnqosd.loop.object_table import POLICY_KIND
 from ovnqosd.loop.outcomes import Drift, DriftKind
+from ovnqosd.status.policy_outcome import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -70,21 +71,21 @@ class NorthboundComparison:
         record.policies |= delta.policies
         record.pods |= delta.pods
         desired, snapshot = delta.desired, northbound.snapshot()
-        self._table.replace(Source.FOREIGN_ROWS, find_conflicts(desired, snapshot))
+        self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
         record.upstream_rows = len(upstream_rows(snapshot))
         plan = plan_changes(desired, snapshot)
         if was_complete:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
         self.missing.clear()
         self.missing.update(plan, ())
-        self._table.replace(Source.MISSING_SWITCHES, self.missing.diagnostics(self.missing.policies()))
+        self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.policies()))
         self._writer.apply(plan, record)
         shadowed: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
         for limit in find_shadowed_limits(desired, self._compiler.inventory):  # after what is urgent
             one = limit.diagnostic
             key = (one.object.kind, one.object.key)
             shadowed[key] = (*shadowed.get(key, ()), one)
-        self._table.replace(Source.SHADOWED_LIMITS, shadowed)
+        self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
 
     def compare_changes(self, database: DatabaseChange, record: PassRecord) -> None:
         """Compare what changed: in Kubernetes, or in the database.
@@ -118,7 +119,7 @@ class NorthboundComparison:
         plan = plan_changes(delta.desired, snapshot)
         record.drift.extend(find_drift(plan, edited_rows, edited_sets))
         policies = self.missing.update(plan, delta.rows)
-        self._table.update(Source.MISSING_SWITCHES, self.missing.diagnostics(policies))
+        self._table.update(Finding.MISSING_SWITCH, self.missing.diagnostics(policies))
         self._writer.apply(plan, record)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,10 +21,10 @@ from ovnqos import (
     ObjectRef,
     OutcomeUnknown,
     Pod,
-    Severity,
 )
 from ovnqos.controller import NO_POD_QOS
-from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PolicyOutcome, Reason, Trigger
+from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, Trigger
+from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, PolicyState, choose_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from ovnqos import Compiler, OvnQosError
     from ovnqos.kubernetes import Changes, ObservedObject
     from ovnqosd.loop.outcomes import PassRecord
+    from ovnqosd.status.policy_outcome import Reason
 
 POLICY_KIND: Final = "NetworkQoS"
 POD_KIND: Final = "Pod"
@@ -42,15 +42,6 @@ _PROBLEMS: Final = {
 }
 _Key = tuple[str, str]  # kind, and `<namespace>/<name>` or `<name>`
 _log = structlog.get_logger()
-
-
-class Source(Enum):
-    """What of the database has something to say of an object."""
-
-    REFUSALS = auto()
-    FOREIGN_ROWS = auto()
-    MISSING_SWITCHES = auto()
-    SHADOWED_LIMITS = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +73,7 @@ class ObjectTable:
         self._compiler = compiler
         self._is_elected = is_elected
         self._objects: dict[_Key, _Object] = {}
-        self._diagnostics: dict[Source, dict[_Key, tuple[Diagnostic, ...]]] = {source: {} for source in Source}
+        self._diagnostics: dict[Finding, dict[_Key, tuple[Diagnostic, ...]]] = {finding: {} for finding in Finding}
         self._dirty: set[str] = set()  # policies whose outcome is to be reported
         self._unreported_pods: set[_Key] = set()
         self._unreported: set[_Key] = set()  # objects of no single zone
@@ -168,14 +159,14 @@ class ObjectTable:
 
     # What the database says of them
 
-    def replace(self, source: Source, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
-        """Set all that a source has to say."""
-        known = self._diagnostics[source]
-        self.update(source, {key: found.get(key, ()) for key in known.keys() | found.keys()})
+    def replace(self, finding: Finding, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
+        """Set all findings of this kind."""
+        known = self._diagnostics[finding]
+        self.update(finding, {key: found.get(key, ()) for key in known.keys() | found.keys()})
 
-    def update(self, source: Source, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
-        """Set what a source has to say of these objects; nothing where the tuple is empty."""
-        known = self._diagnostics[source]
+    def update(self, finding: Finding, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
+        """Set the findings of this kind on these objects; none where the tuple is empty."""
+        known = self._diagnostics[finding]
         for key, diagnostics in found.items():
             if known.get(key, ()) == diagnostics:
                 continue
@@ -187,7 +178,7 @@ class ObjectTable:
                 self._unreported_pods.add(key)
             elif key in self._objects:
                 self._dirty.add(key[1])
-                if source is Source.FOREIGN_ROWS and diagnostics:
+                if finding is Finding.FOREIGN_CONFLICT and diagnostics:
                     _log.warning("conflict with foreign rows", object=key[1], conflict=diagnostics[0].message)
 
     # What is to be reported
@@ -224,13 +215,26 @@ class ObjectTable:
         known: dict[_Key, tuple[Diagnostic, ...]] = {(POLICY_KIND, key): () for key in record.policies}
         found = {(POLICY_KIND, key): (_unavailable(key, error),) for key, error in record.refused.items()}
         if record.trigger is Trigger.FULL:
-            self.replace(Source.REFUSALS, found)
+            self.replace(Finding.REFUSAL, found)
         else:
-            self.update(Source.REFUSALS, {**known, **found})
+            self.update(Finding.REFUSAL, {**known, **found})
 
     def _outcome(self, key: str, error: OvnQosError | None) -> PolicyOutcome:
-        known, compiled = self._objects[POLICY_KIND, key], self._compiler.compiled(key)
-        reason, causes, warnings = self._reason(key, error)
+        policy = (POLICY_KIND, key)
+        known, compiled, invalid = self._objects[policy], self._compiler.compiled(key), self._compiler.invalid.get(key)
+        if error is None:
+            diagnostics = self._compiler.diagnostics(*policy)
+        else:  # what is not compiled yet stays so: there is no hurry
+            diagnostics = (*(invalid.diagnostics if invalid else ()), *known.parsed)
+            diagnostics += tuple(compiled.diagnostics) if compiled is not None else ()
+        state = PolicyState(
+            is_invalid=invalid is not None,
+            has_rows=compiled is not None,
+            diagnostics=diagnostics,
+            findings={finding: said for finding in Finding if (said := self._said(finding, policy))},
+            outage=(_unavailable(key, error),) if error is not None else (),
+        )
+        reason, causes, warnings = choose_reason(state)
         return PolicyOutcome(
             key=key,
             uid=known.uid,
@@ -241,43 +245,11 @@ class ObjectTable:
             sources=compiled is not None and bool(compiled.rows),
         )
 
-    def _reason(
-        self, key: str, error: OvnQosError | None
-    ) -> tuple[Reason, tuple[Diagnostic, ...], tuple[Diagnostic, ...]]:
-        """Return the reason of a policy's condition, what it consists of, and the other diagnostics."""
-        policy = (POLICY_KIND, key)
-        compiled, invalid = self._compiler.compiled(key), self._compiler.invalid.get(key)
-        if error is None:
-            found = self._compiler.diagnostics(POLICY_KIND, key)
-        else:  # what is not compiled yet stays so: there is no hurry
-            found = (*(invalid.diagnostics if invalid else ()), *self._objects[policy].parsed)
-            found += tuple(compiled.diagnostics) if compiled is not None else ()
-        errors: list[Diagnostic] = []
-        conflicts: list[Diagnostic] = []
-        others: list[Diagnostic] = []
-        for one in found:
-            (errors if one.severity is Severity.ERROR else conflicts if one.code is Code.CONFLICT else others).append(
-                one
-            )
-        warnings = (*others, *self._said(Source.SHADOWED_LIMITS, policy))
-        if errors or invalid is not None:
-            causes = (*errors, _last_valid(key)) if compiled is not None else tuple(errors)
-            return Reason.INVALID if invalid is not None else Reason.UNSUPPORTED, causes, warnings
-        if error is not None:
-            return Reason.NORTHBOUND_UNAVAILABLE, (_unavailable(key, error),), warnings
-        if refused := self._said(Source.REFUSALS, policy):
-            return Reason.NORTHBOUND_UNAVAILABLE, refused, warnings
-        if colliding := self._said(Source.FOREIGN_ROWS, policy) or tuple(conflicts):
-            return Reason.CONFLICT, colliding, warnings
-        if missing := self._said(Source.MISSING_SWITCHES, policy):
-            return Reason.WAITING, missing, warnings
-        return Reason.SUCCESS, (), warnings
-
     def _report(self, key: _Key) -> ObjectReport | None:
         kind, name = key
         known = self._objects.get(key)
         if kind == POD_KIND:
-            diagnostics = self._compiler.diagnostics(kind, name) + self._said(Source.SHADOWED_LIMITS, key)
+            diagnostics = self._compiler.diagnostics(kind, name) + self._said(Finding.SHADOWED_LIMIT, key)
         else:
             diagnostics = known.parsed if known is not None else ()
         if diagnostics == (known.reported if known is not None else ()):
@@ -287,8 +259,8 @@ class ObjectTable:
         known.reported = diagnostics
         return ObjectReport(object=_ref(key), uid=known.uid, diagnostics=diagnostics) if diagnostics else None
 
-    def _said(self, source: Source, key: _Key) -> tuple[Diagnostic, ...]:
-        return self._diagnostics[source].get(key, ())
+    def _said(self, finding: Finding, key: _Key) -> tuple[Diagnostic, ...]:
+        return self._diagnostics[finding].get(key, ())
 
 
 def _ref(key: _Key) -> ObjectRef:
@@ -298,8 +270,3 @@ def _ref(key: _Key) -> ObjectRef:
 
 def _unavailable(key: str, error: OvnQosError) -> Diagnostic:
     return Diagnostic.error(_ref((POLICY_KIND, key)), Code.NORTHBOUND_UNAVAILABLE, " ".join(str(error).split()))
-
-
-def _last_valid(key: str) -> Diagnostic:
-    text = "the last valid version stays in force"
-    return Diagnostic(severity=Severity.INFO, code=Code.LAST_VALID_VERSION, object=_ref((POLICY_KIND, key)), text=text)

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     from ovnqos import Diagnostic, ObjectRef, OvnQosError, Plan
     from ovnqos.controller import Change
+    from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 
-APPLIED: Final = "NetworkQoS Destinations applied"
-"""What status says of an object that is in force: the text of upstream's guide."""
 CHANGE_NAMES: Final[Mapping[type[Change], str]] = {
     RowInsert: "row_insert",
     RowUpdate: "row_update",
@@ -25,17 +24,6 @@ CHANGE_NAMES: Final[Mapping[type[Change], str]] = {
     SetUpdate: "set_update",
     SetDelete: "set_delete",
 }
-
-
-class Reason(StrEnum):
-    """Why a policy is, or is not, in force in this zone: the reason of its condition."""
-
-    SUCCESS = "Success"
-    INVALID = "Invalid"
-    UNSUPPORTED = "Unsupported"
-    CONFLICT = "Conflict"
-    NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
-    WAITING = "Waiting"
 
 
 class Trigger(StrEnum):
@@ -61,34 +49,6 @@ class AnnotationProblem(StrEnum):
 
     INVALID = "invalid"
     INEXPRESSIBLE = "inexpressible"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyOutcome:
-    """Whether a policy (NetworkQoS) is in force in this zone.
-
-    Attributes:
-        key: `<namespace>/<name>`.
-        uid: the object's uid; empty when it is not known.
-        generation: the generation that `reason` is about.
-        reason: Success, or what is wrong.
-        causes: what the reason consists of; empty for Success.
-        warnings: what else its author should know.
-        sources: whether the zone has source pods for it.
-    """
-
-    key: str
-    uid: str
-    generation: int
-    reason: Reason
-    causes: tuple[Diagnostic, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
-    sources: bool = True
-
-    @property
-    def message(self) -> str:
-        """The reason in one line."""
-        return "; ".join(one.message for one in self.causes) or APPLIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from ovnqos.kubernetes import RetryPolicy
 from ovnqosd.loop.comparison import NorthboundComparison
 from ovnqosd.loop.northbound_writer import NorthboundWriter, PassBackoff
 from ovnqosd.loop.object_table import ObjectTable
-from ovnqosd.loop.outcomes import AnnotationProblem, PassOutcome, PassRecord, Reason, Trigger
+from ovnqosd.loop.outcomes import AnnotationProblem, PassOutcome, PassRecord, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ovnqos.controller import DatabaseChange
     from ovnqos.kubernetes import Clock
     from ovnqosd.loop.inbox import Inbox, Work
+    from ovnqosd.status.policy_outcome import Reason
 
 _log = structlog.get_logger()
 _FOREIGN_ROWS_S: Final = 2.0

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqosd.loop.outcomes import APPLIED, Reason
+from ovnqosd.status.policy_outcome import APPLIED, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ovnqosd.loop.outcomes import PolicyOutcome
+    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 CONDITION_PREFIX: Final = "Ready-In-Zone-"
 ZONE_ANNOTATION: Final = "k8s.ovn.org/zone-name"

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ovnqos.kubernetes import KubernetesClient
-    from ovnqosd.loop.outcomes import Drift, ObjectReport, PolicyOutcome
+    from ovnqosd.loop.outcomes import Drift, ObjectReport
     from ovnqosd.status.condition import Condition
     from ovnqosd.status.events import Event
+    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 _COMPONENT: Final = "ovnqosd"
 _API_VERSIONS: Final = {

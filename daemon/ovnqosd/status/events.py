@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ovnqos import Severity
-from ovnqosd.loop.outcomes import Reason
 from ovnqosd.status.condition import ConditionStatus, message_of
+from ovnqosd.status.policy_outcome import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ovnqos import Diagnostic
-    from ovnqosd.loop.outcomes import Drift, ObjectReport, PolicyOutcome
+    from ovnqosd.loop.outcomes import Drift, ObjectReport
     from ovnqosd.status.condition import Condition
+    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 NORMAL: Final = "Normal"
 WARNING: Final = "Warning"

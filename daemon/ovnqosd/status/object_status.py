@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ovnqosd.status.condition import Condition, field_manager, read_conditions
 
 if TYPE_CHECKING:
-    from ovnqosd.loop.outcomes import PolicyOutcome
+    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 SUMMARY_MANAGER: Final = "ovnqosd-aggregator"
 """The field manager of `status.status`, whichever process is elected."""

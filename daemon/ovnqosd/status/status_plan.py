@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ovnqosd.loop.outcomes import Reason
 from ovnqosd.status.condition import PENDING, condition_of, condition_type, field_manager, summarise
 from ovnqosd.status.object_status import SUMMARY_MANAGER, PatchKind, StatusPatch, retraction
+from ovnqosd.status.policy_outcome import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from ovnqosd.loop.outcomes import PolicyOutcome
     from ovnqosd.status.object_status import ObservedStatus
+    from ovnqosd.status.policy_outcome import PolicyOutcome
     from ovnqosd.status.work_queue import DelayingQueue
 
 _REPEATS_FORGOTTEN: Final = 600.0

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ovnqos.kubernetes import KubernetesClient
-    from ovnqosd.loop.outcomes import PolicyOutcome
     from ovnqosd.status.condition import Condition
     from ovnqosd.status.object_status import ObservedStatus, StatusPatch
+    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 API_VERSION: Final = "k8s.ovn.org/v1alpha1"
 _TIMEOUT: Final = 30.0

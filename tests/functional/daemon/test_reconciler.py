@@ -11,7 +11,8 @@ import pytest
 from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, TransactionRefused
 from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.model.workloads import PodQos
-from ovnqosd.loop.outcomes import DriftKind, Reason
+from ovnqosd.loop.outcomes import DriftKind
+from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, metadata, rows_of
 from tests.support.cluster import pod, policy, rule
 

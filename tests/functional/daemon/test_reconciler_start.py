@@ -9,7 +9,7 @@ import pytest
 
 from ovnqos import Northbound
 from ovnqos.controller import NorthboundUnavailable
-from ovnqosd.loop.outcomes import Reason
+from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, rows_of
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from prometheus_client.exposition import generate_latest
 from ovnqos import LockLost, OutcomeUnknown, StalePlan, TransactionRefused
 from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import PODS, RestartReason
-from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, Reason, Trigger
+from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, Trigger
 from ovnqosd.metrics import Metrics
+from ovnqosd.status.policy_outcome import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,11 +11,11 @@ import pytest
 
 from ovnqos.kubernetes import RESOURCES, Interruption, KubernetesClient, Reflector, Resource
 from ovnqosd.leadership.lease import Lease, LeaseRecord
-from ovnqosd.loop.outcomes import PolicyOutcome, Reason
 from ovnqosd.main import _find_zone
 from ovnqosd.settings.settings import Mode, Settings
 from ovnqosd.status.event_writer import EventWriter
 from ovnqosd.status.events import WARNING, Event
+from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 from ovnqosd.status.status_writer import StatusWriter
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request
 from tests.support.deploy import DEPLOY, documents

@@ -26,9 +26,10 @@ from ovnqos import (
 )
 from ovnqos.controller import NorthboundUnavailable, parse_namespace
 from ovnqos.kubernetes import Changes, Metadata, ObservedObject
-from ovnqosd.loop.object_table import ObjectTable, Source
-from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PassRecord, PolicyOutcome, Reason, Trigger
+from ovnqosd.loop.object_table import ObjectTable
+from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PassRecord, Trigger
 from ovnqosd.status.events import events_of_report
+from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, Reason
 from tests.support.cluster import pod, policy, rule
 from tests.support.outcomes import cause
 
@@ -148,11 +149,11 @@ def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
 
 def test_a_limit_that_comes_to_be_shadowed_is_reported(zone: Zone) -> None:
     zone.tell(_pod(FINE))
-    zone.table.replace(Source.SHADOWED_LIMITS, {("Pod", "shop/web"): (SHADOWED,)})
+    zone.table.replace(Finding.SHADOWED_LIMIT, {("Pod", "shop/web"): (SHADOWED,)})
     assert [one.diagnostics for one in zone.report()[1]] == [(SHADOWED,)]
-    zone.table.replace(Source.SHADOWED_LIMITS, {("Pod", "shop/web"): (SHADOWED,)})
+    zone.table.replace(Finding.SHADOWED_LIMIT, {("Pod", "shop/web"): (SHADOWED,)})
     assert zone.report()[1] == ()
-    zone.table.replace(Source.SHADOWED_LIMITS, {})
+    zone.table.replace(Finding.SHADOWED_LIMIT, {})
     assert zone.report()[1] == ()
 
 
@@ -213,18 +214,18 @@ def test_what_the_database_says_decides_the_reason_in_this_order(zone: Zone) -> 
     zone.apply(policy(rule(dscp=20)))
     key = ("NetworkQoS", "shop/gold")
     one = (cause("x"),)
-    zone.table.replace(Source.SHADOWED_LIMITS, {key: (SHADOWED,)})
+    zone.table.replace(Finding.SHADOWED_LIMIT, {key: (SHADOWED,)})
     outcome = zone.outcome()
     assert (outcome.reason, outcome.warnings) == (Reason.SUCCESS, (SHADOWED,))
-    zone.table.replace(Source.MISSING_SWITCHES, {key: one})
+    zone.table.replace(Finding.MISSING_SWITCH, {key: one})
     assert zone.outcome().reason is Reason.WAITING
-    zone.table.replace(Source.FOREIGN_ROWS, {key: one})
+    zone.table.replace(Finding.FOREIGN_CONFLICT, {key: one})
     assert zone.outcome().reason is Reason.CONFLICT
     outcome = zone.outcome(refused={"shop/gold": TransactionRefused("no such priority")})
     assert outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
     assert "no such priority" in outcome.message
-    zone.table.replace(Source.FOREIGN_ROWS, {})
-    zone.table.replace(Source.MISSING_SWITCHES, {})
+    zone.table.replace(Finding.FOREIGN_CONFLICT, {})
+    zone.table.replace(Finding.MISSING_SWITCH, {})
     outcome = zone.outcome(full=True)
     assert (outcome.reason, outcome.warnings) == (Reason.SUCCESS, (SHADOWED,))
 
@@ -286,7 +287,7 @@ def test_policies_are_counted_by_their_last_reason(zone: Zone) -> None:
 def test_a_deleted_policy_is_reported_no_more(zone: Zone) -> None:
     zone.apply(replace(policy(rule(dscp=20)), diagnostics=(UNKNOWN,)))
     zone.delete("NetworkQoS", "shop/gold")
-    zone.table.update(Source.FOREIGN_ROWS, {("NetworkQoS", "shop/gold"): (cause("x"),)})
+    zone.table.update(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (cause("x"),)})
     assert zone.report() == ({}, ())
 
 
@@ -294,5 +295,5 @@ def test_a_conflict_with_foreign_rows_is_logged_once(zone: Zone) -> None:
     zone.apply(policy(rule(dscp=20)))
     with capture_logs() as logs:
         for _ in range(3):
-            zone.table.replace(Source.FOREIGN_ROWS, {("NetworkQoS", "shop/gold"): (cause("x"),)})
+            zone.table.replace(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (cause("x"),)})
     assert [(line["log_level"], line["object"]) for line in logs] == [("warning", "shop/gold")]

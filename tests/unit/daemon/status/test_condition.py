@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnqosd.loop.outcomes import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.condition import (
     Condition,
     condition_of,
@@ -20,6 +19,7 @@ from ovnqosd.status.condition import (
     read_conditions,
     summarise,
 )
+from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from tests.support.outcomes import cause, policy_outcome
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from ovnqos import Code, ObjectRef, Severity
 from ovnqos.kubernetes import Clock, connect
-from ovnqosd.loop.outcomes import Drift, DriftKind, ObjectReport, PolicyOutcome, Reason
+from ovnqosd.loop.outcomes import Drift, DriftKind, ObjectReport
 from ovnqosd.status.condition import condition_of
 from ovnqosd.status.event_writer import EventSeries, EventWrite, EventWriter
 from ovnqosd.status.events import Event, event_of_condition, event_of_refusal, events_of_drift, events_of_report
+from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 from ovnqosd.status.work_queue import DelayingQueue
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
 from tests.support.outcomes import GOLD, cause, policy_outcome

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ovnqosd.loop.outcomes import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.condition import Condition, read_conditions
 from ovnqosd.status.object_status import SUMMARY_MANAGER, ObservedStatus, PatchKind, StatusPatch
+from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.status_plan import StatusPlan
 from ovnqosd.status.work_queue import DelayingQueue
 from tests.support.outcomes import cause

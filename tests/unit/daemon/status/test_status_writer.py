@@ -12,8 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ovnqos.kubernetes import Clock, connect
-from ovnqosd.loop.outcomes import Reason
 from ovnqosd.status.object_status import read_status
+from ovnqosd.status.policy_outcome import Reason
 from ovnqosd.status.status_plan import StatusTiming
 from ovnqosd.status.status_writer import StatusWriter
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ovnqos.kubernetes import Interruption
-    from ovnqosd.loop.outcomes import PolicyOutcome
     from ovnqosd.status.condition import Condition
+    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 SOON = StatusTiming(spacing=0.0, retract_after=0.0, missing_retry=0.0, retry_first=0.001, retry_longest=0.001)
 GOLD = policy_outcome(generation=2)

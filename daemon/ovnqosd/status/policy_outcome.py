@@ -1,0 +1,124 @@
+"""Whether a policy (NetworkQoS) is in force in this zone, and why not: conditions, Events and metrics render it.
+
+`choose_reason` chooses what its author must know first, of all that is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import TYPE_CHECKING, Final
+
+from ovnqos import Code, Diagnostic, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ovnqos import ObjectRef
+
+APPLIED: Final = "NetworkQoS Destinations applied"
+"""What status says of an object that is in force: the text of upstream's guide."""
+
+
+class Reason(StrEnum):
+    """Why a policy is, or is not, in force in this zone: the reason of its condition."""
+
+    SUCCESS = "Success"
+    INVALID = "Invalid"
+    UNSUPPORTED = "Unsupported"
+    CONFLICT = "Conflict"
+    NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
+    WAITING = "Waiting"
+
+
+class Finding(Enum):
+    """What comparing with the Northbound finds of an object, beside what its compiler says."""
+
+    REFUSAL = auto()
+    FOREIGN_CONFLICT = auto()
+    MISSING_SWITCH = auto()
+    SHADOWED_LIMIT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyOutcome:
+    """Whether a policy is in force in this zone.
+
+    Attributes:
+        key: `<namespace>/<name>`.
+        uid: the object's uid; empty when it is not known.
+        generation: the generation that `reason` is about.
+        reason: Success, or what is wrong.
+        causes: what the reason consists of; empty for Success.
+        warnings: what else its author should know.
+        sources: whether the zone has source pods for it.
+    """
+
+    key: str
+    uid: str
+    generation: int
+    reason: Reason
+    causes: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
+    sources: bool = True
+
+    @property
+    def message(self) -> str:
+        """The reason in one line."""
+        return "; ".join(one.message for one in self.causes) or APPLIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyState:
+    """All that is known of a policy in this zone.
+
+    Attributes:
+        is_invalid: whether its present version is not valid.
+        has_rows: whether a valid version of it is compiled, so that its rows are in force or are to be.
+        diagnostics: what parser and compiler say, errors of an invalid version among them.
+        findings: what comparing with the Northbound found; nothing is known of it if `outage` is given.
+        outage: why the pass failed as a whole.
+    """
+
+    is_invalid: bool = False
+    has_rows: bool = True
+    diagnostics: tuple[Diagnostic, ...] = ()
+    findings: Mapping[Finding, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    outage: tuple[Diagnostic, ...] = ()
+
+
+def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], tuple[Diagnostic, ...]]:
+    """Return the reason of a policy's condition, what it consists of, and the other diagnostics.
+
+    What only the policy's author can correct comes first, then what the Northbound did not take.
+    """
+    errors, conflicts, others = _sorted(state.diagnostics)
+    found = state.findings
+    warnings = (*others, *found.get(Finding.SHADOWED_LIMIT, ()))
+    if state.is_invalid or errors:
+        kept = (last_valid_version(errors[0].object),) if state.has_rows and errors else ()
+        return Reason.INVALID if state.is_invalid else Reason.UNSUPPORTED, (*errors, *kept), warnings
+    if unavailable := state.outage or found.get(Finding.REFUSAL, ()):
+        return Reason.NORTHBOUND_UNAVAILABLE, unavailable, warnings
+    if conflicts := found.get(Finding.FOREIGN_CONFLICT, ()) or conflicts:
+        return Reason.CONFLICT, conflicts, warnings
+    if missing := found.get(Finding.MISSING_SWITCH, ()):
+        return Reason.WAITING, missing, warnings
+    return Reason.SUCCESS, (), warnings
+
+
+def last_valid_version(ref: ObjectRef) -> Diagnostic:
+    """Say that an object keeps its last valid version."""
+    text = "the last valid version stays in force"
+    return Diagnostic(severity=Severity.INFO, code=Code.LAST_VALID_VERSION, object=ref, text=text)
+
+
+def _sorted(diagnostics: Iterable[Diagnostic]) -> tuple[tuple[Diagnostic, ...], ...]:
+    """The errors, the conflicts with other policies, and the rest."""
+    errors: list[Diagnostic] = []
+    conflicts: list[Diagnostic] = []
+    others: list[Diagnostic] = []
+    for one in diagnostics:
+        kind = errors if one.severity is Severity.ERROR else conflicts if one.code is Code.CONFLICT else others
+        kind.append(one)
+    return tuple(errors), tuple(conflicts), tuple(others)
