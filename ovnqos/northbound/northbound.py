@@ -208,6 +208,7 @@ class Northbound:
         plan: Plan,
         *,
         transaction_weight: int = TRANSACTION_WEIGHT,
+        advance_sequence: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Applied:
         """Carry out a plan: one atomic transaction, or several when it is large, each leaving every policy whole.
@@ -218,6 +219,8 @@ class Northbound:
         Args:
             plan: made from a snapshot of this owner.
             transaction_weight: bound on a transaction; see `ovnqos.plan.render_operations.batches`.
+            advance_sequence: increment the sequence number (`nb_cfg`) in each transaction, so that northd and every
+                chassis report when they have caught up with it: each chassis then writes to the Southbound.
             progress: called after each transaction with the changes done and the changes in all.
 
         Raises:
@@ -241,7 +244,7 @@ class Northbound:
         done = 0
         for number, batch in enumerate(parts):
             try:
-                self._commit(batch, plan.snapshot)
+                self._commit(batch, plan.snapshot, advance_sequence=advance_sequence)
             except OvnQosError as error:
                 if number:
                     error.add_note(f"{number} of {len(parts)} transactions were committed before")
@@ -257,7 +260,7 @@ class Northbound:
             self._checks = SchemaChecks(self._checked_types)
         return self._checks
 
-    def _commit(self, batch: Sequence[Change], snapshot: Snapshot) -> None:
+    def _commit(self, batch: Sequence[Change], snapshot: Snapshot, *, advance_sequence: bool) -> None:
         committed = False
         with self._client.reading() as tables:
             ports = tables[PORT].records
@@ -267,6 +270,8 @@ class Northbound:
         try:
             with collector_paused():
                 operations = render_operations.render(batch, snapshot)
+            if advance_sequence:
+                operations.append(render_operations.ADVANCE_SEQUENCE)
             self._client.transact(operations)
             committed = True
         finally:

@@ -132,6 +132,9 @@ def _switch_mutations(
 
 _WAIT = {"timeout": 0, "until": "=="}
 
+ADVANCE_SEQUENCE: Operation = {"op": "mutate", "table": "NB_Global", "where": [], "mutations": [["nb_cfg", "+=", 1]]}
+"""Increments the Northbound's sequence number: northd and each chassis report it when they have caught up."""
+
 
 def _wait_for_row(uuid: str, content: RowContent, columns: Sequence[str]) -> Operation:
     row = {column: _value(getattr(content, column)) for column in columns}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND, SOUTHBOUND
 from ovnqos.ovsdb.transaction import Deadline
+from ovnqos.plan.render_operations import ADVANCE_SEQUENCE
 from ovnqos.southbound.contents import QUERIES, read_contents
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ class NorthboundSequence:
         Returns:
             The new number.
         """
-        mutation = {"op": "mutate", "table": "NB_Global", "where": [], "mutations": [["nb_cfg", "+=", 1]]}
-        return _nb_cfg(self._client.query(mutation, _READ_NB_CFG)[1])
+        return _nb_cfg(self._client.query(ADVANCE_SEQUENCE, _READ_NB_CFG)[1])
 
     def await_northd(self, nb_cfg: int, *, timeout_s: float) -> bool:
         """Wait until northd has processed this number; raises as `read`.

@@ -1,4 +1,4 @@
-"""Whether OVN realises the rows that a Northbound has of an owner: in the Southbound, on the chassis, for a packet."""
+"""Whether OVN realises the rows that a Northbound has of an owner: in the Southbound, and for a packet."""
 
 from ovnqos.verify.findings import Finding, Realisation, Report
 from ovnqos.verify.verification import verify, verify_snapshot

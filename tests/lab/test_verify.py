@@ -105,6 +105,20 @@ def test_a_chassis_that_stands_still_is_named_and_fails_its_own_rows(
     assert look(guide.cluster, programs, patience_s=30).realised
 
 
+@pytest.mark.one_ovn
+def test_rows_that_apply_wrote_are_not_realised_while_ovn_controller_is_stopped(
+    guide: Guide, owner: Owner, controller: Process, tmp_path: Path
+) -> None:
+    central = guide.cluster.sandbox.central
+    (tmp_path / "guide.yaml").write_text(yaml.safe_dump_all(documents(guide)))
+    place = ["--owner", owner.name, "--nb", central.northbound.remote]
+    controller.freeze()
+    assert run(["apply", "-f", str(tmp_path), *place]) == 0
+    assert run(["verify", *place, "--sb", central.southbound.remote, "-t", "3"]) == 1
+    controller.thaw()
+    assert run(["verify", *place, "--sb", central.southbound.remote, "-t", "30"]) == 0
+
+
 def test_northd_that_stands_still_is_told(guide: Guide, programs: Programs) -> None:
     northd = guide.cluster.sandbox.central.northd
     northd.freeze()

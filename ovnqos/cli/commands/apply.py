@@ -38,7 +38,8 @@ def apply(  # noqa: PLR0913 # one parameter an option
     Objects that are not among the manifests are left alone, unless --prune is given. Rows of other owners are never
     changed, and rows that are up to date are not written again. Nothing is written when an object is invalid
     (--keep-going), or when the Northbound shows that objects are missing from the input (--allow-incomplete). On a
-    terminal it asks before the limit of a pod ends.
+    terminal it asks before the limit of a pod ends. What is written increments nb_cfg, so that `ovnqos verify` can tell
+    which chassis have caught up.
 
     \b
     Examples:
@@ -73,7 +74,7 @@ def _apply(northbound: Northbound, plan: Plan, *, ask: bool) -> None:
         output.info("nothing applied")
         raise click.exceptions.Exit(output.EXIT_INVALID)
     with output.progress("applying") as report:
-        applied = northbound.apply(plan, progress=report)
+        applied = northbound.apply(plan, advance_sequence=True, progress=report)
     if plan.is_empty:
         output.info("nothing to do: the Northbound is up to date")
     else:

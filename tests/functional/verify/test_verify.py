@@ -339,6 +339,28 @@ class TestChassis:
             {"name": "dead", "hostname": "dead.example.com", "nb_cfg": now, "caught_up": False}
         ]
 
+    def test_what_apply_wrote_is_not_realised_while_a_chassis_stands_still(
+        self, central: Central, tmp_path: Path
+    ) -> None:
+        central.nbctl("ls-add", "node1", "--", "lsp-add", "node1", "shop_a", "--", "lsp-add", "node1", "shop_b")
+        central.nbctl("lsp-set-addresses", "shop_b", "02:00:00:00:01:02 10.0.1.2")
+        central.nbctl("--wait=sb", "sync")
+        register_chassis(central, "frozen", nb_cfg=self.nb_cfg(central))
+        bind(central, "shop_a", "frozen")
+        write(tmp_path / "all.yaml", policy(), pod("a", "10.0.1.1"))
+        place = ("-f", tmp_path, "--nb", central.northbound.remote)
+        before = self.nb_cfg(central)
+        assert ovnqos("apply", *place).code == 0
+        assert self.nb_cfg(central) == before + 1
+        ended = verify(central, "-t", "5")
+        assert (ended.code, [error.partition(":")[0] for error in ended.errors]) == (
+            1,
+            ["Chassis frozen (frozen.example.com)"],
+        )
+        assert ovnqos("apply", *place).code == 0
+        assert self.nb_cfg(central) == before + 1  # nothing was written
+        central.nbctl("ls-del", "node1")
+
 
 class TestShadowed:
     def test_a_row_that_one_above_takes_whole(self, central: Central) -> None:
