@@ -8,7 +8,7 @@ from ovnqos.compile.compiled import FixedMembers, PeerAddresses, SetDescription
 from ovnqos.compile.members import PodSelection
 from ovnqos.compile.rows import POLICY_KIND, name_hash
 from ovnqos.match import And, Match, Or, Symbol, ip, ip4, ip6, sctp, tcp, udp
-from ovnqos.match.addresses import AddressBlock, difference, texts, union
+from ovnqos.match.addresses import AddressBlock, Ranges, difference, texts, union
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
 from ovnqos.model.policy import IPBlock, PodPeer, Protocol
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.topology import Network
+    from ovnqos.match.addresses import Range
+    from ovnqos.match.build import Transport
     from ovnqos.model.policy import Classifier, NetworkQoS, PortMatch
-
 
 LITERAL_BLOCKS_MAXIMUM = 16
 """More CIDRs than this go into an address set: the match stays readable, and a change of them keeps its meter."""
@@ -81,20 +82,25 @@ def _covered(blocks: Iterable[IPBlock], version: int) -> tuple[AddressBlock, ...
 
 def _ports(ports: Sequence[PortMatch]) -> Match:
     """The union of the port matches: a protocol without port takes all of the protocol's ports."""
-    wanted: dict[Protocol, set[int] | None] = {}
+    wanted: dict[Protocol, list[Range] | None] = {}
     for one in ports:
         for protocol in (one.protocol,) if one.protocol else Protocol:
             if one.port is None:
                 wanted[protocol] = None
-            else:
-                numbers = wanted.setdefault(protocol, set())
-                if numbers is not None:
-                    numbers.add(one.port)
+            elif (ranges := wanted.setdefault(protocol, [])) is not None:
+                ranges.append((one.port, one.port if one.end_port is None else one.end_port))
+    return Or.of(*(_in_ranges(_TRANSPORTS[protocol], ranges) for protocol, ranges in sorted(wanted.items())))
+
+
+def _in_ranges(transport: Transport, ranges: Sequence[Range] | None) -> Match:
+    """The packets of a transport to these ports; None: to every port."""
+    if ranges is None:
+        return transport
+    single = {first for first, last in ranges if first == last}
+    merged = Ranges.of(bounds for bounds in ranges if bounds[0] != bounds[1])
     return Or.of(
-        *(
-            _TRANSPORTS[protocol] if numbers is None else _TRANSPORTS[protocol].dst.isin(*numbers)
-            for protocol, numbers in sorted(wanted.items())
-        )
+        transport.dst.isin(*(port for port in single if port not in merged)),
+        *(transport.dst.between(first, last) for first, last in merged.bounds),
     )
 
 

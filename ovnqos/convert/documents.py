@@ -6,9 +6,6 @@ import shlex
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.convert.conversion import policy_ref
-from ovnqos.diagnostics import Code, Diagnostic
-from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelSelector, Operator
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.policy import BandwidthScope, IPBlock, PortMatch, Protocol
@@ -37,20 +34,9 @@ _NOTHING: dict[str, Any] = {"to": [{}]}
 def network_qos_document(policy: NetworkQoS) -> dict[str, Any]:
     """Write a policy as a document of plain mappings, lists, strings and numbers, in the order of the CRD.
 
-    Its generation is left out: it is the API server's to count.
-
-    Raises:
-        InvalidObject: a rule has no mark, which the CRD requires.
+    Its generation is left out: it is the API server's to count. A rule without a mark, or with a range of ports, is
+    taken by this project's CRD only, not by that of ovn-kubernetes.
     """
-    ref = policy_ref(policy)
-    text, hint = "missing", "the CRD of NetworkQoS requires it"
-    missing = [
-        Diagnostic.error(ref, Code.MISSING_FIELD, text, path=f"spec.egress[{index}].dscp", hint=hint)
-        for index, rule in enumerate(policy.rules)
-        if rule.dscp is None
-    ]
-    if missing:
-        raise InvalidObject(ref, missing)
     metadata: dict[str, Any] = {"name": policy.name, "namespace": policy.namespace}
     if policy.bandwidth_scope is not BandwidthScope.POLICY:
         metadata["annotations"] = {BANDWIDTH_SCOPE_ANNOTATION: str(policy.bandwidth_scope)}
@@ -94,7 +80,7 @@ def _network_selector(selector: NetworkSelector) -> dict[str, Any]:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    document: dict[str, Any] = {"dscp": rule.dscp}
+    document: dict[str, Any] = {} if rule.dscp is None else {"dscp": rule.dscp}
     if rule.bandwidth is not None:
         document["bandwidth"] = _bandwidth(rule.bandwidth)
     classifier = _classifier(rule.classifier)
@@ -148,6 +134,8 @@ def _ports(match: PortMatch) -> list[dict[str, Any]]:
         document["protocol"] = str(match.protocol)
     if match.port is not None:
         document["port"] = match.port
+    if match.end_port is not None:
+        document["endPort"] = match.end_port
     return [document]
 
 

@@ -68,8 +68,8 @@ def to_network_qos(
             apart by their labels among the pods that are here.
         cluster_cidrs: the addresses in the cluster, outside of which a pod's DSCP is for. Empty: not known, and marks
             stay annotations.
-        mark: the DSCP (0 to 63) of pods that have a limit and no mark, since a rule of NetworkQoS always marks. None:
-            limits stay annotations.
+        mark: the DSCP (0 to 63) of pods that have a limit and no mark. None: their rules leave marks alone, and of pods
+            with limit and mark the limits stay annotations.
 
     Returns:
         The objects, a diagnostic for each thing that has no equivalent, and what the objects replace.

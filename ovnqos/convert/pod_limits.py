@@ -2,8 +2,8 @@
 
 What is converted must have the same effect beside what is not. Three facts of OVN decide when it has:
 
-- Of the rows of a direction one applies to a packet, from OVN 24.09 on mark and limit together. So a rule that limits
-  must mark too, a limit must not overlap marks of others, and limit and mark of one pod are one rule or not converted.
+- Of the rows of a direction one applies to a packet, from OVN 24.09 on mark and limit together. So a limit must not
+  overlap marks of others, and limit and mark of one pod are one rule or not converted.
 - The rows of an annotation's limit have the other direction, except on layer2 networks.
 - A pod whose annotation is removed falls back on its namespace's default, where that is still an annotation.
 """
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 ANNOTATIONS: Final = "metadata.annotations"
 DEFAULTS: Final = ""
 """Stands, among names of pods, for the namespace's defaults."""
-_NEEDS_MARK = ("a NetworkQoS rule that limits must mark too", "give its DSCP (--dscp), or keep the annotation")
 _NEEDS_MARK_INSIDE = (
     "a NetworkQoS rule that limits all traffic marks all of it, also inside the cluster",
     "allow that (--dscp), or keep the annotation",
@@ -97,7 +96,7 @@ class PodLimitConversion:
             objects: what is in the namespace.
             network: the network that its pods' annotations apply to.
             cluster_cidrs: the addresses in the cluster.
-            mark: the DSCP of limits that have none.
+            mark: the DSCP of limits that have none; None: these leave the mark alone.
             keep_all: why nothing can be converted; empty when something may be.
         """
         self._objects = objects
@@ -195,8 +194,8 @@ class PodLimitConversion:
         return {key: reason for key, reason in reasons.items() if reason}
 
     def _limit_reason(self, one: _AnnotatedPod) -> _Reason:
-        if self._mark is None:
-            return _NEEDS_MARK if one.merged.dscp is None else _NEEDS_MARK_INSIDE
+        if self._mark is None and one.merged.dscp is not None:
+            return _NEEDS_MARK_INSIDE
         if self._egress_qos is not None and any(
             one.labels is None or rule.pod_selector.matches(one.labels) for rule in self._egress_qos.rules
         ):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ovnqos.errors import InvalidRow
 from ovnqos.match.addresses import AddressBlock, union
-from ovnqos.match.syntax import FALSE, Comparison, Constant, ConstantKind, FunctionCall, Match, Relation, Symbol
+from ovnqos.match.syntax import FALSE, And, Comparison, Constant, ConstantKind, FunctionCall, Match, Relation, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -105,11 +105,20 @@ class _TransportPort:
 
     def isin(self, *ports: int) -> Match:
         """Match these port numbers, 0 to 65535; raises InvalidRow for another."""
-        for port in ports:
-            if not 0 <= port <= 65_535:
-                raise InvalidRow(f"{self._name}: {port} is not a port; use 0 to 65535")
-        constants = tuple(Constant(str(port)) for port in sorted(set(ports)))
+        constants = tuple(self._constant(port) for port in sorted(set(ports)))
         return Comparison(self._name, Relation.EQUAL, constants) if constants else FALSE
+
+    def between(self, first: int, last: int) -> Match:
+        """Match the port numbers from `first` to `last`, 0 to 65535; raises InvalidRow for others."""
+        return And.of(
+            Comparison(self._name, Relation.GREATER_OR_EQUAL, (self._constant(first),)),
+            Comparison(self._name, Relation.LESS_OR_EQUAL, (self._constant(last),)),
+        )
+
+    def _constant(self, port: int) -> Constant:
+        if not 0 <= port <= 65_535:
+            raise InvalidRow(f"{self._name}: {port} is not a port; use 0 to 65535")
+        return Constant(str(port))
 
 
 class _Protocol(Symbol, Generic[_Field]):
@@ -138,6 +147,8 @@ ip4 = _Protocol("ip4", _AddressField)
 ip6 = _Protocol("ip6", _AddressField)
 icmp4 = Symbol("icmp4")
 icmp6 = Symbol("icmp6")
-tcp = _Protocol("tcp", _TransportPort)
-udp = _Protocol("udp", _TransportPort)
-sctp = _Protocol("sctp", _TransportPort)
+Transport = _Protocol[_TransportPort]
+"""`tcp` and its like."""
+tcp: Transport = _Protocol("tcp", _TransportPort)
+udp: Transport = _Protocol("udp", _TransportPort)
+sctp: Transport = _Protocol("sctp", _TransportPort)

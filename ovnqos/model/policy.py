@@ -73,10 +73,14 @@ class PodPeer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortMatch:
-    """One entry of `classifier.ports`: any protocol with that port, a protocol with any port, or both given."""
+    """One entry of `classifier.ports`: any protocol with that port, a protocol with any port, or both given.
+
+    `end_port`, not below `port`, makes it all ports from `port` to this one.
+    """
 
     protocol: Protocol | None = None
     port: int | None = None
+    end_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

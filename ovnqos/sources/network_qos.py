@@ -1,11 +1,13 @@
 """NetworkQoS, `k8s.ovn.org/v1alpha1`: from the Kubernetes object to the policy.
 
-The schema is that of the CRD of ovn-kubernetes, with `classifier.from` of its guide. An object that this CRD admits
-means the same here; what it does not admit is refused here as well.
+The schema is that of the CRD of ovn-kubernetes, with `classifier.from` of its guide, and two things beyond both: `dscp`
+may be absent beside a rate, and a port may have an `endPort`. An object that their CRD admits means the same here; what
+else it does not admit is refused here as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -137,11 +139,17 @@ def _bandwidth_scope(metadata: Fields) -> BandwidthScope:
 
 
 def _rule(rule: Fields) -> Rule:
-    return Rule(
-        dscp=rule.integer("dscp", "a DSCP", 0, DSCP_MAXIMUM, required=True),
-        bandwidth=_bandwidth(rule),
-        classifier=read_classifier(rule, "classifier"),
-    )
+    dscp = rule.integer("dscp", "a DSCP", 0, DSCP_MAXIMUM)
+    bandwidth = _bandwidth(rule)
+    if not rule.has("dscp") and not _has_rate(rule):
+        rule.missing("dscp", "give dscp, bandwidth.rate or both")
+    return Rule(dscp=dscp, bandwidth=bandwidth, classifier=read_classifier(rule, "classifier"))
+
+
+def _has_rate(rule: Fields) -> bool:
+    """Whether a rate is given, or something that is an error in its place."""
+    given = rule.get("bandwidth")
+    return given.get("rate") is not None if isinstance(given, Mapping) else given is not None
 
 
 def _bandwidth(rule: Fields) -> Bandwidth | None:

@@ -138,8 +138,9 @@ def _port_matches(classifier: Fields) -> tuple[PortMatch, ...] | None:
     for entry in entries:
         protocol = _protocol(entry)
         port = entry.integer("port", "a port", 1, PORT_MAXIMUM)
+        end_port = _end_port(entry, port)
         if protocol is not None or port is not None:
-            found.append(PortMatch(protocol=protocol, port=port))
+            found.append(PortMatch(protocol=protocol, port=port, end_port=end_port))
         elif not entry.has("protocol") and not entry.has("port"):
             entry.warn(
                 Code.NO_EFFECT,
@@ -148,6 +149,15 @@ def _port_matches(classifier: Fields) -> tuple[PortMatch, ...] | None:
                 "give protocol, port or both",
             )
     return tuple(found) or None
+
+
+def _end_port(entry: Fields, port: int | None) -> int | None:
+    end_port = entry.integer("endPort", "a port", 1, PORT_MAXIMUM)
+    if end_port is not None and not entry.has("port"):
+        entry.missing("port", "endPort is the last port of a range; give the first one")
+    elif end_port is not None and port is not None and end_port < port:
+        entry.error("endPort", f"{end_port} is below port {port}", "give the last port of the range")
+    return end_port
 
 
 def _protocol(entry: Fields) -> Protocol | None:

@@ -101,7 +101,8 @@ NO_ADDRESSES = (
 VALID: list[Case] = [
     *((f"{RULE}.dscp", dscp) for dscp in (0, 63)),
     *(("spec.priority", priority) for priority in (0, 100)),
-    *((path, ABSENT) for path in (SELECTOR, NETWORKS, BANDWIDTH, CLASSIFIER)),
+    *((path, ABSENT) for path in (SELECTOR, NETWORKS, BANDWIDTH, CLASSIFIER, f"{RULE}.dscp")),
+    (RULE, {"bandwidth": {"rate": 1}}),
     (SELECTOR, {}),
     (f"{SELECTOR}.matchLabels", {}),
     (f"{SELECTOR}.matchLabels", {"a": "", "example.org/b": "x" * 63, "c-d_e.f": "1"}),
@@ -128,10 +129,18 @@ VALID: list[Case] = [
     (TO, {"podSelector": {}, "namespaceSelector": {}}),
     *((PORT, {"protocol": protocol}) for protocol in ("TCP", "UDP", "SCTP")),
     *((PORT, {"port": port}) for port in (1, 65_535)),
+    (PORT, {"port": 1, "endPort": 65_535}),
+    (PORT, {"protocol": "SCTP", "port": 80, "endPort": 80}),
 ]
 
 INVALID: list[Case] = [
-    *((path, ABSENT) for path in ("spec", "spec.priority", "spec.egress", f"{RULE}.dscp", f"{TO}.ipBlock.cidr")),
+    *((path, ABSENT) for path in ("spec", "spec.priority", "spec.egress", f"{TO}.ipBlock.cidr")),
+    (RULE, {}),
+    (RULE, {"classifier": {}}),
+    (RULE, {"bandwidth": {}}),
+    (RULE, {"bandwidth": {"burst": 5}}),
+    (PORT, {"endPort": 80}),
+    (f"{PORT}.endPort", 65_536),
     *((path, "x") for path in ("spec", SELECTOR, NETWORKS, "spec.egress", RULE, BANDWIDTH, CLASSIFIER, TO, FROM, PORT)),
     *((path, value) for path in ("spec.priority", f"{RULE}.dscp") for value in (-1, 1.5, "10", True)),
     ("spec.priority", 101),
@@ -190,6 +199,7 @@ BEYOND_A_SCHEMA: list[tuple[str, object, str]] = [
 
 BEYOND_THE_CRD: list[Case] = [
     (f"{SELECTOR}.matchLabels", {"a b": "c"}),
+    (PORT, {"port": 80, "endPort": 79}),
     ("metadata.annotations", {"ovnqos.io/bandwidth-scope": "node"}),
     (f"{TO}.ipBlock.except", [*["10.1.0.0/16"] * 16, "11.0.0.0/8"]),
 ]

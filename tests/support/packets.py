@@ -56,8 +56,7 @@ def matches(expression: m.Match, packet: Packet, names: Names) -> bool:
         case m.Symbol():
             return _symbol(expression.name, packet)
         case m.Comparison():
-            assert expression.relation is m.Relation.EQUAL, expression
-            return _equals(expression, packet, names)
+            return _compares(expression, packet, names)
     raise AssertionError(f"unexpected expression {expression}")
 
 
@@ -67,8 +66,9 @@ def _symbol(name: str, packet: Packet) -> bool:
     return {"ip": True, "ip4": packet.version == 4, "ip6": packet.version == 6}[name]
 
 
-def _equals(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
+def _compares(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
     scope, _, part = comparison.field.partition(".")
+    assert comparison.relation is m.Relation.EQUAL or scope in TRANSPORTS, comparison
     if comparison.field == "inport":
         return packet.inport in set(_ports(comparison.constants, names))
     if scope in {"ip4", "ip6"}:
@@ -77,7 +77,17 @@ def _equals(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
             address in IPNetwork(text) for text in _addresses(comparison.constants, names)
         )
     assert (scope in TRANSPORTS, part) == (True, "dst"), comparison
-    return packet.protocol == scope and packet.destination_port in {int(one.text) for one in comparison.constants}
+    port, numbers = packet.destination_port, [int(one.text) for one in comparison.constants]
+    if packet.protocol != scope or port is None:
+        return False
+    match comparison.relation:
+        case m.Relation.EQUAL:
+            return port in numbers
+        case m.Relation.GREATER_OR_EQUAL:
+            return port >= numbers[0]
+        case m.Relation.LESS_OR_EQUAL:
+            return port <= numbers[0]
+    raise AssertionError(f"unexpected comparison {comparison}")
 
 
 def _ports(constants: Iterable[Constant], names: Names) -> Iterable[str]:

@@ -180,4 +180,5 @@ def _has_port(wanted: PortMatch, packet: Packet) -> bool:
     if packet.destination_port is None:  # ICMP has none
         return False
     of_protocol = wanted.protocol is None or wanted.protocol.lower() == packet.protocol
-    return of_protocol and wanted.port in {None, packet.destination_port}
+    last = wanted.port if wanted.end_port is None else wanted.end_port
+    return of_protocol and (wanted.port is None or last is None or wanted.port <= packet.destination_port <= last)

@@ -229,9 +229,10 @@ def peer(random: Random) -> PodPeer:
 
 
 def port_match(random: Random) -> PortMatch:
-    """A protocol, a port, or both."""
+    """A protocol, a port or a range of ports, or both."""
     protocol, port = random.choice(list(Protocol)), random.choice((22, 80, 443))
-    return random.choice((PortMatch(protocol=protocol), PortMatch(port=port), PortMatch(protocol=protocol, port=port)))
+    ports = replace(PortMatch(port=port), end_port=random.choice((None, None, port, 443, 65_535)))
+    return random.choice((PortMatch(protocol=protocol), ports, replace(ports, protocol=protocol)))
 
 
 def rule(random: Random) -> Rule:

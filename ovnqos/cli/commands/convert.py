@@ -54,8 +54,8 @@ class ConvertFormat(StrEnum):
     "mark",
     type=click.IntRange(0, 63),
     metavar="N",
-    help="To network-qos: convert egress limits, whose rules must mark too: with the pod's own DSCP, or else this one, "
-    "inside the cluster as well.",
+    help="To network-qos: the rules of egress limits mark, too: with the pod's own DSCP, or else this one, inside the "
+    "cluster as well. Without it they leave marks alone, which ovn-kubernetes' own CRD does not take.",
 )
 @options.format_option(
     ConvertFormat,

@@ -59,6 +59,23 @@ def _words(**classifier: Any) -> str:
         ({"ports": (PortMatch(protocol=TCP),)}, "tcp"),
         ({"ports": (PortMatch(port=53),)}, "(sctp.dst == 53 || tcp.dst == 53 || udp.dst == 53)"),
         (
+            {"ports": (PortMatch(protocol=TCP, port=8000, end_port=8100),)},
+            "tcp.dst >= 8000 && tcp.dst <= 8100",
+        ),
+        (
+            {
+                "ports": (
+                    PortMatch(protocol=TCP, port=80, end_port=80),
+                    PortMatch(protocol=TCP, port=81),
+                    PortMatch(protocol=TCP, port=90, end_port=95),
+                    PortMatch(protocol=TCP, port=93),
+                    PortMatch(protocol=TCP, port=94, end_port=99),
+                )
+            },
+            "(tcp.dst == {80, 81} || (tcp.dst >= 90 && tcp.dst <= 99))",
+        ),
+        ({"ports": (PortMatch(protocol=TCP, port=1, end_port=9), PortMatch(protocol=TCP))}, "tcp"),
+        (
             {"destinations": (block("0.0.0.0/0"), block("::/0")), "ports": (PortMatch(protocol=TCP, port=80),)},
             "tcp.dst == 80",
         ),

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import Bandwidth, BandwidthScope, Namespace
+from ovnqos import Bandwidth, BandwidthScope, Namespace, PortMatch
 from ovnqos.controller import NetworkTopology
 from ovnqos.convert import NetworkQoSConversion, Part, network_qos_document, to_network_qos
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.workloads import PodQos
@@ -105,15 +104,18 @@ class TestPods:
         ]
         assert made.diagnostics == ()
 
-    def test_a_limit_without_a_mark_to_give_it_stays_and_the_mark_of_the_same_pod_goes(self) -> None:
-        made = _converted(
-            _pod("web", PodQos(egress=SLOW, dscp=46), app="web"), _pod("db", PodQos(egress=FAST), app="db")
-        )
+    def test_a_limit_without_a_mark_leaves_marks_alone(self) -> None:
+        made = _converted(_pod("db", PodQos(egress=FAST), app="db"))
+        (found,) = made.policies
+        assert network_qos_document(found)["spec"]["egress"] == [{"bandwidth": {"rate": 50_000}}]
+        assert made.diagnostics == ()
+
+    def test_without_a_mark_for_the_inside_a_limit_beside_a_mark_stays_and_the_mark_goes(self) -> None:
+        made = _converted(_pod("web", PodQos(egress=SLOW, dscp=46), app="web"))
         assert _summary(made.policies) == [("pod-qos-app-web", 0, "app=web", [46])]
         assert made.policies[0].rules[0].bandwidth is None
-        assert _told(made) == _kept("db", "web")
-        _says(made, 0, "egress limit of 50000 kbps", "--dscp")
-        _says(made, 1, "egress limit of 10000 kbps", "inside the cluster", "--dscp")
+        assert _told(made) == _kept("web")
+        _says(made, 0, "egress limit of 10000 kbps", "inside the cluster", "--dscp")
         assert _replaced(made) == {"Pod shop/web": ({Part.MARK}, ("NetworkQoS shop/pod-qos-app-web",))}
 
     def test_limit_and_mark_of_a_pod_become_one_rule(self) -> None:
@@ -372,16 +374,13 @@ class TestEgressQoS:
 
 
 class TestDocuments:
-    def test_a_rule_without_a_mark_cannot_be_written(self) -> None:
-        with pytest.raises(InvalidObject, match=r"spec\.egress\[1\]\.dscp: missing; the CRD of NetworkQoS requires it"):
-            network_qos_document(policy(rule(), rule(None, rate=5)))
-
     @pytest.mark.parametrize(
         ("classifier", "written"),
         [
             ({"destinations": ()}, {"to": [{}]}),
             ({"sources": ()}, {"from": [{}]}),
             ({"ports": ()}, {"to": [{}]}),
+            ({"ports": (PortMatch(port=80, end_port=90),)}, {"ports": [{"port": 80, "endPort": 90}]}),
             (
                 {"sources": (block("10.0.0.0/8", "10.1.0.0/16"),)},
                 {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]},

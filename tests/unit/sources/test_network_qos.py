@@ -307,6 +307,18 @@ def test_an_exception_of_everything_is_valid_and_warned_of() -> None:
     assert warnings == ["warning NoEffect spec.egress[0].classifier.to[0].ipBlock.except[0]"]
 
 
+def test_a_rule_that_only_limits_leaves_the_mark_alone() -> None:
+    policy, warnings = policy_of({"egress": [{"bandwidth": {"rate": 5000}}]})
+    assert policy.rules == (Rule(bandwidth=Bandwidth(rate_kbps=5000)),)
+    assert warnings == []
+
+
+def test_a_range_of_ports_has_its_last_one() -> None:
+    classifier, warnings = classifier_of({"ports": [{"protocol": "UDP", "port": 8000, "endPort": 8100}]})
+    assert classifier.ports == (PortMatch(protocol=Protocol.UDP, port=8000, end_port=8100),)
+    assert warnings == []
+
+
 def test_ports_take_a_protocol_a_port_or_both() -> None:
     classifier, warnings = classifier_of(
         {"ports": [{"protocol": "SCTP"}, {"port": 53}, {"protocol": "UDP", "port": 1}]}
