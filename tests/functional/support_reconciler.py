@@ -24,10 +24,17 @@ KINDS = frozenset({"NetworkQoS", "Pod"})
 class Daemon:
     """A reconciler in a thread, and what it reported."""
 
-    def __init__(self, remote: str, *, wrap: Callable[[Northbound], Any] = lambda found: found, **options: Any) -> None:
+    def __init__(
+        self,
+        remote: str,
+        *,
+        wrap: Callable[[Northbound], Any] = lambda found: found,
+        inbox: Inbox | None = None,
+        **options: Any,
+    ) -> None:
         self.outcomes: list[PassOutcome] = []
         self._arrived = threading.Condition()
-        self.inbox = Inbox(Clock())
+        self.inbox = inbox or Inbox(Clock())
         self.reconciler = Reconciler(
             compiler=Compiler(OvnKubernetesTopology()),
             inbox=self.inbox,
@@ -48,8 +55,7 @@ class Daemon:
 
     def tell(self, *objects: NetworkQoS | Pod | Namespace) -> None:
         for one in objects:
-            updated = ObservedObject(metadata=metadata(one), object=one)
-            self.inbox.changed(Changes(kind=type(one).__name__, updated=(updated,)))
+            self.inbox.changed(changes_of(one))
 
     def sync(self, *objects: NetworkQoS | Pod) -> None:
         self.tell(*objects)
@@ -76,6 +82,11 @@ class Daemon:
         self.inbox.stop()
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
+
+
+def changes_of(one: NetworkQoS | Pod | Namespace) -> Changes:
+    updated = ObservedObject(metadata=metadata(one), object=one)
+    return Changes(kind=type(one).__name__, updated=(updated,))
 
 
 def metadata(one: Any, generation: int = 1) -> Metadata:

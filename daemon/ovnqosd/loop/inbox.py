@@ -21,12 +21,15 @@ class Work:
         database: what changed in the Northbound.
         full_pass: whether everything is to be compared.
         since: when the oldest of it came, on the monotonic clock; None when nothing came.
+        synced: the kinds of which all objects have been delivered: in these changes, or before. What comes later is in
+            neither, so that a pass never takes a kind for complete whose objects it does not have.
     """
 
     changes: list[Changes] = field(default_factory=list)
     database: DatabaseChange = field(default_factory=DatabaseChange)
     full_pass: bool = False
     since: float | None = None
+    synced: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.database or self.full_pass)
@@ -80,11 +83,6 @@ class Inbox:
         with self._condition:
             return self._stopping
 
-    def has_synced(self, kinds: frozenset[str]) -> bool:
-        """Whether all objects of these kinds have been delivered."""
-        with self._condition:
-            return kinds <= self._synced
-
     @property
     def depth(self) -> int:
         """How many changes wait."""
@@ -103,6 +101,7 @@ class Inbox:
         with self._condition:
             self._condition.wait_for(lambda: bool(self._work) or self._stopping, timeout)
             work, self._work = self._work, Work()
+            work.synced = frozenset(self._synced)
             return work
 
     def _arrived(self) -> None:

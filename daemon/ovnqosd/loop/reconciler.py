@@ -92,6 +92,7 @@ class Reconciler:
         self._paused = threading.Event()
         self._session: int | None = None  # in which everything was compared
         self._complete = False  # whether all of it could be written; else a difference is not drift
+        self._synced = False  # whether all objects of all kinds have been taken
         self._full_due = True
         self._full_at = 0.0
         self._counts: tuple[dict[Reason, int], dict[AnnotationProblem, int]] = ({}, {})  # as reported
@@ -152,7 +153,7 @@ class Reconciler:
         now = self._clock.monotonic()
         if not self._may_write():
             return None if self._full_due else max(0.0, self._full_at - now)
-        if not self._inbox.has_synced(self._kinds):
+        if not self._synced:
             return None if self._writer.is_open else max(0.0, self._failures.retry_at - now)
         if self._full_due or self._compiler.is_dirty:
             return max(0.0, self._failures.retry_at - now)
@@ -160,6 +161,7 @@ class Reconciler:
 
     def _pass(self, work: Work) -> None:
         started = self._clock.monotonic()
+        self._synced = self._kinds <= work.synced
         self._table.apply(work.changes)
         self._full_due |= work.full_pass or started >= self._full_at
         if not self._may_write():
@@ -167,7 +169,7 @@ class Reconciler:
             return
         if started < self._failures.retry_at and (self._full_due or not work):
             return
-        if not self._inbox.has_synced(self._kinds):
+        if not self._synced:
             self._connect_early()
             return
         record = PassRecord()
@@ -186,7 +188,7 @@ class Reconciler:
     def _stand_by(self) -> None:
         self._full_due = True  # another process writes meanwhile: the first pass compares and reports everything
         self._table.mark_all_dirty()
-        if self._inbox.has_synced(self._kinds):
+        if self._synced:
             self._table.mark_pods(self._compiler.drain().pods)
         self._disconnect()
         self._paused.set()

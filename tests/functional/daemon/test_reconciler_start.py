@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.controller import NorthboundUnavailable
+from ovnqos.controller import DatabaseChange, NorthboundUnavailable
+from ovnqos.kubernetes import Clock
+from ovnqosd.loop.inbox import Inbox
 from ovnqosd.status.policy_outcome import Reason
-from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, rows_of
+from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, changes_of, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ovnqos import OvnQosError
+    from ovnqos.kubernetes import Changes
     from ovnqos.sandbox import NorthboundServer
+    from ovnqosd.loop.inbox import Work
 
 
 class Connections:
@@ -112,3 +116,38 @@ def test_a_northbound_out_of_reach_is_noticed_before_kubernetes_has_been_listed(
         assert told.policies["shop/gold"].reason is Reason.SUCCESS
     finally:
         daemon.stop()
+
+
+class RacingInbox(Inbox):
+    """Delivers everything, and that it is everything, just after the loop has taken what was there."""
+
+    def __init__(self) -> None:
+        super().__init__(Clock())
+        self.late: list[Changes] = []
+
+    def take(self, timeout: float | None) -> Work:
+        work = super().take(timeout)
+        late, self.late = self.late, []
+        for changes in late:
+            self.changed(changes)
+        for kind in KINDS if late else ():
+            self.synced(kind)
+        return work
+
+
+def test_what_is_delivered_while_a_pass_begins_is_not_taken_for_absent(wired: NorthboundServer) -> None:
+    first = Daemon(wired.remote)
+    first.sync(*PODS, POLICY)
+    first.stop()
+    before = wired.nbctl("--bare", "--columns=_uuid", "list", "QoS")
+    inbox = RacingInbox()
+    inbox.late = [changes_of(one) for one in (*PODS, POLICY)]
+    second = Daemon(wired.remote, inbox=inbox)
+    try:
+        inbox.database_changed(DatabaseChange(ports={"shop_web"}))  # wakes the loop
+        told = second.wait(lambda one: one.trigger == "full" and "shop/gold" in one.policies)
+        assert told.policies["shop/gold"].reason is Reason.SUCCESS
+        assert [one.changes for one in second.outcomes if one.changes] == []
+        assert wired.nbctl("--bare", "--columns=_uuid", "list", "QoS") == before
+    finally:
+        second.stop()
