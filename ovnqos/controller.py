@@ -38,7 +38,7 @@ from ovnqos.plan.changes import (
     SetInsert,
     SetUpdate,
 )
-from ovnqos.plan.ended_limits import DeleteLimit
+from ovnqos.plan.ended_limits import EndedLimitsMaximum
 from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
 from ovnqos.plan.render_diff import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
@@ -51,8 +51,8 @@ __all__ = [
     "Applied",
     "Change",
     "DatabaseChange",
-    "DeleteLimit",
     "Delta",
+    "EndedLimitsMaximum",
     "ForeignConflict",
     "InvalidRemote",
     "InvalidRow",

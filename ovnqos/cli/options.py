@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.model.owner import Owner
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
-    from ovnqos.plan.ended_limits import DeleteLimit
+    from ovnqos.plan.ended_limits import EndedLimitsMaximum
 
 _DEFAULT_LIMIT: Final = "30%"
 _SMALL: Final = 1
@@ -182,12 +182,12 @@ plan_format_option = format_option(PlanFormat, "diff", "How to print the plan.")
 table_format_option = format_option(TableFormat, "table", "How to print the result.")
 
 
-def _delete_limit(text: str) -> DeleteLimit:
+def _delete_limit(text: str) -> EndedLimitsMaximum:
     from ovnqos.errors import InvalidRow
-    from ovnqos.plan.ended_limits import DeleteLimit
+    from ovnqos.plan.ended_limits import EndedLimitsMaximum
 
     try:
-        limit = DeleteLimit.parse(text)
+        limit = EndedLimitsMaximum.parse(text)
     except InvalidRow as error:
         raise ValueError(str(error).partition(": ")[2]) from None
     return replace(limit, at_least=_SMALL) if text == _DEFAULT_LIMIT else limit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.compiled import FixedMembers, PeerAddresses, SetDescription
-from ovnqos.compile.members import PodSelection
 from ovnqos.compile.rows import POLICY_KIND, name_hash
+from ovnqos.compile.selections import PodSelection
 from ovnqos.match import And, Match, Or, Symbol, ip, ip4, ip6, sctp, tcp, udp
 from ovnqos.match.addresses import AddressBlock, Ranges, difference, texts, union
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY

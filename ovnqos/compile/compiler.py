@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.compiled import CompileContext
+from ovnqos.compile.compiled import CompileContext, scope_of
 from ovnqos.compile.desired_table import DesiredTable
 from ovnqos.compile.dirty_objects import PodCompiler, PolicyCompiler
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.members import PeerMembers, SourceMembers
 from ovnqos.compile.precedence import CatchAllRules, RowDirections
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND, Delta
-from ovnqos.compile.scope import scope_of
-from ovnqos.compile.selections import Selections
+from ovnqos.compile.selections import PeerMembers, Selections, SourceMembers
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner

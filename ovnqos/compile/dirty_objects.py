@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.members import PodSelection
 from ovnqos.compile.network_qos import compile_policy
 from ovnqos.compile.overlaps import Conflicts
 from ovnqos.compile.pod_qos import compile_pod
 from ovnqos.compile.precedence import has_catch_all_rule
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND
+from ovnqos.compile.selections import PodSelection
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.networks import takes
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.desired_table import DesiredTable
-    from ovnqos.compile.members import SourceMembers
     from ovnqos.compile.network_qos import CompiledPolicy
-    from ovnqos.compile.selections import Exchange, Selection
+    from ovnqos.compile.selections import Exchange, Selection, SourceMembers
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.policy import NetworkQoS
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import RuleSets, compile_classifier
 from ovnqos.compile.compiled import CompiledObject, SetDescription, SourcePorts
-from ovnqos.compile.members import PodSelection
 from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
+from ovnqos.compile.selections import PodSelection
 from ovnqos.diagnostics import Code, ObjectRef, listed
 from ovnqos.match import FALSE, And, inport, references
 from ovnqos.model.networks import NetworkSelectionType
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.members import SourceMembers
+    from ovnqos.compile.selections import SourceMembers
     from ovnqos.compile.topology import Network
     from ovnqos.match import Match
     from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelector

@@ -46,8 +46,8 @@ class Overlaps:
             members: the members of an address set or port group, by name; none of an unknown one.
             match: what of a row to compare.
         """
-        found = MembersByName(members)
-        self._names = NamedSets(address_sets=found, port_groups=found)
+        self._members = members
+        self._names: NamedSets | None = None
         self._match = match
         self._terms: dict[str, Terms] = {}  # by the row's identity
 
@@ -58,6 +58,9 @@ class Overlaps:
     def _terms_of(self, row: QosRow) -> Terms:
         terms = self._terms.get(row.identity)
         if terms is None:
+            if self._names is None:  # most look at no row
+                found = MembersByName(self._members)
+                self._names = NamedSets(address_sets=found, port_groups=found)
             terms = self._terms[row.identity] = find_terms(self._match(row), self._names)
         return terms
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.model.labels import LabelSelector, Operator
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.policy import BandwidthScope, IPBlock, PortMatch, Protocol
+from ovnqos.model.workloads import CALICO_PREFIX
 from ovnqos.sources.network_qos import API_VERSION, BANDWIDTH_SCOPE_ANNOTATION, KIND
-from ovnqos.sources.pod_annotations import CALICO_PREFIX, DSCP_KEY
+from ovnqos.sources.pod_annotations import DSCP_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

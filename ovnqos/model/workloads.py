@@ -24,6 +24,17 @@ class Purpose(StrEnum):
     DSCP = "dscp"
 
 
+CALICO_PREFIX: Final = "qos.projectcalico.org/"
+"""Every annotation with this prefix is read, or draws a warning that it has no effect."""
+KUBERNETES_BANDWIDTH_KEYS: Final = frozenset({"kubernetes.io/ingress-bandwidth", "kubernetes.io/egress-bandwidth"})
+"""The annotations of Kubernetes' bandwidth plugin."""
+
+
+def is_pod_qos_key(key: str) -> bool:
+    """Whether `read_pod_qos` looks at an annotation: a known one, or an unknown one of Calico's prefix."""
+    return key.startswith(CALICO_PREFIX) or key in KUBERNETES_BANDWIDTH_KEYS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodQos:
     """Limits and mark of one pod; of a namespace: the defaults of its pods.

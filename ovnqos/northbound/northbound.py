@@ -12,7 +12,6 @@ from ovnqos.model.owner import Owner
 from ovnqos.northbound.live_view import LiveView
 from ovnqos.northbound.replica_reader import PORT, port_addresses, take_snapshot
 from ovnqos.ovsdb.client import OvsdbClient
-from ovnqos.ovsdb.lock import WriterLock
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
 from ovnqos.plan import render_operations
@@ -72,7 +71,6 @@ class Northbound:
         self._view = view
         self._client = client
         self._replica = replica
-        self._lock = WriterLock(client, owner.lock)
         self._checked_types: Mapping[str, Mapping[str, Any]] = {}
         self._checks = SchemaChecks({})
 
@@ -201,7 +199,7 @@ class Northbound:
             NorthboundUnavailable: the server does not answer.
         """
         self._client.await_contents()
-        self._lock.acquire(timeout_s, steal=steal)
+        self._client.acquire_lock(self.owner.lock, timeout_s, steal=steal)
 
     def apply(
         self,
@@ -238,7 +236,7 @@ class Northbound:
             return Applied(changes=0, transactions=0)
         self._client.await_contents()
         self._schema_checks().check_changes(plan.changes)
-        if not self._lock.held:
+        if not self._client.holds_lock(self.owner.lock):
             self.lock()
         parts = list(batches(plan.changes, self.owner, transaction_weight))
         done = 0

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ovnqos.errors import OutcomeUnknown, StalePlan
-from ovnqos.ovsdb.json_rpc import Poller
+from ovnqos.ovsdb.json_stream import Poller
 from ovnqos.ovsdb.session import DatabaseSession, Phase
 from ovnqos.ovsdb.transaction import Deadline, lock_lost, results_of
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _REQUEST_S: Final = 0.5
 """Seconds that the request for contents may take after a server has answered; a leader is found later, if at all."""
+_LOCK_ANSWER_S: Final = 5.0
+"""Even with no time to wait for another holder of a lock, the server gets so long to answer."""
 _NO_ANSWER: Final = "no server answers in time"
 _log = logging.getLogger(__name__)
 
@@ -239,6 +241,52 @@ class OvsdbClient:
         finally:
             self._writing.release()
         return results_of(request.reply, guarded, self._database)[len(guarded) - len(operations) :]
+
+    def holds_lock(self, name: str) -> bool:
+        """Whether the server says, as far as we have heard, that a lock is ours."""
+        with self.lock:
+            return self.session.lock_name == name and self.session.has_lock and self.session.is_ready
+
+    def acquire_lock(self, name: str, timeout_s: float | None = 0.0, *, steal: bool = False) -> None:
+        """Ask for a lock (RFC 7047, section 4.1.8), and wait for it while another client holds it.
+
+        From then on `transact` asserts it on the server. A lost connection loses it; the next one asks for it again.
+
+        Args:
+            name: an `<id>` of RFC 7047 (`/` is refused).
+            timeout_s: seconds to wait for another holder to let go; None waits as long as it takes.
+            steal: then take it away from the holder: the server tells it, and refuses its transactions from then on
+                (measured with OVS 3.1: a holder that is frozen keeps its lock on a unix socket for ever, else until
+                the server's probe, 60 s by default).
+
+        Raises:
+            LockLost: another client holds it still. The request is withdrawn.
+            DatabaseUnavailable: the server did not say who holds it, as the class of the database.
+        """
+        session, deadline = self.session, None if timeout_s is None else Deadline(timeout_s)
+        with self.lock:
+            if session.lock_name != name:
+                session.set_lock(name)
+                self.wake()
+            patience = None if timeout_s is None else Deadline(max(timeout_s, _LOCK_ANSWER_S))
+            self.wait_until(lambda: self.holds_lock(name) or session.is_lock_contended, patience)
+            if self.wait_until(lambda: self.holds_lock(name), deadline):
+                return
+            if steal and session.is_lock_contended:
+                session.steal_lock(name)
+                self.wake()
+                if self.wait_until(lambda: self.holds_lock(name), Deadline(_LOCK_ANSWER_S)):
+                    return
+            is_contended = session.is_lock_contended
+            self.release_lock(name)
+            raise lock_lost(name) if is_contended else self.unavailable(f"no answer about the OVSDB lock {name}")
+
+    def release_lock(self, name: str) -> None:
+        """Give a lock back, or withdraw the request for it."""
+        with self.lock:
+            if self.session.lock_name == name:
+                self.session.set_lock(None)
+                self.wake()
 
     def _await_lock(self, deadline: Deadline) -> None:
         """Wait until the server has said who holds the lock, if one is asked for."""

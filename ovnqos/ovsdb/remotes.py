@@ -1,23 +1,34 @@
-"""Where a database is: `unix:/path`, `tcp:host:port`, `ssl:host:port`, several of them separated by commas.
+"""Where a database is, and the connection to whichever of its servers answers.
 
-The strings are those of `ovn-nbctl --db` and of ovsdb(7), "Active Connection Methods".
+Remotes are `unix:/path`, `tcp:host:port`, `ssl:host:port`, several of them separated by commas, as for `ovn-nbctl --db`
+and in ovsdb(7), "Active Connection Methods".
 """
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import ovs.jsonrpc
+import ovs.reconnect
+import ovs.stream
+import ovs.timeval
+import ovs.vlog
 
 from ovnqos.errors import DatabaseUnavailable, InvalidRemote, NorthboundUnavailable, SouthboundUnavailable
+from ovnqos.ovsdb.json_stream import StreamConnection
+from ovnqos.ovsdb.tls import stream_method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ovnqos.ovsdb.tls import TlsFiles
+
 
 DEFAULT_RUN_FOLDER: Final = "/var/run/ovn"
 
@@ -163,3 +174,121 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _inet_name(method: str, host: str, port: int) -> str:
     return f"{method}:[{host}]:{port}" if ":" in host else f"{method}:{host}:{port}"
+
+
+_BACKOFF_MS: Final = (250, 1000)
+"""The first and the longest pause between attempts. `ovs` takes 1000 and 8000, and a write after a leader's death comes
+3 to 8 s late, measured; a cluster elects its next leader in one or two."""
+
+_REFUSED: Final = (errno.ECONNREFUSED, errno.ENOENT)
+_HUNG_UP: Final = (ovs.jsonrpc.EOF, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE)
+
+
+class Failure(NamedTuple):
+    """Why a remote is of no use: `reason` in words that follow its name; `final`: trying again will not help."""
+
+    reason: str
+    final: bool = False
+
+
+class _Reconnect(ovs.reconnect.Reconnect):  # type: ignore[misc]  # ovs ships no types
+    """`ovs`' state machine of connections, with a call for each loss and shorter pauses.
+
+    A remote that refuses at once costs no pause as long as there are others to try.
+    """
+
+    def __init__(self, now: int, *, remotes: int, on_loss: Callable[[int], None]) -> None:
+        super().__init__(now)
+        self._others = remotes - 1
+        self._refused = 0
+        self._on_loss = on_loss
+        self.min_backoff, self.max_backoff = _BACKOFF_MS
+
+    def disconnected(self, now: int, error: int) -> None:
+        self._on_loss(error)
+        super().disconnected(now, error)
+        self._refused = self._refused + 1 if error in _REFUSED else 0
+        if 0 < self._refused <= self._others:
+            self.state_entered = now - self.backoff
+
+
+class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no types
+    """A reconnecting JSON-RPC session over remotes whose names are resolved anew at each attempt.
+
+    Attributes:
+        remote: the one that is connected, or tried now or next.
+        failures: why remotes were of no use, by their text, since `clear_failures`.
+    """
+
+    def __init__(self, remotes: Sequence[Remote], *, tls: TlsFiles | None = None) -> None:
+        """Describe the session; its first `run` connects, to the first remote.
+
+        An idle connection is probed after 5 s, and dropped after as much again, but for unix sockets.
+
+        Args:
+            remotes: tried in this order, round and round.
+            tls: the files that `ssl:` needs.
+        """
+        reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes), on_loss=self._record_loss)
+        super().__init__(reconnect, None, [])
+        self.rpc: Any
+        self.failures: dict[str, Failure] = {}
+        self._tls = tls
+        self._leaving = False
+        self._attempts = 0
+        self.remotes = list(remotes)
+        self.pick_remote()
+        reconnect.set_quiet(True)
+        reconnect.enable(ovs.timeval.msec())
+        self.reset_backoff()
+        if all(remote.method == "unix" for remote in remotes):
+            reconnect.set_probe_interval(0)  # the kernel reports that the peer is gone
+
+    def pick_remote(self) -> None:
+        """Turn to the next remote, and to the next of the addresses its name has at this time."""
+        round_, index = divmod(self._attempts, len(self.remotes))
+        self._attempts += 1
+        self.remote: Remote = self.remotes[index]
+        self._addresses = self.remote.stream_names()
+        name = self._addresses[round_ % len(self._addresses)] if self._addresses else str(self.remote)
+        if self._tls is not None and self.remote.method == "ssl":
+            name = f"{stream_method(self._tls)}:{name.removeprefix('ssl:')}"
+        self.reconnect.set_name(name)
+
+    def run(self) -> None:
+        """Connect, reconnect, probe and send, without blocking."""
+        super().run()
+        rpc: Any = self.rpc
+        if type(rpc) is ovs.jsonrpc.Connection:
+            self.rpc = StreamConnection(rpc.stream)  # it was made in this very call: nothing was read or written yet
+
+    def leave(self, reason: str) -> None:
+        """Turn to the next remote; `reason` says why this one is of no use, in words that follow its name."""
+        self.failures[str(self.remote)] = Failure(reason)
+        self._leaving = True
+        self.force_reconnect()
+
+    def clear_failures(self) -> None:
+        """Clear the failures, as one remote is of use now; if it is lost, each gets one try at once."""
+        self.failures.clear()
+        self.reset_backoff()
+
+    def _record_loss(self, error: int) -> None:
+        if self._leaving:
+            self._leaving = False
+            return
+        stream = self.stream if self.rpc is None else self.rpc.stream
+        if of_tls := getattr(stream, "failure", ""):
+            failure = Failure(of_tls, final=True)
+        elif not self._addresses:
+            failure = Failure(f"the name {self.remote.host} has no address")
+        elif not error:
+            failure = Failure("does not answer")
+        elif error in _HUNG_UP:
+            failure = Failure(
+                "closed the connection"
+                + (", perhaps it refuses our certificate" if self.remote.method == "ssl" else "")
+            )
+        else:
+            failure = Failure("does not speak OVSDB" if error == errno.EPROTO else os.strerror(error))
+        self.failures[str(self.remote)] = failure

@@ -14,7 +14,7 @@ import ovs.timeval
 
 from ovnqos.collector import collector_paused
 from ovnqos.errors import SchemaMismatch
-from ovnqos.ovsdb.json_rpc import Failure, JsonRpcSession
+from ovnqos.ovsdb.remotes import Failure, JsonRpcSession
 from ovnqos.ovsdb.replica import RecordTable
 from ovnqos.ovsdb.transaction import Request
 

@@ -1,7 +1,8 @@
-"""Which limits and marks of pods end by a plan, and how many may.
+"""Which limits and marks of pods a plan ends: how many may, and which stay since the input lacks their pods.
 
 One is counted for each pod that a row holds for: a row with a port group of 100 pods is 100. A pod whose logical switch
-port is gone loses nothing.
+port is gone loses nothing. Evidence is the Northbound: a port that exists has a pod. Where that pod is not in the
+input, nothing of it ends.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.rows import object_of
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import InvalidRow
-from ovnqos.model.owner import PORT_KEY, RULE_KEY
+from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.workloads import Purpose
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetUpdate
 from ovnqos.plan.snapshot import SetKind, references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from ovnqos.compile.rows import InputScope
     from ovnqos.plan.changes import Change
-    from ovnqos.plan.snapshot import RowContent, Snapshot
+    from ovnqos.plan.snapshot import ActualRow, RowContent, Snapshot
+
 
 _COUNT = re.compile(r"[0-9]{1,9}\Z")
 _SHARE = re.compile(r"(?:0?\.[0-9]{1,6}|1\.0{1,6}|0\.[0-9]{1,6})\Z")
@@ -30,7 +36,7 @@ _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteLimit:
+class EndedLimitsMaximum:
     """At most `count` limits of pods, or at most a `share` (0.0 to 1.0) of them, may end. Exactly one is set.
 
     With a share, `at_least` may end in any case.
@@ -41,7 +47,7 @@ class DeleteLimit:
     at_least: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> DeleteLimit:
+    def parse(cls, text: str) -> EndedLimitsMaximum:
         """Read `10` (limits), `30%` or `0.3` (share). Raises InvalidRow for anything else."""
         if _COUNT.match(text):
             return cls(count=int(text))
@@ -52,9 +58,9 @@ class DeleteLimit:
         return cls(share=share)
 
     @classmethod
-    def of(cls, limit: int | float | DeleteLimit) -> DeleteLimit:
+    def of(cls, limit: int | float | EndedLimitsMaximum) -> EndedLimitsMaximum:
         """A count from an int, a share from a float. Raises InvalidRow for a negative one, or a share above 1."""
-        if isinstance(limit, DeleteLimit):
+        if isinstance(limit, EndedLimitsMaximum):
             return limit
         if not limit >= 0 or (isinstance(limit, float) and limit > 1):  # not a number is not >= 0 either
             raise InvalidRow(f"delete limit {limit}: use a count of 0 or more, or a share from 0.0 to 1.0")
@@ -147,3 +153,186 @@ def _share(change: SetUpdate, before: _Members, snapshot: Snapshot) -> float:
     ]
     leaving = [one for one in change.remove if known is None or one in known]
     return len(leaving) / len(members) if members else 0.0
+
+
+_IN_NAMESPACES = " in namespaces "
+"""Part of the identity of a set whose pods are selected by a namespaceSelector: see `PodSelection`."""
+_ALL = "add all objects of the cluster, or use --allow-incomplete to leave what is missing as it is"
+
+
+class Coverage:
+    """Holds the actual rows and members of one snapshot against the scope of the input.
+
+    Attributes:
+        kept: objects (`<kind>/<namespace>/<name>`) that are not in the input and whose rows stay.
+    """
+
+    def __init__(self, scope: InputScope, snapshot: Snapshot, *, prune: bool = False) -> None:
+        """Of this input and this database; `prune`: policies that are not in the input are gone."""
+        self.kept: set[str] = set()
+        self._scope = scope
+        self._snapshot = snapshot
+        self._prune = prune
+        self._ports: set[str] = set()  # that exist, and whose pod is missing
+        self._definitions: set[str] = set()  # NetworkAttachmentDefinitions that are missing
+        self._unlabelled = False
+        self._pruned: set[str] = set()
+        self._stale: set[str] = set()  # objects that stay since nothing is known of addresses in their sets
+        self._marked: set[str] = set()  # pods whose DSCP row cannot be compiled
+        self._objects: set[str] = set()  # whose rows or members stay because of that
+        # Whether it has the ports of all pods, so that an address without a port belongs to no pod any more; where each
+        # node has a Northbound of its own it has not.
+        self._is_central = scope.all_nodes and scope.ports <= snapshot.ports.keys()
+
+    def keeps_row(self, row: ActualRow) -> bool:
+        """Whether an actual row stays although it is not desired."""
+        external_ids = row.content.external_ids
+        of_object = self._snapshot.owner.object_of(external_ids)
+        if not of_object:
+            return False
+        if of_object not in self._scope.objects:
+            if not self._prune:
+                self.kept.add(of_object)
+                return True
+            if not of_object.startswith("Pod/"):
+                self._pruned.add(of_object)
+                return False
+        sources = self._sources(row)
+        unknown = [one for one in sources if not self._is_known_port(one)]
+        if unknown:
+            self._note_ports(unknown)
+            self._objects.add(of_object)
+            return True
+        if external_ids.get(RULE_KEY) == Purpose.DSCP and not self._scope.cluster_cidrs:
+            self._marked.add(of_object)
+            return True
+        if sources and any(
+            self.missing_members(kind, name) for name in references_in(row.content.match) for kind in SetKind
+        ):
+            self._stale.add(of_object)
+            return True
+        if sources and of_object.startswith("Pod/") and of_object.split("/")[1] in self._scope.missing_namespaces:
+            self._unlabelled = True  # its limit may be the namespace's
+            return True
+        return False
+
+    def keeps_row_as_it_is(self, row: ActualRow, *, match: str, unbinds: bool) -> bool:
+        """Whether a desired change of an actual row would end what a missing pod has by it.
+
+        Args:
+            row: the row.
+            match: what it would match.
+            unbinds: whether it would leave a switch.
+        """
+        joined = row.content.external_ids.get(JOINED_KEY)
+        if joined is not None and (policy := object_of(joined)) not in self._scope.objects and not self._prune:
+            self.kept.add(policy)
+            return True
+        dropped = references_in(row.content.match) - references_in(match)
+        is_of_port = PORT_KEY in row.content.external_ids
+        unknown = (
+            {one for one in self._sources(row) if not self._is_known_port(one)} if unbinds or is_of_port else set()
+        )
+        members = {name: self.missing_members(kind, name) for name in dropped for kind in SetKind}
+        if not unknown and not any(members.values()):
+            return False
+        self._note_ports(unknown)
+        if not unknown:
+            self._stale.add(self._snapshot.owner.object_of(row.content.external_ids))
+        self._objects.add(self._snapshot.owner.object_of(row.content.external_ids))
+        return True
+
+    def missing_members(self, kind: SetKind, name: str, *, desired: frozenset[str] = frozenset()) -> frozenset[str]:
+        """The actual members of a set that are not desired, and that stay: the input does not have their pods."""
+        actual = self._snapshot.sets.get((kind, name))
+        if actual is None:
+            return frozenset()
+        extra = actual.content.members - desired
+        if kind is SetKind.PORT_GROUP:
+            found = frozenset(one for one in extra if not self._is_known_port(one))
+            self._note_ports(found)
+            return found
+        if OBJECT_KEY in actual.content.external_ids:
+            return frozenset()  # CIDRs that only the policy decides
+        network = actual.content.external_ids.get(NETWORK_KEY, "")
+        identity = self._snapshot.owner.identity(actual.content.external_ids)
+        by_labels = _IN_NAMESPACES in identity and name not in self._scope.unlabelled_sets
+        return frozenset(one for one in extra if not self._may_leave(network, one, by_labels=by_labels))
+
+    def diagnostics(self) -> Iterator[Diagnostic]:
+        """What is missing from the input, as errors."""
+        scope = self._scope
+        if self._ports:
+            text = f"not in the input, but their logical switch ports exist: {listed(self._ports)}"
+            if self._objects:
+                text += f"; they stay limited by {listed(self._objects)}"
+            yield _incomplete("Pod", text)
+        elif scope.policies and not scope.pods and self._snapshot.ports:
+            yield _incomplete("Pod", "there is no pod in the input")
+        if self._pruned and not scope.policies:
+            text = f"there is no NetworkQoS in the input, and {listed(self._pruned)} would be removed"
+            yield _incomplete("NetworkQoS", text, hint="use --allow-incomplete if all of them are deleted")
+        if self._stale and not self._ports:
+            text = f"{listed(self._stale)} cannot change: sets have addresses that no pod of the input has"
+            yield _incomplete("Pod", text, hint="use --prune if these pods are gone")
+        if self._marked:
+            text = f"DSCP rows exist of {listed(self._marked)}, and the cluster's CIDRs are unknown"
+            yield _incomplete("Pod", text, hint="set them (--cluster-cidr)")
+        if scope.missing_namespaces and (self._unlabelled or scope.selects_namespaces):
+            yield _incomplete(
+                "Namespace",
+                f"not in the input, but its labels or annotations decide: {listed(scope.missing_namespaces)}",
+            )
+        if self._definitions:
+            yield _incomplete(
+                "NetworkAttachmentDefinition",
+                f"not in the input, but pods are attached by it: {listed(self._definitions)}",
+            )
+        if scope.ports and self._snapshot.ports and not scope.ports & self._snapshot.ports.keys():
+            yield _incomplete(
+                "Pod",
+                f"the Northbound has no port of any pod in the input, such as {listed(scope.ports)}",
+                hint="check --topology, --zone-node and --nb",
+            )
+
+    def _sources(self, row: ActualRow) -> frozenset[str]:
+        """The source ports of a row that exist."""
+        port = row.content.external_ids.get(PORT_KEY)
+        if port is not None:
+            return frozenset([port]) & self._snapshot.ports.keys()
+        groups = (self._snapshot.sets.get((SetKind.PORT_GROUP, name)) for name in references_in(row.content.match))
+        return frozenset().union(*(group.content.members for group in groups if group is not None))
+
+    def _note_ports(self, ports: Iterable[str]) -> None:
+        """Ports that exist and are not known: what is missing from the input is their pod, its NAD or a Namespace."""
+        for port in ports:
+            if port in self._scope.undeclared_ports:
+                self._definitions.add(self._scope.undeclared_ports[port])
+            elif port in self._scope.unlabelled_ports:
+                self._unlabelled = True
+            else:
+                self._ports.add(port)
+
+    def _is_known_port(self, port: str) -> bool:
+        return port in self._scope.ports or port in self._scope.finished_ports
+
+    def _may_leave(self, network: str, address: str, *, by_labels: bool) -> bool:
+        """Whether an address leaves a set of a network: the input shows it, or no port has the address any more.
+
+        `by_labels`: the set's pods are selected by labels of their namespaces.
+        """
+        scope, holders = self._scope, self._snapshot.addresses
+        unknown = [one for one in (holders or {}).get(address, ()) if not self._is_known_port(one)]
+        if unknown:
+            self._note_ports(unknown)
+            return False
+        if by_labels and (network, address) in scope.unlabelled_addresses:
+            self._unlabelled = True
+            return False
+        if (network, address) in scope.addresses or self._prune:
+            return True
+        return holders is not None and (address in holders or self._is_central)
+
+
+def _incomplete(kind: str, text: str, hint: str = _ALL) -> Diagnostic:
+    return Diagnostic.error(ObjectRef(kind=kind), Code.INCOMPLETE_INPUT, text, hint=hint)

@@ -18,8 +18,7 @@ from ovnqos.plan.changes import (
     SetInsert,
     SetUpdate,
 )
-from ovnqos.plan.coverage import Coverage
-from ovnqos.plan.ended_limits import DeleteLimit, count_limits, ended_limits
+from ovnqos.plan.ended_limits import Coverage, EndedLimitsMaximum, count_limits, ended_limits
 from ovnqos.plan.ovsdbapp_command import PlanCommand
 from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
@@ -108,9 +107,9 @@ class Plan:
         """How many limits and marks of pods end, by object (`<kind>/<namespace>/<name>`)."""
         return ended_limits(self.changes, self.snapshot)
 
-    def check(self, max_deletes: int | float | DeleteLimit) -> None:
+    def check(self, max_deletes: int | float | EndedLimitsMaximum) -> None:
         """Raise UnsafePlan when more limits of pods would end than a count (int), or a share of all (float)."""
-        limit = DeleteLimit.of(max_deletes)
+        limit = EndedLimitsMaximum.of(max_deletes)
         ended = sum(self.ended.values())
         if ended and not limit.allows(ended, total := count_limits(self.snapshot)):
             raise UnsafePlan(

@@ -16,8 +16,8 @@ from ovnqos.sources.documents import expand_lists, read_documents
 from ovnqos.sources.egress_qos import EgressQoS, is_egress_qos, parse_egress_qos
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
+from ovnqos.sources.objects import parse_namespace, parse_node, parse_pod
 from ovnqos.sources.values import describe, show
-from ovnqos.sources.workloads import parse_namespace, parse_node, parse_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.model.policy import Bandwidth, bandwidth_advice
-from ovnqos.model.workloads import NO_POD_QOS, PodQos
+from ovnqos.model.workloads import CALICO_PREFIX, KUBERNETES_BANDWIDTH_KEYS, NO_POD_QOS, PodQos, is_pod_qos_key
 from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_rate
 from ovnqos.sources.values import InvalidValueError, child_path, show, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CALICO_PREFIX: Final = "qos.projectcalico.org/"
-"""Every annotation with this prefix is read, or draws a warning that it has no effect."""
+
 DSCP_KEY: Final = f"{CALICO_PREFIX}dscp"
 _DIRECTIONS = ("ingress", "egress")
 _BANDWIDTH_KEYS = {
@@ -27,7 +26,6 @@ _BANDWIDTH_KEYS = {
     for direction in _DIRECTIONS
 }
 _BURST_KEYS = {direction: f"{CALICO_PREFIX}{direction}Burst" for direction in _DIRECTIONS}
-_KUBERNETES_KEYS = frozenset(key for _, key in _BANDWIDTH_KEYS.values())
 _SUPPORTED_KEYS = frozenset(
     {DSCP_KEY, *_BURST_KEYS.values(), *(key for keys in _BANDWIDTH_KEYS.values() for key in keys)}
 )
@@ -52,15 +50,10 @@ POD_QOS_KEYS: Final = _SUPPORTED_KEYS | frozenset(_UNSUPPORTED_KEYS)
 """The annotations that are known. Calico reads no `ingressPackets` and `egressPackets`, which its tutorials use."""
 _SUGGESTED = sorted(
     key.removeprefix(CALICO_PREFIX)
-    for key in POD_QOS_KEYS - _KUBERNETES_KEYS
+    for key in POD_QOS_KEYS - KUBERNETES_BANDWIDTH_KEYS
     if not key.endswith("Packets")  # names that Calico does not read
 )
 _KNOWN_NAMES = "use ingressBandwidth, egressBandwidth, ingressBurst, egressBurst or dscp"
-
-
-def is_pod_qos_key(key: str) -> bool:
-    """Whether `read_pod_qos` looks at an annotation: a known one, or an unknown one of Calico's prefix."""
-    return key.startswith(CALICO_PREFIX) or key in _KUBERNETES_KEYS
 
 
 def read_pod_qos(annotations: Mapping[str, str], ref: ObjectRef, *, path: str = "metadata.annotations") -> PodQos:

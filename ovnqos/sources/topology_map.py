@@ -20,16 +20,8 @@ from ovnqos.model.networks import (
     TopologyMap,
 )
 from ovnqos.sources.documents import read_file
-from ovnqos.sources.fields import Fields, Report
-from ovnqos.sources.values import (
-    InvalidValueError,
-    describe,
-    dns_label_error,
-    dns_subdomain_error,
-    label_key_error,
-    show,
-    suggest,
-)
+from ovnqos.sources.fields import Fields, Report, dns_label_error, dns_subdomain_error, label_key_error
+from ovnqos.sources.values import InvalidValueError, describe, show, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,9 +1,7 @@
-"""Single values: how they are shown in a message, and the syntax of names, labels and CIDRs.
+"""Single values: how they are shown in a message, and the syntax of CIDRs.
 
-Source: Kubernetes documentation, "Object Names and IDs" and "Labels and Selectors" (RFC 1123 names; label keys with an
-optional DNS prefix and a name of at most 63 characters; label values of at most 63). The grammar of CIDRs is that of
-Go's `net.ParseCIDR`, which the API uses: no abbreviations, netmasks or zones, no octets with leading zeros. An
-IPv4-mapped IPv6 network is refused too: Go silently takes it for IPv4.
+The grammar of CIDRs is that of Go's `net.ParseCIDR`, which the API uses: no abbreviations, netmasks or zones, no octets
+with leading zeros. An IPv4-mapped IPv6 network is refused too: Go silently takes it for IPv4.
 """
 
 from __future__ import annotations
@@ -21,16 +19,11 @@ from netaddr import IPNetwork
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _BRACKETED_KEY = re.compile(r"[A-Za-z0-9_./-]{1,400}")
 _SHOWN_LENGTH = 100
 _SHOWN_BITS = 256
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-DNS_LABEL_LENGTH = 63
-DNS_SUBDOMAIN_LENGTH = 253
-LABEL_LENGTH = 63
 _ABBREVIATED = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 _LEADING_ZERO = re.compile(r"(.*\.)?0[0-9]+(\..*)?")
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -94,50 +87,6 @@ def suggest(word: str, known: Iterable[str]) -> str:
     begun = [spelling for spelling in spellings if len(word) > 2 and spelling.startswith(word.lower())]
     close = begun or difflib.get_close_matches(word.lower(), spellings, n=1, cutoff=0.7)
     return f"did you mean {spellings[close[0]]}?" if close else ""
-
-
-def dns_label_error(text: str) -> InvalidValueError | None:
-    """What is wrong with a namespace's name, and what would be right; None if nothing is."""
-    if len(text) <= DNS_LABEL_LENGTH and _DNS_LABEL.fullmatch(text):
-        return None
-    return InvalidValueError(
-        f"{show(text)} is not a DNS label",
-        f"use at most {DNS_LABEL_LENGTH} lower-case letters, digits and -, with a letter or digit at both ends",
-    )
-
-
-def dns_subdomain_error(text: str) -> InvalidValueError | None:
-    """What is wrong with an object's name, and what would be right; None if nothing is."""
-    if len(text) <= DNS_SUBDOMAIN_LENGTH and _DNS_SUBDOMAIN.fullmatch(text):
-        return None
-    return InvalidValueError(
-        f"{show(text)} is not a DNS name",
-        f"use at most {DNS_SUBDOMAIN_LENGTH} lower-case letters, digits, - and ., "
-        "with a letter or digit at both ends of each part",
-    )
-
-
-def label_key_error(text: str) -> InvalidValueError | None:
-    """What is wrong with a label's key, and what would be right; None if nothing is."""
-    prefix, slash, name = text.rpartition("/")
-    if len(name) <= LABEL_LENGTH and _LABEL_NAME.fullmatch(name) and not (slash and dns_subdomain_error(prefix)):
-        return None
-    return InvalidValueError(
-        f"{show(text)} is not a label key",
-        f"use at most {LABEL_LENGTH} letters, digits, -, _ and ., with a letter or "
-        "digit at both ends, and before it, if need be, a DNS name and /",
-    )
-
-
-def label_value_error(text: str) -> InvalidValueError | None:
-    """What is wrong with a label's value, and what would be right; None if nothing is."""
-    if not text or (len(text) <= LABEL_LENGTH and _LABEL_NAME.fullmatch(text)):
-        return None
-    return InvalidValueError(
-        f"{show(text)} is not a label value",
-        f"use at most {LABEL_LENGTH} letters, digits, -, _ and ., with a letter or "
-        "digit at both ends, or an empty string",
-    )
 
 
 def parse_cidr(text: str, *, or_address: bool = False) -> tuple[IPNetwork, str]:

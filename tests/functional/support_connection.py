@@ -8,6 +8,7 @@ from ovnqos.northbound.northbound import NEEDED_COLUMNS
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
+from ovnqos.ovsdb.transaction import Deadline
 
 if TYPE_CHECKING:
     from ovnqos.ovsdb.replica import Listener
@@ -51,3 +52,9 @@ def row_named(client: OvsdbClient, table: str, name: str) -> Any:
     """The record of this name."""
     with client.reading() as tables:
         return next(record for record in tables[table].records.values() if record.name == name)
+
+
+def await_lock(client: OvsdbClient, name: str, *, held: bool, timeout_s: float = 10.0) -> bool:
+    """Wait until a lock is held, or is not. Returns whether that came about in time."""
+    with client.lock:
+        return client.wait_until(lambda: client.holds_lock(name) == held, Deadline(timeout_s))

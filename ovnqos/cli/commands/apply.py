@@ -11,7 +11,7 @@ from ovnqos.cli import options, output
 
 if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
-    from ovnqos.plan.ended_limits import DeleteLimit
+    from ovnqos.plan.ended_limits import EndedLimitsMaximum
     from ovnqos.plan.plan import Plan
 
 
@@ -27,7 +27,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
     *,
     given: options.InputOptions,
     database: options.DatabaseOptions,
-    limit: DeleteLimit,
+    limit: EndedLimitsMaximum,
     prune: bool,
     allow_incomplete: bool,
     dry_run: bool,

@@ -13,7 +13,7 @@ from ovnqos.compile.rows import Direction
 from ovnqos.compile.topology import Network, PodInterface, Topology, bare_address, invalid_annotation
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 from ovnqos.model.workloads import ALLOCATED, IP_ADDRESS, LOGICAL_ROUTER, LOGICAL_SWITCH, VIRTUAL_MACHINE
-from ovnqos.sources.values import dns_subdomain_error
+from ovnqos.sources.fields import dns_subdomain_error
 
 if TYPE_CHECKING:
     from ovnqos.model.networks import NetworkAttachmentDefinition

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import Owner
-from ovnqos.controller import DeleteLimit
+from ovnqos.controller import EndedLimitsMaximum
 from tests.functional.support_command import ovnqos, ovnqos_program
 from tests.functional.support_database import add_row, as_map, dump, marks, of_others, wire
 from tests.functional.support_manifests import PODS, attachment, pod, policy, rule, write
@@ -212,7 +212,7 @@ class TestDeleteLimit:
     def test_the_help_tells_the_default(self) -> None:
         text = " ".join(ovnqos("apply", "--help").out.split())
         assert "[default: 30%, but at least 1]" in text
-        assert DeleteLimit.parse("30%").allows(3, 10)
+        assert EndedLimitsMaximum.parse("30%").allows(3, 10)
 
 
 def test_owners_of_the_command_line_are_apart(server: NorthboundServer, tmp_path: Path) -> None:

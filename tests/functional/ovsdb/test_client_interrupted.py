@@ -6,8 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.ovsdb.lock import WriterLock
-from tests.functional.support_connection import connect
+from tests.functional.support_connection import await_lock, connect
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -38,10 +37,9 @@ class Interrupt:
 def _waits_until_interrupted(connection: OvsdbClient, step: int) -> bool:
     """Returns whether it came to that step."""
     interrupt, raised = Interrupt(step), False
-    lock = WriterLock(connection, "taken")
     sys.settrace(interrupt)
     try:
-        lock.wait_for_change(held=True, timeout_s=0.05)
+        await_lock(connection, "taken", held=True, timeout_s=0.05)
     except KeyboardInterrupt:
         raised = True
     finally:

@@ -21,8 +21,8 @@ from ovnqos import (
     Topology,
 )
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY
+from ovnqos.sources.fields import dns_subdomain_error
 from ovnqos.sources.topology_map import parse_topology_map
-from ovnqos.sources.values import dns_subdomain_error
 from tests.support import kube_ovn
 from tests.support import random_clusters as some
 from tests.support.cluster import policy, rule

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ovnqos.ovsdb.json_reader import MAX_DEPTH, JsonReader
-from ovnqos.ovsdb.json_rpc import StreamConnection
+from ovnqos.ovsdb.json_stream import MAX_DEPTH, JsonReader, StreamConnection
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["", "{", "}]", '"', "\\", '\\"', "é", "\U0001f600", "a\\\\", "\u2028", "\x7f"]

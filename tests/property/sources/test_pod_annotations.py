@@ -15,9 +15,9 @@ from kubernetes.utils.quantity import parse_quantity as parse_quantity_of_kubern
 
 from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, Bandwidth
-from ovnqos.model.workloads import PodQos, merge
+from ovnqos.model.workloads import PodQos, is_pod_qos_key, merge
 from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_quantity, parse_rate
-from ovnqos.sources.pod_annotations import POD_QOS_KEYS, is_pod_qos_key, read_pod_qos
+from ovnqos.sources.pod_annotations import POD_QOS_KEYS, read_pod_qos
 from ovnqos.sources.values import child_path
 
 if TYPE_CHECKING:

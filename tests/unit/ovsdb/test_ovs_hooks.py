@@ -1,6 +1,6 @@
 """What we rely on in the package `ovs` beyond its documented calls: a version that changes it fails here.
 
-All of it is used by `ovnqos.ovsdb.json_rpc` and `ovnqos.ovsdb.tls`. The range of versions is in pyproject.toml;
+All of it is used by `json_stream`, `remotes` and `tls` of `ovnqos.ovsdb`. The range of versions is in pyproject.toml;
 `make test-oldest` and `make test-newest` run this with both ends of it.
 """
 
@@ -19,8 +19,8 @@ import ovs.stream
 import ovs.timeval
 
 from ovnqos import TlsFiles
-from ovnqos.ovsdb.json_rpc import JsonRpcSession, Poller, StreamConnection
-from ovnqos.ovsdb.remotes import parse_remotes
+from ovnqos.ovsdb.json_stream import Poller, StreamConnection
+from ovnqos.ovsdb.remotes import JsonRpcSession, parse_remotes
 from ovnqos.ovsdb.tls import stream_method
 
 if TYPE_CHECKING:

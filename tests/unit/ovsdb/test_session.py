@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.ovsdb.json_rpc import Poller
+from ovnqos.ovsdb.json_stream import Poller
 from ovnqos.ovsdb.remotes import NORTHBOUND, parse_remotes
 from ovnqos.ovsdb.session import DatabaseSession, Phase
 

@@ -10,7 +10,7 @@ import pytest
 from ovnqos import Pod, load_manifests, parse_object
 from ovnqos.controller import parse_pod
 from ovnqos.errors import InvalidObject
-from ovnqos.sources.workloads import keeps_pod_annotation
+from ovnqos.sources.objects import keeps_pod_annotation
 from tests.support.invalid_documents import outline
 
 MEANT = {

@@ -8,8 +8,8 @@ import pytest
 
 from ovnqos.diagnostics import ObjectRef, Severity
 from ovnqos.model.policy import Bandwidth
-from ovnqos.model.workloads import NO_POD_QOS, PodQos, merge
-from ovnqos.sources.pod_annotations import POD_QOS_KEYS, is_pod_qos_key
+from ovnqos.model.workloads import NO_POD_QOS, PodQos, is_pod_qos_key, merge
+from ovnqos.sources.pod_annotations import POD_QOS_KEYS
 from ovnqos.sources.pod_annotations import read_pod_qos as read_pod_qos_of
 from tests.support.invalid_documents import outline
 
