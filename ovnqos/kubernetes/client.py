@@ -11,7 +11,9 @@ import os
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import urllib3
@@ -30,8 +32,7 @@ from ovnqos.kubernetes.errors import (
 from ovnqos.kubernetes.interruption import Interruption, interruptible, make_interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from kubernetes.client import Configuration
 
@@ -43,6 +44,11 @@ CONNECT_TIMEOUT: Final = 10.0
 """Seconds in which the API server must take a connection."""
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds in which an answer must begin and go on; the API server itself gives a request up after 60 s."""
+ANSWER_MAXIMUM: Final = 512 * 2**20
+"""Bytes of a document; a page has 500 objects, and 50,000 pods that are listed without pages take 300 MB."""
+_WHOLE: Final = 2.0
+"""A whole request takes at most so many times its timeout, however the server drips its answer."""
+_UNAUTHORIZED: Final = 401
 _POOL_SIZE: Final = 16
 _CHUNK: Final = 65_536
 _INTERRUPTED: Final = "the request was interrupted"
@@ -77,28 +83,43 @@ def connect(
     try:
         from kubernetes import config  # noqa: PLC0415 # it takes half a second to load, and is an extra
         from kubernetes.client import Configuration  # noqa: PLC0415 # likewise
+        from kubernetes.config import incluster_config, kube_config  # noqa: PLC0415 # likewise
     except ImportError as error:
         message = "Kubernetes: the Python package kubernetes is not installed; install ovnqos[kubernetes]"
         raise KubernetesConfigurationError(message) from error
     configuration = Configuration()
     source = str(kubeconfig) if kubeconfig is not None else "the kubeconfig"
+    loader: incluster_config.InClusterConfigLoader | kube_config.KubeConfigLoader
     try:
         if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             source = "the service account"
-            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # kubernetes has no type for it
-        else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes has no type for it
-                str(kubeconfig) if kubeconfig is not None else None,
-                context=context,
-                client_configuration=configuration,
-                persist_config=False,
+            token_file: Path | None = Path(incluster_config.SERVICE_TOKEN_FILENAME)
+            loader = incluster_config.InClusterConfigLoader(  # type: ignore[no-untyped-call]  # kubernetes has no type for it
+                token_filename=str(token_file), cert_filename=incluster_config.SERVICE_CERT_FILENAME
             )
-        return KubernetesClient(configuration, user_agent=user_agent)
+        else:
+            merger = kube_config.KubeConfigMerger(  # type: ignore[no-untyped-call]  # likewise
+                str(kubeconfig) if kubeconfig is not None else kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+            )
+            loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]  # likewise
+                config_dict=merger.config, active_context=context, config_base_path=None
+            )
+            token_file = _token_file(loader.current_context, merger.config)
+        credentials = Credentials(configuration, load=loader.load_and_set, token_file=token_file)
+        return KubernetesClient(configuration, user_agent=user_agent, credentials=credentials)
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise KubernetesConfigurationError(f"Kubernetes: {source}: {_one_line(error)}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader checks little of the file's shape
         message = f"Kubernetes: {source}: malformed: {_one_line(error)}"
         raise KubernetesConfigurationError(message) from None
+
+
+def _token_file(context: Mapping[str, Any], merged: Any) -> Path | None:
+    """The `tokenFile` of a context's user, relative to the kubeconfig that has it; None where there is none."""
+    user = context["context"].get("user")
+    entry = merged["users"].get_with_name(user, safe=True) if user and merged.safe_get("users") else None
+    found = entry["user"].safe_get("tokenFile") if entry is not None and entry["user"] else None
+    return Path(entry.path).absolute().parent / found if isinstance(found, str) and entry is not None else None
 
 
 def _one_line(error: Exception) -> str:
@@ -120,14 +141,64 @@ def parse_document(body: bytes, where: str) -> dict[str, object]:
     return document
 
 
+class Credentials:
+    """The bearer token of a configuration, read anew when its file changes. Threads may share it."""
+
+    def __init__(
+        self, configuration: Configuration, *, load: Callable[[Configuration], None], token_file: Path | None
+    ) -> None:
+        """Load the configuration.
+
+        Args:
+            configuration: of the official client.
+            load: fills it in; it reads the token, or runs the program that prints it.
+            token_file: where the token is from, if from a file.
+        """
+        self._configuration = configuration
+        self._load = load
+        self._token_file = token_file
+        self._lock = threading.Lock()
+        self._version = self._file_version()
+        load(configuration)
+
+    def authorization(self, *, refused: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The header of a request; none where there is no token.
+
+        Args:
+            refused: the headers of a request that was refused for its token, which is then read again at once.
+
+        Raises:
+            ConfigException: of the official client: there are no credentials.
+            OSError: likewise.
+        """
+        with self._lock:  # it may run the kubeconfig's credential program
+            version = self._file_version()
+            if refused is not None or version not in (None, self._version):
+                self._load(self._configuration)
+                self._version = version
+            bearer = self._configuration.auth_settings().get("BearerToken")
+        return {bearer["key"]: bearer["value"].strip()} if bearer is not None and bearer["value"] else {}
+
+    def _file_version(self) -> object:
+        """What differs between two versions of the file; None where there is none, or not at this moment."""
+        if self._token_file is None:
+            return None
+        try:
+            found = self._token_file.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 class KubernetesClient:
     """Send requests to the Kubernetes API. Threads may share it.
 
     Attributes:
         server: the API server's URL.
+        answer_maximum: bytes of a document; a longer one is refused.
     """
 
-    def __init__(self, configuration: Configuration, *, user_agent: str = "ovnqos") -> None:
+    def __init__(self, configuration: Configuration, *, user_agent: str = "ovnqos", credentials: Credentials) -> None:
         """Use a configuration of the official client; see `connect`."""
         from kubernetes.client import ApiClient  # noqa: PLC0415 # see connect
 
@@ -138,7 +209,8 @@ class KubernetesClient:
         self._pool = self._api_client.rest_client.pool_manager
         make_interruptible(self._pool)
         self._user_agent = user_agent
-        self._authentication = threading.Lock()
+        self._credentials = credentials
+        self.answer_maximum = ANSWER_MAXIMUM
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -164,7 +236,8 @@ class KubernetesClient:
             content_type: of the document.
             query: parameters.
             interruption: ends the request from another thread; None: nothing does.
-            timeout: seconds of silence of the server; for the connection that long, or `CONNECT_TIMEOUT`.
+            timeout: seconds of silence of the server; for the connection that long, or `CONNECT_TIMEOUT`. The whole
+                request takes at most twice as long.
 
         Raises:
             RequestError: one of its kinds. A request without an answer may have been carried out.
@@ -172,7 +245,7 @@ class KubernetesClient:
         stop = interruption if interruption is not None else Interruption()
         body = None if document is None else json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
         with self._exchange(method, path, query, stop, timeout, body=body, content_type=content_type) as response:
-            return parse_document(self._read(response, None, stop), f"{self.server}{path}")
+            return parse_document(self._read_whole(response, stop), f"{self.server}{path}")
 
     def read(self, path: str, query: Mapping[str, str | int], interruption: Interruption) -> bytes:
         """Get a document, unparsed.
@@ -181,11 +254,11 @@ class KubernetesClient:
             RequestError: one of its kinds.
         """
         with self._exchange("GET", path, query, interruption, REQUEST_TIMEOUT) as response:
-            return self._read(response, None, interruption)
+            return self._read_whole(response, interruption)
 
     @contextmanager
     def stream(
-        self, path: str, query: Mapping[str, str | int], interruption: Interruption, *, timeout: float
+        self, path: str, query: Mapping[str, str | int], interruption: Interruption, *, seconds: float
     ) -> Iterator[Iterator[bytes]]:
         """Open an answer that goes on; give its bytes as they come, until the server ends it.
 
@@ -193,13 +266,13 @@ class KubernetesClient:
             path: with a leading slash, without a query.
             query: parameters.
             interruption: ends the request from another thread.
-            timeout: the longest silence of the server in seconds.
+            seconds: in which the server must have ended it.
 
         Raises:
             RequestError: one of its kinds; also while the bytes are read.
         """
-        with self._exchange("GET", path, query, interruption, timeout) as response:
-            yield iter(lambda: self._read(response, _CHUNK, interruption), b"")
+        with self._exchange("GET", path, query, interruption, seconds, whole=seconds) as response:
+            yield iter(lambda: self._read(response, interruption), b"")
 
     @contextmanager
     def _exchange(  # noqa: PLR0913 - of a request
@@ -210,56 +283,97 @@ class KubernetesClient:
         interruption: Interruption,
         timeout: float,
         *,
+        whole: float | None = None,
         body: bytes | None = None,
         content_type: str = JSON,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        headers = {"Accept": JSON, "User-Agent": self._user_agent, **self._authorization()}
+        """Send a request, and once more where its token was refused and there is a new one; `whole` is in seconds."""
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": JSON, "User-Agent": self._user_agent}
         if body is not None:
             headers["Content-Type"] = content_type
-        with interruption.request():
-            if interruption.is_set():
-                raise RequestInterruptedError(_INTERRUPTED)
+        authorization = self._authorization()
+        send = partial(self._send, method, url, body, interruption=interruption, timeout=timeout)
+        with interruption.request(_WHOLE * timeout if whole is None else whole):
+            response = send(headers | authorization)
             try:
-                with interruptible(interruption):
-                    response = self._pool.request(
-                        method,
-                        f"{self.server}{path}" + (f"?{urlencode(query)}" if query else ""),
-                        body=body,
-                        headers=headers,
-                        timeout=urllib3.Timeout(connect=min(timeout, CONNECT_TIMEOUT), read=timeout),
-                        preload_content=False,
-                        redirect=False,
-                        retries=False,  # the caller decides when to retry
-                    )
-            except (HTTPError, OSError) as error:
-                raise self._failure(error, interruption) from error
-            try:
+                if response.status == _UNAUTHORIZED and (renewed := self._renewed(authorization)):
+                    response.close()
+                    response = send(headers | renewed)
                 if not 200 <= response.status < 300:
-                    refusal = self._read(response, _CHUNK, interruption)
+                    refusal = self._read(response, interruption)
                     raise status_error(response.status, response.reason or "", response.headers, refusal)
+                if encoding := response.headers.get("Content-Encoding"):  # a small answer could become any size
+                    raise UnreadableAnswerError(f"{url}: its Content-Encoding is {encoding!r}; none was asked for")
                 yield response
             finally:
                 response.close()
 
-    def _read(self, response: urllib3.BaseHTTPResponse, most: int | None, interruption: Interruption) -> bytes:
+    def _send(  # noqa: PLR0913 - of a request
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        interruption: Interruption,
+        timeout: float,
+    ) -> urllib3.BaseHTTPResponse:
+        if interruption.is_set():
+            raise RequestInterruptedError(_INTERRUPTED)
         try:
-            return response.read() if most is None else response.read1(most)
+            with interruptible(interruption):
+                return self._pool.request(
+                    method,
+                    url,
+                    body=body,
+                    headers=headers,
+                    timeout=urllib3.Timeout(connect=min(timeout, CONNECT_TIMEOUT), read=timeout),
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    retries=False,  # the caller decides when to retry
+                )
         except (HTTPError, OSError) as error:
             raise self._failure(error, interruption) from error
+
+    def _read_whole(self, response: urllib3.BaseHTTPResponse, interruption: Interruption) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := self._read(response, interruption):
+            pieces.append(piece)
+            size += len(piece)
+            if size > self.answer_maximum:
+                raise UnreadableAnswerError(f"{self.server}: an answer of more than {self.answer_maximum} bytes")
+        return b"".join(pieces)
+
+    def _read(self, response: urllib3.BaseHTTPResponse, interruption: Interruption) -> bytes:
+        try:
+            piece = response.read1(_CHUNK)
+        except (HTTPError, OSError) as error:
+            raise self._failure(error, interruption) from error
+        if interruption.expired:
+            raise self._failure(TimeoutError(), interruption)
+        return piece
 
     def _failure(self, error: Exception, interruption: Interruption) -> ApiUnreachableError | RequestInterruptedError:
         if interruption.is_set():
             return RequestInterruptedError(_INTERRUPTED)
+        if interruption.expired:
+            return ApiUnreachableError(f"{self.server}: no whole answer in time")
         if isinstance(error, HTTPError):
             return ApiUnreachableError(describe_http_error(error, self.server))
         return ApiUnreachableError(f"{self.server}: {_one_line(error)}")
 
-    def _authorization(self) -> dict[str, str]:
+    def _renewed(self, refused: Mapping[str, str]) -> dict[str, str]:
+        """The header with a new token; empty where there is no other than the refused one."""
+        found = self._authorization(refused=refused)
+        return found if found != refused else {}
+
+    def _authorization(self, *, refused: Mapping[str, str] | None = None) -> dict[str, str]:
         from kubernetes.config import ConfigException  # noqa: PLC0415 # see connect
 
         try:
-            with self._authentication:  # it may read a rotated token, or run the kubeconfig's credential program
-                bearer = self._api_client.configuration.auth_settings().get("BearerToken")
+            return self._credentials.authorization(refused=refused)
         except (ConfigException, OSError) as error:
             raise ApiUnreachableError(f"{self.server}: no credentials: {_one_line(error)}") from error
-        return {bearer["key"]: bearer["value"].strip()} if bearer is not None and bearer["value"] else {}

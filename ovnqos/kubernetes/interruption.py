@@ -27,12 +27,17 @@ class Interruption:
     """A flag that is set once: it wakes a wait, breaks the request under way, and refuses the next ones.
 
     One thread waits and sends requests; any thread may call `set`.
+
+    Attributes:
+        expired: whether the last request was broken since it took too long.
     """
 
     def __init__(self) -> None:
+        self.expired = False
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        self._deadline: threading.Timer | None = None
 
     def is_set(self) -> bool:
         """Whether `set` was called."""
@@ -55,17 +60,33 @@ class Interruption:
         with self._lock:
             self._release()
             self._socket = duplicate
-            if self._event.is_set():
+            if self._event.is_set() or self.expired:
                 self._shut_down()
 
     @contextmanager
-    def request(self) -> Iterator[None]:
-        """Span one request."""
+    def request(self, seconds: float) -> Iterator[None]:
+        """Span one request, from the connection to the last byte of its answer, and break it after so many seconds.
+
+        A socket's own timeout ends with each byte: a peer that sends one now and then would never meet it.
+        """
+        deadline = threading.Timer(seconds, lambda: self._expire(deadline))
+        deadline.daemon = True
+        with self._lock:
+            self.expired, self._deadline = False, deadline
+        deadline.start()
         try:
             yield
         finally:
+            deadline.cancel()
             with self._lock:
+                self._deadline = None
                 self._release()
+
+    def _expire(self, deadline: threading.Timer) -> None:
+        with self._lock:
+            if self._deadline is deadline:
+                self.expired = True
+                self._shut_down()
 
     def _shut_down(self) -> None:
         if self._socket is not None:

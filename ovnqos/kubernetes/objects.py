@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _PAGE_SIZE: Final = 500
 """Objects a page, as kubectl and client-go ask for."""
+_LINE_MAXIMUM: Final = 16 * 2**20
+"""Bytes of an event in a watch; etcd takes objects of 1.5 MiB."""
 _GONE: Final = 410
 _NOT_FOUND: Final = 404
 _DELIVER_AGAIN: Final = ""
@@ -125,24 +127,29 @@ def read_list(
         query = {"limit": _PAGE_SIZE, "continue": token}
 
 
-def read_events(chunks: Iterable[bytes]) -> Iterator[list[WatchEvent]]:
+def read_events(chunks: Iterable[bytes], *, line_maximum: int = _LINE_MAXIMUM) -> Iterator[list[WatchEvent]]:
     """Read the events of a watch's byte stream, one JSON object a line; those that arrived together come together.
 
     An unfinished last line is dropped: a watch that goes on from the last version gets it again.
 
     Raises:
-        UnreadableAnswerError: a line is no event.
+        UnreadableAnswerError: a line is no event, or longer than so many bytes.
     """
     unfinished: list[bytes] = []  # joined once, when the line ends: a large object comes in many pieces
+    size = 0
     for chunk in chunks:
         *finished, rest = chunk.split(b"\n")
         if finished:
             finished[0] = b"".join([*unfinished, finished[0]])
-            unfinished = []
+            unfinished, size = [], 0
             if lines := [line for line in finished if line.strip()]:
                 yield [_read_event(line) for line in lines]
         if rest:
             unfinished.append(rest)
+            size += len(rest)
+            if size > line_maximum:
+                message = f"a line of the watch is longer than {line_maximum} bytes"
+                raise UnreadableAnswerError(message)
 
 
 def read_resource_version(document: object) -> str:

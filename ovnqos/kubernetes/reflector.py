@@ -182,8 +182,8 @@ class Reflector:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": seconds,
         }
-        silence = seconds + self._policy.silence_maximum
-        with self._client.stream(self.resource.path, query, self._interruption, timeout=silence) as chunks:
+        longest = seconds + self._policy.silence_maximum
+        with self._client.stream(self.resource.path, query, self._interruption, seconds=longest) as chunks:
             self._opened = self._clock.monotonic()
             self.connected = True
             self._log_recovery()

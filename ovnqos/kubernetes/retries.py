@@ -48,7 +48,7 @@ class RetryPolicy:
             servers that start have answered 404 before they knew their CRDs (kubernetes/kubernetes#71218, #115241).
         watch_shortest: how long the server keeps a watch open, at least.
         watch_longest: and at most.
-        silence_maximum: a server that is so much later to end a watch than it was asked to is dead.
+        silence_maximum: a watch that the server ends so much later than it was asked to is broken off.
         random: where jitter comes from.
     """
 

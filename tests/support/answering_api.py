@@ -41,6 +41,8 @@ class _Exchange(BaseHTTPRequestHandler):
         status, document = self.api.serve(request)
         answer = json.dumps(document).encode()
         self.send_response(status)
+        if isinstance(document, Refusal) and document.retry_after:
+            self.send_header("Retry-After", document.retry_after)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         with suppress(ConnectionError):  # the client may have ended the request
@@ -88,6 +90,14 @@ class AnsweringApi:
             return self.requests[:count]
 
 
-def refusal(status: int, reason: str) -> tuple[int, object]:
+class Refusal(dict[str, object]):
+    """A `Status` document, and the seconds after which to ask again, as the header Retry-After has them."""
+
+    retry_after = ""
+
+
+def refusal(status: int, reason: str, *, retry_after: str = "") -> tuple[int, object]:
     """A refusal as the API server words it."""
-    return status, {"kind": "Status", "status": "Failure", "reason": reason, "message": "no", "code": status}
+    document = Refusal(kind="Status", status="Failure", reason=reason, message="no", code=status)
+    document.retry_after = retry_after
+    return status, document

@@ -18,7 +18,7 @@ from ovnqos.kubernetes import PODS, Clock, Reflector, connect
 from tests.support.reflectors import PATIENCE, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ovnqos.kubernetes import ChangeHandler, Interruption, KubernetesClient, Resource, RetryPolicy
@@ -221,14 +221,14 @@ class FakeClock(Clock):
             interruption.wait(PATIENCE)
 
 
-def write_kubeconfig(folder: Path, url: str, user: dict[str, str] | None = None) -> Path:
+def write_kubeconfig(folder: Path, url: str, user: Mapping[str, object] | None = None) -> Path:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         "clusters": [{"name": "test", "cluster": {"server": url}}],
-        "users": [{"name": "test", "user": user or {}}],
+        "users": [{"name": "test", "user": dict(user or {})}],
     }
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(document))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos.kubernetes import Clock, Interruption, RequestError, RequestInterruptedError
+from ovnqos.kubernetes import ApiStatusError, Clock, Interruption, RequestError, RequestInterruptedError
 from ovnqosd.leadership.lease import LeaseRecord, micro_time
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _TIMEOUT_SHORTEST: Final = 0.05
 _RELEASE_TIMEOUT: Final = 2.0
 _RETRY: Final = 2.0
 _ATTEMPTS: Final = 5
+_RETRY_AFTER_MAXIMUM: Final = 30.0
+_NOT_RENEWED: Final = "Lease not renewed in time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,7 @@ class LeaderElector:
         self._record: LeaseRecord | None = None
         self._seen_at = 0.0
         self._renewed_at = -math.inf
+        self._not_before = -math.inf  # as the API asked by Retry-After
         self._leading = False
         self._log = structlog.get_logger().bind(lease=f"{lease.namespace}/{lease.name}", identity=identity)
         self._thread = threading.Thread(target=self._run, name="leader-elector", daemon=True)
@@ -123,7 +126,8 @@ class LeaderElector:
         try:
             while not self._interruption.is_set():
                 self._attempt()
-                pause = self._timing.retry * _JITTER.uniform(1.0, 1.2)
+                asked = self._not_before - self._clock.monotonic()
+                pause = max(asked, self._timing.retry * _JITTER.uniform(1.0, 1.2))
                 if self._leading:
                     pause = min(pause, max(0.0, self._left()))
                 self._clock.wait(pause, self._interruption)
@@ -136,14 +140,19 @@ class LeaderElector:
 
     def _attempt(self) -> None:
         began = self._clock.monotonic()
+        if began < self._not_before and self._leading and self._left() <= 0:
+            self._end(_NOT_RENEWED)
+            return
         try:
             held = self._take_or_renew()
         except RequestInterruptedError:
             raise
         except RequestError as error:
             self._log_problem(error)
+            asked = error.retry_after if isinstance(error, ApiStatusError) else 0.0
+            self._not_before = self._clock.monotonic() + min(asked, _RETRY_AFTER_MAXIMUM)
             if self._leading and self._left() <= 0:
-                self._end("Lease not renewed in time")
+                self._end(_NOT_RENEWED)
             return
         if self.problem:
             self.problem = ""

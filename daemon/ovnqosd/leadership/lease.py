@@ -21,6 +21,7 @@ _API_VERSION: Final = "coordination.k8s.io/v1"
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_INT32_MAXIMUM: Final = 2**31 - 1
 
 
 def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
@@ -128,13 +129,17 @@ def _record(document: Mapping[str, object]) -> LeaseRecord:
         raise UnreadableAnswerError(message)
     return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
-        duration=_number(spec.get("leaseDurationSeconds")),
+        duration=_number(spec, "leaseDurationSeconds"),
         acquired=str(spec.get("acquireTime") or ""),
         renewed=str(spec.get("renewTime") or ""),
-        transitions=_number(spec.get("leaseTransitions")),
+        transitions=_number(spec, "leaseTransitions"),
         resource_version=version,
     )
 
 
-def _number(value: object) -> int:
-    return math.floor(value) if isinstance(value, (int, float)) else 0
+def _number(spec: Mapping[str, object], field: str) -> int:
+    value = 0 if spec.get(field) is None else spec[field]
+    if not isinstance(value, (int, float)) or not 0 <= value <= _INT32_MAXIMUM:  # `nan` is not either
+        message = f"a Lease whose spec.{field} is no number of 32 bits"
+        raise UnreadableAnswerError(message)
+    return math.floor(value)

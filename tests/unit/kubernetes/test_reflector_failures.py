@@ -296,3 +296,35 @@ def test_an_hour_of_failure_is_a_bounded_number_of_requests(
             assert clock.ended.wait(60)
             # 15 s on average once the ceiling is reached: 240 attempts, of two requests where the list works
             assert 100 < len(api.requests) < 600
+
+
+def test_a_watch_whose_line_never_ends_is_given_up(tmp_path: Path) -> None:
+    def endless(exchange: Exchange) -> None:
+        exchange.start_stream()
+        exchange.close_connection = True
+        while not exchange.script.ending.is_set():
+            exchange.send_chunk(b"a" * 60_000)
+
+    with (
+        ScriptedApi(page([], 5), endless, page([pod("a", 1)], 9)) as api,
+        reflected(api.url, tmp_path, Recorder(), clock=FakeClock()) as reflector,
+    ):
+        api.wait_for_requests(4)
+        assert reflector.restarts[RestartReason.UNREADABLE] == 1
+
+
+def test_a_watch_that_the_server_never_ends_is_broken_off_when_it_should_have_ended(tmp_path: Path) -> None:
+    def drip(exchange: Exchange) -> None:
+        exchange.start_stream()
+        exchange.close_connection = True
+        while not exchange.script.ending.wait(0.05):
+            exchange.send_chunk(b" ")
+
+    policy = RetryPolicy(watch_shortest=0, watch_longest=0, silence_maximum=0.3)
+    with (
+        ScriptedApi(page([], 5), drip) as api,
+        reflected(api.url, tmp_path, Recorder(), policy=policy, clock=FakeClock()) as reflector,
+    ):
+        api.wait_for_requests(3)
+        assert reflector.restarts[RestartReason.UNREACHABLE] >= 1
+        assert [query["resourceVersion"] for query in api.watches[:2]] == ["5", "5"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,15 @@ PATH = "/apis/coordination.k8s.io/v1/namespaces/ovn/leases"
 
 
 class LeaseServer:
-    """Attributes: `spec` is the Lease's, None if there is none; `refuses` is a status for every request."""
+    """Attributes: `spec` is the Lease's, None if there is none; `refuses` is a status for every request, and
+    `retry_after` the seconds after which to ask again.
+    """
 
     def __init__(self, spec: dict[str, Any] | None = None) -> None:
         self.spec = spec
         self.version = 1
         self.refuses = 0
+        self.retry_after = ""
 
     def set(self, **spec: Any) -> None:
         self.spec = spec
@@ -41,7 +45,7 @@ class LeaseServer:
 
     def __call__(self, request: Request) -> tuple[int, object]:
         if self.refuses:
-            return refusal(self.refuses, "Refused")
+            return refusal(self.refuses, "Refused", retry_after=self.retry_after)
         if request.method == "POST" and request.path == PATH:
             if self.spec is not None:
                 return refusal(409, "AlreadyExists")
@@ -202,6 +206,43 @@ def test_a_lease_that_is_renewed_is_never_taken(tmp_path: Path) -> None:
         assert sum(clock.waits) > 60
     assert server.spec is not None
     assert server.spec["holderIdentity"] == "other"
+
+
+def test_a_candidate_leaves_the_server_alone_as_long_as_it_asks(tmp_path: Path) -> None:
+    server = LeaseServer()
+    server.refuses, server.retry_after = 429, "7"
+    candidate = Candidate(server, tmp_path)
+    with candidate.after(
+        lambda: setattr(server, "retry_after", "9999"), lambda: setattr(server, "refuses", 0)
+    ) as clock:
+        assert 7 <= clock.waits[0] < 7.5
+        assert 30 <= clock.waits[1] < 31
+        assert candidate.told == ["started"]
+
+
+def test_a_leader_gives_up_in_time_and_still_asks_no_sooner_than_it_may(tmp_path: Path) -> None:
+    server = LeaseServer()
+    server.retry_after = "20"
+    candidate = Candidate(server, tmp_path)
+    with candidate.after(lambda: setattr(server, "refuses", 503), nothing, nothing) as clock:
+        assert candidate.told == ["started", "stopped"]
+        refused = clock.waits[0]  # after the first renewal
+        assert sum(clock.waits[:2]) == pytest.approx(10.0)  # the deadline
+        assert sum(clock.waits[:3]) == pytest.approx(refused + 20.0)
+        assert [request.method for request in candidate.api.requests] == ["GET", "POST", "PUT", "GET"]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-Infinity", "NaN", "-1", "1e12", '"15"', "[]"])
+def test_a_lease_with_a_number_that_is_none_is_told_and_does_not_end_the_election(tmp_path: Path, number: str) -> None:
+    server = LeaseServer(held_by("other"))
+    assert server.spec is not None
+    server.spec["leaseDurationSeconds"] = json.loads(number)
+    candidate = Candidate(server, tmp_path)
+    with capture_logs() as logs, candidate.after(nothing, nothing):
+        assert candidate.elector.is_alive
+        assert candidate.told == []
+        assert "leaseDurationSeconds" in candidate.elector.problem
+    assert [log["log_level"] for log in logs] == ["warning"]
 
 
 @pytest.mark.parametrize("status", [500, 403])
