@@ -61,8 +61,11 @@ class Code(StrEnum):
     ROW_BROKEN = "RowBroken"
     ROW_IDLE = "RowIdle"
     ROW_INEFFECTIVE = "RowIneffective"
+    ROW_PARTLY = "RowPartly"
+    ROW_RE_MARKED = "RowReMarked"
     ROW_SHADOWED = "RowShadowed"
     ROW_UNBOUND = "RowUnbound"
+    ROW_UNDEFINED = "RowUndefined"
     # daemon
     FOREIGN_CONFLICT = "ForeignConflict"
     LAST_VALID_VERSION = "LastValidVersion"

@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.explain.pipeline import PipelineVersion
+from ovnqos.compile.rows import Direction
+from ovnqos.explain.pipeline import QOS_STAGES, PipelineVersion, direction_of_stage
 from ovnqos.match import NamedSets, Verbatim, read_match, references
 from ovnqos.match.terms import find_terms
 from ovnqos.plan.snapshot import SetKind, references_in
@@ -129,13 +130,32 @@ class FlowTable:
         return tuple(flow for flow in found if flow is not None)
 
     def above(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
-        """The flows that are looked up before another on a datapath; at equal priority the order is undefined."""
-        priority, match = flow.effect.priority, flow.effect.match
+        """The flows that are looked up before another on a datapath."""
+        return [one for one in self._beside(flow, datapath) if one.effect.priority > flow.effect.priority]
+
+    def equal(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
+        """The flows of equal priority that do something else than another on a datapath."""
+        done = flow.effect.priority, flow.effect.dscp, flow.effect.meter
         return [
             one
-            for one in self._stages.get((datapath, flow.effect.stage), ())
-            if one.effect.priority > priority or (one.effect.priority == priority and one.effect.match != match)
+            for one in self._beside(flow, datapath)
+            if one.effect.priority == done[0] and (one.effect.priority, one.effect.dscp, one.effect.meter) != done
         ]
+
+    def later(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
+        """The flows of to-lport that set another mark than one of from-lport on a datapath."""
+        if flow.effect.direction is Direction.TO_LPORT or flow.effect.dscp is None:
+            return ()
+        stages = (stage for stage in QOS_STAGES if direction_of_stage(stage) is Direction.TO_LPORT)
+        return [
+            one
+            for stage in stages
+            for one in self._stages.get((datapath, stage), ())
+            if one.effect.dscp not in {None, flow.effect.dscp}
+        ]
+
+    def _beside(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
+        return self._stages.get((datapath, flow.effect.stage), ())
 
     def check(self, finding: Finding, datapath: str) -> Finding | None:
         """Find flows of a row that northd has not made on a datapath; None if it has made all."""

@@ -23,9 +23,12 @@ class Realisation(StrEnum):
     """Whether OVN realises a row."""
 
     REALISED = "realised"
+    PARTLY = "partly"  # one of its mark and limit, or of its IP versions, is not
     UNPROVEN = "unproven"  # sets, flows and chassis are right, but no sample packet shows it
     IDLE = "idle"  # it matches no packet now
     SHADOWED = "shadowed"  # rows above match all its packets
+    RE_MARKED = "re-marked"  # a later row replaces its mark
+    UNDEFINED = "undefined"  # a row of equal priority matches one of its packets
     BROKEN = "broken"  # OVN cannot parse its match, and ignores it
     UNBOUND = "unbound"  # no logical switch has it
     ABSENT = "absent"  # northd has not made, or not renewed, its logical flows
@@ -46,6 +49,9 @@ class Realisation(StrEnum):
 _CODES: Final = {
     Realisation.IDLE: Code.ROW_IDLE,
     Realisation.SHADOWED: Code.ROW_SHADOWED,
+    Realisation.PARTLY: Code.ROW_PARTLY,
+    Realisation.RE_MARKED: Code.ROW_RE_MARKED,
+    Realisation.UNDEFINED: Code.ROW_UNDEFINED,
     Realisation.BROKEN: Code.ROW_BROKEN,
     Realisation.UNBOUND: Code.ROW_UNBOUND,
     Realisation.ABSENT: Code.ROW_ABSENT,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPAddress
 
 from ovnqos.match.addresses import WIDTH
-from ovnqos.match.packet import TRANSPORTS, Packet, Protocol
+from ovnqos.match.packet import NO_PORT, TRANSPORTS, Packet, Protocol
 from ovnqos.southbound.packet_path import UNKNOWN_NEXT_HOP, UNKNOWN_SENDER, PacketPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ovnqos.match.addresses import Ranges
     from ovnqos.match.terms import Term
@@ -40,6 +40,7 @@ class SwitchPorts:
     Attributes:
         ports: by name.
         names: of the ports.
+        versions: the IP versions of the addresses that ports have, those to routers left out; both where none has any.
     """
 
     def __init__(self, ports: Mapping[str, SwitchPort]) -> None:
@@ -47,6 +48,9 @@ class SwitchPorts:
         self.ports = ports
         self.names = frozenset(ports)
         self._owners = {(address.version, int(address)): port for port in ports.values() for address in port.addresses}
+        pods = (port for port in ports.values() if not port.is_router)
+        known = {int(address.version) for port in pods for address in port.addresses}
+        self.versions = frozenset(known or WIDTH)
         # where packets to unknown addresses go: to a router first, then to any port whose Ethernet address is known
         self._others = sorted(
             ports.values(), key=lambda port: (not port.is_router or not port.mac, not port.mac, port.name)
@@ -61,16 +65,21 @@ class SwitchPorts:
         return next(able, None)
 
 
-def packets_of_term(term: Term, switch: SwitchPorts, edges: Sequence[Term], *, leaving: bool) -> Iterator[PacketPath]:
-    """Build packets that fulfil a term, the most natural first.
+def packets_of_term(
+    term: Term, switch: SwitchPorts, edges: Sequence[Term], versions: Collection[int], *, leaving: bool
+) -> Iterator[PacketPath]:
+    """Build packets that fulfil a term, the most natural first, with the port by which they leave; empty for none.
 
     Args:
         term: the term.
         switch: the logical switch.
         edges: where this match and others change.
-        leaving: whether rows see them as they leave the switch; else as they enter.
+        versions: their IP versions.
+        leaving: whether only packets that leave the switch count.
     """
     for version in term.versions:
+        if version not in versions:
+            continue
         destinations = _destinations(term, version, switch.ports, edges)
         numbers = list(_transport_ports(term, edges))
         for inport, source in _sources(term, version, switch.ports, edges):
@@ -80,7 +89,7 @@ def packets_of_term(term: Term, switch: SwitchPorts, edges: Sequence[Term], *, l
                     continue
                 packet = Packet(
                     inport=inport.name,
-                    outport=outport.name if leaving and outport is not None else "",
+                    outport=outport.name if outport is not None else NO_PORT,
                     source=source,
                     destination=destination,
                     protocol=protocol,

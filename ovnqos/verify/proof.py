@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ovnqos.compile.rows import Direction
 from ovnqos.diagnostics import listed
+from ovnqos.explain.explanation import QosAction
 from ovnqos.match import Verbatim
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.verify.findings import Finding, Realisation
 from ovnqos.verify.packets import SwitchPorts
-from ovnqos.verify.samples import choose_samples
+from ovnqos.verify.samples import Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ovnqos.match import NamedSets
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
@@ -36,16 +37,24 @@ class Tracer(Protocol):
         """Send a packet through the logical flows of a switch."""
 
 
+class _Judged(NamedTuple):
+    """The judgement on one action of a row, for one IP version."""
+
+    action: QosAction
+    version: int
+    finding: Finding
+
+
 class Prover:
-    """Traces sample packets of rows; each packet once, as the flows of a row share packets."""
+    """Judges rows by sample packets: by what they leave the switch with. Each packet is traced once."""
 
     def __init__(
         self,
         flows: FlowTable,
         analyse: Callable[[str], AnalysedMatch],
         names: NamedSets,
-        tracer: Tracer,
-        name_row: Callable[[str, str, int, str], str],
+        tracer: Tracer | None,
+        name_flow: Callable[[str, FlowEffect], str],
     ) -> None:
         """Start without traces.
 
@@ -53,14 +62,14 @@ class Prover:
             flows: the flows of the Southbound.
             analyse: analyses a match.
             names: the members of the Southbound's sets.
-            tracer: runs the packets.
-            name_row: returns the name of the row with this switch, direction, priority and match.
+            tracer: runs the packets; None: only ties are found.
+            name_flow: returns the name of the row on a switch that a flow was made for.
         """
         self._flows = flows
         self._analyse = analyse
         self._names = names
         self._tracer = tracer
-        self._name_row = name_row
+        self._name_flow = name_flow
         self._traces: dict[tuple[str, str], Trace] = {}
         self._ports: dict[str, SwitchPorts] = {}  # by datapath
 
@@ -70,67 +79,119 @@ class Prover:
         Raises:
             SouthboundUnavailable: no server answers.
         """
-        partly: dict[str, None] = {}
-        effects: list[str] = []
-        proof = finding
         if switch.uuid not in self._ports:
             self._ports[switch.uuid] = SwitchPorts(switch.ports)
+        ports = self._ports[switch.uuid]
         for flow in flows:
-            above = self._flows.above(flow, switch.uuid)
-            samples = choose_samples(
-                self._analyse(flow.effect.match),
-                self._ports[switch.uuid],
-                self._names,
-                [self._analyse(one.effect.match) for one in above],
-                leaving=flow.effect.direction is Direction.TO_LPORT,
-            )
-            shadowed_by = tuple(
-                dict.fromkeys(self._name(finding.switch, above[one].effect) for one in samples.shadowed_by)
-            )
-            proof = self._prove_flow(proof, flow, switch.ports, samples, shadowed_by)
-            if proof.verdict is not Realisation.REALISED:
-                return proof
-            effects.append(_effect(flow.effect))
-            if shadowed_by:
-                partly[f"partly shadowed by {listed(shadowed_by)}"] = None
-        return proof.but(Realisation.REALISED, f"{proof.reason}: {', '.join(effects)}", details=tuple(partly))
+            if tied := self._find_tie(finding, flow, switch.uuid, ports):
+                return tied
+        if self._tracer is None:
+            return finding
+        judged: list[_Judged] = []
+        for flow in flows:
+            terms = self._analyse(flow.effect.match).terms.items
+            allowed = {version for term in terms for version in term.versions}
+            for version in sorted(allowed & ports.versions or allowed) or [4]:
+                judged.extend(self._judge(finding, flow, version, switch.uuid, ports))
+        return _combine(judged, ", ".join(_effect(flow.effect) for flow in flows))
+
+    def _find_tie(self, finding: Finding, flow: QosFlow, datapath: str, ports: SwitchPorts) -> Finding | None:
+        """Find a packet that another flow of equal priority takes, too: ovn-trace may break ties as OVN does not."""
+        equal = self._flows.equal(flow, datapath)
+        if not equal:
+            return None
+        above = [self._analyse(one.effect.match) for one in self._flows.above(flow, datapath)]
+        sampler = Sampler(ports, self._names, ports.versions, leaving=flow.effect.direction is Direction.TO_LPORT)
+        row = self._analyse(flow.effect.match)
+        for other in equal:
+            if sample := sampler.find_tie(row, self._analyse(other.effect.match), above):
+                name = self._name(finding.switch, other.effect)
+                reason = f"conflicts with {name}: OVN applies either to the packet from {sample}"
+                tied = finding.but(Realisation.UNDEFINED, reason, "change one priority")
+                return replace(tied, sample=sample.microflow)
+        return None
+
+    def _judge(
+        self, finding: Finding, flow: QosFlow, version: int, datapath: str, ports: SwitchPorts
+    ) -> Iterator[_Judged]:
+        """Judge the actions of a flow by samples of one IP version."""
+        above, later = self._flows.above(flow, datapath), self._flows.later(flow, datapath)
+        samples = Sampler(ports, self._names, {version}, leaving=flow.effect.direction is Direction.TO_LPORT).choose(
+            self._analyse(flow.effect.match),
+            [self._analyse(one.effect.match) for one in above],
+            [self._analyse(one.effect.match) for one in later],
+        )
+        shadowed_by = [self._name(finding.switch, above[place].effect) for place in samples.shadowed_by]
+        result, traces = self._prove_flow(finding, flow, ports.names, samples, dict.fromkeys(shadowed_by))
+        if result.verdict is Realisation.REALISED and shadowed_by:
+            result = replace(result, details=(*result.details, f"partly shadowed by {listed(set(shadowed_by))}"))
+        if flow.effect.meter is not None:
+            yield _Judged(QosAction.LIMIT, version, result)
+        if flow.effect.dscp is None:
+            return
+        if result.verdict is Realisation.REALISED:
+            replaced = [mark for trace in traces if (mark := _last_mark(trace)) != flow.effect]
+            names = dict.fromkeys(f"dscp={one.dscp} by {self._name(finding.switch, one)}" for one in replaced if one)
+            re_marked_by = {self._name(finding.switch, later[place].effect) for place in samples.re_marked_by}
+            if len(replaced) == len(traces):
+                reason = f"re-marked as it leaves the switch, with {listed(names)}: {samples.packets[0]}"
+                result = result.but(Realisation.RE_MARKED, reason, "remove or narrow the row that marks later")
+            elif re_marked_by:
+                result = replace(result, details=(*result.details, f"partly re-marked by {listed(re_marked_by)}"))
+        yield _Judged(QosAction.MARK, version, result)
 
     def _prove_flow(
-        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, shadowed_by: Sequence[str]
-    ) -> Finding:
-        """What the samples show of one flow; of a realised one the reason is the packet."""
+        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, shadowed_by: dict[str, None]
+    ) -> tuple[Finding, list[Trace]]:
+        """What the samples show of one flow, and the traces of those that it takes.
+
+        Of a realised one the reason is the packet.
+        """
         if not samples.packets:
-            return self._without_sample(finding, flow, ports)
+            return self._without_sample(finding, flow, ports), []
         winners: dict[str, None] = {}
         lost: list[str] = []
+        taken: list[Trace] = []
         for packet in samples.packets:
             try:
                 trace = self._trace(finding.switch, packet.microflow)
             except TraceFailed as error:
-                return finding.but(Realisation.UNPROVEN, f"not traced: {error}")
+                return finding.but(Realisation.UNPROVEN, f"not traced: {error}"), []
             if fault := _fault(trace, flow):
-                return _broken(finding, fault)
+                return _broken(finding, fault), []
             hit = next((one for one in trace.hits if one.stage == flow.effect.stage), None)
             if hit is None:
                 lost.append(_where_ended(trace, flow))
             elif hit == flow.effect:
-                return replace(finding.but(Realisation.REALISED, str(packet)), sample=packet.microflow)
+                taken.append(trace)
+                if not taken[1:]:
+                    finding = replace(finding.but(Realisation.REALISED, str(packet)), sample=packet.microflow)
+                if hit.dscp is None or _last_mark(trace) == hit:
+                    return finding, taken
             else:
                 winners[self._name(finding.switch, hit)] = None
+        if taken:
+            return finding, taken
         finding = replace(finding, sample=samples.packets[0].microflow)
         if winners or not samples.reaches:
-            return finding.but(
-                Realisation.SHADOWED,
-                f"shadowed by {listed(winners | dict.fromkeys(shadowed_by))}: no sample packet reaches it",
-                "raise its priority, or narrow the match of the row above",
+            return (
+                finding.but(
+                    Realisation.SHADOWED,
+                    f"shadowed by {listed(winners | shadowed_by)}: no sample packet reaches it",
+                    "raise its priority, or narrow the match of the row above",
+                ),
+                [],
             )
         if any(lost) or not samples.sure:
             why = next((one for one in lost if one), "no packet is certain to match")
-            return finding.but(Realisation.UNPROVEN, f"{why} (tried {samples.packets[0]})")
-        return finding.but(
-            Realisation.INEFFECTIVE,
-            f"no effect on a packet that it matches: {samples.packets[0]}",
-            f"see what OVN does: ovn-trace {finding.switch} '{finding.sample}'",
+            return finding.but(Realisation.UNPROVEN, f"{why} (tried {samples.packets[0]})"), []
+        return (
+            finding.but(
+                Realisation.INEFFECTIVE,
+                f"no effect on a packet that it matches: {samples.packets[0]}",
+                f"see what OVN does: ovn-trace {finding.switch} '{finding.sample}'",
+            ),
+            [],
         )
 
     def _without_sample(self, finding: Finding, flow: QosFlow, ports: Iterable[str]) -> Finding:
@@ -142,7 +203,7 @@ class Prover:
                 return finding.but(Realisation.UNPROVEN, f"not traced: {error}")
             if fault := _fault(trace, flow):
                 return _broken(finding, fault)
-        analysed = self._analyse(finding.row.content.match)
+        analysed = self._analyse(flow.effect.match)
         if isinstance(analysed.match, Verbatim):
             return finding.but(Realisation.UNPROVEN, "no sample packet: ovnqos cannot parse its match")
         if analysed.terms:
@@ -154,11 +215,60 @@ class Prover:
     def _trace(self, switch: str, microflow: str) -> Trace:
         key = switch, microflow
         if key not in self._traces:
+            assert self._tracer is not None  # else nothing is traced
             self._traces[key] = self._tracer.run(switch, microflow)
         return self._traces[key]
 
     def _name(self, switch: str, flow: FlowEffect) -> str:
-        return self._name_row(switch, flow.direction, flow.priority, flow.match)
+        return self._name_flow(switch, flow)
+
+
+_BY_WEIGHT: Final = (
+    Realisation.BROKEN,
+    Realisation.INEFFECTIVE,
+    Realisation.SHADOWED,
+    Realisation.RE_MARKED,
+    Realisation.UNPROVEN,
+    Realisation.IDLE,
+)
+"""Verdicts of parts of a row, the one that stands for all of it where none of them is realised first."""
+
+
+def _combine(judged: Sequence[_Judged], effects: str) -> Finding:
+    """The finding on a row, from those on its actions and IP versions; `effects` is what it does, for people."""
+    counted = [one for one in judged if one.finding.verdict is not Realisation.IDLE] or judged
+    realised = [one.finding for one in counted if one.finding.verdict is Realisation.REALISED]
+    others = [one for one in counted if one.finding.verdict is not Realisation.REALISED]
+    details = tuple(dict.fromkeys(detail for one in counted for detail in one.finding.details))
+    said: dict[str, None] = {}
+    for one in others:
+        alike = [other for other in counted if other.finding.verdict is one.finding.verdict]
+        said[_of_what(one, alike, counted) + one.finding.reason] = None
+    reasons = tuple(said)
+    if not others:
+        first = realised[0]
+        return replace(first, reason=f"{first.reason}: {effects}", details=details)
+    worst = min(others, key=lambda one: _BY_WEIGHT.index(one.finding.verdict)).finding
+    if not realised or worst.verdict in {Realisation.BROKEN, Realisation.INEFFECTIVE}:
+        return replace(worst, details=details)
+    if worst.verdict is Realisation.UNPROVEN:
+        return replace(realised[0], reason=f"{realised[0].reason}: {effects}", details=(*details, *reasons))
+    return replace(worst.but(Realisation.PARTLY, "; ".join(reasons), worst.hint), details=details, sample=worst.sample)
+
+
+def _of_what(one: _Judged, alike: Sequence[_Judged], all_of_them: Sequence[_Judged]) -> str:
+    """Which part of a row a finding is about, where others are judged otherwise."""
+    words = []
+    if {other.action for other in alike} != {other.action for other in all_of_them}:
+        words.append(str(one.action))
+    if {other.version for other in alike} != {other.version for other in all_of_them}:
+        words.append(f"IPv{one.version}")
+    return f"{', '.join(words)}: " if words else ""
+
+
+def _last_mark(trace: Trace) -> FlowEffect | None:
+    """The flow that set the mark with which a packet left."""
+    return next((hit for hit in reversed(trace.hits) if hit.dscp is not None), None)
 
 
 def _fault(trace: Trace, flow: QosFlow) -> str:

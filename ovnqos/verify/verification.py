@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
     from ovnqos.explain.candidates import RowName
     from ovnqos.northbound.northbound import Northbound
-    from ovnqos.plan.snapshot import ActualRow, Snapshot
+    from ovnqos.plan.snapshot import ActualRow, RowContent, Snapshot
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.southbound import NorthboundSequence, Southbound
+    from ovnqos.southbound.trace import FlowEffect
     from ovnqos.verify.proof import Tracer
 
 _PAUSES_S: Final = (0.1, 2.0)
@@ -127,15 +129,11 @@ class _Verifier:
         self._sets = RowSets(snapshot, southbound)
         self._flows = FlowTable(southbound)
         self._analyse = cache(lambda match: AnalysedMatch.of(read_match(match), self._sets.names))
-        # of rows that share direction, priority and match on a switch, one of the owner's counts
-        self._names: Mapping[tuple[str, str, int, str], str] = {
-            (switch, row.content.direction, row.content.priority, row.content.match): self._name(row).text
-            for row in (*snapshot.foreign_rows, *snapshot.rows)
-            for switch in row.switches
-        }
-        self._prover = (
-            None if tracer is None else Prover(self._flows, self._analyse, self._sets.names, tracer, self._name_flow)
-        )
+        self._rows: Mapping[tuple[str, str, int, str], list[ActualRow]] = defaultdict(list)
+        for row in (*snapshot.rows, *snapshot.foreign_rows):
+            for switch in row.switches:
+                self._rows[switch, row.content.direction, row.content.priority, row.content.match].append(row)
+        self._prover = Prover(self._flows, self._analyse, self._sets.names, tracer, self._name_flow)
 
     def verify(self, row: ActualRow, switch: str) -> Finding:
         """Find the first thing that is wrong with a row on a switch, in the order from Northbound to packet."""
@@ -159,8 +157,6 @@ class _Verifier:
         else:
             finding = check_chassis(finding, datapath, self._southbound, self._nb_cfg, terms) or finding
         finding = add_unbound_ports(finding, datapath, terms)
-        if self._prover is None:
-            return finding
         proof = self._prover.prove(finding, self._flows.of_row(content, datapath.uuid), datapath)
         return proof if finding.verdict.is_good or not proof.verdict.is_good else finding
 
@@ -169,9 +165,18 @@ class _Verifier:
         name = name_row(known, owner, f"row {row.uuid[:8]}")
         return name if owner.owns(known) else name._replace(text=f"{name.text} of another owner")
 
-    def _name_flow(self, switch: str, direction: str, priority: int, match: str) -> str:
-        name = self._names.get((switch, direction, priority, match), "a deleted row")
-        return f"{name} (priority {priority})"
+    def _name_flow(self, switch: str, flow: FlowEffect) -> str:
+        """Name the row of a flow; of several that do the same, one of the owner's counts."""
+        rows = self._rows.get((switch, str(flow.direction), flow.priority, flow.match), ())
+        of_flow = (row for row in rows if _is_of_row(flow, row.content))
+        row = next(of_flow, None) or next(iter(rows), None)
+        return f"{self._name(row).text if row is not None else 'a deleted row'} (priority {flow.priority})"
+
+
+def _is_of_row(flow: FlowEffect, content: RowContent) -> bool:
+    """Whether a flow does what a row of its match and priority says."""
+    rate = content.bandwidth.get("rate")
+    return flow.dscp in {None, content.action.get("dscp")} and (flow.meter is None or flow.meter.rate_kbps == rate)
 
 
 def _worth_another_look(report: Report, deadline: Deadline) -> bool:

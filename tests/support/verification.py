@@ -9,7 +9,7 @@ from ovnqos import Owner, Snapshot
 from ovnqos.controller import ActualRow, ActualSet, RowContent, SetContent, SetKind
 from ovnqos.southbound.contents import Chassis, QosFlow, SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.ovn_trace import TraceFailed
-from ovnqos.southbound.trace import FlowEffect, Trace
+from ovnqos.southbound.trace import FlowEffect, Meter, Trace
 from ovnqos.verify import verify_snapshot
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ def verify_diagnostics() -> Iterator[Diagnostic]:
     elsewhere = replace(group, members=frozenset({"z"}))
     of_group_elsewhere = {(SetKind.PORT_GROUP, "pods"): ActualSet(uuid="s", content=elsewhere)}
     at_same = flow(match="ip4", priority=3000, dscp=1)
+    later = effect(stage="ls_out_qos_mark", match="ip4", priority=3000, dscp=1)
+    equal = flow(match="ip4", dscp=1)
+    limits = {"dscp": None, "stage": "ls_in_qos_meter", "meter": Meter(rate_kbps=5)}
+    re_marked = Trace(text=LATER, hits=(effect(), effect(**limits), later))
     scenes: tuple[tuple[Snapshot, SouthboundContents, Trace | TraceFailed | None], ...] = (
         (snapshot(stored(switches=frozenset())), southbound(), None),
         (of_group, southbound(), None),
@@ -118,6 +122,9 @@ def verify_diagnostics() -> Iterator[Diagnostic]:
         (snapshot(), southbound(chassis=late), None),
         (snapshot(), southbound(), replace(NO_HIT, faults={MATCH: "Syntax error."})),
         (snapshot(), southbound(flows=(flow(), at_same)), hit(match="ip4", priority=3000, dscp=1)),
+        (snapshot(), southbound(), Trace(text=LATER, hits=(effect(), later))),
+        (snapshot(stored(bandwidth={"rate": 5})), southbound(flows=(flow(), flow(**limits))), re_marked),
+        (snapshot(), southbound(flows=(flow(), equal)), None),
         (snapshot(), southbound(), NO_HIT),
         (snapshot(stored(match="tcp && udp")), southbound(flows=(flow(match="tcp && udp"),)), NO_HIT),
         (snapshot(stored(match='inport == "x"')), southbound(flows=(flow(match='inport == "x"'),)), NO_HIT),

@@ -9,8 +9,9 @@ import pytest
 
 from ovnqos import AddressSet, Direction, PortGroup
 from ovnqos import match as m
+from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match import Verbatim
-from ovnqos.sandbox import Central
+from ovnqos.sandbox import Central, Programs
 from tests.functional.support_command import ovnqos
 from tests.functional.support_manifests import pod, policy, rule, write
 from tests.functional.support_verify import apply, bind, findings, register_chassis, row, verdicts, verify, wire_lan
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TO_OUTSIDE = m.inport("a") & m.ip4.dst.isin("203.0.113.0/24")
+
+
+def is_split() -> bool:
+    """Whether the OVN installed here looks up mark and limit apart."""
+    return PipelineVersion.of_release(Programs().ovn_version) is PipelineVersion.SPLIT
 
 
 @pytest.fixture(scope="module")
@@ -407,13 +413,93 @@ class TestShadowed:
         apply(central, limit, row(identity="mark", priority=3_000, match=m.ip4, rate_kbps=None))
         assert verdicts(central) == ["realised", "realised"]
 
+    def test_where_only_the_mark_is_shadowed_the_limit_still_holds(self, central: Central) -> None:
+        """Where OVN looks them up apart; from OVN 24.09 on the row above takes both."""
+        apply(central, row(), row(identity="mark", priority=3_000, match=m.ip4, dscp=1, rate_kbps=None))
+        found = findings(central)[-1]
+        assert (found["verdict"], found["good"]) == ("partly" if is_split() else "shadowed", False)
+        assert ("mark: shadowed by row " in found["reason"]) is is_split()
+        assert verify(central).code == 1
+
+    @pytest.mark.parametrize(("version", "words"), [(4, "ip4"), (6, "ip6")])
+    def test_a_foreign_row_that_takes_one_whole_ip_version(self, central: Central, version: int, words: str) -> None:
+        apply(central, row(match=m.inport("a") & m.ip))
+        central.nbctl("--wait=sb", "qos-add", "lan", "from-lport", "30000", words, "dscp=1", "rate=5")
+        (found,) = findings(central)
+        assert (found["verdict"], found["good"]) == ("partly", False)
+        assert f"IPv{version}: shadowed by row " in found["reason"]
+
+    def test_a_version_that_no_port_of_the_switch_has_does_not_count(self, central: Central) -> None:
+        central.nbctl("ls-add", "v4", "--", "lsp-add", "v4", "v4-a", "--", "lsp-add", "v4", "v4-b")
+        central.nbctl("lsp-set-addresses", "v4-a", "02:00:00:00:02:01 10.2.0.1")
+        central.nbctl("lsp-set-addresses", "v4-b", "02:00:00:00:02:02 10.2.0.2")
+        apply(central, row(switches=frozenset({"v4"}), match=m.inport("v4-a") & m.ip))
+        central.nbctl("--wait=sb", "qos-add", "v4", "from-lport", "30000", "ip6", "dscp=1", "rate=5")
+        assert verdicts(central) == ["realised"]
+        central.nbctl("ls-del", "v4")
+
     def test_a_row_of_another_owner_that_shadows_ours_is_named_so(self, central: Central) -> None:
         apply(central, row())
-        central.nbctl("qos-add", "lan", "from-lport", "30000", "ip4", "dscp=1")
+        central.nbctl("qos-add", "lan", "from-lport", "30000", "ip4", "dscp=1", "rate=7")
         central.nbctl("--wait=sb", "sync")
         (found,) = findings(central)
         assert found["verdict"] == "shadowed"
         assert "of another owner (priority 30000)" in found["reason"]
+
+
+class TestTie:
+    def test_two_rows_of_equal_priority_that_one_packet_matches(self, central: Central) -> None:
+        apply(central, row(), row(identity="other", match=m.ip4.dst.isin("203.0.113.7"), dscp=1))
+        for words in ((), ("--no-trace",)):
+            found = findings(central, *words)
+            assert [one["verdict"] for one in found] == ["undefined", "undefined"]
+            assert all("to 203.0.113.7, " in one["reason"] for one in found), found
+        assert verify(central).code == 1
+
+    @pytest.mark.parametrize("match", ["ip4", 'inport == "a" && ip4.dst == 203.0.113.0/24'])
+    def test_a_foreign_row_of_equal_priority_is_named(self, central: Central, match: str) -> None:
+        apply(central, row())
+        create = ["create", "QoS", "direction=from-lport", "priority=2000", f"match={json.dumps(match)}"]
+        bind_it = ["add", "Logical_Switch", "lan", "qos_rules", "@row"]
+        central.nbctl("--id=@row", *create, "action:dscp=1", "bandwidth:rate=7", "--", *bind_it)
+        central.nbctl("--wait=sb", "sync")
+        (found,) = findings(central)
+        assert found["verdict"] == "undefined"
+        assert "of another owner (priority 2000)" in found["reason"]
+
+    def test_equal_priority_and_one_effect_is_no_tie(self, central: Central) -> None:
+        mark = row(rate_kbps=None)
+        apply(central, mark, row(rate_kbps=None, identity="other", match=m.ip4.dst.isin("203.0.113.7")))
+        assert verdicts(central) == ["realised", "realised"]
+
+    def test_equal_priority_below_a_row_that_takes_the_packets_is_no_tie(self, central: Central) -> None:
+        low = [row(), row(identity="other", match=m.ip4.dst.isin("203.0.113.7"), dscp=1)]
+        apply(central, *low, row(identity="above", priority=3_000, match=m.ip4.dst.isin("203.0.113.7"), dscp=2))
+        assert verdicts(central)[:2].count("undefined") == 0
+
+
+class TestLeaving:
+    def test_a_mark_that_a_later_row_replaces(self, central: Central) -> None:
+        first = row(identity="first", rate_kbps=None)
+        apply(central, first, row(identity="second", direction=Direction.TO_LPORT, dscp=20, rate_kbps=None))
+        marked, later = findings(central)
+        assert (marked["verdict"], marked["good"], later["verdict"]) == ("re-marked", False, "realised")
+        assert f"dscp=20 by row {later['uuid'][:8]} (priority 2000)" in marked["reason"]
+
+    def test_a_foreign_row_that_re_marks_later_leaves_the_limit(self, central: Central) -> None:
+        apply(central, row())
+        central.nbctl("--wait=sb", "qos-add", "lan", "to-lport", "1000", "ip4", "dscp=30")
+        (found,) = findings(central)
+        assert found["verdict"] == "partly"
+        assert "mark: re-marked" in found["reason"]
+        assert "of another owner (priority 1000)" in found["reason"]
+
+    def test_a_later_row_that_re_marks_some_packets_is_a_detail(self, central: Central) -> None:
+        apply(central, row(rate_kbps=None))
+        central.nbctl("--wait=sb", "qos-add", "lan", "to-lport", "1000", "ip4.dst == 203.0.113.1", "dscp=30")
+        (found,) = findings(central)
+        assert found["verdict"] == "realised"
+        assert any(detail.startswith("partly re-marked by row ") for detail in found["details"])
 
 
 class TestUnproven:

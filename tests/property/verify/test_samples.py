@@ -13,7 +13,7 @@ from netaddr import IPAddress, IPNetwork, cidr_exclude
 from ovnqos import match as m
 from ovnqos.southbound.contents import SwitchPort
 from ovnqos.verify.packets import SwitchPorts
-from ovnqos.verify.samples import AnalysedMatch, choose_samples
+from ovnqos.verify.samples import AnalysedMatch, Sampler
 from tests.support.packets import Names, Packet, matches
 
 if TYPE_CHECKING:
@@ -94,13 +94,8 @@ NAMES: Final = Names(address_sets=SETS, port_groups=GROUPS)
 
 @given(_matches, st.lists(_matches, max_size=4), st.booleans())
 def test_samples_are_the_rows_own_and_complete(row: m.Match, above: list[m.Match], leaving: bool) -> None:
-    samples = choose_samples(
-        AnalysedMatch.of(row, VALUES),
-        SWITCH,
-        VALUES,
-        [AnalysedMatch.of(other, VALUES) for other in above],
-        leaving=leaving,
-    )
+    sampler = Sampler(SWITCH, VALUES, {4, 6}, leaving=leaving)
+    samples = sampler.choose(AnalysedMatch.of(row, VALUES), [AnalysedMatch.of(other, VALUES) for other in above])
     for sample in samples.packets:
         one = sample.packet
         seen = packet(one.inport, str(one.source), str(one.destination), str(one.protocol), one.destination_port)
@@ -120,6 +115,35 @@ def test_samples_are_the_rows_own_and_complete(row: m.Match, above: list[m.Match
     assert samples.sure is samples.reaches
 
 
+@given(_matches, _matches, st.lists(_matches, max_size=2), st.booleans())
+def test_a_tie_is_found_where_one_packet_is_in_two_rows(
+    row: m.Match, other: m.Match, above: list[m.Match], leaving: bool
+) -> None:
+    analysed = [AnalysedMatch.of(match, VALUES) for match in (row, other, *above)]
+    found = Sampler(SWITCH, VALUES, {4, 6}, leaving=leaving).find_tie(analysed[0], analysed[1], analysed[2:])
+    in_both = [
+        one
+        for one in EVERY
+        if matches(row, one, NAMES)
+        and matches(other, one, NAMES)
+        and not any(matches(match, one, NAMES) for match in above)
+    ]
+    assert (found is not None) is bool(in_both), (found, in_both[:1])
+
+
+@given(_matches, st.lists(_matches, min_size=1, max_size=3))
+def test_samples_leave_with_the_rows_mark_where_any_packet_does(row: m.Match, later: list[m.Match]) -> None:
+    sampler = Sampler(SWITCH, VALUES, {4, 6}, leaving=False)
+    row &= m.inport(*PORTS)  # not what comes from the router
+    samples = sampler.choose(AnalysedMatch.of(row, VALUES), later=[AnalysedMatch.of(other, VALUES) for other in later])
+    own = [one for one in EVERY if matches(row, one, NAMES)]
+    kept = [one for one in own if not any(matches(other, one, NAMES) for other in later)]
+    for sample in samples.packets:
+        one = sample.packet
+        seen = packet(one.inport, str(one.source), str(one.destination), str(one.protocol), one.destination_port)
+        assert any(matches(other, seen, NAMES) for other in later) is not bool(kept), sample
+
+
 @given(_blocks, st.data())
 def test_the_one_packet_that_rows_above_leave_is_found(block: str, data: st.DataObject) -> None:
     """Between them they take all other addresses, and at this one all other ports."""
@@ -130,12 +154,7 @@ def test_the_one_packet_that_rows_above_leave_is_found(block: str, data: st.Data
     above = data.draw(st.permutations(others))
     row = m.inport("a", "b") & m.ip4.dst.isin(block) & m.tcp.dst.isin(*NUMBERS)
 
-    samples = choose_samples(
-        AnalysedMatch.of(row, VALUES),
-        SWITCH,
-        VALUES,
-        [AnalysedMatch.of(other, VALUES) for other in above],
-        leaving=False,
-    )
+    sampler = Sampler(SWITCH, VALUES, {4, 6}, leaving=False)
+    samples = sampler.choose(AnalysedMatch.of(row, VALUES), [AnalysedMatch.of(other, VALUES) for other in above])
     assert samples.reaches
     assert {(str(one.packet.destination), one.packet.destination_port) for one in samples.packets} == {(hole, number)}
