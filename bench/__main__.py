@@ -7,12 +7,13 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from bench.files import reading_times
 from bench.generate import generate
 from bench.live import loop_measures, own_process
 from bench.measures import Objects, Result, compile_time, quiet_collector, start_up, sync_times
 from bench.sizes import SIZES
 
-MEASURES = ("sync", "live", "process")
+MEASURES = ("files", "sync", "live", "process")
 OUT = Path(__file__).parent / "out" / "latest.json"
 
 
@@ -34,6 +35,8 @@ def main() -> None:
     results = [start_up(arguments.runs)]
     for size in sizes:
         cluster = generate(size, mode=arguments.mode)
+        if "files" in measures:
+            results.extend(reading_times(size, cluster, arguments.runs))
         if "sync" in measures:
             objects = Objects.of(cluster, arguments.mode)
             quiet_collector()

@@ -17,13 +17,17 @@ from ovnqos.sources.values import describe
 from ovnqos.sources.yaml_json import ParsedDocument, UnreadableTextError, parse_json, parse_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from ovnqos.sources.yaml_json import Shorten
 
 STANDARD_INPUT = "-"
 """The path that stands for standard input."""
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _SUFFIX_WORDS = ".yaml, .yml or .json"
 _LIST = "List"
+_BEGINNING = 1024
+"""Bytes of a text in which it must begin to be taken for JSON."""
 _ITEM = re.compile(r"items\[([0-9]+)\]\.?(.*)")
 
 
@@ -44,7 +48,9 @@ class Document:
     errors: tuple[Diagnostic, ...] = ()
 
 
-def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) -> list[Document]:
+def read_documents(
+    paths: Sequence[Path | str], *, stdin: TextIO | None = None, shorten: Shorten | None = None
+) -> list[Document]:
     """Read the documents of files, of folders, and of standard input.
 
     Args:
@@ -52,6 +58,7 @@ def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) 
             file is read that ends in .yaml, .yml or .json, in sorted order, hidden ones and what links to folders left
             out; `-` for standard input. A file that is named twice is read once.
         stdin: what `-` stands for; None means the process' own.
+        shorten: what is kept of each document and each item of a list; None keeps all.
 
     Returns:
         The documents in order. Empty ones, between two `---`, are left out.
@@ -75,7 +82,7 @@ def read_documents(paths: Sequence[Path | str], *, stdin: TextIO | None = None) 
         seen.update(files)
         for file in fresh:
             try:
-                found.extend(_read(file, stdin))
+                found.extend(_read(file, stdin, shorten))
             except UnreadableInput as error:
                 problems.append(str(error))
         if fresh and not found and len(problems) == unreadable:
@@ -169,7 +176,7 @@ def _refuse_folder(error: OSError) -> None:
     raise UnreadableInput(f"{_words(error.filename)}: {_reason(error)}") from None
 
 
-def read_file(file: Path | None, stdin: TextIO | None = None) -> list[ParsedDocument]:
+def read_file(file: Path | None, stdin: TextIO | None = None, shorten: Shorten | None = None) -> list[ParsedDocument]:
     """Read the YAML or JSON documents of one file; None is standard input.
 
     Raises:
@@ -177,12 +184,19 @@ def read_file(file: Path | None, stdin: TextIO | None = None) -> list[ParsedDocu
     """
     origin = _words(file if file is not None else STANDARD_INPUT)
     try:
-        if file is not None:
-            text = file.read_bytes().decode("utf-8-sig")
-        else:
-            text = (stdin if stdin is not None else sys.stdin).read()
-            text.encode()
-        return list(_parse(text, is_json=file is not None and file.suffix.lower() == ".json"))
+        text = file.read_bytes() if file is not None else (stdin if stdin is not None else sys.stdin).read().encode()
+        is_json = file is not None and file.suffix.lower() == ".json"
+        if is_json or text[:_BEGINNING].decode("utf-8-sig", "ignore").lstrip()[:1] in {"{", "["}:
+            json_text = text.decode("utf-8-sig")
+            text = b""  # not both in memory
+            try:
+                return parse_json(json_text, shorten=shorten)
+            except UnreadableTextError as error:
+                if is_json or not error.line:  # well-formed as far as it was read: without a place it is about size
+                    raise
+            text = json_text.encode()  # YAML in flow style begins like JSON
+        text.decode()  # for its errors: libyaml would take other encodings as well
+        return list(parse_yaml(text, shorten=shorten))
     except UnicodeError:
         raise UnreadableInput(f"{origin}: not text in UTF-8") from None
     except OSError as error:
@@ -194,26 +208,13 @@ def read_file(file: Path | None, stdin: TextIO | None = None) -> list[ParsedDocu
         raise UnreadableInput(f"{origin}: not a path") from None  # it holds a null byte
 
 
-def _read(file: Path | None, stdin: TextIO | None) -> Iterator[Document]:
+def _read(file: Path | None, stdin: TextIO | None, shorten: Shorten | None) -> Iterator[Document]:
     origin = _words(file if file is not None else STANDARD_INPUT)
-    for document in read_file(file, stdin):
+    for document in read_file(file, stdin, shorten):
         if not isinstance(document.value, dict):
             message = f"{origin}:{document.line}: {describe(document.value)} is not a Kubernetes object; give a mapping"
             raise UnreadableInput(message)
         yield Document(value=document.value, origin=origin, place=f"line {document.line}", errors=document.errors)
-
-
-def _parse(text: str, *, is_json: bool) -> Iterable[ParsedDocument]:
-    if is_json:
-        return parse_json(text)
-    if text.lstrip()[:1] in {"{", "["}:
-        try:
-            return parse_json(text)
-        except UnreadableTextError as error:
-            if not error.line:  # well-formed as far as it was read: an error without a place is about size
-                raise
-    # YAML in flow style begins like JSON
-    return parse_yaml(text)
 
 
 def _reason(error: OSError) -> str:

@@ -16,7 +16,7 @@ from ovnqos.sources.documents import expand_lists, read_documents
 from ovnqos.sources.egress_qos import EgressQoS, is_egress_qos, parse_egress_qos
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
-from ovnqos.sources.objects import parse_namespace, parse_node, parse_pod
+from ovnqos.sources.objects import parse_namespace, parse_node, parse_pod, shorten_pod
 from ovnqos.sources.values import describe, show
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def load_manifests(
     Raises:
         UnreadableInput: with one line for each file that cannot be read.
     """
-    return parse_manifests(read_documents(paths, stdin=stdin), also_keep=also_keep)
+    return parse_manifests(read_documents(paths, stdin=stdin, shorten=shorten_pod), also_keep=also_keep)
 
 
 def parse_manifests(

@@ -199,6 +199,11 @@ def _requirement(expression: Fields) -> Requirement | None:
 _NAMESPACE = ObjectKind(name="Namespace", namespaced=False, dotted_names=False)
 _NODE = ObjectKind(name="Node", namespaced=False)
 _POD = ObjectKind(name="Pod")
+_POD_FIELDS = {
+    "metadata": ("name", "namespace", "labels", "annotations"),
+    "spec": ("nodeName", "hostNetwork"),
+    "status": ("phase",),
+}
 _OF_FEW_VALUES = (LOGICAL_SWITCH, LOGICAL_ROUTER, ALLOCATED)
 
 
@@ -209,6 +214,19 @@ def keeps_pod_annotation(key: str) -> bool:
     The others are dropped: of a large cluster they would be most of the memory.
     """
     return key in POD_ANNOTATIONS or key.endswith(POD_ANNOTATION_SUFFIXES) or is_pod_qos_key(key)
+
+
+def shorten_pod(document: dict[str, object]) -> Mapping[str, object]:
+    """Of a Pod only what `parse_pod` reads, some hundred bytes of several thousand; another document as it is."""
+    if document.get("kind") != "Pod":
+        return document
+    return {key: _shortened(value, _POD_FIELDS.get(key)) for key, value in document.items()}
+
+
+def _shortened(value: object, kept: tuple[str, ...] | None) -> object:
+    if kept is None or not isinstance(value, dict):
+        return value
+    return {key: value[key] for key in kept if key in value}
 
 
 def parse_namespace(document: object, *, origin: str = "") -> Namespace:

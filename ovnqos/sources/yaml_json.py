@@ -1,8 +1,8 @@
 """YAML and JSON text to values, as the Kubernetes tools read it.
 
 YAML is built from the events of PyYAML's parser (libyaml where it is there). PyYAML's own constructors keep the last of
-two equal keys in silence, make dates of strings, read `12:30` as a number, and take five times as long. Plain scalars
-are typed as by `sigs.k8s.io/yaml`: YAML 1.1 with its `yes` and `on`, yet no dates and no base-60 numbers; keys become
+two equal keys in silence, make dates of strings, read `12:30` as a number, and take twice as long. Plain scalars are
+typed as by `sigs.k8s.io/yaml`: YAML 1.1 with its `yes` and `on`, yet no dates and no base-60 numbers; keys become
 strings. JSON is read by the standard library; a repeated key is located in a second, slower look.
 """
 
@@ -20,7 +20,9 @@ from ovnqos.sources.fields import UNNAMED
 from ovnqos.sources.values import child_path, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Shorten = Callable[[dict[str, object]], Mapping[str, object]]
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEPTH_MAXIMUM = 256
@@ -62,24 +64,28 @@ class ParsedDocument:
     errors: tuple[Diagnostic, ...] = ()
 
 
-def parse_yaml(text: str) -> Iterator[ParsedDocument]:
-    """Parse the documents of a YAML text; empty ones are left out.
+def parse_yaml(text: bytes, *, shorten: Shorten | None = None) -> Iterator[ParsedDocument]:
+    """Parse the documents of a YAML text in UTF-8; empty ones are left out.
 
     A key that a mapping holds twice is an error of its document, with its path and line; the last value counts.
+
+    Args:
+        text: with or without a byte order mark.
+        shorten: what is kept of a document, and of an item of a list, as soon as it is read; None keeps all.
 
     Raises:
         UnreadableTextError: the text, from some place on, is no YAML, is nested too deep, or uses tags or keys that
             Kubernetes does not.
     """
     try:
-        yield from _YamlReader(text).documents()
+        yield from _YamlReader(text, shorten).documents()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = error.problem or error.context or "not YAML"
         raise UnreadableTextError(message, *((mark.line + 1, mark.column + 1) if mark is not None else ())) from None
     except yaml.reader.ReaderError as error:
-        before = text.encode()[: error.position]
-        raise UnreadableTextError(f"not text: {error.reason}", before.count(b"\n") + 1) from None
+        line = text[: error.position].count(b"\n") + 1
+        raise UnreadableTextError(f"not text: {error.reason}", line) from None
     except yaml.YAMLError as error:
         raise UnreadableTextError(str(error).partition("\n")[0]) from None
     except RecursionError:  # of a caller that is deep in its own stack
@@ -87,20 +93,22 @@ def parse_yaml(text: str) -> Iterator[ParsedDocument]:
 
 
 class _YamlReader:
-    """Values from events."""
+    """Values from events. What is called for each scalar is inlined: a large cluster has millions."""
 
-    def __init__(self, text: str) -> None:
-        self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_Loader))
+    def __init__(self, text: bytes, shorten: Shorten | None) -> None:
+        self._next: Callable[[], yaml.Event] = _Loader(text).get_event
+        self._shorten = shorten
+        self._keys: dict[str, str] = {}  # the plain keys so far: few in number, and one string each
         self._anchors: dict[str, tuple[object, int]] = {}
         self._errors: list[Diagnostic] = []
         self._place: list[str | int] = []  # the key or index in each mapping and list that is open
         self._size = 0
 
     def documents(self) -> Iterator[ParsedDocument]:
-        for event in self._events:
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors, self._errors = {}, []
-                first = next(self._events)
+                first = self._next()
                 value = self._value(first)
                 if value is not None:
                     yield ParsedDocument(value=value, line=_line(first), errors=tuple(self._errors))
@@ -126,19 +134,22 @@ class _YamlReader:
     def _list(self, start: yaml.SequenceStartEvent) -> list[object]:
         self._open(start, "seq")
         values: list[object] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            self._place[-1] = len(values)
+        following, place = self._next, self._place
+        while not isinstance(event := following(), yaml.SequenceEndEvent):
+            place[-1] = len(values)
             values.append(self._value(event))
-        self._place.pop()
+        place.pop()
         return values
 
-    def _mapping(self, start: yaml.MappingStartEvent) -> dict[str, object]:
+    def _mapping(self, start: yaml.MappingStartEvent) -> Mapping[str, object]:
         self._open(start, "map")
         values: dict[str, object] = {}
         merged: list[Mapping[str, object]] = []
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key, merges = self._key(event)
-            self._place[-1] = key
+        following, place, keys = self._next, self._place, self._keys
+        while not isinstance(event := following(), yaml.MappingEndEvent):
+            known = keys.get(event.value) if type(event) is yaml.ScalarEvent and event.implicit[0] else None
+            key, merges = (known, False) if known is not None else self._key(event)
+            place[-1] = key
             if merges:
                 merged.extend(self._merged(event))
                 continue
@@ -146,11 +157,17 @@ class _YamlReader:
                 text = f"given twice, the second time in line {_line(event)}"
                 error = Diagnostic.error(UNNAMED, Code.DUPLICATE_FIELD, text, path=self._path(), hint="keep one")
                 self._errors.append(error)
-            values[key] = self._value(next(self._events))
+            event = following()
+            if type(event) is yaml.ScalarEvent and event.anchor is None:
+                self._size += 1
+                values[key] = _scalar(event)
+            else:
+                values[key] = self._value(event)
         for mapping in merged:
-            for key, value in mapping.items():
-                values.setdefault(key, value)
-        self._place.pop()
+            values = {**mapping, **values}
+        place.pop()
+        if self._shorten is not None and (not place or (len(place) == 2 and place[0] == "items")):
+            return self._shorten(values)
         return values
 
     def _open(self, start: yaml.CollectionStartEvent, tag: str) -> None:
@@ -165,15 +182,19 @@ class _YamlReader:
         if isinstance(event, yaml.ScalarEvent):
             if not event.implicit[0]:
                 return event.value, False
+            if event.value == _MERGE:
+                return _MERGE, True
             value = _plain(event.value)
-            return (str(value).lower() if isinstance(value, int) else event.value), event.value == _MERGE
+            return self._keys.setdefault(
+                event.value, str(value).lower() if isinstance(value, int) else event.value
+            ), False
         key = self._alias(event) if isinstance(event, yaml.AliasEvent) else None
         if not isinstance(key, str):
             raise _unreadable("a key must be a scalar, not a mapping or list", event)
         return key, False
 
     def _merged(self, key: yaml.Event) -> list[Mapping[str, object]]:
-        value = self._value(next(self._events))
+        value = self._value(self._next())
         values = value if isinstance(value, list) else [value]
         mappings: list[Mapping[str, object]] = [one for one in values if isinstance(one, dict)]
         if len(mappings) != len(values):
@@ -243,22 +264,26 @@ def _plain(text: str) -> object:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def parse_json(text: str) -> list[ParsedDocument]:
+def parse_json(text: str, *, shorten: Shorten | None = None) -> list[ParsedDocument]:
     """Parse the JSON documents of a text, which follow each other with or without white space between them.
 
     A key that an object holds twice is an error of its document; the last value counts.
+
+    Args:
+        text: the text.
+        shorten: what is kept of each object that has metadata, as soon as it is read; None keeps all.
 
     Raises:
         UnreadableTextError: the text, from some place on, is no JSON.
     """
     repeated: list[str] = []
 
-    def object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def object_of(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
         value = dict(pairs)
         if len(value) != len(pairs):
             keys = [key for key, _ in pairs]
             repeated.append(next(key for key in value if keys.count(key) > 1))
-        return value
+        return shorten(value) if shorten is not None and "metadata" in value else value
 
     decoder = json.JSONDecoder(object_pairs_hook=object_of, parse_constant=_refuse)
     documents = []
@@ -294,8 +319,9 @@ def _refuse(constant: str) -> NoReturn:
 def _located(repeated: list[str], text: str, line: int) -> tuple[Diagnostic, ...]:
     """The errors with path and line, by reading the JSON as YAML; without them if YAML cannot (escaped surrogates)."""
     try:
-        errors = [error for document in parse_yaml("\n" * (line - 1) + text) for error in document.errors]
-    except UnreadableTextError:
+        lines = b"\n" * (line - 1) + text.encode()
+        errors = [error for document in parse_yaml(lines) for error in document.errors]
+    except (UnicodeError, UnreadableTextError):
         errors = []
     return tuple(errors) or tuple(
         Diagnostic.error(UNNAMED, Code.DUPLICATE_FIELD, f"key {show(key)} is given twice", hint="keep one")

@@ -161,5 +161,5 @@ def _annotations() -> Section:
 
 def _topology_maps() -> Section:
     for text, _ in cases.TOPOLOGY_MAPS:
-        (document,) = parse_yaml(text)
+        (document,) = parse_yaml(text.encode())
         yield from _said_of(partial(parse_topology_map, errors=document.errors), document.value)

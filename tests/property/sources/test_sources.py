@@ -28,7 +28,7 @@ from ovnqos.model.policy import (
     Protocol,
     Rule,
 )
-from ovnqos.sources import KINDS, load_manifests, parse_object, parse_policy
+from ovnqos.sources import KINDS, load_manifests, parse_manifests, parse_object, parse_policy, read_documents
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 WORDS = st.sampled_from(
@@ -187,6 +187,25 @@ def test_yaml_and_json_of_a_document_load_alike(document: dict[str, Any]) -> Non
         manifests = load_manifests(["-"], stdin=io.StringIO(text))
         outcomes.append((manifests.policies, manifests.pods, len(manifests.invalid), manifests.ignored_kinds))
     assert outcomes[0] == outcomes[1]
+
+
+PODS = st.fixed_dictionaries(
+    {"kind": st.just("Pod"), "apiVersion": st.just("v1")},
+    optional=dict.fromkeys(["metadata", "spec", "status"], VALUES),
+)
+
+
+@given(st.lists(DOCUMENTS | PODS, max_size=4), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_what_is_dropped_while_reading_means_nothing(documents: list[dict[str, Any]], is_list: bool) -> None:
+    whole: Any = {"kind": "List", "apiVersion": "v1", "items": documents} if is_list else documents[:1] or [{}]
+    try:
+        texts = [json.dumps(one, allow_nan=False) for one in (whole if isinstance(whole, list) else [whole])]
+    except ValueError:
+        return
+    for text in (texts[0], to_yaml(json.loads(texts[0]))):
+        shortened = load_manifests(["-"], stdin=io.StringIO(text))
+        assert shortened == parse_manifests(read_documents(["-"], stdin=io.StringIO(text)))
 
 
 @given(st.text(alphabet=st.sampled_from("ab:- \n\t[]{}&*!|>'\"#,?%@0.<\x00é"), max_size=60) | st.text(max_size=60))

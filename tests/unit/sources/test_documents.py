@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from ovnqos.errors import UnreadableInput
 from ovnqos.sources import read_documents
+from ovnqos.sources.objects import shorten_pod
 from tests.support import invalid_documents as cases
 from tests.support.invalid_documents import outline
 
@@ -168,6 +171,34 @@ def test_a_json_file_must_be_json(tmp_path: Path, text: str, place: str) -> None
         read_documents([file])
     assert str(raised.value).startswith(f"{file}{place}: ")
     assert "\n" not in str(raised.value)
+
+
+def test_of_pods_only_what_is_read_is_kept_in_memory() -> None:
+    pod = (
+        "{apiVersion: v1, kind: Pod, metadata: {name: web, uid: x, labels: {a: b}}, "
+        "spec: {nodeName: n, containers: [{name: c}]}, status: {phase: Running, podIP: 10.0.0.1}}"
+    )
+    kept = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "labels": {"a": "b"}},
+        "spec": {"nodeName": "n"},
+        "status": {"phase": "Running"},
+    }
+    as_json = json.dumps(yaml.safe_load(pod))
+    for text in (pod, as_json):
+        (single,) = read_documents(["-"], stdin=io.StringIO(text), shorten=shorten_pod)
+        assert single.value == kept
+    for text in (f"kind: List\nitems:\n- {pod}\n", f'{{"kind": "List", "items": [{as_json}]}}'):
+        (listed,) = read_documents(["-"], stdin=io.StringIO(text), shorten=shorten_pod)
+        assert listed.value == {"kind": "List", "items": [kept]}
+
+
+def test_a_text_in_utf_16_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "utf16.yaml"
+    file.write_bytes("a: 1".encode("utf-16"))
+    with pytest.raises(UnreadableInput, match="not text in UTF-8"):
+        read_documents([file])
 
 
 def test_aliases_that_explode_are_refused() -> None:
