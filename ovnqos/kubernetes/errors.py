@@ -41,6 +41,10 @@ class UnreadableAnswerError(RequestError):
     """An answer that does not follow the Kubernetes API."""
 
 
+class UnconfirmedListError(RequestError):
+    """A list is suddenly empty: it is believed if it still is after a while."""
+
+
 class ApiStatusError(RequestError):
     """The API server refused.
 

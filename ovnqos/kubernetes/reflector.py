@@ -16,18 +16,19 @@ import structlog
 from ovnqos.kubernetes.errors import (
     ApiStatusError,
     RequestInterruptedError,
+    UnconfirmedListError,
     UnreadableAnswerError,
     status_event_error,
 )
 from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.objects import KnownObjects, read_events, read_list, read_resource_version
+from ovnqos.kubernetes.objects import KnownObjects, check_served, read_events, read_list, read_resource_version
 from ovnqos.kubernetes.retries import CLOSED, Backoff, Clock, Restart, RestartReason, RetryPolicy, restart_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ovnqos.kubernetes.client import KubernetesClient
-    from ovnqos.kubernetes.objects import WatchEvent
+    from ovnqos.kubernetes.objects import ResourceList, WatchEvent
     from ovnqos.kubernetes.resources import ChangeHandler, Changes, Resource
 
 _STOP_TIMEOUT: Final = 1.0
@@ -39,7 +40,9 @@ class Reflector:
 
     The handler gets every object once, then each change. After a new list it gets the difference only, in one call.
     What cannot be read is retried for ever; meanwhile nothing is delivered, since an object that cannot be read is
-    not an object that is gone.
+    not an object that is gone. Nor is one that goes because its custom resource does: an optional resource counts as
+    absent after a while, and of one that is needed the last known objects stay. A list that is suddenly empty is asked
+    for again.
 
     Attributes:
         resource: what it reads.
@@ -70,12 +73,14 @@ class Reflector:
         self._clock = clock if clock is not None else Clock()
         self._backoff = Backoff(self._policy)
         self._interruption = Interruption()
+        self._check_interruption = Interruption()  # of a request while a watch is open
         self._synced = threading.Event()
         self._delivered_synced = False
         self._known = KnownObjects(resource)
         self._version = ""  # where the watch goes on; empty: list first
         self._opened: float | None = None
         self._missing_since: float | None = None
+        self._empty_since: float | None = None
         self._failing: Restart | None = None  # what keeps it from reading, if that was logged
         self._logged: set[object] = set()  # the causes that were logged since a watch was last stable
         self._excused: set[RestartReason] = set()  # and the routine restarts
@@ -114,6 +119,7 @@ class Reflector:
     def interrupt(self) -> None:
         """End the request under way, and let the thread end."""
         self._interruption.set()
+        self._check_interruption.set()
 
     def stop(self) -> None:
         """End the request under way and the thread; after this nothing more is delivered.
@@ -166,6 +172,7 @@ class Reflector:
     def _list(self) -> None:
         listed = read_list(self._client, self.resource, self._known.versions, self._interruption)
         self.last_event_time = self._clock.now()
+        self._confirm(listed)
         self._missing_since = None
         if self.absent:
             self.absent = False
@@ -173,6 +180,21 @@ class Reflector:
         self._deliver(self._known.replace(listed))
         self._version = listed.resource_version
         self._deliver_synced()
+
+    def _confirm(self, listed: ResourceList) -> None:
+        """Raise RequestError unless the objects that a list lacks may be taken for deleted."""
+        lacks = self._known.versions.keys() - listed.versions.keys()
+        if lacks and self.resource.is_custom:
+            check_served(self._client, self.resource, self._check_interruption)
+        if not lacks or listed.versions:
+            self._empty_since = None
+            return
+        now = self._clock.monotonic()
+        if self._empty_since is None:
+            self._empty_since = now
+        if now - self._empty_since < self._policy.emptiness_confirmed_after:
+            raise UnconfirmedListError(f"the list of {len(lacks)} objects is suddenly empty; asking again")
+        self._empty_since = None
 
     def _watch(self) -> None:
         seconds = self._policy.watch_seconds()
@@ -206,6 +228,8 @@ class Reflector:
             elif event.type != "BOOKMARK":
                 message = f"a watch event of the unknown type {event.type[:40]!r}"
                 raise UnreadableAnswerError(message)
+        if self.resource.is_custom and any(event.type == "DELETED" for event in changed):
+            check_served(self._client, self.resource, self._check_interruption)
         self._deliver(self._known.apply(changed))
         self._version = version
         if failure is not None:

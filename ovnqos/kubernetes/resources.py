@@ -39,6 +39,11 @@ class Resource:
     parse_status: Callable[[Mapping[str, object]], Any] | None = None
     optional: bool = False
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether a CRD makes the API server serve it, so that its objects go when that is deleted."""
+        return self.path.startswith("/apis/")
+
 
 NETWORK_QOSES = Resource(kind="NetworkQoS", path="/apis/k8s.ovn.org/v1alpha1/networkqoses", parse=parse_policy)
 PODS = Resource(kind="Pod", path="/api/v1/pods", parse=parse_pod)
@@ -93,11 +98,14 @@ class Changes:
         kind: the kind.
         updated: the objects that are new or changed.
         deleted: the keys (`Metadata.key`) of the objects that are gone.
+        listed: whether they differ because a list, or the absence of the whole resource, shows it. Otherwise watch
+            events say so: of a deleted object, that somebody deleted it.
     """
 
     kind: str
     updated: tuple[ObservedObject, ...] = ()
     deleted: tuple[str, ...] = ()
+    listed: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.updated or self.deleted)

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ovnqos.kubernetes.errors import ApiStatusError, ApiUnreachableError, UnreadableAnswerError
+from ovnqos.kubernetes.errors import (
+    ApiStatusError,
+    ApiUnreachableError,
+    UnconfirmedListError,
+    UnreadableAnswerError,
+)
 
 if TYPE_CHECKING:
     from ovnqos.kubernetes.interruption import Interruption
@@ -46,6 +51,7 @@ class RetryPolicy:
         absent_interval: between two requests for a resource whose CRD is not installed.
         absence_confirmed_after: a resource that was served counts as absent when it has been missing so long. API
             servers that start have answered 404 before they knew their CRDs (kubernetes/kubernetes#71218, #115241).
+        emptiness_confirmed_after: a list that is empty, and was not, is believed when it is still empty so much later.
         watch_shortest: how long the server keeps a watch open, at least.
         watch_longest: and at most.
         silence_maximum: a watch that the server ends so much later than it was asked to is broken off.
@@ -57,6 +63,7 @@ class RetryPolicy:
     stable_after: float = 5.0
     absent_interval: float = 30.0
     absence_confirmed_after: float = 10.0
+    emptiness_confirmed_after: float = 5.0
     watch_shortest: int = 240
     watch_longest: int = 300
     silence_maximum: float = 30.0
@@ -106,6 +113,8 @@ class RestartReason(StrEnum):
     """The version to watch from is too old (HTTP 410)."""
     ABSENT = "absent"
     """The API server does not serve the resource, an optional one."""
+    EMPTY = "empty"
+    """A list has no objects, and had some before: it is asked for again."""
     REFUSED = "refused"
     """The API server answered with an error."""
     UNREACHABLE = "unreachable"
@@ -165,6 +174,8 @@ def restart_after(error: Exception, *, optional: bool) -> Restart:
         return Restart(reason=reason, text=text, status=status, relist=relist, retry_after=error.retry_after)
     if isinstance(error, ApiUnreachableError):
         return Restart(reason=RestartReason.UNREACHABLE, text=text)
+    if isinstance(error, UnconfirmedListError):
+        return Restart(reason=RestartReason.EMPTY, text=text, relist=True)
     if isinstance(error, UnreadableAnswerError):
         return Restart(reason=RestartReason.UNREADABLE, text=text, relist=True)
     return Restart(reason=RestartReason.ERROR, text=f"{type(error).__name__}: {error}", relist=True, error=error)
