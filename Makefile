@@ -23,7 +23,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9. -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ovn venv ## play the guide on a private OVN: plan, rows, packets, drift, repair
+run: ovn venv ## run the guide on a private OVN: plan, rows, packets, drift, repair
 	$(BIN)/ovnqos demo
 
 venv: $(VENV)/.installed ## make .venv with the command ovnqos

@@ -1,4 +1,4 @@
-"""Kubernetes network QoS, made true on the wire of an OVN network.
+"""Kubernetes network QoS for OVN: NetworkQoS objects and pod annotations as rows of the Northbound's table QoS.
 
 Two levels, both public. Above: NetworkQoS objects and pod annotations, compiled to rows (`parse_object`, `Compiler`).
 Below: rows, address sets and port groups in OVN's own terms (`QosRow`, `AddressSet`, `PortGroup`, `DesiredState`).

@@ -1,8 +1,9 @@
-"""Hypothesis for all tests: the same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones."""
+"""For all tests: Hypothesis with the same examples in every run (HYPOTHESIS_PROFILE=explore looks for new ones)."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -16,3 +17,6 @@ settings.register_profile(
     "explore", settings.get_profile("fixed"), derandomize=False, max_examples=2_000, print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+# A shell that starts the tests in the background has them, and all that they start, ignore SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)

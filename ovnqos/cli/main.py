@@ -57,7 +57,7 @@ _AGAIN_S: Final = 0.01
 @click.version_option(package_name="ovnqos")
 @click.pass_context
 def ovnqos(context: click.Context) -> None:
-    """Kubernetes network QoS, made true on the wire of an OVN network."""
+    """Kubernetes network QoS on OVN: marks and rate limits from NetworkQoS objects and pod annotations."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -83,7 +83,7 @@ class Demo:
 
 @contextmanager
 def demo(*words: str, unprivileged: bool, seconds: int = 1) -> Iterator[Demo]:
-    """A demo, of the guide or of the scene that is named, in a folder of its own that every user may write to."""
+    """A demo, of the guide or of the scenario that is named, in a folder of its own that every user may write to."""
     with tempfile.TemporaryDirectory(prefix="demo-") as name:
         folder = Path(name)
         folder.chmod(0o1777)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from ovnqos.cli.demo.calico import calico_scene
-from ovnqos.cli.demo.stage import play
+from ovnqos.cli.demo.calico import calico_scenario
+from ovnqos.cli.demo.scenario import run_scenario
 from ovnqos.cli.output import EXIT_DRIFT
 from tests.functional.support_command import PROGRAM
 
@@ -67,7 +67,7 @@ def test_figures_that_miss_are_told_and_the_demo_fails() -> None:
 
     shown = io.StringIO()
     console = Console(file=shown, width=80)
-    assert not play(calico_scene(), pretend, console, packets=True, seconds=3)
+    assert not run_scenario(calico_scenario(), pretend, console, packets=True, seconds=3)
     said = shown.getvalue()
     assert "CHECKS FAILED" in said
     assert len(re.findall(r"UDP, .* FAILED", said)) == 4, said

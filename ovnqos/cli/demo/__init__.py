@@ -1,1 +1,1 @@
-"""The demo: scenes, each played on a private OVN."""
+"""The demo: scenarios, each run on a private OVN."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import yaml
 
-from ovnqos.cli.demo.stage import Scene, ScenePod, measured, ovn_kubernetes_wiring, read_file
+from ovnqos.cli.demo.scenario import Scenario, ScenarioPod, measured, ovn_kubernetes_wiring, read_file
 from ovnqos.cli.demo.terminal import Check, at_most, mega, near, over
 from ovnqos.cli.output import EXIT_DRIFT
 from ovnqos.sandbox import Layer3Network, Stream
@@ -15,7 +15,7 @@ from ovnqos.sandbox import Layer3Network, Stream
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ovnqos.cli.demo.stage import Stage
+    from ovnqos.cli.demo.scenario import DemoEnvironment
     from ovnqos.sandbox import StreamResult
 
 _NODES: Final = ("ovn-worker", "ovn-worker2")
@@ -50,15 +50,15 @@ In the first second the full bucket goes too. Here it holds one second of the ra
 egressBurst and ingressBurst choose another size."""
 
 
-def calico_scene() -> Scene:
+def calico_scenario() -> Scenario:
     """Make it, with the lab's own manifests."""
     documents: list[dict[str, Any]] = [one for name in _MANIFESTS for one in yaml.safe_load_all(read_file(name))]
-    return Scene(
+    return Scenario(
         title="Northbound, Southbound, northd, two nodes, four pods",
         nodes=_NODES,
         networks=(Layer3Network(),),
         pods={
-            document["metadata"]["name"]: ScenePod(
+            document["metadata"]["name"]: ScenarioPod(
                 node=document["spec"]["nodeName"],
                 labels=document["metadata"]["labels"],
                 annotations=document["metadata"].get("annotations", {}),
@@ -72,74 +72,76 @@ def calico_scene() -> Scene:
     )
 
 
-def _script(stage: Stage) -> None:
-    terminal = stage.terminal
-    if stage.sandbox:
-        backends = [stage.pods[_SERVICE_NAME].address(version=4)]
-        stage.sandbox.add_service(_SERVICE_NAME, address=_SERVICE, port=_PORT, backends=backends)
+def _script(environment: DemoEnvironment) -> None:
+    terminal = environment.terminal
+    if environment.sandbox:
+        backends = [environment.pods[_SERVICE_NAME].address(version=4)]
+        environment.sandbox.add_service(_SERVICE_NAME, address=_SERVICE, port=_PORT, backends=backends)
     terminal.section("Section 2: the baseline, without limits")
-    _check(stage, partial(_unlimited, stage, _FREE))
+    _check(environment, partial(_unlimited, environment, _FREE))
     terminal.section("Sections 3 to 5: the annotations, and what they do")
     terminal.show_file(_MANIFEST.rpartition("/")[2], read_file(_MANIFEST))
-    _apply(stage)
+    _apply(environment)
     for node in _NODES:
         terminal.nbctl("qos-list", node)
     terminal.ovnqos("list", with_input=False)
     seconds: list[float] = []
-    _check(stage, partial(_limited, stage, seconds))
+    _check(environment, partial(_limited, environment, seconds))
     if seconds:
         terminal.say(_NOTES.format(lab=_listed(_LAB_SECONDS), here=_listed(seconds)))
     terminal.section("A change on the running pods: 20M")
     for name in _LIMITED:
-        stage.annotate(name, dict.fromkeys(_KEYS, f"{_HIGHER / 1e6:.0f}M"))
-    _apply(stage)
-    _check(stage, partial(_changed, stage))
+        environment.annotate(name, dict.fromkeys(_KEYS, f"{_HIGHER / 1e6:.0f}M"))
+    _apply(environment)
+    _check(environment, partial(_changed, environment))
     terminal.section("Section 7: no annotations any more; the same pods")
     for name in _LIMITED:
-        stage.annotate(name, {})
-    _apply(stage, "--max-deletes", "100%")
+        environment.annotate(name, {})
+    _apply(environment, "--max-deletes", "100%")
     terminal.ovnqos("diff", "--exit-code")
-    _check(stage, partial(_unlimited, stage, _LIMITED))
+    _check(environment, partial(_unlimited, environment, _LIMITED))
 
 
-def _apply(stage: Stage, *options: str) -> None:
-    stage.terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
-    stage.terminal.ovnqos("apply", *options)
-    stage.sync()
+def _apply(environment: DemoEnvironment, *options: str) -> None:
+    environment.terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
+    environment.terminal.ovnqos("apply", *options)
+    environment.sync()
 
 
-def _check(stage: Stage, measure: partial[Iterator[Check]]) -> None:
-    if stage.sandbox:
-        stage.terminal.check(measure, original="The lab")
+def _check(environment: DemoEnvironment, measure: partial[Iterator[Check]]) -> None:
+    if environment.sandbox:
+        environment.terminal.check(measure, original="The lab")
 
 
-def _unlimited(stage: Stage, pair: tuple[str, str]) -> Iterator[Check]:
+def _unlimited(environment: DemoEnvironment, pair: tuple[str, str]) -> Iterator[Check]:
     """TCP from the first of two pods without limits to the second."""
-    yield over("TCP, without limits", _UNLIMITED, _run(stage, pair, "tcp").sustained(skip=0), original="9.44 Gbit/s")
+    yield over(
+        "TCP, without limits", _UNLIMITED, _run(environment, pair, "tcp").sustained(skip=0), original="9.44 Gbit/s"
+    )
 
 
-def _limited(stage: Stage, seconds: list[float]) -> Iterator[Check]:
+def _limited(environment: DemoEnvironment, seconds: list[float]) -> Iterator[Check]:
     """TCP from the limited client to the limited server, by its Service; `seconds` get Mbit/s in each second."""
-    run = _run(stage, _LIMITED, "tcp")
+    run = _run(environment, _LIMITED, "tcp")
     seconds.extend(rate / 1e6 for rate in run.rates)
     first_second = 2 * _RATE  # a full bucket, and what the rate lets through meanwhile
     yield at_most("TCP, second 1", first_second, run.rates[0], original="299 Mbit/s")
     yield _settled_tcp(run, _RATE, original="10.5 Mbit/s")
     whole = _RATE * (1 + 1 / len(run.rates))
     yield at_most(f"TCP, seconds 1 to {len(run.rates)}", whole, run.sustained(skip=0), original="60.4 Mbit/s")
-    yield from _limited_udp(stage, _RATE)
+    yield from _limited_udp(environment, _RATE)
 
 
-def _changed(stage: Stage) -> Iterator[Check]:
+def _changed(environment: DemoEnvironment) -> Iterator[Check]:
     """TCP and UDP after the limits of the running pods were changed."""
-    yield _settled_tcp(_run(stage, _LIMITED, "tcp"), _HIGHER, original="new pods")
-    yield from _limited_udp(stage, _HIGHER)
+    yield _settled_tcp(_run(environment, _LIMITED, "tcp"), _HIGHER, original="new pods")
+    yield from _limited_udp(environment, _HIGHER)
 
 
-def _limited_udp(stage: Stage, rate: float) -> Iterator[Check]:
+def _limited_udp(environment: DemoEnvironment, rate: float) -> Iterator[Check]:
     """UDP at 1.5 times the rate, both ways: egress of the one and ingress of the other."""
     for pair, direction in ((_LIMITED, "client to server"), (_LIMITED[::-1], "server to client")):
-        settled = _run(stage, pair, "udp", _OFFERED * rate).sustained(skip=_SETTLED)
+        settled = _run(environment, pair, "udp", _OFFERED * rate).sustained(skip=_SETTLED)
         yield near(f"UDP, {direction}", rate, settled, original="-")
 
 
@@ -155,19 +157,21 @@ def _settled_tcp(run: StreamResult, expected: float, *, original: str) -> Check:
     )
 
 
-def _run(stage: Stage, pair: tuple[str, ...], protocol: Literal["udp", "tcp"], offered: float = 0) -> StreamResult:
+def _run(
+    environment: DemoEnvironment, pair: tuple[str, ...], protocol: Literal["udp", "tcp"], offered: float = 0
+) -> StreamResult:
     """A stream from one pod to another, by its Service if it has one."""
     sender, receiver = pair
-    own = stage.pods[receiver].address(version=4)
+    own = environment.pods[receiver].address(version=4)
     balanced = receiver == _SERVICE_NAME
     stream = Stream(
-        sender=stage.pods[sender],
-        receiver=stage.pods[receiver],
+        sender=environment.pods[sender],
+        receiver=environment.pods[receiver],
         address=_SERVICE if balanced else own,
         balanced_to=own if balanced else None,
         protocol=protocol,
         offered=offered,
-        seconds=stage.seconds,
+        seconds=environment.seconds,
         port=_PORT,
         payload=1200,
         by_second=True,

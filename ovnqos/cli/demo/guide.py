@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ovnqos.cli.demo.stage import Scene, ScenePod, measured, ovn_kubernetes_wiring
+from ovnqos.cli.demo.scenario import Scenario, ScenarioPod, measured, ovn_kubernetes_wiring
 from ovnqos.cli.demo.terminal import Check, at_most, marked, near, over
 from ovnqos.cli.output import EXIT_DRIFT
 from ovnqos.sandbox import Layer3Network, Probe, Stream, read_marks
@@ -13,7 +13,7 @@ from ovnqos.sandbox import Layer3Network, Probe, Stream, read_marks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ovnqos.cli.demo.stage import Stage
+    from ovnqos.cli.demo.scenario import DemoEnvironment
 
 _NAD: Final = "default/ovn-stream"
 _NODES: Final = ("ovn-worker", "ovn-worker2")
@@ -34,13 +34,13 @@ Marks (tos) are read inside geneve, between the nodes. The guide's 31.9 Gbit/s i
 here runs in user space."""
 
 
-def guide_scene() -> Scene:
+def guide_scenario() -> Scenario:
     """Make it, with the guide's own manifests."""
 
-    def pod(name: str, node: str, **labels: str) -> ScenePod:
-        return ScenePod(node=node, networks=("default", _NAD), labels={"name": name, **labels})
+    def pod(name: str, node: str, **labels: str) -> ScenarioPod:
+        return ScenarioPod(node=node, networks=("default", _NAD), labels={"name": name, **labels})
 
-    return Scene(
+    return Scenario(
         title="Northbound, Southbound, northd, two nodes, three pods",
         nodes=_NODES,
         networks=(Layer3Network(), Layer3Network("ovn-stream", subnets=["10.245.0.0/16/24"], nad=_NAD)),
@@ -55,8 +55,8 @@ def guide_scene() -> Scene:
     )
 
 
-def _script(stage: Stage) -> None:
-    terminal = stage.terminal
+def _script(environment: DemoEnvironment) -> None:
+    terminal = environment.terminal
     terminal.section("Sections 2 and 3: the network and the policy, as the guide has them")
     terminal.ovnqos("diff")
     terminal.ovnqos("apply")
@@ -64,13 +64,13 @@ def _script(stage: Stage) -> None:
     for switch in _SWITCHES:
         terminal.nbctl("qos-list", switch)
     terminal.ovnqos("list", with_input=False)
-    if stage.sandbox:
+    if environment.sandbox:
         terminal.section("Section 4: bandwidth and marks, measured")
-        stage.sync()
-        terminal.check(lambda: [*_bandwidth(stage), *_marks(stage)])
+        environment.sync()
+        terminal.check(lambda: [*_bandwidth(environment), *_marks(environment)])
         terminal.say(_NOTES)
     terminal.section("Drift: the limit is changed by hand")
-    row = stage.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "bandwidth:rate=20000").split()[0]
+    row = environment.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "bandwidth:rate=20000").split()[0]
     terminal.nbctl("set", "QoS", row, "bandwidth:rate=4000000")
     terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
     terminal.ovnqos("apply")
@@ -97,23 +97,23 @@ _RUNS: Final = (
 _MARKS: Final = (("pod0", "pod2", 0), ("pod2", "pod0", _MARK), ("pod1", "pod2", _MARK), ("pod2", "pod1", _MARK))
 
 
-def _bandwidth(stage: Stage) -> Iterator[Check]:
+def _bandwidth(environment: DemoEnvironment) -> Iterator[Check]:
     """Measure the guide's two streams, by UDP (what the limit is) and by TCP (what the guide does with it)."""
     for one in _RUNS:
-        receiver = stage.pods[one.receiver]
+        receiver = environment.pods[one.receiver]
         stream = Stream(
-            sender=stage.pods[one.sender],
+            sender=environment.pods[one.sender],
             receiver=receiver,
             address=receiver.address_on(_NAD),
             protocol=one.protocol,
             offered=_OFFERED,
-            seconds=stage.seconds,
+            seconds=environment.seconds,
             payload=1200,
         )
         rate = measured(stream).bits_per_second
         what = f"{one.sender} to {one.receiver}, {one.protocol.upper()}"
         if one.protocol == "udp":
-            expected = _RATE + _BURST / stage.seconds if one.limited else _OFFERED
+            expected = _RATE + _BURST / environment.seconds if one.limited else _OFFERED
             yield near(what, expected, rate, original=one.guide)
         elif one.limited:
             yield at_most(what, _RATE, rate, original=one.guide)
@@ -121,11 +121,11 @@ def _bandwidth(stage: Stage) -> Iterator[Check]:
             yield over(what, _UNLIMITED, rate, original=one.guide)
 
 
-def _marks(stage: Stage) -> Iterator[Check]:
+def _marks(environment: DemoEnvironment) -> Iterator[Check]:
     """Capture the guide's four directions of ping between the nodes; requests only, since a reply copies the mark."""
-    assert stage.sandbox is not None
+    assert environment.sandbox is not None
     for sender, receiver, mark in _MARKS:
-        target = stage.pods[receiver]
-        probe = Probe(sender=stage.pods[sender], receiver=target, address=target.address_on(_NAD), count=3)
-        seen = read_marks(stage.sandbox, probe).wire
+        target = environment.pods[receiver]
+        probe = Probe(sender=environment.pods[sender], receiver=target, address=target.address_on(_NAD), count=3)
+        seen = read_marks(environment.sandbox, probe).wire
         yield marked(f"{sender} to {receiver}, ping", mark, seen, original=f"tos {mark:#x}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.cli.demo.stage import Scene, ScenePod, measured, read_file
+from ovnqos.cli.demo.scenario import Scenario, ScenarioPod, measured, read_file
 from ovnqos.cli.demo.terminal import Check, marked, near
 from ovnqos.sandbox import Probe, Stream, read_marks
 from ovnqos.sandbox.kube_ovn import KubeOvnSubnet, kube_ovn_annotations
@@ -15,7 +15,7 @@ from ovnqos.sandbox.network import StaticNetwork
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ovnqos.cli.demo.stage import Stage
+    from ovnqos.cli.demo.scenario import DemoEnvironment
     from ovnqos.sandbox import Attachment
 
 _NODES: Final = ("worker1", "worker2")
@@ -36,7 +36,7 @@ class Expectation:
     measured: bool = False
 
 
-def kube_ovn_scene() -> Scene:
+def kube_ovn_scenario() -> Scenario:
     """Make two VPCs that use the same addresses; `box` has the address that `store` has in the other VPC."""
     subnets = (
         KubeOvnSubnet("apps", cidrs=["10.16.0.0/24", "fd00:10:16::/64"]),
@@ -50,17 +50,17 @@ def kube_ovn_scene() -> Scene:
         Expectation(sender="guest", receiver="box", measured=True),
     )
     manifest = "kube_ovn_files/nqos.yaml"
-    return Scene(
+    return Scenario(
         title="two VPCs, three Subnets, as Kube-OVN builds them",
         nodes=_NODES,
         networks=subnets,
         pods={
-            "backup": ScenePod(node=_HERE, networks=("apps",), labels=_BACKUP),
-            "web": ScenePod(node=_HERE, networks=("apps",)),
-            "store": ScenePod(node=_THERE, networks=("storage",), labels=_STORAGE),
-            "box": ScenePod(node=_THERE, networks=("tenant",)),
-            "vault": ScenePod(node=_THERE, networks=("tenant",), labels=_STORAGE),
-            "guest": ScenePod(node=_HERE, networks=("tenant",), labels=_BACKUP),
+            "backup": ScenarioPod(node=_HERE, networks=("apps",), labels=_BACKUP),
+            "web": ScenarioPod(node=_HERE, networks=("apps",)),
+            "store": ScenarioPod(node=_THERE, networks=("storage",), labels=_STORAGE),
+            "box": ScenarioPod(node=_THERE, networks=("tenant",)),
+            "vault": ScenarioPod(node=_THERE, networks=("tenant",), labels=_STORAGE),
+            "guest": ScenarioPod(node=_HERE, networks=("tenant",), labels=_BACKUP),
         },
         wiring=lambda _name, attachments: kube_ovn_annotations(attachments, subnets),
         script=partial(_script, expectations=expectations, shown=(manifest,)),
@@ -68,7 +68,7 @@ def kube_ovn_scene() -> Scene:
     )
 
 
-def static_scene() -> Scene:
+def static_scenario() -> Scenario:
     """Make one switch; `appliance` has a port, and an address, that only the map names."""
     lan = StaticNetwork(
         "lan", subnets=["10.88.0.0/24"], port_template="vm-{name}", ports={"default/appliance": "appliance-7"}
@@ -84,15 +84,15 @@ def static_scene() -> Scene:
         Expectation(sender="web", receiver="store", measured=True),
     )
     topology_map, manifest = "static_files/topology.yaml", "static_files/nqos.yaml"
-    return Scene(
+    return Scenario(
         title="one switch, with names of no known CNI",
         nodes=_NODES,
         networks=(lan,),
         pods={
-            "backup": ScenePod(node=_HERE, networks=("lan",), labels=_BACKUP),
-            "web": ScenePod(node=_HERE, networks=("lan",)),
-            "store": ScenePod(node=_THERE, networks=("lan",), labels=_STORAGE),
-            "appliance": ScenePod(node=_THERE, networks=("lan",), labels=_STORAGE),
+            "backup": ScenarioPod(node=_HERE, networks=("lan",), labels=_BACKUP),
+            "web": ScenarioPod(node=_HERE, networks=("lan",)),
+            "store": ScenarioPod(node=_THERE, networks=("lan",), labels=_STORAGE),
+            "appliance": ScenarioPod(node=_THERE, networks=("lan",), labels=_STORAGE),
         },
         wiring=wiring,
         script=partial(_script, expectations=expectations, shown=(topology_map, manifest)),
@@ -101,42 +101,44 @@ def static_scene() -> Scene:
     )
 
 
-def _script(stage: Stage, *, expectations: Sequence[Expectation], shown: Sequence[str]) -> None:
-    terminal = stage.terminal
+def _script(environment: DemoEnvironment, *, expectations: Sequence[Expectation], shown: Sequence[str]) -> None:
+    terminal = environment.terminal
     for name in shown:
         terminal.show_file(name.rpartition("/")[2], read_file(name))
     terminal.section("The plan, and the rows as OVN shows them")
     terminal.ovnqos("diff")
     terminal.ovnqos("apply")
-    for switch in dict.fromkeys(one.switch for attachments in stage.attachments.values() for one in attachments):
+    for switch in dict.fromkeys(one.switch for attachments in environment.attachments.values() for one in attachments):
         terminal.nbctl("qos-list", switch)
-    if stage.sandbox:
+    if environment.sandbox:
         terminal.section("Marks and rates, measured")
-        stage.sync()
-        terminal.check(lambda: _checks(stage, expectations))
+        environment.sync()
+        terminal.check(lambda: _checks(environment, expectations))
     terminal.ovnqos("diff", "--exit-code")
 
 
-def _checks(stage: Stage, expectations: Sequence[Expectation]) -> Iterator[Check]:
-    assert stage.sandbox is not None
+def _checks(environment: DemoEnvironment, expectations: Sequence[Expectation]) -> Iterator[Check]:
+    assert environment.sandbox is not None
     for one in expectations:
-        receiver = stage.pods[one.receiver]
-        probe = Probe(sender=stage.pods[one.sender], receiver=receiver, address=receiver.address(version=4), count=3)
-        marks = read_marks(stage.sandbox, probe)
+        receiver = environment.pods[one.receiver]
+        probe = Probe(
+            sender=environment.pods[one.sender], receiver=receiver, address=receiver.address(version=4), count=3
+        )
+        marks = read_marks(environment.sandbox, probe)
         what = f"{one.sender} to {one.receiver} ({probe.address}), ping"
         yield marked(what, _TOS if one.selected else 0, marks.received | marks.wire)
     for one in expectations:
         if not one.measured:
             continue
-        receiver = stage.pods[one.receiver]
+        receiver = environment.pods[one.receiver]
         stream = Stream(
-            sender=stage.pods[one.sender],
+            sender=environment.pods[one.sender],
             receiver=receiver,
             address=receiver.address(version=4),
             offered=_OFFERED,
-            seconds=stage.seconds,
+            seconds=environment.seconds,
             payload=1200,
         )
-        expected = min(_OFFERED, _RATE + _BURST / stage.seconds) if one.selected else _OFFERED
+        expected = min(_OFFERED, _RATE + _BURST / environment.seconds) if one.selected else _OFFERED
         what = f"{one.sender} to {one.receiver} ({stream.address}), UDP"
         yield near(what, expected, measured(stream).bits_per_second)

@@ -9,7 +9,7 @@ from tests.functional.support_demo import demo
 
 
 @pytest.mark.parametrize(
-    ("scene", "lines"),
+    ("scenario", "lines"),
     [
         (
             "kube-ovn",
@@ -22,8 +22,8 @@ from tests.functional.support_demo import demo
         ("static", ["$ cat topology.yaml", "+  vm-backup", "+  10.88.0.6", "$ ovn-nbctl qos-list lan"]),
     ],
 )
-def test_without_root_it_shows_the_plan_and_leaves_nothing(scene: str, lines: list[str]) -> None:
-    with demo(scene, unprivileged=True) as running:
+def test_without_root_it_shows_the_plan_and_leaves_nothing(scenario: str, lines: list[str]) -> None:
+    with demo(scenario, unprivileged=True) as running:
         code = running.wait(timeout=60)
         said = running.said
         assert code == 0, said
@@ -38,10 +38,10 @@ def test_without_root_it_shows_the_plan_and_leaves_nothing(scene: str, lines: li
         assert running.left_behind() == []
 
 
-@pytest.mark.parametrize("scene", ["kube-ovn", "static"])
+@pytest.mark.parametrize("scenario", ["kube-ovn", "static"])
 @pytest.mark.parametrize("moment", ["private OVN", "$ ovnqos apply", "$ ovn-nbctl qos-list"])
-def test_an_interrupt_ends_it_in_order(scene: str, moment: str) -> None:
-    with demo(scene, unprivileged=True) as running:
+def test_an_interrupt_ends_it_in_order(scenario: str, moment: str) -> None:
+    with demo(scenario, unprivileged=True) as running:
         running.read_until(moment)
         running.interrupt()
         assert running.wait(timeout=10) == 130

@@ -1,4 +1,4 @@
-"""A scene of the demo, and the stage on which it is played: a private OVN with nodes and pods, or databases alone."""
+"""A scenario of the demo and what it runs on: a private OVN with nodes and pods, or databases alone."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _PODS: Final = "pods.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScenePod:
-    """A pod of a scene: its node, the keys of its networks, its labels and annotations."""
+class ScenarioPod:
+    """A pod of a scenario: its node, the keys of its networks, its labels and annotations."""
 
     node: str
     networks: tuple[str, ...] = ("default",)
@@ -39,13 +39,13 @@ class ScenePod:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Scenario:
     """What is built, and what is done with it.
 
     Attributes:
         title: what is built.
         nodes: their names.
-        networks: the logical networks, each used for one play only.
+        networks: the logical networks, each used for one run only.
         pods: by name.
         wiring: what the CNI writes on a pod: its annotations, by its name and attachments.
         script: the commands and measurements.
@@ -57,9 +57,9 @@ class Scene:
     title: str
     nodes: tuple[str, ...]
     networks: tuple[SandboxNetwork, ...]
-    pods: Mapping[str, ScenePod]
+    pods: Mapping[str, ScenarioPod]
     wiring: Callable[[str, Sequence[Attachment]], Mapping[str, str]]
-    script: Callable[[Stage], None]
+    script: Callable[[DemoEnvironment], None]
     manifests: tuple[str, ...] = ()
     topology_map: str = ""
     seconds_at_least: float = 1
@@ -94,8 +94,8 @@ def measured(stream: Stream) -> StreamResult:
     return found
 
 
-class Stage:
-    """A private OVN with a scene's networks and pods; a context manager.
+class DemoEnvironment:
+    """A private OVN with a scenario's networks and pods; a context manager.
 
     Attributes:
         terminal: runs and shows commands.
@@ -105,17 +105,17 @@ class Stage:
         attachments: of each pod, by name.
     """
 
-    def __init__(self, scene: Scene, run: Run, console: Console, *, packets: bool, seconds: float) -> None:
+    def __init__(self, scenario: Scenario, run: Run, console: Console, *, packets: bool, seconds: float) -> None:
         """Describe it; entering it starts it."""
         self.seconds = seconds
-        self.sandbox = Sandbox(scene.nodes, networks=()) if packets else None
+        self.sandbox = Sandbox(scenario.nodes, networks=()) if packets else None
         self.central = self.sandbox.central if self.sandbox else Central()
         self.terminal = Terminal(run, console, self.central)
         self.pods: dict[str, SandboxPod] = {}
         self.attachments: dict[str, Sequence[Attachment]] = {}
         self._folder = Path()
-        self._scene = scene
-        self._annotations = {name: dict(pod.annotations) for name, pod in scene.pods.items()}
+        self._scenario = scenario
+        self._annotations = {name: dict(pod.annotations) for name, pod in scenario.pods.items()}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -146,16 +146,16 @@ class Stage:
             self.central.sync()
 
     def _wire(self, sandbox: Sandbox) -> None:
-        for network in self._scene.networks:
+        for network in self._scenario.networks:
             sandbox.add_network(network)
-        for name, pod in self._scene.pods.items():
+        for name, pod in self._scenario.pods.items():
             self.pods[name] = sandbox.add_pod(name, node=pod.node, namespace=NAMESPACE, networks=pod.networks)
             self.attachments[name] = self.pods[name].attachments
 
     def _wire_without_packets(self) -> None:
-        networks = {network.key: network for network in self._scene.networks}
-        commands = [command for network in networks.values() for command in network.create(self._scene.nodes)]
-        for name, pod in self._scene.pods.items():
+        networks = {network.key: network for network in self._scenario.networks}
+        commands = [command for network in networks.values() for command in network.create(self._scenario.nodes)]
+        for name, pod in self._scenario.pods.items():
             of_pod = [networks[key] for key in pod.networks]
             self.attachments[name] = [one.attach(name, namespace=NAMESPACE, node=pod.node) for one in of_pod]
             for network, attachment in zip(of_pod, self.attachments[name], strict=True):
@@ -165,26 +165,26 @@ class Stage:
     def _write_files(self) -> None:
         manifests = self._folder / "manifests"
         manifests.mkdir()
-        for name in self._scene.manifests:
+        for name in self._scenario.manifests:
             (manifests / Path(name).name).write_text(read_file(name))
         self._write_pods()
         self.terminal.input_options = ["-f", str(manifests)]
-        if self._scene.topology_map:
+        if self._scenario.topology_map:
             path = self._folder / "topology.yaml"
-            path.write_text(read_file(self._scene.topology_map))
+            path.write_text(read_file(self._scenario.topology_map))
             self.terminal.input_options += ["--topology", f"static:{path}"]
 
     def _write_pods(self) -> None:
         """Write the pods, and their namespaces, as the API server shows them now."""
-        pods = [*map(self._pod, self._scene.pods)]
+        pods = [*map(self._pod, self._scenario.pods)]
         names = sorted({pod["metadata"]["namespace"] for pod in pods})
         namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names]
         document = {"apiVersion": "v1", "kind": "List", "items": [*namespaces, *pods]}
         (self._folder / "manifests" / _PODS).write_text(json.dumps(document, indent=2))
 
     def _pod(self, name: str) -> dict[str, Any]:
-        pod = self._scene.pods[name]
-        annotations = {**self._annotations[name], **self._scene.wiring(name, self.attachments[name])}
+        pod = self._scenario.pods[name]
+        annotations = {**self._annotations[name], **self._scenario.wiring(name, self.attachments[name])}
         metadata = {"name": name, "namespace": NAMESPACE, "labels": dict(pod.labels), "annotations": annotations}
         return {
             "apiVersion": "v1",
@@ -195,11 +195,11 @@ class Stage:
         }
 
 
-def play(scene: Scene, run: Run, console: Console, *, packets: bool, seconds: float) -> bool:
-    """Build a scene and play it; returns whether every command and measurement ended as expected.
+def run_scenario(scenario: Scenario, run: Run, console: Console, *, packets: bool, seconds: float) -> bool:
+    """Build and run a scenario; returns whether every command and measurement ended as expected.
 
     Args:
-        scene: what is played.
+        scenario: what to run.
         run: runs a command line of this program and returns its exit code.
         console: where to show it.
         packets: with nodes and pods, which needs root; else the databases alone.
@@ -209,10 +209,10 @@ def play(scene: Scene, run: Run, console: Console, *, packets: bool, seconds: fl
         SandboxError: OVN, or a measuring tool, is missing or does not start.
     """
     tempfile.gettempdir()  # its first call writes a file and removes it, unless Ctrl-C comes in between
-    console.rule(f"A private OVN: {scene.title}")
-    with Stage(scene, run, console, packets=packets, seconds=seconds) as stage:
-        scene.script(stage)
+    console.rule(f"A private OVN: {scenario.title}")
+    with DemoEnvironment(scenario, run, console, packets=packets, seconds=seconds) as environment:
+        scenario.script(environment)
     if not packets:
         console.print("Played without pods and packets; run it as root to measure them.")
-    console.rule("All checks passed" if stage.terminal.good else "CHECKS FAILED: see above")
-    return stage.terminal.good
+    console.rule("All checks passed" if environment.terminal.good else "CHECKS FAILED: see above")
+    return environment.terminal.good
