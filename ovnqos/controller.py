@@ -40,7 +40,7 @@ from ovnqos.plan.changes import (
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum
 from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
-from ovnqos.plan.render_diff import qos_list_line
+from ovnqos.plan.renderings import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
 

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Final
 from ovnqos.convert.conversion import (
     AnnotatedObject,
     AnnotationConversion,
+    Reach,
     Replacement,
     by_namespace,
     effect_differs,
+    is_only_on_default,
+    may_take,
+    network_of,
     not_converted,
     policy_ref,
+    reach_of,
+    takes_only,
 )
 from ovnqos.convert.label_selectors import PodLabels
-from ovnqos.convert.traffic import Reach, is_only_on_default, may_take, network_of, reach_of, takes_only
 from ovnqos.diagnostics import Diagnostic, Severity
 from ovnqos.model.policy import BandwidthScope
 from ovnqos.model.workloads import PodQos, merge

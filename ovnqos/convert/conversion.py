@@ -1,16 +1,30 @@
-"""What a conversion takes, and what it returns."""
+"""What a conversion takes and returns; the network of a namespace's pods, and the packets that leave the cluster."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from enum import Enum, StrEnum, auto
+from typing import TYPE_CHECKING, Final
 
+from netaddr import IPNetwork, IPSet, cidr_merge
+
+from ovnqos.compile.inventory import NAMESPACE_NAME_LABEL
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.model.workloads import NO_POD_QOS, PodQos
+from ovnqos.model.labels import LabelSelector
+from ovnqos.model.networks import (
+    DEFAULT_NETWORK,
+    DEFAULT_NETWORK_SELECTOR,
+    NetworkRole,
+    NetworkSelectionType,
+    NetworkSelector,
+    NetworkTopology,
+)
+from ovnqos.model.policy import Classifier, IPBlock
+from ovnqos.model.workloads import LOGICAL_SWITCH, NO_POD_QOS, PodQos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.policy import Bandwidth, NetworkQoS
@@ -131,3 +145,137 @@ class AnnotationConversion:
     annotated: tuple[AnnotatedObject, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     replacements: tuple[Replacement, ...] = ()
+
+
+_POD_NETWORKS: Final = "k8s.ovn.org/pod-networks"
+_KUBE_OVN_DEFAULT: Final = "ovn"  # the provider of a pod's default interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodsNetwork:
+    """A network of pods, and the selector that takes it and no other of a namespace.
+
+    Attributes:
+        selector: for `networkSelectors`.
+        shares_direction_with_limits: whether rows of NetworkQoS objects and the pods' own egress limits have one
+            direction, so that only one of them applies to a packet. So it is on layer2; elsewhere both apply.
+    """
+
+    selector: NetworkSelector
+    shares_direction_with_limits: bool
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is a namespace's own."""
+        return self.selector.type is NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS
+
+
+_EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
+DEFAULT_PODS_NETWORK = PodsNetwork(selector=DEFAULT_NETWORK_SELECTOR, shares_direction_with_limits=False)
+
+
+def network_of(objects: NamespaceObjects) -> PodsNetwork | None:
+    """The network that annotations of a namespace's pods apply to; None when the namespace has several primary ones."""
+    primary = [one.ovn for one in objects.attachments if one.ovn is not None and one.ovn.role is NetworkRole.PRIMARY]
+    if not primary:
+        return DEFAULT_PODS_NETWORK
+    if len(primary) > 1:
+        return None
+    selector = NetworkSelector(
+        type=NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS,
+        namespace_selector=LabelSelector.from_labels({NAMESPACE_NAME_LABEL: objects.name}),
+    )
+    return PodsNetwork(selector=selector, shares_direction_with_limits=primary[0].topology is NetworkTopology.LAYER2)
+
+
+def may_take(policy: NetworkQoS, network: PodsNetwork) -> bool:
+    """Whether a policy may hold on the network; says yes when it is not sure."""
+    if policy.network_selectors is None:
+        return True
+    is_default = (one.type is NetworkSelectionType.DEFAULT_NETWORK for one in policy.network_selectors)
+    return not all(is_default) if network.is_primary else any(is_default)
+
+
+def takes_only(policy: NetworkQoS, network: PodsNetwork, objects: NamespaceObjects) -> bool:
+    """Whether a policy of the namespace selects this network and no other."""
+    if not policy.network_selectors:
+        return False
+    if not network.is_primary:
+        return all(one.type is NetworkSelectionType.DEFAULT_NETWORK for one in policy.network_selectors)
+    labels = {**objects.labels, NAMESPACE_NAME_LABEL: objects.name}
+    return all(
+        one.type is NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS
+        and one.namespace_selector is not None
+        and one.namespace_selector.matches(labels)
+        for one in policy.network_selectors
+    )
+
+
+def is_only_on_default(pod: Pod) -> bool:
+    """Whether the CNI annotated a pod with an interface on the default network alone."""
+    text = pod.annotations.get(_POD_NETWORKS)
+    if text:
+        try:
+            networks = json.loads(text)
+        except (ValueError, RecursionError):  # a pod can be created with any depth of brackets
+            return False
+        return isinstance(networks, dict) and set(networks) == {DEFAULT_NETWORK}
+    providers = {key.removesuffix(LOGICAL_SWITCH) for key in pod.annotations if key.endswith(LOGICAL_SWITCH)}
+    return providers == {_KUBE_OVN_DEFAULT}
+
+
+class Reach(Enum):
+    """Which packets of a pod."""
+
+    ALL = auto()
+    OUTSIDE = auto()
+
+
+def outside_blocks(cluster_cidrs: Iterable[IPNetwork]) -> tuple[IPBlock, ...]:
+    """The addresses outside the cluster: a block for each IP version, less the cluster's; none if nothing is left."""
+    cidrs = tuple(cluster_cidrs)
+    blocks = []
+    for version, text in _EVERYTHING.items():
+        everything = IPNetwork(text)
+        inside = tuple(cidr_merge([cidr for cidr in cidrs if cidr.version == version]))
+        if everything not in inside:
+            blocks.append(IPBlock(cidr=everything, excluded=inside))
+    return tuple(blocks)
+
+
+def reach_of(classifier: Classifier, cluster_cidrs: Sequence[IPNetwork]) -> Reach | None:
+    """What a classifier takes; None when it is neither of the two. Without CIDRs no address is known to be outside."""
+    if classifier.ports is not None or classifier.sources is not None:
+        return None
+    if classifier.destinations is None:
+        return Reach.ALL
+    blocks = [peer for peer in classifier.destinations if isinstance(peer, IPBlock)]
+    if len(blocks) < len(classifier.destinations):
+        return None
+    taken = _addresses(blocks)
+    if taken == _addresses(outside_blocks(())):
+        return Reach.ALL
+    if cluster_cidrs and blocks and taken == _addresses(outside_blocks(cluster_cidrs)):
+        return Reach.OUTSIDE
+    return None
+
+
+def may_stay_inside(classifier: Classifier, cluster_cidrs: Sequence[IPNetwork]) -> bool:
+    """Whether a classifier may take packets to destinations in the cluster; without its CIDRs any may."""
+    if classifier.destinations is None or not cluster_cidrs:
+        return True
+    return any(
+        not isinstance(peer, IPBlock) or any(_overlap(peer, cidr) for cidr in cluster_cidrs)
+        for peer in classifier.destinations
+    )
+
+
+def _overlap(block: IPBlock, cidr: IPNetwork) -> bool:
+    return (cidr in block.cidr or block.cidr in cidr) and not any(cidr in excluded for excluded in block.excluded)
+
+
+def _addresses(blocks: Iterable[IPBlock]) -> IPSet:
+    taken = IPSet()
+    for block in blocks:
+        taken |= IPSet([block.cidr]) - IPSet(block.excluded)
+    return taken

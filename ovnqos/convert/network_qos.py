@@ -17,16 +17,19 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ovnqos.convert.conversion import (
+    DEFAULT_PODS_NETWORK,
     NetworkQoSConversion,
     Replacement,
     by_namespace,
     effect_differs,
+    may_stay_inside,
+    may_take,
+    network_of,
     not_converted,
     policy_ref,
 )
 from ovnqos.convert.label_selectors import uses_transient_labels
 from ovnqos.convert.pod_limits import ANNOTATIONS, DEFAULTS, PodLimitConversion
-from ovnqos.convert.traffic import DEFAULT_PODS_NETWORK, may_stay_inside, may_take, network_of
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.policy import (
     PRIORITY_MAXIMUM,
@@ -43,8 +46,7 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
-    from ovnqos.convert.conversion import NamespaceObjects
-    from ovnqos.convert.traffic import PodsNetwork
+    from ovnqos.convert.conversion import NamespaceObjects, PodsNetwork
     from ovnqos.model.labels import LabelSelector
     from ovnqos.model.workloads import PodQos
     from ovnqos.sources import Manifests

@@ -14,9 +14,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.convert.conversion import Part, effect_differs, not_converted
+from ovnqos.convert.conversion import Part, effect_differs, may_take, not_converted, outside_blocks
 from ovnqos.convert.label_selectors import PodLabels
-from ovnqos.convert.traffic import may_take, outside_blocks
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.policy import Classifier, NetworkQoS, Rule
 from ovnqos.model.workloads import PodQos, merge
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
-    from ovnqos.convert.conversion import NamespaceObjects
-    from ovnqos.convert.traffic import PodsNetwork
+    from ovnqos.convert.conversion import NamespaceObjects, PodsNetwork
     from ovnqos.diagnostics import Diagnostic, ObjectRef
 
 ANNOTATIONS: Final = "metadata.annotations"

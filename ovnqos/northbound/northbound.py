@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.rows import Delta
     from ovnqos.northbound.live_view import DatabaseChange
-    from ovnqos.ovsdb.schema import Columns
+    from ovnqos.ovsdb.protocol import Columns
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.changes import Change
     from ovnqos.plan.plan import Plan

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ovnqos.errors import OutcomeUnknown, StalePlan
 from ovnqos.ovsdb.json_stream import Poller
+from ovnqos.ovsdb.protocol import Deadline, lock_lost, results_of
 from ovnqos.ovsdb.session import DatabaseSession, Phase
-from ovnqos.ovsdb.transaction import Deadline, lock_lost, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ovnqos.errors import DatabaseUnavailable
+    from ovnqos.ovsdb.protocol import Operation, Request, Row
     from ovnqos.ovsdb.remotes import Database
     from ovnqos.ovsdb.replica import RecordTable, Replica
     from ovnqos.ovsdb.tls import TlsFiles
-    from ovnqos.ovsdb.transaction import Operation, Request, Row
 
 _REQUEST_S: Final = 0.5
 """Seconds that the request for contents may take after a server has answered; a leader is found later, if at all."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, make_dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ovnqos.ovsdb.schema import NO_UUID, RecordColumn, column_types
+from ovnqos.ovsdb.protocol import NO_UUID, RecordColumn, column_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ovnqos.ovsdb.schema import Columns
+    from ovnqos.ovsdb.protocol import Columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

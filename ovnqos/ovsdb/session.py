@@ -14,9 +14,9 @@ import ovs.timeval
 
 from ovnqos.collector import collector_paused
 from ovnqos.errors import SchemaMismatch
+from ovnqos.ovsdb.protocol import Request
 from ovnqos.ovsdb.remotes import Failure, JsonRpcSession
 from ovnqos.ovsdb.replica import RecordTable
-from ovnqos.ovsdb.transaction import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

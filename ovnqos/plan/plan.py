@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqos.diagnostics import listed
 from ovnqos.errors import NameTaken, UnsafePlan
-from ovnqos.plan import render_diff, render_json, render_nbctl, render_operations
+from ovnqos.plan import render_operations, renderings
 from ovnqos.plan.changes import (
     Change,
     MissingReference,
@@ -133,15 +133,15 @@ class Plan:
 
     def as_diff(self) -> str:
         """A unified diff, switch by switch, whose lines are those of `ovn-nbctl qos-list`; empty for no changes."""
-        return render_diff.render(self.changes, self.snapshot)
+        return renderings.as_diff(self.changes, self.snapshot)
 
     def as_nbctl(self) -> str:
         """A shell script of ovn-nbctl commands that leaves the database as applying the plan does."""
-        return render_nbctl.render(self.changes, self.snapshot, self.summary())
+        return renderings.as_nbctl(self.changes, self.snapshot, self.summary())
 
     def as_json(self) -> str:
         """The plan as JSON, one change an object; the schema is in docs/commands.md."""
-        return render_json.render(self.changes, self.snapshot.owner, self.missing)
+        return renderings.as_json(self.changes, self.snapshot.owner, self.missing)
 
     def operations(self, transaction_weight: int = TRANSACTION_WEIGHT) -> Iterator[list[Operation]]:
         """OVSDB operations (RFC 7047, section 5.2), a list for each transaction; see `batches`.

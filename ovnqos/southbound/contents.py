@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netaddr import IPAddress
 
     from ovnqos.explain.pipeline import PipelineVersion
-    from ovnqos.ovsdb.transaction import Row
+    from ovnqos.ovsdb.protocol import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ovnqos.ovsdb.client import OvsdbClient
+from ovnqos.ovsdb.protocol import Deadline
 from ovnqos.ovsdb.remotes import NORTHBOUND, SOUTHBOUND
-from ovnqos.ovsdb.transaction import Deadline
 from ovnqos.plan.render_operations import ADVANCE_SEQUENCE
 from ovnqos.southbound.contents import QUERIES, read_contents
 

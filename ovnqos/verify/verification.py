@@ -10,7 +10,7 @@ import tenacity
 
 from ovnqos.explain.candidates import name_row
 from ovnqos.match import read_match
-from ovnqos.ovsdb.transaction import Deadline
+from ovnqos.ovsdb.protocol import Deadline
 from ovnqos.southbound.southbound import sync_chassis
 from ovnqos.verify.checks import CHECK_NORTHD, FlowTable, RowSets, add_unbound_ports, check_chassis
 from ovnqos.verify.findings import Finding, Realisation, Report

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqos.northbound.northbound import NEEDED_COLUMNS
 from ovnqos.ovsdb.client import OvsdbClient
+from ovnqos.ovsdb.protocol import Deadline
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
-from ovnqos.ovsdb.transaction import Deadline
 
 if TYPE_CHECKING:
+    from ovnqos.ovsdb.protocol import Columns
     from ovnqos.ovsdb.replica import Listener
-    from ovnqos.ovsdb.schema import Columns
 
 
 def connect(

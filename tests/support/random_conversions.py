@@ -13,7 +13,7 @@ from netaddr import IPNetwork
 
 from ovnqos import Bandwidth, BandwidthScope, Classifier, IPBlock, Manifests, NetworkQoS, Pod, Rule
 from ovnqos.controller import NetworkTopology
-from ovnqos.convert.traffic import outside_blocks
+from ovnqos.convert.conversion import outside_blocks
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import DEFAULT_NETWORK_SELECTOR, NetworkRole, NetworkSelectionType, NetworkSelector
 from ovnqos.model.workloads import NO_POD_QOS, PodQos

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 
 from ovnqos import Owner, plan_changes
+from ovnqos.match import NamedSets, can_overlap, parse
 from ovnqos.plan.snapshot import SetKind
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled
@@ -45,11 +46,21 @@ def snapshot_of(database: Database, cluster: Cluster) -> Snapshot:
 
 
 def coverage(database: Database) -> tuple[dict[Rule, set[tuple[str, str]]], dict[Rule, set[str]]]:
-    """Of each rule on each network: the switches and source ports it holds for, and its destination addresses."""
+    """Of each rule on each network: the switches and source ports it holds for, and its destination addresses.
+
+    A row whose sets are empty, so that no packet matches it, holds for none.
+    """
     sets = {(one.content.kind, one.content.name): one.content.members for one in database.sets.values()}
     sources: dict[Rule, set[tuple[str, str]]] = defaultdict(set)
     destinations: dict[Rule, set[str]] = defaultdict(set)
+    names = NamedSets(
+        address_sets={name: members for (kind, name), members in sets.items() if kind is SetKind.ADDRESS_SET},
+        port_groups={name: members for (kind, name), members in sets.items() if kind is SetKind.PORT_GROUP},
+    )
     for row in database.rows.values():
+        match = parse(row.content.match)
+        if not can_overlap(match, match, names):
+            continue
         known = row.content.external_ids
         rule = known["ovnqos.io/object"], known["ovnqos.io/rule"], known["ovnqos.io/network"]
         ports = {known["ovnqos.io/port"]} if "ovnqos.io/port" in known else set()
