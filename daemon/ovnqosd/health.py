@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import sys
 import threading
+import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _TEXT: Final = "text/plain; charset=utf-8"
+_CONNECTIONS: Final = 16
+_REQUEST_S: Final = 10.0
+"""Seconds from the first byte of a request, or the end of the last one, to the last byte of its answer."""
+_PAUSE_S: Final = 0.2
 
 
 class ListenError(OvnQosError):
@@ -30,7 +38,7 @@ class ListenError(OvnQosError):
 
 
 class HealthServer:
-    """Serve from `start` to `stop`, each request in a thread of its own."""
+    """Serve from `start` to `stop`, each connection in a thread of its own, of which there are few."""
 
     def __init__(
         self,
@@ -84,13 +92,22 @@ class HealthServer:
 
 
 class _Server(ThreadingHTTPServer):
+    """A server with few connections, none of which waits for its client for long.
+
+    Probes and scrapes take milliseconds, so a connection that is slow gives way to the next, and so many of them cost
+    neither descriptors nor threads nor the probes' answers.
+    """
+
     daemon_threads = True
+    request_queue_size = 128
     block_on_close = False  # a client that reads slowly does not hold up the end of the process
 
     def __init__(self, address: ListenAddress, handler: type[BaseHTTPRequestHandler]) -> None:
         self._every_address = not address.host and socket.has_dualstack_ipv6()
         if self._every_address or ":" in address.host:
             self.address_family = socket.AF_INET6
+        self._lock = threading.Lock()
+        self._waiting_since: dict[socket.socket, float] = {}  # in the order of these times
         super().__init__((address.host, address.port), handler)
 
     def server_bind(self) -> None:
@@ -101,18 +118,66 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # typed for IPv4 only
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # out of descriptors: the listener stays readable, so the loop would spin
+            if not self._end_connections(at_most=len(self._waiting_since) - 1):
+                time.sleep(_PAUSE_S)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.begin_request(request)
+        self._end_connections(at_most=_CONNECTIONS)
+        super().process_request(request, client_address)
+
+    def begin_request(self, connection: socket.socket) -> None:
+        """From now on this connection has the time of one request, from its first byte to its answer's last one."""
+        with self._lock:
+            self._waiting_since.pop(connection, None)
+            self._waiting_since[connection] = time.monotonic()
+
+    def service_actions(self) -> None:
+        self._end_connections(at_most=_CONNECTIONS, since=time.monotonic() - _REQUEST_S)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._waiting_since.pop(request, None)
+        super().shutdown_request(request)
+
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 # the base class calls it so
-        _log.debug("request for metrics or health broke off", client=str(client_address), exc_info=True)
+        error = sys.exception()
+        unexpected = None if isinstance(error, OSError) else error
+        _log.debug(
+            "request for metrics or health broke off", client=str(client_address), error=str(error), exc_info=unexpected
+        )
+
+    def _end_connections(self, *, at_most: int, since: float = -math.inf) -> bool:
+        """End the connections that wait since before a time, and the oldest beyond a number; return whether any was."""
+        with self._lock:
+            beyond = len(self._waiting_since) - at_most
+            ended = [
+                one for number, (one, at) in enumerate(self._waiting_since.items()) if number < beyond or at < since
+            ]
+            for one in ended:
+                del self._waiting_since[one]
+                with suppress(OSError):  # its thread may have closed it, or its client
+                    one.shutdown(socket.SHUT_RDWR)
+        return bool(ended)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 10.0  # an idle connection does not keep its thread
+    server: _Server
     server_version = "ovnqosd"
     sys_version = ""
     registry: CollectorRegistry
     alive: Callable[[], Sequence[str]]
     ready: Callable[[], Sequence[str]]
+
+    def handle_one_request(self) -> None:
+        self.server.begin_request(self.request)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path

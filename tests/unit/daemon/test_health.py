@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from contextlib import contextmanager
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +20,9 @@ from ovnqosd.metrics import Metrics
 from ovnqosd.settings.settings import ListenAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+PATIENCE_S = 20.0
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 
 
@@ -118,3 +125,102 @@ def test_stop_frees_the_address_while_a_client_is_connected() -> None:
         with health.served(ListenAddress("127.0.0.1", port)) as again:
             assert get(again, "/healthz")[0] == 200
         idle.close()
+
+
+def test_slow_clients_take_neither_the_threads_nor_the_answers_of_others() -> None:
+    with Health().served() as server, ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(118)]
+
+        def few_are_served() -> bool:
+            for connection in slow:
+                with suppress(ConnectionError):
+                    connection.sendall(b"G")  # none of them is idle
+            return serving_threads() <= 16
+
+        assert get(server, "/healthz")[0] == 200
+        assert get(server, "/readyz")[0] == 200
+        wait_until(few_are_served)
+        assert get(server, "/healthz")[0] == 200
+
+
+def test_a_request_that_is_dripped_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ovnqosd.health._REQUEST_S", 0.3)
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX-Drip: ")
+        for _ in range(int(PATIENCE_S / 0.02)):
+            connection.sendall(b"a")
+            time.sleep(0.02)
+
+    with (
+        Health().served() as server,
+        socket.create_connection(("127.0.0.1", server.port)) as connection,
+        pytest.raises(ConnectionError),
+    ):
+        drip(connection)
+
+
+def test_a_client_that_does_not_read_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ovnqosd.health._REQUEST_S", 0.3)
+    health = Health()
+    health.missing = ["a" * 50_000_000]  # more than the kernel's buffers take
+    with health.served() as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
+        wait_until(lambda: serving_threads() == 1)
+        wait_until(lambda: serving_threads() == 0)
+
+
+def serving_threads() -> int:
+    return sum("process_request_thread" in one.name for one in threading.enumerate())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_process_without_descriptors_waits_and_serves_again() -> None:
+    """In a process of its own, which has 128 descriptors and lends all but a few to something else."""
+    program = """
+import os, resource, sys, time
+from ovnqosd.health import HealthServer
+from ovnqosd.metrics import Metrics
+from ovnqosd.settings.settings import ListenAddress
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+server = HealthServer(ListenAddress("127.0.0.1", 0), Metrics().registry, alive=list, ready=list)
+server.start()
+taken = []
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+print(server.port, flush=True)
+sys.stdin.readline()
+for one in taken:
+    os.close(one)
+sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with socket.create_connection(("127.0.0.1", int(process.stdout.readline()))) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            started = cpu_seconds(process.pid)
+            time.sleep(2.0)
+            assert cpu_seconds(process.pid) - started < 0.15  # a loop that spins takes all that there is
+            process.stdin.write("\n")
+            process.stdin.flush()
+            connection.settimeout(PATIENCE_S)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        process.communicate("\n")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
