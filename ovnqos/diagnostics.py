@@ -42,6 +42,7 @@ class Code(StrEnum):
     EFFECT_DIFFERS = "EffectDiffers"
     TRANSIENT_LABELS = "TransientLabels"
     # compile
+    ADDRESS_OUTSIDE_CLUSTER = "AddressOutsideCluster"
     BEFORE_LOAD_BALANCING = "BeforeLoadBalancing"
     COMPILE_FAILED = "CompileFailed"
     CONFLICT = "Conflict"

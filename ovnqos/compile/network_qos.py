@@ -17,7 +17,7 @@ from ovnqos.diagnostics import Code, ObjectRef, listed
 from ovnqos.match import FALSE, And, inport, references
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
-from ovnqos.model.policy import BandwidthScope, PodPeer
+from ovnqos.model.policy import BandwidthScope, PodPeer, frame_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,6 +152,10 @@ class _Network:
             )
         for index, rule in enumerate(rules):
             self._compile_rule(index, rule)
+            if rule.bandwidth is not None and network.mtu is not None:
+                path = f"spec.egress[{index}].bandwidth.burst"
+                advice = frame_advice(rule.bandwidth, self._into.object, path, network=network.name, mtu=network.mtu)
+                self._into.diagnostics.extend([] if advice is None else [advice])
 
     def _compile_rule(self, index: int, rule: Rule) -> None:
         sets = RuleSets(self._policy, index, self._network, self._context)

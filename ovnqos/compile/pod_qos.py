@@ -10,16 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netaddr import IPNetwork
+from netaddr import IPAddress, IPNetwork
 
 from ovnqos.compile.classifiers import LITERAL_BLOCKS_MAXIMUM
 from ovnqos.compile.compiled import CompiledObject, FixedMembers, SetDescription
-from ovnqos.compile.rows import POD_KIND, POD_QOS_PRIORITY, Direction, QosRow, joined_priority, name_hash
-from ovnqos.diagnostics import Code, ObjectRef
-from ovnqos.match import And, Or, inport, ip, ip4, ip6, outport
+from ovnqos.compile.rows import (
+    POD_KIND,
+    POD_MARK_PRIORITY,
+    POD_QOS_PRIORITY,
+    Direction,
+    QosRow,
+    joined_priority,
+    name_hash,
+)
+from ovnqos.diagnostics import Code, ObjectRef, listed
+from ovnqos.match import FALSE, And, Or, inport, ip, ip4, ip6, outport
 from ovnqos.match.addresses import AddressBlock, difference
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.policy import frame_advice
 from ovnqos.model.workloads import Purpose, merge
 
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 
 _EVERYTHING = {4: IPNetwork("0.0.0.0/0"), 6: IPNetwork("::/0")}
 _ADDRESSES = {4: ip4.dst, 6: ip6.dst}
+_SET_CIDRS = "set all CIDRs of the cluster's pods and Services (--cluster-cidr)"
 
 
 def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
@@ -92,7 +102,11 @@ class _PodRows:
     into: CompiledObject
 
     def compile(self) -> None:
-        port, qos = self.interface.port, self.qos
+        port, qos, network = self.interface.port, self.qos, self.network
+        for purpose, limit in ((Purpose.EGRESS, qos.egress), (Purpose.INGRESS, qos.ingress)):
+            if limit is not None and network.mtu is not None:
+                advice = frame_advice(limit, self.into.object, str(purpose), network=network.name, mtu=network.mtu)
+                self.into.diagnostics.extend([] if advice is None else [advice])
         if qos.egress is not None:
             self._add(Purpose.EGRESS, Direction.FROM_LPORT, And.of(inport(port), ip), self._egress(qos.egress))
         if qos.ingress is not None:
@@ -101,9 +115,11 @@ class _PodRows:
             return
         if not self.context.inventory.cluster_cidrs:
             text = "the DSCP mark is for traffic that leaves the cluster, whose CIDRs are unknown; it has no row"
-            self.into.warn(Code.NO_CLUSTER_CIDRS, text, hint="set the cluster's CIDRs (--cluster-cidr)")
+            self.into.warn(Code.NO_CLUSTER_CIDRS, text, hint=_SET_CIDRS)
             return
-        self._add(Purpose.DSCP, Direction.TO_LPORT, And.of(inport(port), self._outside()), _Effect(dscp=qos.dscp))
+        match = And.of(inport(port), self._outside())
+        if match != FALSE:
+            self._add(Purpose.DSCP, Direction.TO_LPORT, match, _Effect(dscp=qos.dscp), POD_MARK_PRIORITY)
 
     def _egress(self, own: Bandwidth) -> _Effect:
         """The pod's own limit, or that of a NetworkQoS's rule that it has to join if that is the lower."""
@@ -116,13 +132,20 @@ class _PodRows:
         limit = own if theirs is None else min(own, theirs, key=_tightness)
         return _Effect(limit=limit, dscp=joined.rule.dscp, joined=joined)
 
-    def _add(self, purpose: Purpose, direction: Direction, match: Match, effect: _Effect) -> None:
+    def _add(
+        self,
+        purpose: Purpose,
+        direction: Direction,
+        match: Match,
+        effect: _Effect,
+        priority: int = POD_QOS_PRIORITY,
+    ) -> None:
         name, limit, joined = f"{POD_KIND}/{self.pod.key}", effect.limit, effect.joined
         switch = self.context.inventory.topology.switch(self.network, self.interface.location)
         row = QosRow(
             switches=frozenset([switch]),
             direction=direction,
-            priority=POD_QOS_PRIORITY if joined is None else joined_priority(joined.priority),
+            priority=priority if joined is None else joined_priority(joined.priority),
             match=match,
             dscp=effect.dscp,
             rate_kbps=limit.rate_kbps if limit else None,
@@ -139,11 +162,24 @@ class _PodRows:
         self.into.add_row(row)
 
     def _outside(self) -> Match:
-        """The destinations that are not in the cluster; one set for all pods where there are many CIDRs."""
-        cidrs = self.context.inventory.cluster_cidrs
+        """The destinations that are not in the cluster; one set for all pods where there are many CIDRs.
+
+        Inside are the cluster's CIDRs and the network's own. Of an IP version without any, no address is known to be
+        outside.
+        """
+        cidrs = (*self.context.inventory.cluster_cidrs, *self.network.subnets)
         versions = []
         for version, everything in _EVERYTHING.items():
             inside = [AddressBlock.of(cidr) for cidr in cidrs if cidr.version == version]
+            own = [one for one in self.interface.addresses if (":" in one) is (version == 6)]
+            if own and not inside:
+                text = f"no CIDR of the cluster is IPv{version}: the DSCP mark is not set on IPv{version} packets"
+                self.into.warn(Code.NO_CLUSTER_CIDRS, text, hint=_SET_CIDRS)
+            elif unknown := [one for one in own if not any(IPAddress(one) in cidr for cidr in cidrs)]:
+                text = f"{listed(unknown)} is in no CIDR of the cluster, so packets to its like count as leaving it"
+                self.into.warn(Code.ADDRESS_OUTSIDE_CLUSTER, text, hint=_SET_CIDRS)
+            if not inside:
+                continue
             outside = difference((AddressBlock.of(everything),), inside)
             if len(outside) <= LITERAL_BLOCKS_MAXIMUM:
                 versions.append(_ADDRESSES[version].isin(*outside))

@@ -33,7 +33,10 @@ NETWORK_QOS_BASE = 10_000
 (up to 1000), Neutron's rows (2002, 2003), and the rows of single pods."""
 
 POD_QOS_PRIORITY = 5_000
-"""OVN priority of the rows of pod annotations: a NetworkQoS wins where both match."""
+"""OVN priority of the limits of pod annotations: a NetworkQoS wins where both match."""
+
+POD_MARK_PRIORITY = 4_990
+"""OVN priority of their marks, which a receiver's limit in the same direction therefore does not conflict with."""
 
 _STEP = 2
 _T = TypeVar("_T")

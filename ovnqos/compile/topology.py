@@ -17,6 +17,8 @@ from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from netaddr import IPNetwork
+
     from ovnqos.compile.rows import Direction
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.workloads import Pod
@@ -39,11 +41,21 @@ class PodInterface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network of pods: its name, its layout, and the IP versions (4, 6) it is known to carry."""
+    """A network of pods.
+
+    Attributes:
+        name: its name.
+        topology: its layout.
+        versions: the IP versions (4, 6) that it is known to carry.
+        subnets: its addresses, as far as they are declared.
+        mtu: of its packets, in bytes; None where it is not declared.
+    """
 
     name: str
     topology: NetworkTopology
     versions: frozenset[int] = frozenset()
+    subnets: tuple[IPNetwork, ...] = ()
+    mtu: int | None = None
 
     @property
     def key(self) -> str:

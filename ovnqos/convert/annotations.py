@@ -102,8 +102,9 @@ class _PoliciesToAnnotations:
 
     def __init__(self, objects: NamespaceObjects, cluster_cidrs: Sequence[IPNetwork]) -> None:
         self._objects = objects
-        self._cidrs = cluster_cidrs
         self._network = network_of(objects)
+        subnets = self._network.subnets if self._network is not None else ()
+        self._cidrs = (*cluster_cidrs, *subnets) if cluster_cidrs else ()
         self._pods = {pod.name: pod for pod in objects.sources()}
         labels = PodLabels({name: pod.labels for name, pod in self._pods.items()})
         self._selected = {policy.name: labels.matching(policy.pod_selector) for policy in objects.policies}

@@ -159,10 +159,12 @@ class PodsNetwork:
         selector: for `networkSelectors`.
         shares_direction_with_limits: whether rows of NetworkQoS objects and the pods' own egress limits have one
             direction, so that only one of them applies to a packet. So it is on layer2; elsewhere both apply.
+        subnets: its addresses, as far as they are declared; they are inside the cluster.
     """
 
     selector: NetworkSelector
     shares_direction_with_limits: bool
+    subnets: tuple[IPNetwork, ...] = ()
 
     @property
     def is_primary(self) -> bool:
@@ -185,7 +187,8 @@ def network_of(objects: NamespaceObjects) -> PodsNetwork | None:
         type=NetworkSelectionType.PRIMARY_USER_DEFINED_NETWORKS,
         namespace_selector=LabelSelector.from_labels({NAMESPACE_NAME_LABEL: objects.name}),
     )
-    return PodsNetwork(selector=selector, shares_direction_with_limits=primary[0].topology is NetworkTopology.LAYER2)
+    is_layer2 = primary[0].topology is NetworkTopology.LAYER2
+    return PodsNetwork(selector=selector, shares_direction_with_limits=is_layer2, subnets=primary[0].subnets)
 
 
 def may_take(policy: NetworkQoS, network: PodsNetwork) -> bool:
@@ -232,13 +235,13 @@ class Reach(Enum):
 
 
 def outside_blocks(cluster_cidrs: Iterable[IPNetwork]) -> tuple[IPBlock, ...]:
-    """The addresses outside the cluster: a block for each IP version, less the cluster's; none if nothing is left."""
+    """The addresses outside the cluster: a block for each IP version of its CIDRs, less these; none if none is left."""
     cidrs = tuple(cluster_cidrs)
     blocks = []
     for version, text in _EVERYTHING.items():
         everything = IPNetwork(text)
         inside = tuple(cidr_merge([cidr for cidr in cidrs if cidr.version == version]))
-        if everything not in inside:
+        if inside and everything not in inside:
             blocks.append(IPBlock(cidr=everything, excluded=inside))
     return tuple(blocks)
 
@@ -253,7 +256,7 @@ def reach_of(classifier: Classifier, cluster_cidrs: Sequence[IPNetwork]) -> Reac
     if len(blocks) < len(classifier.destinations):
         return None
     taken = _addresses(blocks)
-    if taken == _addresses(outside_blocks(())):
+    if taken == _addresses(IPBlock(cidr=IPNetwork(text)) for text in _EVERYTHING.values()):
         return Reach.ALL
     if cluster_cidrs and blocks and taken == _addresses(outside_blocks(cluster_cidrs)):
         return Reach.OUTSIDE

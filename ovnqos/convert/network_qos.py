@@ -101,19 +101,20 @@ class _AnnotationsToPolicies:
 
     def __init__(self, objects: NamespaceObjects, cluster_cidrs: Sequence[IPNetwork], mark: int | None) -> None:
         self._objects = objects
-        self._convert_limits = partial(PodLimitConversion, objects, cluster_cidrs=cluster_cidrs, mark=mark)
+        known = network_of(objects)
+        network = known or DEFAULT_PODS_NETWORK
+        cidrs = (*cluster_cidrs, *network.subnets) if cluster_cidrs else ()
+        self._convert_limits = partial(PodLimitConversion, objects, cluster_cidrs=cidrs, mark=mark)
         self._names = {policy.name for policy in objects.policies}
         self.diagnostics = list(_annotation_diagnostics(objects))
         self.replacements: list[Replacement] = []
-        known = network_of(objects)
-        network = known or DEFAULT_PODS_NETWORK
         limits = self._limits(network, "" if known else "the namespace has several primary networks")
         marking = self._marking(known, limits)
         limiting = self._limiting(limits, network, len(marking))
         self.policies = sorted((*limiting, *marking), key=lambda policy: -policy.priority)
         beside_ingress = marking if known is None or known.shares_direction_with_limits else [*limiting, *marking]
         self.bypassing = [
-            one for one in beside_ingress if any(may_stay_inside(rule.classifier, cluster_cidrs) for rule in one.rules)
+            one for one in beside_ingress if any(may_stay_inside(rule.classifier, cidrs) for rule in one.rules)
         ]
 
     def _limits(self, network: PodsNetwork, reason: str) -> PodLimitConversion:

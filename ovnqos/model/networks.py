@@ -81,13 +81,14 @@ class OvnNetworkConfig:
     """The CNI configuration of a NAD whose type is `ovn-k8s-cni-overlay`.
 
     `subnets` holds the CIDRs without ovn-kubernetes' host-prefix suffix (`10.245.0.0/16/24` is 10.245.0.0/16). It is
-    empty for a network without IPAM.
+    empty for a network without IPAM. `mtu` is in bytes; None where the configuration does not say it.
     """
 
     network: str
     topology: NetworkTopology
     subnets: tuple[IPNetwork, ...] = ()
     role: NetworkRole = NetworkRole.SECONDARY
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from ovnqos.sandbox.ovn_kubernetes import Layer3Network
 from ovnqos.sandbox.ovsdb import NorthboundServer, OvsdbServer, SouthboundServer, VswitchServer
 from ovnqos.sandbox.process import Process
 from ovnqos.sandbox.programs import MissingProgramError, MissingRootError, Programs, SandboxError, require_root
-from ovnqos.sandbox.traffic import Stream, StreamError, StreamResult, measure
+from ovnqos.sandbox.traffic import Stream, StreamError, StreamResult, congestion_controls, measure
 
 __all__ = [
     "REQUIRED_PROGRAMS",
@@ -41,6 +41,7 @@ __all__ = [
     "StreamError",
     "StreamResult",
     "VswitchServer",
+    "congestion_controls",
     "measure",
     "read_marks",
     "require_root",

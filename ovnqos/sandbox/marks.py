@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 import netaddr
@@ -50,7 +50,7 @@ class CapturedPacket:
             (an echo reply, or another message, is `icmp-other`).
         port: the destination port of UDP and TCP.
         traffic_class: IPv4's TOS or IPv6's traffic class: the DSCP times four.
-        tunneled: whether it travelled inside geneve.
+        outer_class: the traffic class of the packet that carried it inside geneve; None where none did.
     """
 
     source: str
@@ -58,7 +58,7 @@ class CapturedPacket:
     protocol: str
     port: int | None
     traffic_class: int
-    tunneled: bool
+    outer_class: int | None
 
 
 def read_packets(data: bytes) -> Iterator[CapturedPacket]:
@@ -77,12 +77,12 @@ def read_packets(data: bytes) -> Iterator[CapturedPacket]:
         frame = data[at + 16 : at + 16 + length]
         if len(frame) < length:
             return
-        if (packet := _read_frame(frame, tunneled=False)) is not None:
+        if (packet := _read_frame(frame)) is not None:
             yield packet
         at += 16 + length
 
 
-def _read_frame(frame: bytes, *, tunneled: bool) -> CapturedPacket | None:
+def _read_frame(frame: bytes, *, outer_class: int | None = None) -> CapturedPacket | None:
     kind, at = struct.unpack_from("!H", frame, 12)[0], 14
     if kind == 0x8100:  # a VLAN tag
         kind, at = struct.unpack_from("!H", frame, 16)[0], 18
@@ -97,16 +97,16 @@ def _read_frame(frame: bytes, *, tunneled: bool) -> CapturedPacket | None:
         return None
     payload = datagram[header:]
     protocol, port = _transport(number, payload)
-    if protocol == "udp" and port == _GENEVE_PORT and not tunneled:
+    if protocol == "udp" and port == _GENEVE_PORT and outer_class is None:
         options = (payload[8] & 0x3F) * 4  # RFC 8926, section 3.4: the length of the options in words
-        return _read_frame(payload[16 + options :], tunneled=True)
+        return _read_frame(payload[16 + options :], outer_class=traffic_class)
     return CapturedPacket(
         source=_address(source),
         destination=_address(destination),
         protocol=protocol,
         port=port,
         traffic_class=traffic_class,
-        tunneled=tunneled,
+        outer_class=outer_class,
     )
 
 
@@ -218,10 +218,12 @@ class Marks:
         received: where they arrived; empty if none arrived in time.
         wire: on the uplink of the sender's node, inside geneve where they went to another node, plain where they left
             the cluster; empty if they did not cross it (a pod of the same node), or came from outside.
+        outer: of the packets on the wire that carried them inside geneve; empty if none did.
     """
 
     received: frozenset[int]
     wire: frozenset[int]
+    outer: frozenset[int] = field(default=frozenset(), compare=False)
 
 
 def read_marks(sandbox: Sandbox, probe: Probe, *, timeout: float = 5) -> Marks:
@@ -255,6 +257,7 @@ def read_marks(sandbox: Sandbox, probe: Probe, *, timeout: float = 5) -> Marks:
     return Marks(
         received=frozenset(packet.traffic_class for packet in received),
         wire=frozenset(packet.traffic_class for packet in wire),
+        outer=frozenset(packet.outer_class for packet in wire if packet.outer_class is not None),
     )
 
 

@@ -132,6 +132,10 @@ class SandboxNode:
         """Run `ovs-vsctl` on the node's switch and return its output."""
         return self.vswitch.vsctl(*arguments)
 
+    def inherit_marks(self) -> None:
+        """Have the outer header of geneve take over the mark of the packet inside; OVN's default is no mark."""
+        self.vsctl("set", "Open_vSwitch", ".", "external_ids:ovn-encap-tos=inherit")
+
     def ofctl(self, command: str, *arguments: str) -> str:
         """Run `ovs-ofctl` on `br-int`, e.g. `dump-flows`, and return its output."""
         bridge = f"unix:{self._folder / 'br-int.mgmt'}"

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from ovnqos.sandbox.process import Process
@@ -43,6 +44,7 @@ class Stream:
         seconds: how long it sends.
         port: where the server listens; streams that run together to one receiver need different ones.
         payload: bytes in each UDP datagram; with their headers they must fit the interface's MTU.
+        congestion_control: of a TCP stream, the algorithm of its sender, e.g. `cubic`; None for the machine's own.
         by_second: whether the receiver reports what it gets in each second, too.
     """
 
@@ -55,6 +57,7 @@ class Stream:
     seconds: float = 5
     port: int = 5201
     payload: int = 1300
+    congestion_control: str | None = None
     by_second: bool = False
 
     @property
@@ -85,6 +88,12 @@ class StreamResult:
         """bit/s over the seconds after the first `skip`: once a bucket is empty this is its rate."""
         rest = self.rates[skip:]
         return sum(rest) / len(rest)
+
+
+def congestion_controls() -> tuple[str, ...]:
+    """Of the two usual ones, `cubic` and `bbr`, those that this machine has."""
+    available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
+    return tuple(one for one in ("cubic", "bbr") if one in available)
 
 
 def measure(streams: Sequence[Stream]) -> list[StreamResult]:
@@ -128,6 +137,8 @@ def _run_client(stream: Stream) -> StreamResult:
     if stream.protocol == "udp":
         rate = round(stream.offered * stream.payload / stream.frame)
         options += ["--udp", "--bitrate", str(rate), "--length", str(stream.payload)]
+    if stream.congestion_control is not None:
+        options += ["--congestion", stream.congestion_control]
     if stream.by_second:
         options.append("--get-server-output")
     command = stream.sender.namespace.command(Programs().command("iperf3", *options))

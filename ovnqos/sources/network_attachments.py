@@ -144,8 +144,14 @@ def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig |
     if topology is None:
         plugin.error("topology", f"{show(word)} is not a topology", f"use {_TOPOLOGY_WORDS}")
         return None
-    subnets = _subnets(plugin, topology)
-    return OvnNetworkConfig(network=name or "", topology=topology, subnets=subnets, role=role or NetworkRole.SECONDARY)
+    mtu = plugin.get("mtu")
+    return OvnNetworkConfig(
+        network=name or "",
+        topology=topology,
+        subnets=_subnets(plugin, topology),
+        role=role or NetworkRole.SECONDARY,
+        mtu=mtu if type(mtu) is int and mtu > 0 else None,  # only advice depends on it: no reason to refuse a network
+    )
 
 
 def _subnets(plugin: Fields, topology: NetworkTopology) -> tuple[IPNetwork, ...]:

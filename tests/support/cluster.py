@@ -88,6 +88,7 @@ def attachment(
     labels: Mapping[str, str] | None = None,
     role: NetworkRole = NetworkRole.SECONDARY,
     owner: str = "",
+    mtu: int | None = None,
 ) -> NetworkAttachmentDefinition:
     """A NAD `<namespace>/<name>` of an OVN network, which has the NAD's name unless said otherwise.
 
@@ -95,7 +96,7 @@ def attachment(
     """
     space, name = key.split("/")
     config = OvnNetworkConfig(
-        network=network or name, topology=topology, subnets=tuple(map(IPNetwork, subnets)), role=role
+        network=network or name, topology=topology, subnets=tuple(map(IPNetwork, subnets)), role=role, mtu=mtu
     )
     return NetworkAttachmentDefinition(
         namespace=space,

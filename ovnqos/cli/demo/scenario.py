@@ -140,6 +140,10 @@ class DemoEnvironment:
         self._annotations[name] = dict(annotations)
         self._write_pods()
 
+    def write_manifest(self, name: str, text: str) -> None:
+        """Exchange the text of a manifest that is input."""
+        (self._folder / "manifests" / name).write_text(text)
+
     def sync(self) -> None:
         """Wait until the chassis, if there are any, have caught up."""
         if self.sandbox:
@@ -166,7 +170,7 @@ class DemoEnvironment:
         manifests = self._folder / "manifests"
         manifests.mkdir()
         for name in self._scenario.manifests:
-            (manifests / Path(name).name).write_text(read_file(name))
+            self.write_manifest(Path(name).name, read_file(name))
         self._write_pods()
         self.terminal.input_options = ["-f", str(manifests)]
         if self._scenario.topology_map:

@@ -121,8 +121,19 @@ def over(what: str, least: float, measured: float, *, original: str = "") -> Che
 
 def marked(what: str, tos: int, seen: set[int] | frozenset[int], *, original: str = "") -> Check:
     """Packets all of which are to have this byte, which tcpdump calls tos."""
-    measured = "tos " + ", ".join(f"{one:#x}" for one in sorted(seen)) if seen else "no packet"
+    measured = f"tos {_classes(seen)}" if seen else "no packet"
     return Check(what=what, expected=f"tos {tos:#x}", measured=measured, good=seen == {tos}, original=original)
+
+
+def marked_twice(what: str, tos: int, outer: frozenset[int], inner: frozenset[int]) -> Check:
+    """Packets that are to have this byte both in geneve's own header and inside of it, as the guide's have."""
+    expected = f"{tos:#x}/{tos:#x}"
+    measured = f"{_classes(outer)}/{_classes(inner)}" if inner else "no packet"
+    return Check(what=what, expected=expected, measured=measured, good=outer == inner == {tos}, original=expected)
+
+
+def _classes(seen: set[int] | frozenset[int]) -> str:
+    return ", ".join(f"{one:#x}" for one in sorted(seen))
 
 
 def mega(bits_per_second: float) -> str:

@@ -54,9 +54,13 @@ class OvnKubernetesTopology(Topology):
             return Network(name=DEFAULT_NETWORK, topology=NetworkTopology.LAYER3, versions=seen_versions)
         if definition is None or definition.ovn is None:
             return None
-        declared = frozenset(subnet.version for subnet in definition.ovn.subnets)
+        config = definition.ovn
         return Network(
-            name=definition.ovn.network, topology=definition.ovn.topology, versions=declared or seen_versions
+            name=config.network,
+            topology=config.topology,
+            versions=frozenset(subnet.version for subnet in config.subnets) or seen_versions,
+            subnets=config.subnets,
+            mtu=config.mtu,
         )
 
     def switch(self, network: Network, location: str) -> str:

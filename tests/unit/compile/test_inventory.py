@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from netaddr import IPNetwork
 
 from ovnqos import LabelSelector, Namespace, Node, OvnKubernetesTopology, Pod
 from ovnqos.controller import Inventory, Network, NetworkTopology
@@ -120,7 +121,10 @@ def test_a_network_is_known_by_its_nad_and_carries_what_that_declares() -> None:
     assert known.network_of("shop/blue") is None
     known.apply(attachment("shop/blue", "10.1.0.0/16", "fd00::/64", network="sky"))
     assert known.network_of("shop/blue") == Network(
-        name="sky", topology=NetworkTopology.LAYER3, versions=frozenset((4, 6))
+        name="sky",
+        topology=NetworkTopology.LAYER3,
+        versions=frozenset((4, 6)),
+        subnets=(IPNetwork("10.1.0.0/16"), IPNetwork("fd00::/64")),
     )
     known.apply(attachment("shop/blue", network="sea", topology=NetworkTopology.LAYER2))
     assert known.network_of("shop/blue") == Network(

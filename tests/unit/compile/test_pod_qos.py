@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from netaddr import IPNetwork
+from netaddr import IPAddress, IPNetwork
 
 from ovnqos import Bandwidth, Compiler, Direction, Namespace, OvnKubernetesTopology, parse_object
 from ovnqos.controller import NetworkTopology, parse_pod
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.match import NamedSets, Packet, Truth, evaluate
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.workloads import PodQos
 from tests.support.cluster import POD_NETWORKS, attachment, codes, compiled, pod, pod_networks, policy
@@ -38,7 +39,11 @@ def test_each_limit_and_the_mark_is_a_row_in_a_stage_that_hides_no_other() -> No
         "Pod/shop/web/ingress": (Direction.TO_LPORT, None, 50_000, None),
         "Pod/shop/web/dscp": (Direction.TO_LPORT, 46, None, None),
     }
-    assert {row.priority for row in rows.values()} == {5_000}
+    assert {identity.rpartition("/")[2]: row.priority for identity, row in rows.items()} == {
+        "egress": 5_000,
+        "ingress": 5_000,
+        "dscp": 4_990,
+    }
     assert {tuple(row.switches) for row in rows.values()} == {("node1",)}
     assert str(rows["Pod/shop/web/egress"].match) == 'inport == "shop_web" && ip'
     assert str(rows["Pod/shop/web/ingress"].match) == 'outport == "shop_web" && ip'
@@ -54,6 +59,51 @@ def test_the_mark_is_for_what_leaves_the_cluster() -> None:
     match = str(_compiled(_limited(PodQos(dscp=10))).desired().rows["Pod/shop/web/dscp"].match)
     assert match.startswith('inport == "shop_web" && (ip4.dst == {0.0.0.0/5, 8.0.0.0/7, 11.0.0.0/8, ')
     assert " || ip6.dst == {::/1, " in match
+
+
+def test_an_ip_version_without_a_cidr_of_the_cluster_is_not_marked() -> None:
+    found = _compiled(replace(pod("web", "10.0.0.5", "fd00::5"), qos=PodQos(dscp=10)), cidrs=CLUSTER[:1])
+    assert "ip6" not in str(found.desired().rows["Pod/shop/web/dscp"].match)
+    assert codes(found) == [("Pod/shop/web", "", Code.NO_CLUSTER_CIDRS)]
+
+
+def test_an_ip_version_that_the_pod_does_not_have_needs_no_cidr() -> None:
+    found = _compiled(_limited(PodQos(dscp=10)), cidrs=CLUSTER[:1])
+    assert "ip6" not in str(found.desired().rows["Pod/shop/web/dscp"].match)
+    assert codes(found) == []
+
+
+def test_a_pod_whose_address_is_in_no_cidr_of_the_cluster_is_told() -> None:
+    found = _compiled(_limited(PodQos(dscp=10)), cidrs=(IPNetwork("10.128.0.0/14"),))
+    assert "Pod/shop/web/dscp" in found.desired().rows
+    assert codes(found) == [("Pod/shop/web", "", Code.ADDRESS_OUTSIDE_CLUSTER)]
+
+
+def test_a_burst_below_a_frame_of_the_pods_network_is_told() -> None:
+    nad = attachment("shop/main", "10.3.0.0/16", role=NetworkRole.PRIMARY, mtu=9000)
+    annotations = {POD_NETWORKS: pod_networks({"shop/main": ["10.3.0.5"]})}
+    limit = Bandwidth(rate_kbps=50_000, burst_kbit=72)
+    web = replace(_limited(PodQos(ingress=limit)), annotations=annotations)
+    assert codes(_compiled(web, nad)) == [("Pod/shop/web", "ingress", Code.BURST_BELOW_FRAME)]
+
+
+def test_a_networks_own_subnets_are_inside() -> None:
+    nad = attachment("shop/main", "172.16.0.0/16", "2001:db8::/64", role=NetworkRole.PRIMARY)
+    annotations = {POD_NETWORKS: pod_networks({"shop/main": ["172.16.0.5", "2001:db8::5"]})}
+    web = replace(_limited(PodQos(dscp=10)), annotations=annotations)
+    found = _compiled(web, nad, cidrs=CLUSTER[:1])
+    row = found.desired().rows["Pod/shop/web/dscp"]
+    names = NamedSets(address_sets={name: one.addresses for name, one in found.desired().address_sets.items()})
+
+    def is_marked(destination: str) -> bool:
+        to = IPAddress(destination)
+        source = IPAddress("172.16.0.5" if to.version == 4 else "2001:db8::5")
+        packet = Packet(inport="shop.main_shop_web", source=source, destination=to)
+        return evaluate(row.match, packet, names).truth is Truth.YES
+
+    assert not any(map(is_marked, ("172.16.3.4", "10.1.1.1", "2001:db8::7")))
+    assert all(map(is_marked, ("172.17.0.1", "2001:db8:1::1")))
+    assert codes(found) == []
 
 
 def test_many_addresses_of_the_cluster_go_into_a_set_that_pods_share() -> None:

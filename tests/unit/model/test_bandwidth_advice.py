@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
-from ovnqos.model.policy import Bandwidth, bandwidth_advice
+from ovnqos.model.policy import Bandwidth, bandwidth_advice, frame_advice, frame_kbit
 
 POLICY = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
 PATH = "spec.egress[0].bandwidth.burst"
@@ -36,8 +36,8 @@ def test_a_burst_that_holds_tcp_back_is_told_with_the_share_that_was_measured(bu
     [
         Bandwidth(rate_kbps=20000),
         Bandwidth(rate_kbps=20000, burst_kbit=4000),
-        Bandwidth(rate_kbps=12),
-        Bandwidth(rate_kbps=5, burst_kbit=12),
+        Bandwidth(rate_kbps=13),
+        Bandwidth(rate_kbps=5, burst_kbit=13),
         Bandwidth(rate_kbps=4294967295, burst_kbit=4294967295),
     ],
 )
@@ -45,7 +45,9 @@ def test_a_burst_that_is_large_enough_draws_no_advice(bandwidth: Bandwidth) -> N
     assert bandwidth_advice(bandwidth, POLICY, PATH) is None
 
 
-@pytest.mark.parametrize(("rate_kbps", "burst_kbit", "enough"), [(20000, 11, 4000), (5, None, 12)])
+@pytest.mark.parametrize(
+    ("rate_kbps", "burst_kbit", "enough"), [(20000, 11, 4000), (20000, 12, 4000), (5, None, 13), (12, None, 13)]
+)
 def test_a_burst_below_one_packet_drops_them_all(rate_kbps: int, burst_kbit: int | None, enough: int) -> None:
     advice = advice_on(rate_kbps, burst_kbit)
     assert advice is not None
@@ -54,9 +56,24 @@ def test_a_burst_below_one_packet_drops_them_all(rate_kbps: int, burst_kbit: int
 
 
 def test_following_the_advice_silences_it() -> None:
-    for rate in (1, 11, 12, 59, 60, 61, 20000, 4294967295):
-        for burst in (1, 11, 12, 13):
+    for rate in (1, 11, 12, 13, 59, 60, 61, 20000, 4294967295):
+        for burst in (1, 11, 12, 13, 14):
             advice = advice_on(rate, burst)
             if advice is not None:
                 enough = int(advice.hint.rpartition("set burst to ")[2].partition(" ")[0])
                 assert advice_on(rate, enough) is None
+
+
+@pytest.mark.parametrize(("mtu", "kbit"), [(1300, 11), (1400, 12), (1500, 13), (9000, 73)])
+def test_the_least_burst_is_one_frame_of_the_mtu(mtu: int, kbit: int) -> None:
+    assert frame_kbit(mtu) == kbit
+
+
+@pytest.mark.parametrize(
+    ("burst_kbit", "mtu", "is_told"), [(72, 9000, True), (73, 9000, False), (12, 9000, False), (13, 1500, False)]
+)
+def test_a_larger_mtu_needs_a_larger_burst(burst_kbit: int, mtu: int, *, is_told: bool) -> None:
+    limit = Bandwidth(rate_kbps=20000, burst_kbit=burst_kbit)
+    advice = frame_advice(limit, POLICY, PATH, network="jumbo", mtu=mtu)
+    assert (advice is not None) == is_told
+    assert advice is None or (advice.code, advice.path) == (Code.BURST_BELOW_FRAME, PATH)

@@ -58,7 +58,7 @@ def test_the_guides_object_is_a_layer3_network() -> None:
         labels={"nad-type": "ovn-kubernetes-nqos"},
         plugin="ovn-k8s-cni-overlay",
         ovn=OvnNetworkConfig(
-            network="ovn-stream", topology=NetworkTopology.LAYER3, subnets=(IPNetwork("10.245.0.0/16"),)
+            network="ovn-stream", topology=NetworkTopology.LAYER3, subnets=(IPNetwork("10.245.0.0/16"),), mtu=1300
         ),
     )
 
@@ -69,6 +69,14 @@ def test_subnets_of_both_families_lose_the_nodes_share() -> None:
     )
     assert nad.ovn is not None
     assert [str(subnet) for subnet in nad.ovn.subnets] == ["10.1.0.0/16", "fd00:1::/48", "10.2.0.0/16"]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("mtu", ["9000", 0, -1, True, 1.5, None])
+def test_an_mtu_that_cannot_be_read_is_no_fault_of_a_network(mtu: object) -> None:
+    nad, warnings = nad_of({**OVN_CONFIG, "mtu": mtu})
+    assert nad.ovn is not None
+    assert nad.ovn.mtu is None
     assert warnings == []
 
 
