@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ovnqos.cli.demo.stage import Scenario, ScenarioPod, measured, ovn_kubernetes_wiring, read_file
+from ovnqos.cli.demo.scenario import Scenario, ScenarioPod, measured, ovn_kubernetes_wiring, read_file
 from ovnqos.cli.demo.terminal import Check, at_most, marked_twice, mega, near, over
 from ovnqos.cli.output import EXIT_DRIFT
 from ovnqos.sandbox import Layer3Network, Probe, Stream, congestion_controls, read_marks

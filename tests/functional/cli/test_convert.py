@@ -46,13 +46,15 @@ def test_network_qos_goes_to_standard_output_and_each_warning_to_standard_error(
     ended = _convert(*CIDR, stdin=kubectl_list([WEB, DB, NAMESPACE, EGRESS_QOS]))
     assert ended.code == 0
     made = [parse_policy(document) for document in yaml.safe_load_all(ended.out)]
-    assert [one.key for one in made] == ["calls/egress-qos", "shop/pod-qos-app-web"]
+    assert [one.key for one in made] == ["calls/egress-qos", "shop/pod-qos-app-db", "shop/pod-qos-app-web"]
     assert ended.out.startswith("---\napiVersion: k8s.ovn.org/v1alpha1\nkind: NetworkQoS\n")
-    assert [warning.split(":")[0] for warning in ended.warnings] == ["Pod shop/db"] * 2 + [
+    assert [warning.split(":")[0] for warning in ended.warnings] == [
+        "Pod shop/db",
         "Pod shop/web",
-        "NetworkQoS calls/egress-qos",
+        "NetworkQoS calls/egress-qos, NetworkQoS shop/pod-qos-app-db",
     ]
     for replaced, by in (
+        ("egress limit of Pod shop/db", "NetworkQoS shop/pod-qos-app-db"),
         ("dscp of Pod shop/web", "NetworkQoS shop/pod-qos-app-web"),
         ("EgressQoS calls/default", "NetworkQoS calls/egress-qos"),
     ):

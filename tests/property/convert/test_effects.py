@@ -200,8 +200,16 @@ def test_annotations_do_what_network_qos_did(random: Random) -> None:
     after_cluster = _with_qos(cluster, qos)
 
     def expected_mark(packet: Packet, mark: int | None) -> int | None:
-        """No annotation marks what stays in the cluster, nor anything where its addresses are not known."""
-        inside = not cidrs or any(packet.destination in cidr for cidr in cidrs)
+        """No annotation marks what stays in the cluster, nor an IP version of which its addresses are not known."""
+        sender = _sender(cluster, packet)
+        own = [
+            subnet
+            for one in objects.network_attachment_definitions
+            if sender is not None and one.key == sender[1] and one.ovn is not None
+            for subnet in one.ovn.subnets
+        ]
+        known = [cidr for cidr in (*cidrs, *own) if cidr.version == packet.version]
+        inside = not cidrs or not known or any(packet.destination in cidr for cidr in known)
         return None if inside and any(takes(policy, 0, packet, cluster) for policy in gone) else mark
 
     before = Wire(cluster, objects.policies, objects.egress_qos, cidrs)
