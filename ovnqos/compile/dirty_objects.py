@@ -71,7 +71,7 @@ class PolicyCompiler:
         elif compiled is not None:
             yield from compiled.diagnostics
         if conflicts := self.conflicts(key):
-            text = f"equal priority and overlapping matches with {listed(conflicts)}; which rule applies is undefined"
+            text = f"conflicts with {listed(conflicts)}: equal priority and overlapping matches"
             yield Diagnostic.warning(_ref(key), Code.CONFLICT, text, path="spec.priority", hint="change one priority")
 
     # Changes

@@ -160,7 +160,7 @@ _IN_NAMESPACES = " in namespaces "
 _ALL = "add all objects of the cluster, or use --allow-incomplete to leave what is missing as it is"
 
 
-class Coverage:
+class ScopeComparison:
     """Holds the actual rows and members of one snapshot against the scope of the input.
 
     Attributes:

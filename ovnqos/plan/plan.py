@@ -18,7 +18,7 @@ from ovnqos.plan.changes import (
     SetInsert,
     SetUpdate,
 )
-from ovnqos.plan.ended_limits import Coverage, EndedLimitsMaximum, count_limits, ended_limits
+from ovnqos.plan.ended_limits import EndedLimitsMaximum, ScopeComparison, count_limits, ended_limits
 from ovnqos.plan.ovsdbapp_command import PlanCommand
 from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
@@ -53,9 +53,9 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     Raises:
         NameTaken: a desired set or group has the name of another owner's.
     """
-    coverage = None if desired.scope is None else Coverage(desired.scope, snapshot, prune=prune)
-    rows, missing, kept_references = _plan_rows(desired, snapshot, coverage)
-    sets, missing_ports = _plan_sets(desired, snapshot, kept_references, coverage)
+    comparison = None if desired.scope is None else ScopeComparison(desired.scope, snapshot, prune=prune)
+    rows, missing, kept_references = _plan_rows(desired, snapshot, comparison)
+    sets, missing_ports = _plan_sets(desired, snapshot, kept_references, comparison)
     first = [change for change in sets if not isinstance(change, SetDelete)]
     last = [change for change in sets if isinstance(change, SetDelete)]
     return Plan(
@@ -63,8 +63,8 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
         changes=(*first, *rows, *last),
         missing=(*missing, *missing_ports),
         desired_rows=len(desired.rows),
-        kept=tuple(sorted(coverage.kept)) if coverage is not None else (),
-        incomplete=tuple(coverage.diagnostics()) if coverage is not None else (),
+        kept=tuple(sorted(comparison.kept)) if comparison is not None else (),
+        incomplete=tuple(comparison.diagnostics()) if comparison is not None else (),
     )
 
 
@@ -171,7 +171,7 @@ class Plan:
 
 
 def _plan_rows(
-    desired: DesiredState, snapshot: Snapshot, coverage: Coverage | None
+    desired: DesiredState, snapshot: Snapshot, comparison: ScopeComparison | None
 ) -> tuple[list[Change], list[MissingReference], set[str]]:
     owner = snapshot.owner
     actual: dict[str, list[ActualRow]] = {}
@@ -181,7 +181,9 @@ def _plan_rows(
         identity = owner.identity(row.content.external_ids)
         if identity in desired.rows:
             actual.setdefault(identity, []).append(row)
-        elif owner.object_of(row.content.external_ids) in desired.retained or (coverage and coverage.keeps_row(row)):
+        elif owner.object_of(row.content.external_ids) in desired.retained or (
+            comparison and comparison.keeps_row(row)
+        ):
             kept_references |= references_in(row.content.match)
         else:
             extra.append(row)
@@ -200,7 +202,7 @@ def _plan_rows(
         if candidates:
             kept = _best(candidates, content, bindable)
             extra.extend(one for one in candidates if one is not kept)
-            if coverage is not None and coverage.keeps_row_as_it_is(
+            if comparison is not None and comparison.keeps_row_as_it_is(
                 kept, match=content.match, unbinds=not kept.switches <= bindable
             ):
                 kept_references |= references_in(kept.content.match)
@@ -243,14 +245,14 @@ def _row_delete(identity: str, row: ActualRow) -> RowDelete:
 
 
 def _plan_sets(
-    desired: DesiredState, snapshot: Snapshot, kept_references: set[str], coverage: Coverage | None
+    desired: DesiredState, snapshot: Snapshot, kept_references: set[str], comparison: ScopeComparison | None
 ) -> tuple[list[Change], list[MissingReference]]:
     changes: list[Change] = []
     missing: list[MissingReference] = []
     for name, address_set in sorted(desired.address_sets.items()):
         members = address_set.addresses
-        if coverage is not None:
-            members |= coverage.missing_members(SetKind.ADDRESS_SET, name, desired=members)
+        if comparison is not None:
+            members |= comparison.missing_members(SetKind.ADDRESS_SET, name, desired=members)
         content = SetContent.desired(address_set, SetKind.ADDRESS_SET, members, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     for name, group in sorted(desired.port_groups.items()):
@@ -259,8 +261,8 @@ def _plan_sets(
             MissingReference(kind="logical switch port", name=port, needed_by=name)
             for port in sorted(group.ports - present)
         )
-        if coverage is not None:
-            present |= coverage.missing_members(SetKind.PORT_GROUP, name, desired=present)
+        if comparison is not None:
+            present |= comparison.missing_members(SetKind.PORT_GROUP, name, desired=present)
         content = SetContent.desired(group, SetKind.PORT_GROUP, present, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     names = {SetKind.ADDRESS_SET: desired.address_sets, SetKind.PORT_GROUP: desired.port_groups}
