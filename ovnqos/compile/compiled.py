@@ -6,6 +6,7 @@ A plan from a part of a cluster leaves the rest of the database as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.inventory import NAMESPACE_NAME_LABEL
@@ -94,7 +95,7 @@ def _join(parts: Sequence[Mapping[str, object]], among: frozenset[str] | None) -
     """The keys of the parts: all, or those among these, at the cost of these."""
     if among is None:
         return frozenset().union(*parts)
-    return frozenset().union(*(filter(part.__contains__, among) for part in parts))
+    return frozenset(chain.from_iterable([filter(part.__contains__, among) for part in parts]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,15 +150,16 @@ class Compiler:
     def drain(self) -> Delta:
         """What changed since the last time; nothing is dirty then."""
         self._compile()
-        delta = self._desired.drain()
-        return self._complete(delta, self._desired.part(delta.rows, delta.sets, self._retained()))
+        policies, pods = self._take_changed()
+        return self._desired.drain(self._retained(), policies=policies, pods=pods)
 
     def drain_all(self) -> Delta:
         """As `drain`, but with all desired rows and sets named, for a full comparison: what is not desired is extra."""
         desired = self._whole()
-        self._desired.drain()
+        self._desired.clean()
+        policies, pods = self._take_changed()
         sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
-        return self._complete(Delta(rows=frozenset(desired.rows), sets=sets), desired)
+        return Delta(rows=frozenset(desired.rows), sets=sets, desired=desired, policies=policies, pods=pods)
 
     def compile_some(self, go_on: Callable[[], bool]) -> None:
         """Compile some of what is dirty while there is nothing better to do; the next `drain` names it.
@@ -235,10 +236,11 @@ class Compiler:
         self._compile()
         return self._desired.whole(self._retained())
 
-    def _complete(self, delta: Delta, desired: DesiredState) -> Delta:
+    def _take_changed(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The policies and pods that changed since this was asked."""
         policies, self._policies.changed = frozenset(self._policies.changed), set()
         pods, self._pods.changed = frozenset(self._pods.changed), set()
-        return replace(delta, desired=desired, policies=policies, pods=pods)
+        return policies, pods
 
     def _retained(self) -> frozenset[str]:
         """The objects that have nothing compiled to stand for their rows in the database."""

@@ -152,30 +152,36 @@ class DesiredTable:
 
     def replace_members(self, exchange: Exchange[Any]) -> None:
         """A pod was exchanged in a selection: mark what it adds to sets, or takes from them."""
-        old, new, selection = exchange.old, exchange.new, exchange.selection
-        if selection.sets and (old is None or new is None or old.interfaces != new.interfaces):
-            records = [one for one in (old, new) if one is not None]
-            self.change_members(selection, {one for record in records for one in selection.members.parts(record)})
+        if exchange.selection.sets:
+            self.change_members(exchange.selection, exchange.parts)
 
     def take_users_of_changed_sets(self) -> set[str]:
         """The objects that use a set whose members changed since this was asked."""
         names, self._changed_sets = self._changed_sets, set()
         return {user for name in names if (use := self._sets.get(name)) is not None for user in use.users}
 
-    def drain(self) -> Delta:
-        """What is dirty, without its desired state; nothing is dirty then."""
-        compiled_rows, self._dirty_rows = frozenset(self._dirty_rows), set()
-        compiled_sets, self._dirty_sets = _frozen(self._dirty_sets), {}
-        rows, self._marked_rows = compiled_rows | self._marked_rows, set()
-        marked, self._marked_sets = self._marked_sets, {}
-        for name, members in compiled_sets.items() if marked else ():
-            _add(marked, name, members)
+    def drain(self, retained: frozenset[str], *, policies: frozenset[str], pods: frozenset[str]) -> Delta:
+        """What is dirty; nothing is dirty then. The other arguments are as `Delta` and `DesiredState` have them."""
+        compiled_rows, compiled_sets = frozenset(self._dirty_rows), _frozen(self._dirty_sets)
+        rows, sets, marked = compiled_rows | self._marked_rows, compiled_sets, self._marked_sets
+        if marked:
+            for name, members in compiled_sets.items():
+                _add(marked, name, members)
+            sets = _frozen(marked)
+        self.clean()
         return Delta(
             rows=rows,
-            sets=_frozen(marked) if marked else compiled_sets,
+            sets=sets,
+            desired=self.part(rows, sets, retained),
             compiled_rows=compiled_rows,
             compiled_sets=compiled_sets,
+            policies=policies,
+            pods=pods,
         )
+
+    def clean(self) -> None:
+        """Forget what is dirty."""
+        self._dirty_rows, self._dirty_sets, self._marked_rows, self._marked_sets = set(), {}, set(), {}
 
     def _use(self, description: SetDescription, user: str) -> None:
         name = description.name

@@ -103,9 +103,7 @@ class PolicyCompiler:
 
     def replace_sources(self, exchange: Exchange[SourceMembers]) -> None:
         """A source pod was exchanged in a selection: mark what depends on it, and exchange the pod's own rows."""
-        policies, old, new = exchange.selection.policies, exchange.old, exchange.new
-        if old is not None and new is not None and old.interfaces == new.interfaces:
-            return
+        policies = exchange.selection.policies
         if any(exchange.attachments.values()):  # came or went altogether
             self._dirty |= policies
             return

@@ -115,7 +115,8 @@ class PeerMembers:
                 versions = self.addresses.get(interface.attachment)
                 if versions is None:
                     versions = self.addresses[interface.attachment] = {4: Counter(), 6: Counter()}
-                versions[6 if ":" in address else 4][address] += 1
+                counts = versions[6 if ":" in address else 4]
+                counts[address] = counts.get(address, 0) + 1
 
     def extend(self, records: Iterable[PodRecord]) -> None:
         """Add many pods to none, faster than one by one."""
@@ -137,9 +138,11 @@ class PeerMembers:
                 continue  # a pod without addresses, on a network without IPAM
             for address in interface.addresses:
                 counts = versions[6 if ":" in address else 4]
-                counts[address] -= 1
-                if not counts[address]:
-                    del counts[address]
+                left = counts[address] - 1
+                if left:
+                    counts[address] = left
+                else:
+                    counts.pop(address)
             if not versions[4] and not versions[6]:
                 del self.addresses[interface.attachment]
 
@@ -190,12 +193,14 @@ class _Namespaces(Generic[_M]):
 class Exchange(NamedTuple, Generic[_M]):
     """A pod that was exchanged in a selection: its old record in it, its new one, or None.
 
-    `attachments` are those with other locations now, each with whether it came or went altogether.
+    `parts` are what it adds or takes: ports, or addresses. `attachments` are those with other locations now, each with
+    whether it came or went altogether.
     """
 
     selection: Selection[_M]
     old: PodRecord | None
     new: PodRecord | None
+    parts: frozenset[str]
     attachments: Mapping[str, bool]
 
 
@@ -274,24 +279,21 @@ class Selections(Generic[_M]):
             joined = left  # most pods that change keep their labels
         else:
             joined = self._selecting(new) if new is not None else set()
-        for selection in left | joined:
-            if selection.is_filled:  # else nothing was made of its members yet
-                yield self._exchange(
-                    selection, old if selection in left else None, new if selection in joined else None
-                )
+        if old is None or new is None or old.interfaces != new.interfaces:
+            yield from self._exchange(left & joined, old, new)
+        yield from self._exchange(left - joined, old, None)
+        yield from self._exchange(joined - left, None, new)
 
     def move_namespace(self, name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Exchange[_M]]:
         """Move the pods of a namespace whose labels changed. Yields as `replace_pod`."""
         left = self._namespace_selectors.matching(before)
         joined = self._namespace_selectors.matching(after)
         for namespaces in left ^ joined:
+            joins = namespaces in joined
             for selection in namespaces.selections:
-                if not selection.is_filled:
-                    continue
                 for record in self._inventory.pods(selection.key.pods, name):
                     if self._counts(record):
-                        joins = namespaces in joined
-                        yield self._exchange(selection, None if joins else record, record if joins else None)
+                        yield from self._exchange((selection,), None if joins else record, record if joins else None)
 
     def _counts(self, record: PodRecord) -> bool:
         return not self._of_zone or self._inventory.topology.in_zone(record.pod.node)
@@ -307,26 +309,33 @@ class Selections(Generic[_M]):
                 found |= namespaces.index.matching(pod.labels, buckets)
         return found
 
-    def _exchange(self, selection: Selection[_M], old: PodRecord | None, new: PodRecord | None) -> Exchange[_M]:
-        members = selection.members
-        attachments = {
-            interface.attachment for record in (old, new) if record is not None for interface in record.interfaces
-        }
-        before = {attachment: members.locations_of(attachment) for attachment in attachments}
-        if old is not None:
-            members.discard(old)
-        if new is not None:
-            members.add(new)
-        changed = {}
-        for attachment in attachments:
-            now, known = members.locations_of(attachment), before[attachment]
-            if now != known:
-                changed[attachment] = now is None or known is None
-            if now is None:
-                self._drop_attachment(attachment, selection)
-            elif known is None:
-                self._add_attachment(attachment, selection)
-        return Exchange(selection, old, new, changed)
+    def _exchange(
+        self, selections: Iterable[Selection[_M]], old: PodRecord | None, new: PodRecord | None
+    ) -> Iterator[Exchange[_M]]:
+        if not selections:
+            return
+        records = [record for record in (old, new) if record is not None]
+        attachments = {interface.attachment for record in records for interface in record.interfaces}
+        parts = frozenset(part for record in records for part in self._members.parts(record))
+        for selection in selections:
+            if not selection.is_filled:
+                continue  # nothing was made of its members yet
+            members = selection.members
+            before = [(attachment, members.locations_of(attachment)) for attachment in attachments]
+            if old is not None:
+                members.discard(old)
+            if new is not None:
+                members.add(new)
+            changed = {}
+            for attachment, known in before:
+                now = members.locations_of(attachment)
+                if now != known:
+                    changed[attachment] = now is None or known is None
+                if now is None:
+                    self._drop_attachment(attachment, selection)
+                elif known is None:
+                    self._add_attachment(attachment, selection)
+            yield Exchange(selection, old, new, parts, changed)
 
     def _file(self, selection: Selection[_M]) -> None:
         where, pods = selection.key

@@ -91,7 +91,10 @@ class LabelSelector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels is selected."""
-        return all(requirement.matches(labels) for requirement in self.requirements)
+        for requirement in self.requirements:  # noqa: SIM110 - all() of a generator takes twice as long
+            if not requirement.matches(labels):
+                return False
+        return True
 
     def __str__(self) -> str:
         """The selector in kubectl's words, e.g. `app=web,tier in (a,b)`; `{}` when it selects everything."""
