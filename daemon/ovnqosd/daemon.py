@@ -30,6 +30,7 @@ from ovnqosd.status.status_writer import StatusWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ovnqos import DatabaseUnavailable
     from ovnqos.controller import DatabaseChange
     from ovnqos.kubernetes import Changes, KubernetesClient
     from ovnqosd.settings.settings import Settings
@@ -62,6 +63,7 @@ class Daemon:
         self._identity = own_identity()
         self._inbox = Inbox(Clock())
         self._zones: dict[str, str] = {}  # of each node
+        self._outage: DatabaseUnavailable | None = None
         self._metrics = Metrics()
         self._events = EventWriter(client, settings.node or self._identity)
         policy = RetryPolicy(longest_delay=settings.api_retry, absent_interval=settings.absent_crd_seconds)
@@ -108,6 +110,7 @@ class Daemon:
             settings.metrics_address, self._metrics.registry, alive=self._what_died, ready=self._what_is_missing
         )
         self._metrics.read_queue(lambda: float(self._inbox.depth), lambda: self._inbox.age)
+        self._metrics.read_northbound(lambda: self._reconciler.is_northbound_connected if self._may_write() else None)
         self._metrics.read_reflectors(self._reflectors)
 
     def start(self) -> None:
@@ -211,6 +214,7 @@ class Daemon:
             _log.warning("Northbound not released yet; its lock keeps a second writer out")
 
     def _connect(self, on_change: Callable[[DatabaseChange], None]) -> Northbound:
+        self._outage = None
         return Northbound.connect(
             self._settings.nb,
             owner=self._settings.owner,
@@ -218,7 +222,15 @@ class Daemon:
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
             wait=False,  # it is not needed before Kubernetes has been listed
+            outage_s=self._settings.northbound_outage,
+            on_outage=self._note_outage,
         )
+
+    def _note_outage(self, outage: DatabaseUnavailable | None) -> None:
+        """Take note that the Northbound is lost, even while nothing is asked of it, or there again."""
+        self._outage = outage
+        if outage is not None:
+            self._inbox.northbound_lost(outage)
 
     def _tls(self) -> TlsFiles | None:
         settings = self._settings
@@ -272,8 +284,11 @@ class Daemon:
             for one in self._reflectors
             if not one.has_synced
         ]
-        if not missing and self._may_write() and not (self._reconciler.connected and self._reconciler.in_sync):
-            missing.append("Northbound not in sync")
+        if not missing and self._may_write():
+            if self._outage is not None:
+                missing.append(str(self._outage))
+            elif not (self._reconciler.connected and self._reconciler.in_sync):
+                missing.append("Northbound not in sync")
         return missing
 
 

@@ -154,9 +154,26 @@ class Metrics:
         self._queue_depth.set_function(depth)
         self._queue_age.set_function(age)
 
+    def read_northbound(self, connected: Callable[[], bool | None]) -> None:
+        """Set how to read whether the Northbound answers when metrics are read; None: this process needs none."""
+        self.registry.register(_Connection(connected))
+
     def read_reflectors(self, reflectors: Sequence[Reflector]) -> None:
         """Set which reflectors to read when metrics are read."""
         self.registry.register(_Reflectors(reflectors))
+
+
+class _Connection(Collector):
+    def __init__(self, connected: Callable[[], bool | None]) -> None:
+        self._connected = connected
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        text = "1 if the Northbound answers; absent in a process that stands by."
+        family = GaugeMetricFamily("ovnqosd_northbound_connected", text)
+        connected = self._connected()
+        if connected is not None:
+            family.add_metric([], connected)
+        return (family,)
 
 
 class _Reflectors(Collector):

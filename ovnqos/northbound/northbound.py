@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ovnqos.compile.rows import Delta
+    from ovnqos.errors import DatabaseUnavailable
     from ovnqos.northbound.live_view import DatabaseChange
     from ovnqos.ovsdb.protocol import Columns
     from ovnqos.ovsdb.tls import TlsFiles
@@ -85,6 +86,8 @@ class Northbound:
         leader_only: bool = True,
         on_change: Callable[[DatabaseChange], None] | None = None,
         wait: bool = True,
+        outage_s: float | None = None,
+        on_outage: Callable[[DatabaseUnavailable | None], None] | None = None,
     ) -> Self:
         """Connect, and read what is there.
 
@@ -99,17 +102,28 @@ class Northbound:
                 `apply` makes as planned is left out. After a lost connection everything is a change; see `session`.
             wait: until everything is read. Otherwise only until a server was asked for it; the reading goes on in the
                 background, and the first call that needs it waits and raises what `connect` would.
+            outage_s: a server that was there and is gone, or silent, for so many seconds (at least 2) is an outage.
+            on_outage: called on the connection's thread when an outage begins, with its cause, and with None when it
+                ends. It must not block. The connection is made again by itself.
 
         Raises:
             InvalidRemote: a remote cannot be read.
-            NorthboundUnavailable: no server answers in time, or none of those that do leads its cluster.
+            NorthboundUnavailable: no server answers in time, or none of those that do leads its cluster; at once where
+                no server listens on any of the local sockets.
             SchemaMismatch: the server has no Northbound, or one with other tables or columns.
         """
         who = owner or Owner()
         view = LiveView(who, on_change)
         replica = Replica(NEEDED_COLUMNS, view)
         client = OvsdbClient(
-            NORTHBOUND, remotes, tls=tls, timeout_s=timeout_s, replica=replica, leader_only=leader_only
+            NORTHBOUND,
+            remotes,
+            tls=tls,
+            timeout_s=timeout_s,
+            replica=replica,
+            leader_only=leader_only,
+            outage_s=outage_s,
+            on_outage=on_outage,
         )
         try:
             if wait:
@@ -139,6 +153,11 @@ class Northbound:
     def close(self) -> None:
         """Disconnect; the lock is given back."""
         self._client.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a server now; it does not wait for any other call."""
+        return self._client.is_connected
 
     @property
     def has_contents(self) -> bool:

@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -28,6 +29,8 @@ _REQUEST_S: Final = 0.5
 _LOCK_ANSWER_S: Final = 5.0
 """Even with no time to wait for another holder of a lock, the server gets so long to answer."""
 _NO_ANSWER: Final = "no server answers in time"
+_PROBE_S: Final = (1.0, 5.0)
+"""The shortest and the longest interval of probes: a server that compacts its database pauses for a moment."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +54,8 @@ class OvsdbClient:
         timeout_s: float = 10.0,
         replica: Replica | None = None,
         leader_only: bool = True,
+        outage_s: float | None = None,
+        on_outage: Callable[[DatabaseUnavailable | None], None] | None = None,
     ) -> None:
         """Start to connect.
 
@@ -62,15 +67,28 @@ class OvsdbClient:
             timeout_s: seconds for each call.
             replica: kept up to date; None for no replica.
             leader_only: use the leader of a cluster only.
+            outage_s: a server that was there and is gone, or silent, for so many seconds is an outage; at least 2 s
+                pass before silence is noticed. None: silent servers on unix sockets are not noticed.
+            on_outage: called on the connection's thread when an outage begins, with its cause, and with None when it
+                ends. It must not block.
 
         Raises:
             InvalidRemote: a remote, or a TLS file, cannot be used.
         """
         parsed = database.remotes(remotes, tls)
         self.remotes = ",".join(map(str, parsed))
+        self._is_local = all(remote.method == "unix" for remote in parsed)
         self.timeout_s = timeout_s
         self._database = database
         self._replica = replica
+        self._on_outage = on_outage
+        self._outage_s = 0.0
+        probe_s = None
+        if outage_s is not None:
+            probe_s = min(max(outage_s / 3, _PROBE_S[0]), _PROBE_S[1])
+            self._outage_s = max(0.0, outage_s - 2 * probe_s)  # what is left once a silent server was found out
+        self._unserved_since: float | None = None
+        self._is_outage = False
         self.session = DatabaseSession(
             database,
             parsed,
@@ -78,6 +96,7 @@ class OvsdbClient:
             replica=replica,
             leader_only=leader_only,
             silence_limit_ms=max(200, round(timeout_s * 1000 / (len(parsed) + 1))),
+            probe_interval_ms=None if probe_s is None else round(probe_s * 1000),
         )
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
@@ -105,6 +124,11 @@ class OvsdbClient:
             self._thread.join()
         self.session.close()
         os.close(self._wake_up)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a fit server now; at once, whatever the replica is used for."""
+        return self.session.is_served
 
     @property
     def session_number(self) -> int:
@@ -328,10 +352,12 @@ class OvsdbClient:
     def _await_server(self, condition: Callable[[], bool], deadline: Deadline, what: str = _NO_ANSWER) -> None:
         """Wait for a condition that a server fulfils, as long as one of the remotes may have such a server."""
         session = self.session
-        was_complete = self.has_contents  # then the remotes were right once, and may be again
 
         def is_settled() -> bool:
-            return condition() or (not was_complete and (session.mismatch is not None or session.is_hopeless))
+            if condition():
+                return True
+            # remotes that were right once may be so again
+            return not session.was_ready and (session.mismatch is not None or session.is_hopeless)
 
         self.wait_until(is_settled, deadline)
         if not condition():
@@ -359,6 +385,9 @@ class OvsdbClient:
     def unavailable(self, what: str = _NO_ANSWER) -> DatabaseUnavailable:
         """The error that says that there is no server, with the reason of each remote."""
         trouble = "the connection is closed" if self._stopping else self.session.describe_trouble()
+        if what == _NO_ANSWER and self._is_local and self.session.is_hopeless and not self.session.was_ready:
+            what = "no server"
+            trouble += f"; start it, or name another one by {self._database.option} or {self._database.variable}"
         return self._database.unavailable(f"{self._database.title}: {what}: {trouble}")
 
     def _deadline(self, timeout_s: float | None) -> Deadline:
@@ -371,6 +400,8 @@ class OvsdbClient:
             poller = Poller()
             with self.lock:
                 self.session.wait(poller)
+            if self._unserved_since is not None and not self._is_outage:
+                poller.timer_wait(1000 * (self._unserved_since + self._outage_s - time.monotonic()) + 1)
             poller.fd_wait(self._wake_up, select.POLLIN)
             poller.block()
             with suppress(BlockingIOError):
@@ -379,6 +410,25 @@ class OvsdbClient:
                 if not self._stopping:
                     self._run_session()
                 self._changed.notify_all()
+            if self._on_outage is not None and not self._stopping:
+                self._watch_outage(self._on_outage)
+
+    def _watch_outage(self, report: Callable[[DatabaseUnavailable | None], None]) -> None:
+        """Report an outage once it has lasted, and its end."""
+        if self.session.is_served:
+            self._unserved_since = None
+            if self._is_outage:
+                self._is_outage = False
+                report(None)
+        elif self.session.was_ready and self._unserved_since is None:
+            self._unserved_since = time.monotonic()
+        if self._unserved_since is None or self._is_outage:
+            return
+        if time.monotonic() - self._unserved_since >= self._outage_s:
+            self._is_outage = True
+            with self.lock:
+                error = self.unavailable("connection lost")
+            report(error)
 
     def _run_session(self) -> None:
         try:

@@ -75,12 +75,14 @@ class Database:
         variable: of the environment, that gives its remotes.
         socket: name of its local socket.
         unavailable: the error that says that none of its servers is available.
+        option: of the command, that gives its remotes.
     """
 
     name: str
     variable: str
     socket: str
     unavailable: type[DatabaseUnavailable]
+    option: str
 
     @property
     def title(self) -> str:
@@ -124,10 +126,18 @@ class Database:
 
 
 NORTHBOUND: Final = Database(
-    name="OVN_Northbound", variable="OVN_NB_DB", socket="ovnnb_db.sock", unavailable=NorthboundUnavailable
+    name="OVN_Northbound",
+    variable="OVN_NB_DB",
+    socket="ovnnb_db.sock",
+    unavailable=NorthboundUnavailable,
+    option="--nb",
 )
 SOUTHBOUND: Final = Database(
-    name="OVN_Southbound", variable="OVN_SB_DB", socket="ovnsb_db.sock", unavailable=SouthboundUnavailable
+    name="OVN_Southbound",
+    variable="OVN_SB_DB",
+    socket="ovnsb_db.sock",
+    unavailable=SouthboundUnavailable,
+    option="--sb",
 )
 
 
@@ -220,14 +230,17 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
         failures: why remotes were of no use, by their text, since `clear_failures`.
     """
 
-    def __init__(self, remotes: Sequence[Remote], *, tls: TlsFiles | None = None) -> None:
+    def __init__(
+        self, remotes: Sequence[Remote], *, tls: TlsFiles | None = None, probe_interval_ms: int | None = None
+    ) -> None:
         """Describe the session; its first `run` connects, to the first remote.
-
-        An idle connection is probed after 5 s, and dropped after as much again, but for unix sockets.
 
         Args:
             remotes: tried in this order, round and round.
             tls: the files that `ssl:` needs.
+            probe_interval_ms: an idle connection is probed after so long, at least a second, and dropped after as much
+                again without an answer. None: after 5 s, and on unix sockets never, where neither side would notice a
+                server that is frozen.
         """
         reconnect = _Reconnect(ovs.timeval.msec(), remotes=len(remotes), on_loss=self._record_loss)
         super().__init__(reconnect, None, [])
@@ -241,7 +254,9 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
         reconnect.set_quiet(True)
         reconnect.enable(ovs.timeval.msec())
         self.reset_backoff()
-        if all(remote.method == "unix" for remote in remotes):
+        if probe_interval_ms is not None:
+            reconnect.set_probe_interval(probe_interval_ms)
+        elif all(remote.method == "unix" for remote in remotes):
             reconnect.set_probe_interval(0)  # the kernel reports that the peer is gone
 
     def pick_remote(self) -> None:
@@ -290,5 +305,7 @@ class JsonRpcSession(ovs.jsonrpc.Session):  # type: ignore[misc]  # ovs ships no
                 + (", perhaps it refuses our certificate" if self.remote.method == "ssl" else "")
             )
         else:
-            failure = Failure("does not speak OVSDB" if error == errno.EPROTO else os.strerror(error))
+            reason = "does not speak OVSDB" if error == errno.EPROTO else os.strerror(error)
+            # a local server is there or not; a remote one may be restarting, or on another machine in a moment
+            failure = Failure(reason, final=self.remote.method == "unix" and error in _REFUSED)
         self.failures[str(self.remote)] = failure

@@ -53,6 +53,7 @@ class DatabaseSession:
     Attributes:
         phase: how far it is with the connected server.
         answered: whether a server has answered at all.
+        was_ready: whether a server was fit, at some time.
         mismatch: why the last server that answered is no server of the database, or its schema does not fit.
         lock_name: the OVSDB lock that is asked for on every connection; None for none.
         has_lock: whether the server said that the lock is ours.
@@ -68,6 +69,7 @@ class DatabaseSession:
         replica: Replica | None = None,
         leader_only: bool = True,
         silence_limit_ms: int = 5000,
+        probe_interval_ms: int | None = None,
     ) -> None:
         """Describe the session; its first `run` connects.
 
@@ -78,16 +80,17 @@ class DatabaseSession:
             replica: kept up to date; None for no replica.
             leader_only: use the leader of a cluster only.
             silence_limit_ms: a server that stays silent for so long before it is ready is left for the next.
+            probe_interval_ms: see `JsonRpcSession`.
         """
         self.phase = Phase.DISCONNECTED
-        self.answered = False
+        self.answered = self.was_ready = False
         self.mismatch: SchemaMismatch | None = None
         self.lock_name: str | None = None
         self.has_lock = self.is_lock_contended = False
         self._database = database
         self._replica = replica
         self._leader_only = leader_only
-        self._rpc = JsonRpcSession(remotes, tls=tls)
+        self._rpc = JsonRpcSession(remotes, tls=tls, probe_interval_ms=probe_interval_ms)
         self._silence_limit_ms = silence_limit_ms
         self._number = -1  # of the connection that requests were sent on
         self._received = (0, 0)  # bytes, and when they had changed last (ms)
@@ -105,6 +108,11 @@ class DatabaseSession:
     def is_ready(self) -> bool:
         """Whether a fit server is connected, and the replica follows it."""
         return self.phase is Phase.READY and self._rpc.is_connected()
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a fit server is connected, and answers; the replica may still be read."""
+        return self.phase in (Phase.MONITORING, Phase.READY) and self._rpc.is_connected()
 
     @property
     def is_hopeless(self) -> bool:
@@ -268,6 +276,7 @@ class DatabaseSession:
 
     def _get_ready(self) -> None:
         self.phase = Phase.READY
+        self.was_ready = True
         self._rpc.clear_failures()
 
     def _take_lock(self, reply: Any) -> None:

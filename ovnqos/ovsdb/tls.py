@@ -106,6 +106,7 @@ class _TlsStream(ovs.stream.TCPStream):  # type: ignore[misc]  # ovs ships no ty
             return error
         try:
             if not isinstance(self.socket, ssl.SSLSocket):
+                self.socket.getpeername()  # where the peer has gone already, `ssl` would lose the socket, unclosed
                 self.socket = self.files.context().wrap_socket(self.socket, do_handshake_on_connect=False)
             self.socket.do_handshake()
         except ssl.SSLWantReadError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ovnqos.controller import DatabaseChange
 
 if TYPE_CHECKING:
+    from ovnqos import DatabaseUnavailable
     from ovnqos.kubernetes import Changes, Clock
 
 
@@ -19,6 +20,7 @@ class Work:
     Attributes:
         changes: of Kubernetes objects, in the order they came.
         database: what changed in the Northbound.
+        outage: why the Northbound is lost, if that was noticed.
         full_pass: whether everything is to be compared.
         since: when the oldest of it came, on the monotonic clock; None when nothing came.
         synced: the kinds of which all objects have been delivered: in these changes, or before. What comes later is in
@@ -27,12 +29,13 @@ class Work:
 
     changes: list[Changes] = field(default_factory=list)
     database: DatabaseChange = field(default_factory=DatabaseChange)
+    outage: DatabaseUnavailable | None = None
     full_pass: bool = False
     since: float | None = None
     synced: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.database or self.full_pass)
+        return bool(self.changes or self.database or self.outage or self.full_pass)
 
 
 class Inbox:
@@ -63,6 +66,12 @@ class Inbox:
         """Add a change in the Northbound."""
         with self._condition:
             self._work.database.merge(change)
+            self._arrived()
+
+    def northbound_lost(self, outage: DatabaseUnavailable) -> None:
+        """Add that the Northbound is lost, and why."""
+        with self._condition:
+            self._work.outage = outage
             self._arrived()
 
     def ask_for_full_pass(self) -> None:

@@ -67,6 +67,12 @@ class NorthboundWriter:
         """Whether there is a connection, or one that is being made."""
         return self._northbound is not None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the Northbound answers now; for any thread."""
+        northbound = self._northbound
+        return northbound is not None and northbound.is_connected
+
     def take_lock(self) -> None:
         """Make sure that no other process writes.
 

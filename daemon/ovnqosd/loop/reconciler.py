@@ -97,6 +97,11 @@ class Reconciler:
         self._full_at = 0.0
         self._counts: tuple[dict[Reason, int], dict[AnnotationProblem, int]] = ({}, {})  # as reported
 
+    @property
+    def is_northbound_connected(self) -> bool:
+        """Whether the Northbound answers now; for any thread."""
+        return self._writer.is_connected
+
     # The loop
 
     def run(self) -> None:
@@ -167,6 +172,9 @@ class Reconciler:
         if not self._may_write():
             self._stand_by()
             return
+        outage = None if self._writer.is_connected else work.outage
+        if outage is not None:
+            self._table.mark_all_dirty()  # whether their rows are as they were cannot be told any more
         if started < self._failures.retry_at and (self._full_due or not work):
             return
         if not self._synced:
@@ -174,6 +182,8 @@ class Reconciler:
             return
         record = PassRecord()
         try:
+            if outage is not None:
+                raise outage
             self._reconcile(work.database, record)
         except OvnQosError as error:
             if not self._may_write():

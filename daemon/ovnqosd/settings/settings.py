@@ -159,7 +159,10 @@ class Settings:
     ca_cert: Path | None = _setting(None, FILE, "CA certificate of the server for ssl: remotes.", default_is="none")
     northbound_timeout: float = _setting(10.0, seconds(0.1), "How long to wait for an answer from the Northbound.")
     northbound_outage: float = _setting(
-        10.0, seconds(0), "How long the Northbound must be unreachable before the status of objects reports it."
+        10.0,
+        seconds(0),
+        "How long the Northbound may be unreachable before /readyz, the log and a metric report it, and how long from "
+        "then on before the status of objects does; 2 s pass at least until silence is noticed.",
     )
     owner: Owner = _setting(
         Owner(),

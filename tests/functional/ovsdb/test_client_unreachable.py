@@ -11,12 +11,11 @@ import pytest
 from ovnqos.errors import (
     NorthboundUnavailable,
 )
+from ovnqos.sandbox import NorthboundServer
 from tests.functional.support_connection import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ovnqos.sandbox import NorthboundServer
 
 
 def test_a_missing_socket_is_one_line_with_the_remote_and_the_reason(tmp_path: Path) -> None:
@@ -68,11 +67,37 @@ def test_what_is_no_ovsdb_server_is_said_so(tmp_path: Path) -> None:
         thread.join()
 
 
-def test_a_server_that_starts_a_little_later_is_waited_for(northbound: NorthboundServer) -> None:
-    northbound.stop()
-    starter = threading.Timer(0.3, northbound.start)
-    starter.start()
+def test_a_remote_server_that_starts_a_little_later_is_waited_for() -> None:
+    with NorthboundServer(listen=["ptcp:0:127.0.0.1"]) as server:
+        server.stop()
+        starter = threading.Timer(0.3, server.start)
+        starter.start()
 
+        with connect(server.remotes[1]) as connection:
+            assert connection.session.is_ready
+        starter.join()
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["missing", "refused"])
+def test_a_local_socket_without_a_server_is_told_at_once_with_what_to_set(tmp_path: Path, is_there: bool) -> None:
+    path = tmp_path / "nb.sock"
+    if is_there:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    with pytest.raises(NorthboundUnavailable) as caught:
+        connect(f"unix:{path}", timeout_s=3600)
+
+    text = str(caught.value)
+    assert ("Connection refused" if is_there else "No such file or directory") in text
+    assert "--nb" in text
+    assert "OVN_NB_DB" in text
+    assert "\n" not in text
+
+
+def test_a_local_server_that_was_there_is_waited_for(northbound: NorthboundServer) -> None:
     with connect(northbound.remote) as connection:
-        assert connection.session.is_ready
-    starter.join()
+        northbound.kill()
+        starter = threading.Timer(0.5, northbound.start)
+        starter.start()
+        connection.refresh()
+        starter.join()

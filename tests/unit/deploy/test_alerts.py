@@ -26,6 +26,7 @@ def samples() -> dict[str, list[dict[str, str]]]:
     """The labels of each sample that the daemon shows at its start."""
     metrics = Metrics()
     metrics.read_reflectors(())
+    metrics.read_northbound(lambda: True)
     found: dict[str, list[dict[str, str]]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:
