@@ -38,8 +38,9 @@ from ovnqos.plan.changes import (
     SetInsert,
     SetUpdate,
 )
-from ovnqos.plan.ended_limits import EndedLimitsMaximum
+from ovnqos.plan.ended_limits import EndedLimitsMaximum, count_limits
 from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
+from ovnqos.plan.removals import KnownRemovals, Removals, count_desired_limits, find_removals
 from ovnqos.plan.renderings import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
@@ -57,6 +58,7 @@ __all__ = [
     "InvalidRemote",
     "InvalidRow",
     "Inventory",
+    "KnownRemovals",
     "MissingReference",
     "NameTaken",
     "Network",
@@ -64,6 +66,7 @@ __all__ = [
     "NorthboundUnavailable",
     "Operator",
     "PodInterface",
+    "Removals",
     "Requirement",
     "RowContent",
     "RowDelete",
@@ -80,8 +83,11 @@ __all__ = [
     "TopologyKind",
     "TopologyMap",
     "collector_paused",
+    "count_desired_limits",
+    "count_limits",
     "detect_topology",
     "find_foreign_conflicts",
+    "find_removals",
     "find_shadowed_limits",
     "listed",
     "make_topology",
