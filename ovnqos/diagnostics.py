@@ -72,6 +72,7 @@ class Code(StrEnum):
     LAST_VALID_VERSION = "LastValidVersion"
     MISSING_SWITCH = "MissingSwitch"
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
+    REMOVAL_HELD = "RemovalHeld"
     SECOND_CONTROLLER = "SecondController"
 
 

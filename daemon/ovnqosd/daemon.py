@@ -101,6 +101,7 @@ class Daemon:
             clock=Clock(),
             kinds=frozenset(one.kind for one in RESOURCES),
             full_pass_seconds=settings.full_pass_seconds,
+            max_deletes=settings.max_deletes,
             may_write=self._may_write,
             is_elected=lambda: self._elector.is_leader,
             on_failure=self._metrics.count_failed_transaction,
@@ -111,6 +112,7 @@ class Daemon:
         )
         self._metrics.read_queue(lambda: float(self._inbox.depth), lambda: self._inbox.age)
         self._metrics.read_northbound(lambda: self._reconciler.is_northbound_connected if self._may_write() else None)
+        self._metrics.read_removals_held(lambda: float(self._reconciler.removals_held))
         self._metrics.read_reflectors(self._reflectors)
 
     def start(self) -> None:

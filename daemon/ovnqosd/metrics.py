@@ -81,6 +81,8 @@ class Metrics:
         self._missing = gauge("ovnqosd_missing_references", text)
         text = "Rows of ovn-kubernetes' own NetworkQoS controller, as of the last full pass."
         self._upstream = gauge("ovnqosd_upstream_rows", text)
+        text = "Limits and marks of pods that are kept, since objects are missing that nobody deleted."
+        self._removals_held = gauge("ovnqosd_removals_held", text)
         self._changes = counter("ovnqosd_database_changes", "Changes made in the Northbound, by kind.", "kind")
         self._transactions = counter("ovnqosd_transactions", "Transactions on the Northbound, by result.", "result")
         text = "Rows and sets that another writer changed and that were repaired, by kind."
@@ -157,6 +159,10 @@ class Metrics:
     def read_northbound(self, connected: Callable[[], bool | None]) -> None:
         """Set how to read whether the Northbound answers when metrics are read; None: this process needs none."""
         self.registry.register(_Connection(connected))
+
+    def read_removals_held(self, held: Callable[[], float]) -> None:
+        """Set how to read, when metrics are read, how many limits are kept."""
+        self._removals_held.set_function(held)
 
     def read_reflectors(self, reflectors: Sequence[Reflector]) -> None:
         """Set which reflectors to read when metrics are read."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ovnqos.cli import output
-from ovnqos.cli.parameter_types import CIDR, FILE, OWNER, REMOTE, TOPOLOGY, OneOf, Parsed, seconds
+from ovnqos.cli.parameter_types import CIDR, FILE, OWNER, REMOTE, TOPOLOGY, OneOf, Parsed, parse_ended_limits, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,13 +183,7 @@ table_format_option = format_option(TableFormat, "table", "How to print the resu
 
 
 def _delete_limit(text: str) -> EndedLimitsMaximum:
-    from ovnqos.errors import InvalidRow
-    from ovnqos.plan.ended_limits import EndedLimitsMaximum
-
-    try:
-        limit = EndedLimitsMaximum.parse(text)
-    except InvalidRow as error:
-        raise ValueError(str(error).partition(": ")[2]) from None
+    limit = parse_ended_limits(text)
     return replace(limit, at_least=_SMALL) if text == _DEFAULT_LIMIT else limit
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.topologies.choice import TopologyChoice
     from ovnqos.model.owner import Owner
+    from ovnqos.plan.ended_limits import EndedLimitsMaximum
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -94,6 +95,17 @@ def _owner(text: str) -> Owner:
         raise ValueError(str(error).partition(": ")[2]) from None
 
 
+def parse_ended_limits(text: str) -> EndedLimitsMaximum:
+    """Parse how many limits may end: `10` or `30%`; raises ValueError."""
+    from ovnqos.errors import InvalidRow
+    from ovnqos.plan.ended_limits import EndedLimitsMaximum
+
+    try:
+        return EndedLimitsMaximum.parse(text)
+    except InvalidRow as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+
+
 def _topology(text: str) -> TopologyChoice:
     from ovnqos.compile.topologies.choice import parse_topology_choice
 
@@ -126,6 +138,7 @@ _TEXT: Final = Parsed("text", _text)
 ADDRESS: Final = Parsed("address", _address)
 CIDR: Final = Parsed("cidr", _cidr)
 CIDRS: Final = Parsed("cidrs", _cidr_list)
+ENDED_LIMITS: Final = Parsed("limit", parse_ended_limits)
 FILE: Final = FilePath()
 OWNER: Final = Parsed("name", _owner)
 REMOTE: Final = Parsed("remote", _text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ovnqos import Compiler, Namespace, NetworkQoS, Northbound, OvnKubernetesTopology, Pod
+from ovnqos import Compiler, Northbound, OvnKubernetesTopology
 from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject, RetryPolicy
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.reconciler import Reconciler
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ovnqos.sandbox import NorthboundServer
+    from ovnqos.sources import KubernetesObject
     from ovnqosd.loop.outcomes import PassOutcome
 
 PATIENCE_S = 10.0
@@ -53,11 +54,11 @@ class Daemon:
             self.outcomes.append(outcome)
             self._arrived.notify_all()
 
-    def tell(self, *objects: NetworkQoS | Pod | Namespace) -> None:
+    def tell(self, *objects: KubernetesObject) -> None:
         for one in objects:
             self.inbox.changed(changes_of(one))
 
-    def sync(self, *objects: NetworkQoS | Pod) -> None:
+    def sync(self, *objects: KubernetesObject) -> None:
         self.tell(*objects)
         for kind in sorted(KINDS):
             self.inbox.synced(kind)
@@ -84,7 +85,7 @@ class Daemon:
         assert not self._thread.is_alive()
 
 
-def changes_of(one: NetworkQoS | Pod | Namespace) -> Changes:
+def changes_of(one: KubernetesObject) -> Changes:
     updated = ObservedObject(metadata=metadata(one), object=one)
     return Changes(kind=type(one).__name__, updated=(updated,))
 

@@ -35,6 +35,7 @@ from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, Ne
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from ovnqosd.loop.comparison import MissingReferences, find_conflicts
 from ovnqosd.loop.object_table import _unavailable
+from ovnqosd.loop.removal_guard import removal_held
 from ovnqosd.status.policy_outcome import last_valid_version
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
@@ -188,6 +189,7 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
         for diagnostics in found.values():
             yield from diagnostics
     yield _unavailable("shop/gold", NorthboundUnavailable("ssl:nb1:6641: connection refused"))
+    yield removal_held("NetworkQoS", "shop/gold", 12)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.object_table import ObjectTable
     from ovnqosd.loop.outcomes import PassRecord
+    from ovnqosd.loop.removal_guard import RemovalGuard
 
 _UPSTREAM: Final = Owner.ovn_kubernetes()
 _ROW_KINDS: Final = {
@@ -44,9 +45,10 @@ _ROW_KINDS: Final = {
 class NorthboundComparison:
     """Compare everything, or what changed. What is found goes to the record of the pass and to the table."""
 
-    def __init__(self, compiler: Compiler, writer: NorthboundWriter, table: ObjectTable) -> None:
+    def __init__(self, compiler: Compiler, writer: NorthboundWriter, table: ObjectTable, guard: RemovalGuard) -> None:
         self._compiler = compiler
         self._writer = writer
+        self._guard = guard
         self._table = table
         self.missing = MissingReferences()
 
@@ -73,7 +75,8 @@ class NorthboundComparison:
         desired, snapshot = delta.desired, northbound.snapshot()
         self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
         record.upstream_rows = len(upstream_rows(snapshot))
-        plan = plan_changes(desired, snapshot)
+        plan = self._guard.check_all(plan_changes(desired, snapshot), desired, northbound, is_drift=was_complete)
+        self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())
         if was_complete:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
         self.missing.clear()
@@ -87,11 +90,14 @@ class NorthboundComparison:
             shadowed[key] = (*shadowed.get(key, ()), one)
         self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
 
-    def compare_changes(self, database: DatabaseChange, record: PassRecord) -> None:
+    def compare_changes(self, database: DatabaseChange, record: PassRecord) -> bool:
         """Compare what changed: in Kubernetes, or in the database.
 
         A difference is drift where the database changed, and neither compiling nor a port or switch that appeared
         has anything to do with it.
+
+        Returns:
+            Whether that was done; else nothing was written, and everything is to be compared: see `RemovalGuard`.
 
         Raises:
             OvnQosError: what `NorthboundWriter.apply` raises.
@@ -103,7 +109,7 @@ class NorthboundComparison:
         record.policies |= delta.policies
         record.pods |= delta.pods
         if delta.is_empty:
-            return
+            return True
         edited_rows = database.rows - delta.compiled_rows - appeared_rows
         edited_sets = {
             name: None if members is None else members - compiled - appeared_sets.get(name, frozenset())
@@ -116,11 +122,16 @@ class NorthboundComparison:
         if absent:  # they are to be compared as a whole
             self._compiler.mark_dirty(rows=delta.rows, sets={**delta.sets, **dict.fromkeys(absent)})
             delta = self._compiler.drain()
-        plan = plan_changes(delta.desired, snapshot)
+        plan = self._guard.check_part(
+            plan_changes(delta.desired, snapshot), self._writer.northbound(), edited_rows, edited_sets
+        )
+        if plan is None:
+            return False
         record.drift.extend(find_drift(plan, edited_rows, edited_sets))
         policies = self.missing.update(plan, delta.rows)
         self._table.update(Finding.MISSING_SWITCH, self.missing.diagnostics(policies))
         self._writer.apply(plan, record)
+        return True
 
 
 class MissingReferences:

@@ -250,6 +250,7 @@ class ObjectTable:
         known = self._objects.get(key)
         if kind == POD_KIND:
             diagnostics = self._compiler.diagnostics(kind, name) + self._said(Finding.SHADOWED_LIMIT, key)
+            diagnostics += self._said(Finding.REMOVAL_HELD, key)
         else:
             diagnostics = known.parsed if known is not None else ()
         if diagnostics == (known.reported if known is not None else ()):

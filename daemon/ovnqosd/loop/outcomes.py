@@ -101,6 +101,7 @@ class PassOutcome:
         missing: how many switches and ports are desired that the Northbound does not have.
         reports: new diagnostics of objects.
         annotation_problems: how many annotations of pods and namespaces are not in force, by why.
+        removals_held: how many limits and marks of pods are kept, since objects are missing; see `RemovalGuard`.
         upstream_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller there are; else
             None.
     """
@@ -118,6 +119,7 @@ class PassOutcome:
     missing: int = 0
     reports: tuple[ObjectReport, ...] = ()
     annotation_problems: Mapping[AnnotationProblem, int] = field(default_factory=dict)
+    removals_held: int = 0
     upstream_rows: int | None = None
 
 

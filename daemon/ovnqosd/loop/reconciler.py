@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import DesiredState, LockLost, OvnQosError, StalePlan, TransactionRefused, plan_changes
-from ovnqos.controller import InvalidRow, collector_paused
+from ovnqos.controller import EndedLimitsMaximum, InvalidRow, collector_paused
 from ovnqos.kubernetes import RetryPolicy
 from ovnqosd.loop.comparison import NorthboundComparison
 from ovnqosd.loop.northbound_writer import NorthboundWriter, PassBackoff
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import AnnotationProblem, PassOutcome, PassRecord, Trigger
+from ovnqosd.loop.removal_guard import RemovalGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ovnqosd.status.policy_outcome import Reason
 
 _log = structlog.get_logger()
+_HELD_S: Final = 5.0
+"""While removals are held, everything is compared so soon after a change: it may be the end of that."""
 _FOREIGN_ROWS_S: Final = 2.0
 """After a foreign row was added in our band, everything is compared so soon: one comparison for many such rows."""
 
@@ -52,6 +55,7 @@ class Reconciler:
         clock: Clock,
         kinds: frozenset[str],
         full_pass_seconds: float = 300.0,
+        max_deletes: EndedLimitsMaximum = EndedLimitsMaximum(share=0.3),  # noqa: B008 - it is frozen
         policy: RetryPolicy | None = None,
         may_write: Callable[[], bool] = lambda: True,
         is_elected: Callable[[], bool] = lambda: True,
@@ -67,6 +71,7 @@ class Reconciler:
             clock: the time.
             kinds: which kinds must have been delivered completely before anything is written.
             full_pass_seconds: between two passes that compare everything, give or take 10 %.
+            max_deletes: how many limits and marks of pods may end in one pass without a known reason.
             policy: how long to wait after failures.
             may_write: whether this daemon is the one to write now; when it becomes so, call `elected`.
             is_elected: see `ObjectTable`.
@@ -86,7 +91,8 @@ class Reconciler:
         self._on_failure = on_failure
         self._table = ObjectTable(compiler, is_elected=is_elected)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
-        self._comparison = NorthboundComparison(compiler, self._writer, self._table)
+        self._guard = RemovalGuard(max_deletes, compiler, clock)
+        self._comparison = NorthboundComparison(compiler, self._writer, self._table, self._guard)
         self._failures = PassBackoff(self._policy, clock)
         self._refusals = PassBackoff(self._policy, clock)
         self._paused = threading.Event()
@@ -142,6 +148,11 @@ class Reconciler:
             self._inbox.ask_for_full_pass()
         return self._paused.wait(timeout)
 
+    @property
+    def removals_held(self) -> int:
+        """How many limits and marks of pods are kept, since objects are missing; see `RemovalGuard`."""
+        return sum(self._guard.held.values())
+
     def clean_up(self) -> None:
         """Remove everything this owner has in the Northbound; after the end of `run`, on any thread.
 
@@ -167,8 +178,11 @@ class Reconciler:
     def _pass(self, work: Work) -> None:
         started = self._clock.monotonic()
         self._synced = self._kinds <= work.synced
+        self._guard.observe(work.changes)
         self._table.apply(work.changes)
-        self._full_due |= work.full_pass or started >= self._full_at
+        if self._guard.held and work.changes:
+            self._full_at = min(self._full_at, started + _HELD_S)
+        self._full_due |= work.full_pass or self._guard.in_doubt or started >= self._full_at
         if not self._may_write():
             self._stand_by()
             return
@@ -198,6 +212,7 @@ class Reconciler:
     def _stand_by(self) -> None:
         self._full_due = True  # another process writes meanwhile: the first pass compares and reports everything
         self._table.mark_all_dirty()
+        self._guard.stand_by()
         if self._synced:
             self._table.mark_pods(self._compiler.drain().pods)
         self._disconnect()
@@ -220,16 +235,18 @@ class Reconciler:
 
     def _reconcile(self, database: DatabaseChange, record: PassRecord) -> None:
         northbound = self._writer.northbound()
+        was_complete = self._complete and not self._compiler.is_dirty
         if not self._full_due and northbound.session == self._session:
-            self._comparison.compare_changes(database, record)
-            if database.foreign_rows:
-                self._full_at = min(self._full_at, self._clock.monotonic() + _FOREIGN_ROWS_S)
-            return
+            if self._comparison.compare_changes(database, record):
+                if database.foreign_rows:
+                    self._full_at = min(self._full_at, self._clock.monotonic() + _FOREIGN_ROWS_S)
+                return
+            was_complete = False
         record.trigger = Trigger.FULL
         self._comparison.prepare()
         self._writer.take_lock()  # even if there is nothing to write: no other process may from now on
         session = northbound.session
-        self._comparison.compare_all(record, was_complete=session == self._session and self._complete)
+        self._comparison.compare_all(record, was_complete=was_complete and session == self._session)
         self._session = session
         self._full_due = False
         self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._policy.random.uniform(0.9, 1.1)
@@ -242,8 +259,10 @@ class Reconciler:
         if record.incomplete:  # what is refused is retried with everything else, and meanwhile holds up nothing
             self._refusals.fail()
             self._full_at = min(self._full_at, self._refusals.retry_at)
-        elif record.trigger is Trigger.FULL:
-            self._refusals.succeed()
+        else:
+            self._guard.forget()
+            if record.trigger is Trigger.FULL:
+                self._refusals.succeed()
         self._complete = not record.incomplete and (self._complete or record.trigger is Trigger.FULL)
 
     def _fail(self, error: OvnQosError) -> None:
@@ -278,6 +297,7 @@ class Reconciler:
                 rows=self._compiler.counts(),
                 missing=len(self._comparison.missing),
                 reports=reports,
+                removals_held=self.removals_held,
                 annotation_problems=counts[1],
                 upstream_rows=record.upstream_rows,
             )

@@ -15,6 +15,7 @@ import yaml
 from click.core import ParameterSource
 
 from ovnqos import Owner
+from ovnqos.controller import EndedLimitsMaximum
 from ovnqosd.settings.settings import OPTION, Mode, Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -228,4 +229,6 @@ def _plain(value: object) -> object:
         return value.name
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
+    if isinstance(value, EndedLimitsMaximum):
+        return str(value).replace(" ", "")
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ovnqos import OvnQosError, Owner
-from ovnqos.cli.parameter_types import CIDRS, FILE, OWNER, REMOTE, OneOf, Parsed, seconds
-from ovnqos.controller import TopologyChoice, TopologyKind, parse_topology_choice
+from ovnqos.cli.parameter_types import CIDRS, ENDED_LIMITS, FILE, OWNER, REMOTE, OneOf, Parsed, seconds
+from ovnqos.controller import EndedLimitsMaximum, TopologyChoice, TopologyKind, parse_topology_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -193,6 +193,13 @@ class Settings:
     )
     full_pass_seconds: float = _setting(
         300.0, seconds(1), "How often all rows are compared, whether or not there are events; jitter 10 %."
+    )
+    max_deletes: EndedLimitsMaximum = _setting(
+        EndedLimitsMaximum(share=0.3),
+        ENDED_LIMITS,
+        "How many limits and marks of pods may end in one pass because objects are missing that nobody deleted: a "
+        "number, or a share of all where there are 10 or more. Beyond that they are kept; 100% lets all of them end.",
+        default_is="30%",
     )
     absent_crd_seconds: float = _setting(
         30.0, seconds(1), "How often to retry a custom resource that is not installed; jitter 10 %."

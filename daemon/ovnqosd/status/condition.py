@@ -27,6 +27,7 @@ WORST_FIRST: Final = (
     Reason.UNSUPPORTED,
     Reason.CONFLICT,
     Reason.NORTHBOUND_UNAVAILABLE,
+    Reason.REMOVAL_HELD,
     Reason.WAITING,
 )
 """What only the object's author can correct comes first; last come unknown reasons, then `PENDING`.

@@ -24,7 +24,7 @@ DRIFT_REPAIRED: Final = "DriftRepaired"
 QOS_ANNOTATIONS: Final = "QosAnnotations"
 NETWORK_QOS: Final = "NetworkQoS"
 _ANNOTATED: Final = frozenset({"Pod", "Namespace"})
-_WARNED_OF: Final = frozenset({Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT})
+_WARNED_OF: Final = frozenset({Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT, Reason.REMOVAL_HELD})
 _DRIFT_VERBS: Final = {"edited": "changed", "deleted": "deleted", "extra": "added"}
 
 

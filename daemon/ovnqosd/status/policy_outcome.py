@@ -29,6 +29,7 @@ class Reason(StrEnum):
     CONFLICT = "Conflict"
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
     WAITING = "Waiting"
+    REMOVAL_HELD = "RemovalHeld"
 
 
 class Finding(Enum):
@@ -38,6 +39,7 @@ class Finding(Enum):
     FOREIGN_CONFLICT = auto()
     MISSING_SWITCH = auto()
     SHADOWED_LIMIT = auto()
+    REMOVAL_HELD = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], t
         return Reason.INVALID if state.is_invalid else Reason.UNSUPPORTED, (*errors, *kept), warnings
     if unavailable := state.outage or found.get(Finding.REFUSAL, ()):
         return Reason.NORTHBOUND_UNAVAILABLE, unavailable, warnings
+    if held := found.get(Finding.REMOVAL_HELD, ()):
+        return Reason.REMOVAL_HELD, held, warnings
     if conflicts := found.get(Finding.FOREIGN_CONFLICT, ()) or conflicts:
         return Reason.CONFLICT, conflicts, warnings
     if missing := found.get(Finding.MISSING_SWITCH, ()):

@@ -10,11 +10,13 @@ import pytest
 import tenacity
 
 from ovnqos import Compiler, Northbound, OvnKubernetesTopology
-from ovnqos.controller import DatabaseChange
+from ovnqos.controller import DatabaseChange, EndedLimitsMaximum
+from ovnqos.kubernetes import Clock
 from ovnqosd.loop.comparison import NorthboundComparison
 from ovnqosd.loop.northbound_writer import NorthboundWriter
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import DriftKind, PassRecord
+from ovnqosd.loop.removal_guard import RemovalGuard
 from tests.functional.support_reconciler import PODS, POLICY, rows_of
 from tests.support.cluster import pod
 
@@ -35,7 +37,8 @@ class Passes:
         self._lock = threading.Lock()
         self._change = DatabaseChange()
         self.writer = NorthboundWriter(self._connect, lambda: True)
-        self.comparison = NorthboundComparison(self.compiler, self.writer, ObjectTable(self.compiler))
+        guard = RemovalGuard(EndedLimitsMaximum(share=0.3), self.compiler, Clock())
+        self.comparison = NorthboundComparison(self.compiler, self.writer, ObjectTable(self.compiler), guard)
 
     def _connect(self) -> Northbound:
         return Northbound.connect(self.server.remote, on_change=self._on_change, timeout_s=PATIENCE_S)

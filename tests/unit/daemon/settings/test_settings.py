@@ -8,7 +8,7 @@ import pytest
 from netaddr import IPNetwork
 
 from ovnqos import Owner
-from ovnqos.controller import TopologyChoice, TopologyKind
+from ovnqos.controller import EndedLimitsMaximum, TopologyChoice, TopologyKind
 from ovnqosd.settings.loading import SETTINGS, print_settings
 from ovnqosd.settings.settings import ListenAddress, LogFormat, LogLevel, Mode, Settings, SettingsError
 from tests.support.settings import load
@@ -71,6 +71,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "api_retry": "4",
         "metrics_address": "[::1]:9000",
         "full_pass_seconds": "60",
+        "max_deletes": "12.5%",
         "absent_crd_seconds": "7",
         "lease_namespace": "ovn",
         "lease_name": "lease",
@@ -102,6 +103,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         api_retry=4.0,
         metrics_address=ListenAddress("::1", 9000),
         full_pass_seconds=60.0,
+        max_deletes=EndedLimitsMaximum(share=0.125),
         absent_crd_seconds=7.0,
         lease_namespace="ovn",
         lease_name="lease",

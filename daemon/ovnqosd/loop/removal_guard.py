@@ -1,0 +1,236 @@
+"""Holds removals back: a pass does not end many limits of pods because objects are missing that nobody deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ovnqos import Code, Diagnostic, NetworkQoS, ObjectRef, Pod
+from ovnqos.controller import (
+    Delta,
+    KnownRemovals,
+    SetDelete,
+    SetKind,
+    count_desired_limits,
+    count_limits,
+    find_removals,
+    listed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from ovnqos import Compiler, DesiredState, Northbound, Plan
+    from ovnqos.controller import EndedLimitsMaximum, Removals
+    from ovnqos.kubernetes import Changes, Clock
+
+_log = structlog.get_logger()
+_FEW_LIMITS: Final = 10
+"""Where there are fewer, a share of them says nothing: one policy may be a third."""
+_RULES_MAXIMUM: Final = 20
+"""A port that leaves a group ends at most so many limits: a policy has no more rules."""
+_REMEMBERED_S: Final = 600.0
+"""For so long a process that stands by remembers what was deleted, in case the one that writes has not seen it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gone:
+    at: float
+    ports: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+
+
+class RemovalGuard:
+    """Decide which removals of a plan are carried out. Not thread-safe.
+
+    Removals are explained by pods and policies that were seen to be deleted, policies that were changed, and ports that
+    are gone. If the others would end more limits than allowed, all of them are held back, as long as one of those is
+    left that began it: they come to an end by the objects' coming back, or by delete events.
+
+    Attributes:
+        in_doubt: whether objects are missing from a list, so that everything is to be compared.
+        held: how many limits are held, by object (`<kind>/<namespace>/<name>`); none if nothing is held back.
+    """
+
+    def __init__(self, maximum: EndedLimitsMaximum, compiler: Compiler, clock: Clock) -> None:
+        """Start with nothing held back.
+
+        Args:
+            maximum: how many limits may end in one pass without a known reason.
+            compiler: knows the objects as they were.
+            clock: the time.
+        """
+        self.in_doubt = False
+        self.held: Mapping[str, int] = {}
+        self._maximum = maximum
+        self._compiler = compiler
+        self._clock = clock
+        self._gone: dict[str, _Gone] = {}  # by object, in the order in which they went
+        self._held_keys: frozenset[tuple[str, str]] = frozenset()
+        self._limits = 0  # that are desired, as of the last comparison of everything
+
+    def observe(self, batches: Iterable[Changes]) -> None:
+        """Take note of what goes by these changes, before the compiler has them."""
+        now = self._clock.monotonic()
+        for changes in batches:
+            self.in_doubt |= changes.listed and bool(changes.deleted)
+            if changes.kind == "Pod":
+                for key in () if changes.listed else changes.deleted:
+                    self._note_pod(key, now)
+                for one in changes.updated:
+                    if isinstance(one.object, Pod) and not one.object.has_own_addresses:
+                        self._note_pod(one.object.key, now)  # it has ended
+            elif changes.kind == "NetworkQoS":
+                for key in () if changes.listed else changes.deleted:
+                    self._gone[f"NetworkQoS/{key}"] = _Gone(at=now)
+                for one in changes.updated:
+                    new = one.object
+                    if isinstance(new, NetworkQoS) and self._compiler.policies.get(new.key, new) != new:
+                        self._gone[f"NetworkQoS/{new.key}"] = _Gone(at=now)
+
+    def forget(self) -> None:
+        """Forget what went, since it was removed."""
+        self._gone.clear()
+
+    def stand_by(self) -> None:
+        """Hold nothing, since another process writes; forget what went long ago."""
+        self.held = {}
+        first = self._clock.monotonic() - _REMEMBERED_S
+        while self._gone and next(iter(self._gone.values())).at < first:
+            del self._gone[next(iter(self._gone))]
+
+    def check_all(self, plan: Plan, desired: DesiredState, northbound: Northbound, *, is_drift: bool) -> Plan:
+        """Return what of a plan for the whole database is to be carried out.
+
+        Args:
+            plan: the plan.
+            desired: what it is for.
+            northbound: is asked for the addresses of ports, where they are evidence.
+            is_drift: whether all differences were made by another writer.
+
+        Raises:
+            NorthboundUnavailable: the addresses cannot be read.
+        """
+        self.in_doubt = False
+        self._limits = count_desired_limits(desired)
+        if self._is_off or (is_drift and not self.held):
+            return plan
+        removals = find_removals(plan, self._known())
+        inventory = self._compiler.inventory
+        is_central = inventory.topology.zone_nodes is None  # it has the ports of all pods
+        if is_central and any(kind is SetKind.ADDRESS_SET for kind, _name in removals.members):
+            addresses = dict(northbound.snapshot(addresses=True).addresses or {})
+            for record in inventory.all_pods():
+                addresses.update((one, ()) for each in record.interfaces for one in each.addresses)
+            plan = replace(plan, snapshot=replace(plan.snapshot, addresses=addresses))
+            removals = find_removals(plan, self._known())
+        if not removals or not self._is_held(removals):
+            self._release()
+            return plan
+        return removals.rest
+
+    def check_part(
+        self,
+        plan: Plan,
+        northbound: Northbound,
+        rows: AbstractSet[str],
+        members: Mapping[str, AbstractSet[str] | None],
+    ) -> Plan | None:
+        """Return what of a plan for a part of the database is to be carried out; None: compare everything first.
+
+        Args:
+            plan: the plan.
+            northbound: the database.
+            rows: identities of rows that another writer changed.
+            members: likewise of sets, with the members concerned.
+        """
+        if self._is_off:
+            return plan
+        if self.held:  # rows that are not desired, and what they use, are among what another writer may have changed
+            rest = find_removals(plan, self._known(), is_part=True).rest
+            return replace(rest, changes=tuple(one for one in rest.changes if not isinstance(one, SetDelete)))
+        known = replace(self._known(), rows=rows, members=members)
+        removals = find_removals(plan, known, is_part=True)
+        return plan if not removals or self._are_few(removals, northbound) else None
+
+    def diagnostics(self) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
+        """Say of each object, by kind and key, what of it is held."""
+        found: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
+        for name, number in self.held.items():
+            kind, _, key = name.partition("/")
+            found[kind, key] = (removal_held(kind, key, number),)
+        return found
+
+    @property
+    def _is_off(self) -> bool:
+        return self._maximum.share == 1.0
+
+    def _known(self) -> KnownRemovals:
+        gone = self._gone.values()
+        return KnownRemovals(
+            objects=self._gone.keys(),
+            ports=frozenset().union(*(one.ports for one in gone)),
+            addresses=frozenset().union(*(one.addresses for one in gone)),
+        )
+
+    def _note_pod(self, key: str, now: float) -> None:
+        record = self._compiler.inventory.record(*key.split("/", 1))
+        interfaces = record.interfaces if record is not None else ()
+        self._gone[f"Pod/{key}"] = _Gone(
+            at=now,
+            ports=frozenset(one.port for one in interfaces),
+            addresses=frozenset(address for one in interfaces for address in one.addresses),
+        )
+
+    def _are_few(self, removals: Removals, northbound: Northbound) -> bool:
+        """Whether these removals are within what may end, at the cost of what they name: never true if they are not.
+
+        Where each set loses at most a share of its members, so do the limits of the rows that use it.
+        """
+        if removals.sources is None or not self._limits:
+            return False
+        share = self._maximum.share if self._maximum.share is not None else (self._maximum.count or 0) / self._limits
+        ended = removals.sources
+        for (kind, name), members in removals.members.items():
+            if kind is SetKind.PORT_GROUP:
+                ended += len(members) * _RULES_MAXIMUM
+                continue
+            whole = northbound.part(Delta(rows=frozenset(), sets={name: None})).sets.get((kind, name))
+            if whole is None or len(members) > share * len(whole.content.members):
+                return False
+        return ended <= share * self._limits
+
+    def _is_held(self, removals: Removals) -> bool:
+        ended, limits = removals.ended, count_limits(removals.plan.snapshot)
+        number = sum(ended.values())
+        is_enough = self._maximum.count is not None or limits >= _FEW_LIMITS
+        if is_enough and not self._maximum.allows(number, limits):
+            if not self.held:
+                _log.warning(
+                    "removals held: objects are missing that nobody deleted",
+                    limits=number,
+                    of=limits,
+                    maximum=str(self._maximum),
+                    objects=listed(ended),
+                )
+            self._held_keys = removals.keys
+        else:
+            self._held_keys &= removals.keys
+        self.held = ended if self._held_keys else {}
+        return bool(self._held_keys)
+
+    def _release(self) -> None:
+        if self.held or self._held_keys:
+            _log.info("removals no longer held")
+        self.held, self._held_keys = {}, frozenset()
+
+
+def removal_held(kind: str, key: str, limits: int) -> Diagnostic:
+    """Say of an object that limits of so many pods are kept."""
+    namespace, _, name = key.rpartition("/")
+    text = f"{limits} limits and marks of pods are kept, since objects are missing that nobody deleted"
+    hint = "restore them, or restart ovnqosd with --max-deletes 100% to let the limits end"
+    return Diagnostic.warning(ObjectRef(kind=kind, namespace=namespace, name=name), Code.REMOVAL_HELD, text, hint=hint)
