@@ -116,7 +116,8 @@ def test_at_the_start_the_northbound_is_the_witness(
     synced(start()).stop()
     before = uuids(server)
     daemon = start()
-    daemon.sync(*(one for one in (BLUE, *PODS, POLICY) if one not in missing))
+    everything: list[Any] = [BLUE, *PODS, POLICY]
+    daemon.sync(*(one for one in everything if one not in missing))
     assert daemon.wait(lambda one: one.removals_held > 0).removals_held == 20
     assert uuids(server) == before
     assert members(server) == 20

@@ -48,6 +48,7 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
         "ovnqosd_queue_depth",
         "ovnqosd_reconcile_duration_seconds",
         "ovnqosd_reconcile_errors",
+        "ovnqosd_removals_held",
         "ovnqosd_upstream_rows",
         "ovnqosd_transactions",
         "ovnqosd_missing_references",
@@ -139,6 +140,15 @@ def test_the_queue_is_read_when_the_metrics_are() -> None:
     queue += [0.5, 2.0]
     assert value(metrics, "ovnqosd_queue_depth") == 2
     assert value(metrics, "ovnqosd_queue_age_seconds") == 2.0
+
+
+def test_what_is_held_is_read_when_the_metrics_are() -> None:
+    metrics = Metrics()
+    held: list[int] = []
+    metrics.read_removals_held(lambda: sum(held))
+    assert value(metrics, "ovnqosd_removals_held") == 0
+    held += [12, 3]
+    assert value(metrics, "ovnqosd_removals_held") == 15
 
 
 def test_leadership_is_shown() -> None:
