@@ -58,6 +58,10 @@ class Code(StrEnum):
     INCOMPLETE_INPUT = "IncompleteInput"
     # verify
     CHASSIS_BEHIND = "ChassisBehind"
+    PROMISE_DIFFERS = "PromiseDiffers"
+    PROMISE_MISSING = "PromiseMissing"
+    PROMISE_PARTLY = "PromisePartly"
+    PROMISE_UNDEFINED = "PromiseUndefined"
     ROW_ABSENT = "RowAbsent"
     ROW_BROKEN = "RowBroken"
     ROW_IDLE = "RowIdle"

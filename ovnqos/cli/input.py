@@ -29,6 +29,7 @@ _DONE: Final = {
     "diff": "compared",
     "explain": "explained",
     "render": "rendered",
+    "verify": "verified",
 }
 _VERBS: Final = {"diff": "compare"}
 

@@ -147,16 +147,22 @@ cluster_cidr_option = click.option(
     multiple=True,
     help="A CIDR of the cluster: the DSCP annotation of a pod marks packets to other addresses. May be repeated.",
 )
-files_option = click.option(
-    "-f",
-    "--filename",
-    "files",
-    multiple=True,
-    required=True,
-    metavar="PATH",
-    help="File or folder of YAML or JSON manifests, or - for standard input. May be repeated. NetworkQoS, Pod, "
-    "Namespace, Node and NetworkAttachmentDefinition objects are read.",
-)
+
+
+def _files_option(*, required: bool) -> Callable[[Any], Any]:
+    return click.option(
+        "-f",
+        "--filename",
+        "files",
+        multiple=True,
+        required=required,
+        metavar="PATH",
+        help="File or folder of YAML or JSON manifests, or - for standard input. May be repeated. NetworkQoS, Pod, "
+        "Namespace, Node and NetworkAttachmentDefinition objects are read.",
+    )
+
+
+files_option = _files_option(required=True)
 owner_option = click.option(
     "--owner",
     type=OWNER,
@@ -205,31 +211,37 @@ allow_incomplete_option = click.option(
 )
 
 
-input_options = _collected(
-    "given",
-    InputOptions,
-    files_option,
-    click.option(
-        "--zone-node",
-        "zone_nodes",
-        multiple=True,
-        metavar="NODE",
-        help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
-    ),
-    owner_option,
-    click.option(
-        "--topology",
-        type=TOPOLOGY,
-        default="auto",
-        show_default=True,
-        help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
-        "topology map), or auto, which detects it by the annotations of pods.",
-    ),
-    cluster_cidr_option,
-    click.option(
-        "--keep-going",
-        is_flag=True,
-        help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
-    ),
-)
+def _input_options(files: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return _collected(
+        "given",
+        InputOptions,
+        files,
+        click.option(
+            "--zone-node",
+            "zone_nodes",
+            multiple=True,
+            metavar="NODE",
+            help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
+        ),
+        owner_option,
+        click.option(
+            "--topology",
+            type=TOPOLOGY,
+            default="auto",
+            show_default=True,
+            help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
+            "topology map), or auto, which detects it by the annotations of pods.",
+        ),
+        cluster_cidr_option,
+        click.option(
+            "--keep-going",
+            is_flag=True,
+            help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
+        ),
+    )
+
+
+input_options = _input_options(files_option)
 """The options of compiling; the command gets `given: InputOptions`."""
+optional_input_options = _input_options(_files_option(required=False))
+"""The same where -f may be left out."""

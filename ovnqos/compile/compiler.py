@@ -14,6 +14,7 @@ from ovnqos.compile.desired_table import DesiredTable
 from ovnqos.compile.dirty_objects import PodCompiler, PolicyCompiler
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.precedence import CatchAllRules, RowDirections
+from ovnqos.compile.promises import Promises, find_promises
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND, Delta
 from ovnqos.compile.selections import PeerMembers, Selections, SourceMembers
 from ovnqos.errors import InvalidObject
@@ -173,6 +174,12 @@ class Compiler:
     def counts(self) -> dict[str, int]:
         """How many rows, port groups and address sets are desired, as of the last `drain`."""
         return self._desired.counts()
+
+    def promises(self) -> Promises:
+        """What the objects applied promise to packets, whichever rows keep it."""
+        self._compile()
+        pods = (one for one in self._desired.objects().values() if one.object.kind == POD_KIND)
+        return find_promises(self.policies.values(), pods, self._context)
 
     # Objects and what is to be said of them
 

@@ -57,7 +57,7 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
     compiled.diagnostics += pod.qos.diagnostics  # those of its namespace are the namespace's own
     if qos.sets_nothing:
         return compiled
-    interface = _default_interface(record, inventory)
+    interface = default_interface(record, inventory)
     network = inventory.network_of(interface.attachment) if interface is not None else None
     if interface is not None and network is not None:
         _PodRows(pod=pod, interface=interface, network=network, qos=qos, context=context, into=compiled).compile()
@@ -66,7 +66,8 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
     return compiled
 
 
-def _default_interface(record: PodRecord, inventory: Inventory) -> PodInterface | None:
+def default_interface(record: PodRecord, inventory: Inventory) -> PodInterface | None:
+    """The interface that a pod's annotations are about: that on a primary network, else on the default network."""
     default = None
     for interface in record.interfaces:
         definition = inventory.attachment(interface.attachment)

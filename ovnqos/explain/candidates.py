@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ovnqos.compile.rows import Direction
 from ovnqos.explain.explanation import CandidateRow
 from ovnqos.match import NamedSets, read_match
-from ovnqos.model.owner import PORT_KEY, RULE_KEY, UPSTREAM_NAME_KEY, UPSTREAM_TYPE_KEY
+from ovnqos.model.owner import PORT_KEY, RULE_KEY, UPSTREAM_NAME_KEY, UPSTREAM_TYPE, UPSTREAM_TYPE_KEY
 from ovnqos.plan.snapshot import RowContent
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.rows import DesiredState
     from ovnqos.match import Match
     from ovnqos.model.owner import Owner
-    from ovnqos.plan.snapshot import Snapshot
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
 
 _UPSTREAM_RULE_KEY = "rule-index"
 
@@ -53,7 +53,8 @@ def name_row(external_ids: Mapping[str, str], owner: Owner, fallback: str) -> Ro
     kind, name = external_ids.get(UPSTREAM_TYPE_KEY), external_ids.get(UPSTREAM_NAME_KEY, "")
     neutron = next((f"{key}={value}" for key, value in sorted(external_ids.items()) if key.startswith("neutron:")), "")
     known = f"{kind} {name}".rstrip() if kind else neutron
-    return RowName("", rule, port, f"{known} ({fallback})" if known else fallback)
+    of_object = f"NetworkQoS/{name.replace(':', '/', 1)}" if kind == UPSTREAM_TYPE and name else ""
+    return RowName(of_object, rule, port, f"{known} ({fallback})" if known else fallback)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,25 +94,24 @@ def candidates_of_snapshot(
         switch: name of the switch.
         address_sets: those of the Southbound, among them those that northd derives; None where it is not known.
     """
+    rows = (row for row in (*snapshot.rows, *snapshot.foreign_rows) if switch in row.switches)
     return CandidateRows(
-        rows=tuple(
-            _candidate(
-                row.content,
-                read_match(row.content.match),
-                snapshot.owner,
-                identity=row.uuid,
-                fallback=f"row {row.uuid[:8]}",
-            )
-            for row in (*snapshot.rows, *snapshot.foreign_rows)
-            if switch in row.switches
-        ),
-        names=snapshot.named_sets(address_sets),
+        rows=tuple(candidate_of_row(row, snapshot.owner) for row in rows), names=snapshot.named_sets(address_sets)
     )
 
 
+def candidate_of_row(row: ActualRow, owner: Owner) -> CandidateRow:
+    """A row of a Northbound, named as an owner sees it."""
+    match = read_match(row.content.match)
+    return _candidate(row.content, match, owner, identity=row.uuid, fallback=f"row {row.uuid[:8]}")
+
+
 def _candidate(content: RowContent, match: Match, owner: Owner, *, identity: str, fallback: str) -> CandidateRow:
+    name = name_row(content.external_ids, owner, fallback)
     return CandidateRow(
-        name=name_row(content.external_ids, owner, fallback).text,
+        name=name.text,
+        object=name.object,
+        rule=name.rule,
         direction=Direction(content.direction),
         priority=content.priority,
         match=match,

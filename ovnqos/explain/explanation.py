@@ -39,6 +39,8 @@ class CandidateRow:
         burst_kbit: the limit's bucket in kbit; None for OVN's default.
         acts: whether its column `action` is not empty; beside `dscp` that can be a `mark` of the packet in the host.
         identity: unique among the rows.
+        object: see `RowName`.
+        rule: see `RowName`.
     """
 
     name: str
@@ -50,6 +52,8 @@ class CandidateRow:
     burst_kbit: int | None = None
     acts: bool = False
     identity: str = ""
+    object: str = ""
+    rule: str = ""
 
     @property
     def effective_dscp(self) -> int | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ovnqos.match.addresses import Number, Unparsable, read_number
 from ovnqos.match.packet import FIELDS, NO_PORT, NO_PORT_NAME, PORT_FIELDS, PREDICATES, SUBFIELD, predicate
+from ovnqos.match.parse import find_syntax_error
 from ovnqos.match.syntax import (
     And,
     Boolean,
@@ -29,6 +30,7 @@ from ovnqos.match.syntax import (
     Or,
     Relation,
     Symbol,
+    Verbatim,
 )
 from ovnqos.match.verdict import YES, Truth, Verdict, described, either, every, is_equality, no, unknown, why_not
 
@@ -86,6 +88,8 @@ class _Evaluation:
                 return self._comparison(match, negated=negated)
             case FunctionCall():
                 return self._call(match, negated=negated)
+            case Verbatim() if found := find_syntax_error(match.expression):
+                raise Unparsable(found)
         return unknown("ovnqos cannot read its match")
 
     def _call(self, call: FunctionCall, *, negated: bool) -> Verdict:
@@ -99,7 +103,8 @@ class _Evaluation:
                 raise Unparsable(f"{name} can only be tested positively")
             return self._predicate(name)
         part = SUBFIELD.fullmatch(name)
-        is_bit = name not in FIELDS if part is None else part["high"] in {None, part["low"]}
+        known = FIELDS.get(name)
+        is_bit = known is None or known.width == 1 if part is None else part["high"] in {None, part["low"]}
         if is_bit:
             return self._comparison(Comparison(name, Relation.EQUAL, (Constant("1"),)), negated=negated)
         if not negated:

@@ -38,7 +38,7 @@ _ETHERNET_TYPES: Final = {4: 0x800, 6: 0x86DD}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """An IP packet that is no fragment, in one pass through a logical switch.
+    """An IP packet that is no fragment, in one pass through a logical switch; of ICMP an echo request.
 
     Attributes:
         inport: the logical port that it enters by.
@@ -98,6 +98,13 @@ def _protocol_number(packet: Packet) -> int | None:
     return None if packet.protocol is None else _NUMBERS[packet.protocol]
 
 
+def _of_ping(value: int) -> Callable[[Packet], int | None]:
+    return lambda packet: value if packet.protocol is Protocol.ICMP else None
+
+
+ECHO_REQUEST: Final[Mapping[int, int]] = {4: 8, 6: 128}
+"""The ICMP type of a ping, by IP version (RFC 792, RFC 4443)."""
+
 FIELDS: Final[Mapping[str, Field]] = {
     "ip4.src": Field(32, "ip4", lambda packet: int(packet.source)),
     "ip4.dst": Field(32, "ip4", lambda packet: int(packet.destination)),
@@ -106,10 +113,12 @@ FIELDS: Final[Mapping[str, Field]] = {
     **{f"{one}.src": Field(16, one, lambda packet: packet.source_port) for one in TRANSPORTS},
     **{f"{one}.dst": Field(16, one, lambda packet: packet.destination_port) for one in TRANSPORTS},
     "tcp.flags": Field(12, "tcp", _unknown),
-    "icmp4.type": Field(8, "icmp4", _unknown, nominal=True),
-    "icmp4.code": Field(8, "icmp4", _unknown, nominal=True),
-    "icmp6.type": Field(8, "icmp6", _unknown, nominal=True),
-    "icmp6.code": Field(8, "icmp6", _unknown, nominal=True),
+    "icmp4.type": Field(8, "icmp4", _of_ping(ECHO_REQUEST[4]), nominal=True),
+    "icmp4.code": Field(8, "icmp4", _of_ping(0), nominal=True),
+    "icmp6.type": Field(8, "icmp6", _of_ping(ECHO_REQUEST[6]), nominal=True),
+    "icmp6.code": Field(8, "icmp6", _of_ping(0), nominal=True),
+    "ip.frag": Field(2, "ip", lambda _packet: 0),
+    **{f"ip.{one}_frag": Field(1, "ip", lambda _packet: 0) for one in ("is", "first", "later")},
     "ip.proto": Field(8, "ip", _protocol_number, nominal=True),
     "ip.dscp": Field(6, "ip", _unknown, nominal=True),
     "ip.ecn": Field(2, "ip", _unknown, nominal=True),

@@ -77,6 +77,21 @@ def read_match(text: str) -> Match:
         return Verbatim(text)
 
 
+def find_syntax_error(text: str) -> str:
+    """Why OVN certainly cannot parse a text: an operand or a parenthesis is missing; empty where it may be able to."""
+    try:
+        parse(text)
+    except _Incomplete as error:
+        return str(error)
+    except InvalidRow:
+        pass
+    return ""
+
+
+class _Incomplete(InvalidRow):
+    """An operator, or the end, stands where OVN needs an operand or a parenthesis."""
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -110,7 +125,8 @@ class _Parser:
 
     def _expect(self, text: str) -> None:
         if self._token.text != text or self._token.kind != "operator":
-            raise self._fault(f"found where {text!r} belongs", self._token.position)
+            fault = self._fault(f"found where {text!r} belongs", self._token.position)
+            raise _Incomplete(str(fault)) if self._token.kind == "end" else fault
         self._next += 1
 
     def _accept(self, text: str) -> bool:
@@ -219,7 +235,8 @@ class _Parser:
                 return self._number(token)
             case "reference":
                 return Constant(token.text[1:], ConstantKind(token.text[0]))
-        raise self._fault("is not a constant", token.position)
+        fault = self._fault("is not a constant", token.position)
+        raise _Incomplete(str(fault)) if token.kind in {"operator", "end"} else fault
 
     def _number(self, token: _Token) -> Constant:
         try:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match.packet import TRANSPORTS, Protocol
+from ovnqos.match.packet import ECHO_REQUEST, TRANSPORTS, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _SOURCE_PORT: Final = 40_000
 _DISCARD: Final = 9  # RFC 863
-_ECHO_REQUEST: Final = {4: 8, 6: 128}
 UNKNOWN_SENDER: Final = "02:00:00:00:00:01"
 """Ethernet source of a packet from a port whose address is not known."""
 UNKNOWN_NEXT_HOP: Final = "02:00:00:00:00:02"
@@ -107,5 +106,5 @@ def microflow(packet: Packet, *, eth_src: str, eth_dst: str) -> str:
         destination = _DISCARD if packet.destination_port is None else packet.destination_port
         fields += [f"{packet.protocol}.src == {source}", f"{packet.protocol}.dst == {destination}"]
     elif packet.protocol is Protocol.ICMP:
-        fields.append(f"icmp{packet.version}.type == {_ECHO_REQUEST[packet.version]}")
+        fields.append(f"icmp{packet.version}.type == {ECHO_REQUEST[packet.version]}")
     return " && ".join(fields)

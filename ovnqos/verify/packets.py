@@ -6,20 +6,20 @@ reaches a row past the rows above it, one of these does, as long as the maxima b
 
 from __future__ import annotations
 
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import TYPE_CHECKING, Final
 
 from netaddr import IPAddress
 
 from ovnqos.match.addresses import WIDTH
-from ovnqos.match.packet import NO_PORT, TRANSPORTS, Packet, Protocol
+from ovnqos.match.packet import NO_PORT, PORT_FIELDS, TRANSPORTS, Packet, Protocol
+from ovnqos.match.terms import Term
 from ovnqos.southbound.packet_path import UNKNOWN_NEXT_HOP, UNKNOWN_SENDER, PacketPath
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ovnqos.match.addresses import Ranges
-    from ovnqos.match.terms import Term
     from ovnqos.southbound.contents import SwitchPort
 
 _PORTS_MAXIMUM: Final = 16
@@ -56,6 +56,13 @@ class SwitchPorts:
             ports.values(), key=lambda port: (not port.is_router or not port.mac, not port.mac, port.name)
         )
 
+    def is_natural(self, packet: Packet) -> bool:
+        """Whether OVN sends a packet out by the port that it has, as far as addresses show."""
+        outport = self.ports.get(packet.outport or "")
+        if outport is None:
+            return False
+        return bool(outport.kind) or not outport.addresses or packet.destination in outport.addresses
+
     def next_port(self, inport: str, destination: IPAddress, allowed: frozenset[str] | None) -> SwitchPort | None:
         """The port by which a packet leaves: an allowed one, other than the one by which it enters; None for none."""
         owner = self._owners.get((destination.version, int(destination)))
@@ -82,25 +89,69 @@ def packets_of_term(
             continue
         destinations = _destinations(term, version, switch.ports, edges)
         numbers = list(_transport_ports(term, edges))
-        for inport, source in _sources(term, version, switch.ports, edges):
-            for destination, (protocol, source_port, destination_port) in product(destinations, numbers):
-                outport = switch.next_port(inport.name, destination, term.ports("outport"))
-                if leaving and outport is None:
-                    continue
-                packet = Packet(
-                    inport=inport.name,
-                    outport=outport.name if outport is not None else NO_PORT,
-                    source=source,
-                    destination=destination,
-                    protocol=protocol,
-                    source_port=source_port,
-                    destination_port=destination_port,
-                    switch_ports=switch.names,
-                )
-                eth_dst = outport.mac if outport is not None else ""
-                yield PacketPath(
-                    packet=packet, eth_src=inport.mac or UNKNOWN_SENDER, eth_dst=eth_dst or UNKNOWN_NEXT_HOP
-                )
+        for source in _sources(term, version, switch.ports, edges):
+            for destination, number in product(destinations, numbers):
+                path = _path(switch, source, destination, number, term.ports("outport"))
+                if path.packet.outport or not leaving:
+                    yield path
+
+
+def packets_around_term(
+    term: Term, switch: SwitchPorts, edges: Sequence[Term], version: int, receivers: Iterable[IPAddress] = ()
+) -> Iterator[PacketPath]:
+    """Build packets of one IP version that fulfil a term, and others that differ from them in one respect.
+
+    Each varies one of source, destination and transport, over the values at which some match changes, of the packet
+    that comes first. Not all of them fulfil the term.
+
+    Args:
+        term: the term; it names the ports by which packets enter, or leave.
+        switch: the logical switch.
+        edges: where matches change.
+        version: 4 or 6.
+        receivers: further destinations to try.
+    """
+    loose = Term({field: values for field, values in term.nominal.items() if field in PORT_FIELDS}, {})
+    outports = term.ports("outport")
+    sources = list(_sources(term, version, switch.ports, edges))
+    destinations = _destinations(term, version, switch.ports, edges)
+    numbers = list(_transport_ports(term, edges))
+    if not (sources and destinations and numbers):
+        return
+    first = (sources[0], destinations[0], numbers[0])
+    every = dict.fromkeys((*destinations, *receivers, *_destinations(loose, version, switch.ports, edges)))
+    varied = (
+        ((source, *first[1:]) for source in (*sources, *_sources(loose, version, switch.ports, edges))),
+        ((first[0], destination, first[2]) for destination in every),
+        ((*first[:2], number) for number in (*numbers, *_transport_ports(loose, edges))),
+    )
+    for source, destination, number in chain([first], *varied):
+        yield _path(switch, source, destination, number, outports)
+
+
+def _path(
+    switch: SwitchPorts,
+    sender: tuple[SwitchPort, IPAddress],
+    destination: IPAddress,
+    numbers: tuple[Protocol, int | None, int | None],
+    allowed: frozenset[str] | None,
+) -> PacketPath:
+    """The packet from a port and address to a destination, by one of the allowed ports (None: any) if it can."""
+    inport, source = sender
+    protocol, source_port, destination_port = numbers
+    outport = switch.next_port(inport.name, destination, allowed)
+    packet = Packet(
+        inport=inport.name,
+        outport=outport.name if outport is not None else NO_PORT,
+        source=source,
+        destination=destination,
+        protocol=protocol,
+        source_port=source_port,
+        destination_port=destination_port,
+        switch_ports=switch.names,
+    )
+    eth_dst = outport.mac if outport is not None else ""
+    return PacketPath(packet=packet, eth_src=inport.mac or UNKNOWN_SENDER, eth_dst=eth_dst or UNKNOWN_NEXT_HOP)
 
 
 def _sources(

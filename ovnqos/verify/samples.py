@@ -154,7 +154,7 @@ class Sampler:
         # of a group OVN knows on a switch only the ports that are there
         named = frozenset[str]().union(*(references(one.match).port_groups for one in matches))
         groups = {name: self._switch.names.intersection(self._names.port_groups.get(name, ())) for name in named}
-        return lambda packet: NamedSets(address_sets=_members_for(packet, self._names), port_groups=groups)
+        return lambda packet: replace(names_for(packet, self._names), port_groups=groups)
 
 
 def _overlapping(row: AnalysedMatch, others: Sequence[AnalysedMatch]) -> list[tuple[int, AnalysedMatch]]:
@@ -180,8 +180,8 @@ def _takes(match: Match, packet: Packet, names: NamedSets) -> bool | None:
     return None if truth is Truth.UNKNOWN else truth is Truth.YES
 
 
-def _members_for(packet: Packet, names: NamedSets) -> MembersByName:
-    """Address sets as one packet sees them: of each, what decides whether its addresses are members.
+def names_for(packet: Packet, names: NamedSets) -> NamedSets:
+    """Sets and groups as one packet sees them: of an address set, what decides whether its addresses are members.
 
     Holding a packet against all members of a set of 5,000 takes milliseconds, and there are many packets.
     """
@@ -194,4 +194,4 @@ def _members_for(packet: Packet, names: NamedSets) -> MembersByName:
         ends = (packet.source, packet.destination)
         return {str(one) for one in ends if int(one) in ranges} or tuple(islice(members, 1))
 
-    return MembersByName(find)
+    return replace(names, address_sets=MembersByName(find))

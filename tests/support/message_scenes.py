@@ -40,6 +40,8 @@ from ovnqosd.status.policy_outcome import last_valid_version
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
 from tests.support.database import stored
+from tests.support.policy_oracle import Cluster
+from tests.support.verified_clusters import snapshot_of_ours, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,6 +193,23 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
     yield _unavailable("shop/gold", NorthboundUnavailable("ssl:nb1:6641: connection refused"))
     yield removal_held("NetworkQoS", "shop/gold", 12)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
+
+
+def promise_diagnostics() -> Iterator[Diagnostic]:
+    """What is said of objects whose packets get something else than they promise."""
+    cluster = Cluster(pods=(pod("a", "10.0.0.1"), pod("b", "10.0.0.2")), namespaces=(), attachments=())
+    compiler = compiled(policy(rule(rate=5)), *cluster.objects)
+    whole = snapshot_of_ours(compiler, cluster)
+    (gold,) = whole.rows
+    priority, on = gold.content.priority, frozenset({"node1"})
+    above, equal = (
+        replace(gold, uuid=f"{number}", content=_foreign_row(number, {}).content, switches=on)
+        for number in (priority + 1, priority)
+    )
+    half = replace(gold, content=replace(gold.content, match=f"{gold.content.match} && ip4.dst == 0.0.0.0/1"))
+    for rows, foreign in (((), ()), ((half,), ()), ((gold,), (above,)), ((gold,), (equal,))):
+        snapshot = replace(whole, rows=rows, foreign_rows=foreign)
+        yield from verified(compiler, cluster, snapshot).diagnostics()
 
 
 def _foreign_row(priority: int, external_ids: dict[str, str]) -> ActualRow:

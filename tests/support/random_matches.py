@@ -28,7 +28,20 @@ _ADDRESSES: Final = {
 }
 _WIDTHS: Final = {"ip4.src": 32, "ip4.dst": 32, "ip6.src": 128, "ip6.dst": 128}
 _PORTS: Final = ("80", "443", "0x50", "81", "0x50/0xf0", "80/15", "0", "70000", "10.0.0.80")
-_SYMBOLS: Final = ("ip", "ip4", "ip6", "tcp", "udp", "sctp", "icmp", "icmp4", "icmp6", "arp")
+_SYMBOLS: Final = (
+    "ip",
+    "ip4",
+    "ip6",
+    "tcp",
+    "udp",
+    "sctp",
+    "icmp",
+    "icmp4",
+    "icmp6",
+    "arp",
+    "ip.is_frag",
+    "ip.later_frag",
+)
 
 
 def expression(random: Random, port: str, depth: int = 3) -> m.Match:
@@ -152,6 +165,8 @@ def _other(random: Random, port: str) -> m.Match:
             m.Comparison("ip.proto", random.choice(_EQUALITIES), (Constant("6"), Constant("17"))),
             m.Comparison("eth.type", m.Relation.EQUAL, (Constant("0x800"),)),
             m.Comparison("tcp", random.choice(_EQUALITIES), (Constant(random.choice("01")),)),
+            m.Comparison("icmp4.type", random.choice(_EQUALITIES), (Constant(random.choice(("8", "0"))),)),
+            m.Comparison("icmp6.type", random.choice(_EQUALITIES), (Constant(random.choice(("128", "135"))),)),
             m.Symbol("ct.est"),
             m.FunctionCall("is_chassis_resident", port),
             m.Symbol("tcp.dst[4]"),

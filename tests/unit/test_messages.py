@@ -68,6 +68,7 @@ def _lines(tmp_path: Path) -> Iterator[str]:
         "topology map": _topology_maps(),
         "Compiler": scenes.compiled_diagnostics(),
         "plan": scenes.plan_diagnostics(),
+        "verify -f": scenes.promise_diagnostics(),
         "conversion to annotations": scenes.annotation_diagnostics(),
         "conversion to NetworkQoS": scenes.network_qos_diagnostics(),
         "daemon": scenes.daemon_diagnostics(),

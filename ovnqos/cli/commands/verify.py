@@ -1,8 +1,9 @@
-"""`ovnqos verify`: is what the Northbound holds of ours in force?"""
+"""`ovnqos verify`: is what the Northbound holds of ours in force, or what objects promise?"""
 
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -11,16 +12,23 @@ from ovnqos.cli import options, output
 from ovnqos.cli.parameter_types import REMOTE
 
 if TYPE_CHECKING:
-    from ovnqos.model.owner import Owner
-    from ovnqos.verify import Finding, Report
+    from collections.abc import Callable
+
+    from ovnqos.cli.input import Input
+    from ovnqos.northbound.northbound import Northbound
+    from ovnqos.southbound.ovn_trace import OvnTrace
+    from ovnqos.southbound.southbound import Southbound
+    from ovnqos.verify import Finding, ObjectReport, Report
 
 _COLUMNS: Final = ("SWITCH", "DIRECTION", "PRIORITY", "OBJECT AND RULE", "VERDICT", "REASON")
+_OBJECT_COLUMNS: Final = ("OBJECT", "RULE", "NETWORK", "VERDICT", "PACKETS", "REASON")
 _PROGRAM: Final = "ovn-trace"
 _TRACE_S: Final = 30.0
 """Seconds that ovn-trace gets at least, to read the Southbound of a large cluster."""
 
 
 @click.command
+@options.optional_input_options
 @options.database_options()
 @click.option(
     "--sb",
@@ -28,66 +36,135 @@ _TRACE_S: Final = 30.0
     type=REMOTE,
     help="OVN Southbound, as --nb.  [default: $OVN_SB_DB, else the local socket]",
 )
-@options.owner_option
 @click.option(
     "--wait",
     is_flag=True,
     help="Ask northd and every chassis to report progress, as `ovn-nbctl --wait=hv sync` does. This writes one "
     "number to the Northbound; else nothing is written.",
 )
-@click.option("--no-trace", is_flag=True, help="Leave out ovn-trace, which shows what OVN does to a sample packet.")
+@click.option(
+    "--trace/--no-trace",
+    default=None,
+    help="Run sample packets through ovn-trace on --sb, too.  [default: without -f]",
+)
 @options.table_format_option
 def verify(  # noqa: PLR0913 - one parameter an option
     *,
+    given: options.InputOptions,
     database: options.DatabaseOptions,
     southbound_remote: str | None,
-    owner: Owner,
     wait: bool,
-    no_trace: bool,
+    trace: bool | None,
     form: options.TableFormat,
 ) -> None:
-    """See whether the rows in the Northbound are in force: one line a row and switch.
+    """See whether QoS is in force: that of the rows in the Northbound, or with -f what objects promise.
 
-    Of each row: are its switch, port groups and address sets there and not empty; has northd made its logical flows;
-    has each chassis with a port of it caught up; and does OVN set its mark and meter on a sample packet (ovn-trace).
+    Without -f: one line for each row of --owner and switch. Are its switch, port groups and address sets there and not
+    empty; has northd made its logical flows; has each chassis with a port of it caught up; does no row of equal
+    priority match its packets; and do sample packets leave the switch with its mark and pass its meter (ovn-trace).
     What OVN may still be about to do gets --timeout seconds to be done.
 
-    Exits with 0 when every row is realised or cannot be proven either way, with 1 when one is not, with 3 when a
-    database is out of reach.
+    With -f: one line for each rule of a NetworkQoS and each annotation. Sample packets of the pods, inside and outside
+    of what the rule takes, are held against all rows in the Northbound, whoever wrote them. The files have to hold the
+    pods, and what else the rows were made from.
+
+    Exits with 0 when every row is realised or cannot be proven either way, or every promise is in force; with 1 when
+    one is not, with 3 when a database is out of reach.
 
     \b
     Examples:
       ovnqos apply -f manifests/ && ovnqos verify --wait
+      ovnqos verify -f manifests/ --trace
       ovnqos verify --nb tcp:10.0.0.1:6641 --sb tcp:10.0.0.1:6642 --no-trace
       ovnqos verify -o json | jq '.rows[] | select(.good | not)'
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.southbound.ovn_trace import OvnTrace, TraceFailed
-    from ovnqos.southbound.southbound import NorthboundSequence, Southbound
+    from ovnqos.southbound.southbound import NorthboundSequence, Southbound, sync_chassis
     from ovnqos.verify import verify as verify_rows
 
-    if not no_trace and shutil.which(_PROGRAM) is None:
+    traces = not given.files if trace is None else trace
+    if traces and shutil.which(_PROGRAM) is None:
         raise TraceFailed(f"{_PROGRAM} is not installed; it is in the Debian package ovn-common, or give --no-trace")
+    inputs = _read(given) if given.files else None
     tls, timeout_s = database.tls, database.timeout_s
     with (
         Southbound(southbound_remote, tls=tls, timeout_s=timeout_s) as southbound,
-        database.connect(owner) as northbound,
+        database.connect(given.owner) as northbound,
         NorthboundSequence(database.remote, tls=tls, timeout_s=timeout_s) as sequence,
         output.progress("verifying") as progress,
     ):
-        report = verify_rows(
-            northbound,
-            southbound,
-            sequence,
-            tracer=None
-            if no_trace
-            else lambda: OvnTrace(southbound.remotes, tls=tls, timeout_s=max(_TRACE_S, timeout_s)),
-            ask=wait,
-            patience_s=timeout_s,
-            progress=progress,
-        )
-    _show(report, form)
-    if not report.realised:
+
+        def tracer() -> OvnTrace:
+            return OvnTrace(southbound.remotes, tls=tls, timeout_s=max(_TRACE_S, timeout_s))
+
+        if inputs is not None:
+            if wait:
+                sync_chassis(sequence, southbound, timeout_s=timeout_s)
+            objects = _verify_objects(inputs, northbound, southbound, tracer() if traces else None, progress)
+        else:
+            report = verify_rows(
+                northbound,
+                southbound,
+                sequence,
+                tracer=tracer if traces else None,
+                ask=wait,
+                patience_s=timeout_s,
+                progress=progress,
+            )
+    if inputs is not None:
+        _show_objects(objects, form)
+    else:
+        _show(report, form)
+    is_good = objects.in_force and not inputs.is_partial if inputs is not None else report.realised
+    if not is_good:
         raise click.exceptions.Exit(output.EXIT_INVALID)
+
+
+def _read(given: options.InputOptions) -> Input:
+    from ovnqos.cli.input import read_input
+
+    return read_input(given)
+
+
+def _verify_objects(
+    inputs: Input,
+    northbound: Northbound,
+    southbound: Southbound,
+    tracer: OvnTrace | None,
+    progress: Callable[[int, int], None],
+) -> ObjectReport:
+    """Hold the Northbound against what the objects of the files promise; warn of objects that the files lack."""
+    from ovnqos.plan.plan import plan_changes
+    from ovnqos.verify.objects import verify_objects
+
+    snapshot, contents = northbound.snapshot(addresses=True), southbound.read()
+    output.diagnostics((*inputs.incomplete, *plan_changes(inputs.desired, snapshot).incomplete), as_warnings=True)
+    with tracer or nullcontext() as opened:
+        compiler = inputs.compiler
+        return verify_objects(
+            compiler.promises(), compiler.inventory, snapshot, contents, tracer=opened, progress=progress
+        )
+
+
+def _show_objects(report: ObjectReport, form: options.TableFormat) -> None:
+    if form is options.TableFormat.JSON:
+        output.result_json(report.as_document())
+    elif report.findings:
+        rows = [
+            (
+                str(one.object),
+                one.path,
+                one.network or "-",
+                one.verdict.value,
+                str(one.packets),
+                "; ".join([one.reason or "-", *one.details]),
+            )
+            for one in report.findings
+        ]
+        styles = ["green" if one.verdict.is_good else "bold red" for one in report.findings]
+        output.table(_OBJECT_COLUMNS, rows, styles=styles)
+    output.diagnostics(report.diagnostics())
+    output.info(report.summary())
 
 
 def _show(report: Report, form: options.TableFormat) -> None:

@@ -237,6 +237,27 @@ def test_icmp_of_each_version() -> None:
     assert verdict("icmp4", SIX).truth is Truth.NO
 
 
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("icmp6.type == 128", Truth.YES),
+        ("icmp6.type == {133, 134, 135, 136, 137}", Truth.NO),
+        ("icmp6.code == 0", Truth.YES),
+        ("ip.is_frag", Truth.NO),
+        ("!ip.is_frag", Truth.YES),
+        ("ip.frag == 0", Truth.YES),
+    ],
+)
+def test_a_packet_of_icmp_is_a_ping_and_no_packet_is_a_fragment(text: str, truth: Truth) -> None:
+    assert verdict(text, SIX).truth is truth
+
+
+@pytest.mark.parametrize("text", ["", "ip4 && ", "ip4 &&  && tcp", "ip4.src == {}", "(ip4", "ip4.src == $ours && )"])
+def test_a_match_that_lacks_an_operand_is_in_force_nowhere(text: str) -> None:
+    found = evaluate(m.Verbatim(text), TCP, NAMES)
+    assert (found.truth, found.reason.split(":")[0]) == (Truth.NO, "in force nowhere")
+
+
 def test_text_that_is_no_expression_is_not_known() -> None:
     assert evaluate(m.Verbatim("0 < tcp.dst > 80"), TCP, NAMES).truth is Truth.UNKNOWN
 

@@ -1,0 +1,318 @@
+"""Whether a Northbound, by all rows in it, does to packets what objects promise, whoever writes the rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ovnqos.compile.promises import PromiseKind
+from ovnqos.errors import InvalidObject
+from ovnqos.explain.pipeline import PipelineVersion
+from ovnqos.match.terms import ANY_PACKET, Term
+from ovnqos.model.policy import Bandwidth
+from ovnqos.southbound.ovn_trace import TraceFailed
+from ovnqos.southbound.trace import find_disagreements
+from ovnqos.verify.effects import ActualEffects, PromisedEffects
+from ovnqos.verify.object_findings import Difference, ObjectFinding, ObjectReport, ObjectVerdict
+from ovnqos.verify.packets import SwitchPorts, packets_around_term
+from ovnqos.verify.samples import AnalysedMatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from netaddr import IPAddress
+
+    from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.promises import Promise, Promises
+    from ovnqos.explain.explanation import CandidateRow
+    from ovnqos.match import Packet
+    from ovnqos.plan.snapshot import Snapshot
+    from ovnqos.southbound.contents import SouthboundContents
+    from ovnqos.southbound.packet_path import PacketPath
+    from ovnqos.verify.effects import Departure, Promised
+    from ovnqos.verify.proof import Tracer
+
+_FIRST_TERM: Final = 240
+"""Packets around the first term of a match, and IP version; it varies over the values at which any match changes."""
+_FURTHER_TERM: Final = 8
+"""Packets around each further one."""
+_ROWS_MAXIMUM: Final = 32
+"""Rows of others on a switch at whose values packets are tried, too."""
+_TRACES: Final = 6
+"""Packets of a finding that are traced: of those that the same rows take one each."""
+
+
+def verify_objects(  # noqa: PLR0913 - what is held against what, and keywords
+    promises: Promises,
+    inventory: Inventory,
+    snapshot: Snapshot,
+    southbound: SouthboundContents,
+    *,
+    tracer: Tracer | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> ObjectReport:
+    """Hold a Northbound against what objects promise, by sample packets. No I/O except by the tracer.
+
+    Args:
+        promises: of the objects.
+        inventory: the pods of the objects.
+        snapshot: the Northbound.
+        southbound: its Southbound, read after it: ports, and how OVN looks rows up.
+        tracer: runs the packets through the Southbound's flows, too; None leaves that out.
+        progress: called with the number of promises that are done, and of all.
+
+    Raises:
+        SouthboundUnavailable: the tracer cannot reach the Southbound.
+    """
+    verifier = _ObjectVerifier(promises, inventory, snapshot, southbound, tracer)
+    findings = []
+    for done, promise in enumerate(promises.items):
+        progress(done, len(promises.items))
+        findings.append(verifier.verify(promise))
+    progress(len(promises.items), len(promises.items))
+    return ObjectReport(findings=tuple(findings))
+
+
+class _Sample(NamedTuple):
+    """A packet on a switch."""
+
+    switch: str
+    path: PacketPath
+    crosses: bool
+
+
+class _Outcome(NamedTuple):
+    """How a promise stands for one packet: kept, not kept, or (None) not defined."""
+
+    kept: bool | None
+    is_untouched: bool
+    difference: Difference
+
+
+class _ObjectVerifier:
+    def __init__(
+        self,
+        promises: Promises,
+        inventory: Inventory,
+        snapshot: Snapshot,
+        southbound: SouthboundContents,
+        tracer: Tracer | None,
+    ) -> None:
+        self._names = promises.names
+        self._promised = PromisedEffects(promises)
+        self._snapshot = snapshot
+        self._southbound = southbound
+        self._tracer = tracer
+        versions = sorted(southbound.pipeline_versions) or tuple(PipelineVersion)
+        self._actual = ActualEffects(snapshot, snapshot.named_sets(southbound.address_sets), versions)
+        self._nodes = {one.port: record.pod.node for record in inventory.all_pods() for one in record.interfaces}
+        live = {address for record in inventory.all_pods() for one in record.interfaces for address in one.addresses}
+        self._unused = _finished_addresses(inventory) - live
+        self._ports: dict[str, SwitchPorts] = {}
+
+    def verify(self, promise: Promise) -> ObjectFinding:
+        """Judge a promise by packets of each of its ports."""
+        finding = ObjectFinding.of(promise)
+        if not promise.switches:
+            return replace(finding, reason="no pod of this zone sends such packets")
+        ports_of: dict[str, list[str]] = defaultdict(list)
+        for port, switch in sorted(promise.switches.items()):
+            if port in self._switch(switch).ports:
+                ports_of[switch].append(port)
+        if not ports_of:
+            return replace(finding, reason="no port of its pods is on a logical switch yet")
+        outcomes: dict[tuple[object, ...], _Outcome] = {}
+        packets = 0
+        kept = False
+        for sample in chain.from_iterable(self._samples(promise, *place) for place in ports_of.items()):
+            for signature, outcome in self._judge(promise, sample):
+                packets += 1
+                kept = kept or outcome.kept is True
+                outcomes.setdefault(signature, outcome)
+        if not packets:
+            return replace(
+                finding, reason="no packet that it is for can be built, or rules of higher priority take all"
+            )
+        return self._conclude(replace(finding, packets=packets), list(outcomes.values()), kept=kept)
+
+    def _switch(self, name: str) -> SwitchPorts:
+        if name not in self._ports:
+            datapath = self._southbound.switches.get(self._snapshot.switches.get(name, ""))
+            self._ports[name] = SwitchPorts(datapath.ports if datapath is not None else {})
+        return self._ports[name]
+
+    # Packets
+
+    def _samples(self, promise: Promise, switch: str, ports: Sequence[str]) -> Iterator[_Sample]:
+        """Packets on a switch: around the promise's match from one port, and one of each IP version from the others."""
+        known = self._switch(switch)
+        analysed = AnalysedMatch.of(promise.match, self._names)
+        edges = [*analysed.edges, *self._edges(promise, switch, analysed, ports)]
+        field = "outport" if promise.kind is PromiseKind.INGRESS else "inport"
+        for version in sorted(known.versions):
+            for port in ports:
+                of_port = Term({field: frozenset({port})}, {})
+                terms = [both for term in analysed.terms.items if (both := term.join(of_port)) is not None]
+                receivers = self._receivers(port, known, version)
+                for number, term in enumerate(terms if port == ports[0] else terms[:1]):
+                    most = _FIRST_TERM if number == 0 else _FURTHER_TERM
+                    around = packets_around_term(term, known, edges, version, receivers)
+                    natural = (path for path in around if self._is_natural(path.packet, known))
+                    for path in islice(natural, most if port == ports[0] else 1 + len(receivers)):
+                        yield _Sample(switch, path, self._crosses(path.packet, known))
+
+    def _is_natural(self, packet: Packet, switch: SwitchPorts) -> bool:
+        """Whether there may be such a packet: nobody sends to the address of a finished pod, which sets may hold."""
+        return switch.is_natural(packet) and str(packet.destination) not in self._unused
+
+    def _edges(self, promise: Promise, switch: str, analysed: AnalysedMatch, ports: Sequence[str]) -> Iterator[Term]:
+        """Where the matches of actual rows change: of the object's own, and of others that overlap."""
+        rows = self._actual.rows.get(switch, ())
+        own = [row for row in rows if row.object == promise.object_name]
+        place = Term({"outport" if promise.kind is PromiseKind.INGRESS else "inport": frozenset(ports)}, {})
+        terms = _common_term(analysed, place)
+        others = (row for row in rows if row.object != promise.object_name)
+        near = islice((row for row in others if any(map(terms.overlaps, self._actual.terms(row).items))), _ROWS_MAXIMUM)
+        for row in chain(own, near):
+            yield from AnalysedMatch.of(row.match, self._actual.names).edges
+
+    def _receivers(self, port: str, switch: SwitchPorts, version: int) -> list[IPAddress]:
+        """The address of a pod on the same node, and of one on another node of the same switch."""
+        found: dict[bool, IPAddress] = {}
+        for other in switch.ports.values():
+            address = next((one for one in other.addresses if one.version == version), None)
+            if other.name != port and not other.is_router and address is not None:
+                found.setdefault(self._nodes.get(other.name) == self._nodes.get(port), address)
+            if len(found) > 1:
+                break
+        return list(found.values())
+
+    def _crosses(self, packet: Packet, switch: SwitchPorts) -> bool:
+        """Whether a packet leaves its switch on another chassis than it entered."""
+        ends = [self._nodes.get(port or "") for port in (packet.inport, packet.outport)]
+        if None in ends or "" in ends:
+            known = [switch.ports.get(port or "") for port in (packet.inport, packet.outport)]
+            if any(port is None or port.is_router for port in known):
+                return False
+            ends = [port.chassis for port in known if port is not None]
+        return bool(ends[0] and ends[1]) and ends[0] != ends[1]
+
+    # Judgement
+
+    def _judge(self, promise: Promise, sample: _Sample) -> Iterator[tuple[tuple[object, ...], _Outcome]]:
+        """How a promise stands for a packet, by each way in which OVN may look rows up."""
+        packet = sample.path.packet
+        explanation = None
+        for version in self._actual.versions:
+            promised = self._promised.of(packet, version)
+            is_decided = promise is promised.mark or promise in promised.limits or promise in promised.conflicts
+            is_outside = promise not in promised.taking
+            if not (is_decided or is_outside):
+                continue  # another rule's packet
+            explanation = explanation or self._actual.explain(sample.switch, packet)
+            departures = self._actual.departures(explanation, version, crosses=sample.crosses)
+            verdicts = {_is_kept(promise, promised, one) for one in departures}
+            if promise in promised.conflicts:
+                verdicts |= {True, False}
+            if is_outside and verdicts == {True}:
+                continue  # nothing is promised, and nothing done
+            kept = verdicts.pop() if len(verdicts) == 1 else None
+            difference = Difference(
+                switch=sample.switch, path=sample.path, promised=promised, actual=departures, version=version
+            )
+            rows = tuple(sorted({row.identity for one in departures for row in one.rows}))
+            signature = (kept, is_outside, sample.crosses, packet.version, rows)
+            yield signature, _Outcome(kept, all(not one.rows for one in departures), difference)
+
+    def _conclude(self, finding: ObjectFinding, outcomes: Sequence[_Outcome], *, kept: bool) -> ObjectFinding:
+        wrong = [one for one in outcomes if one.kept is False]
+        touched = next((one for one in wrong if not one.is_untouched), None)
+        if touched is not None:
+            return finding.but(ObjectVerdict.DIFFERS, touched.difference)
+        if open_ := next((one for one in outcomes if one.kept is None), None):
+            return finding.but(ObjectVerdict.UNDEFINED, open_.difference)
+        if wrong:
+            return finding.but(ObjectVerdict.PARTLY if kept else ObjectVerdict.MISSING, wrong[0].difference)
+        return self._trace(finding.but(ObjectVerdict.IN_FORCE, outcomes[0].difference), outcomes)
+
+    def _trace(self, finding: ObjectFinding, outcomes: Iterable[_Outcome]) -> ObjectFinding:
+        """Have ovn-trace confirm what a promise in force rests on."""
+        if self._tracer is None:
+            return finding
+        traced = 0
+        for one in islice(outcomes, _TRACES):
+            difference = one.difference
+            explanation = self._actual.explain(difference.switch, difference.path.packet)
+            try:
+                trace = self._tracer.run(difference.switch, difference.path.microflow)
+            except TraceFailed as error:
+                return replace(finding, details=(f"not traced: {error}",))
+            if found := find_disagreements(explanation, trace):
+                return finding.but(ObjectVerdict.DIFFERS, difference, by_trace="; ".join(found))
+            traced += trace.leaves
+        return replace(finding, traced=traced)
+
+
+def _finished_addresses(inventory: Inventory) -> set[str]:
+    """The addresses of pods that are completed or failed."""
+    found: set[str] = set()
+    for pod in inventory.pods_without_interfaces():
+        if not pod.host_network:
+            with suppress(InvalidObject):
+                found.update(address for one in inventory.topology.interfaces(pod) for address in one.addresses)
+    return found
+
+
+def _common_term(analysed: AnalysedMatch, place: Term) -> Term:
+    """One term that all packets of a match from some ports fulfil."""
+    only = analysed.terms.items
+    joined = only[0].join(place) if len(only) == 1 else place
+    return joined or ANY_PACKET
+
+
+def _is_kept(promise: Promise, promised: Promised, departure: Departure) -> bool:
+    """Whether a packet leaves with what one promise is about, and the object's own rows do nothing else to it."""
+    if promise is promised.mark and departure.dscp != promise.dscp:
+        return False
+    if promise.limit is not None and promise in promised.limits:
+        meters = departure.limited_by
+        if promise.kind is PromiseKind.INGRESS:
+            meters += departure.received_by
+        if not _is_limited(promise, promised, meters):
+            return False
+    return not any(_exceeds(row, promise, promised) for row in departure.rows)
+
+
+def _is_limited(promise: Promise, promised: Promised, meters: Iterable[CandidateRow]) -> bool:
+    """Whether a packet passes a promised limit, or, where each port has one of its own, a lower one promised to it."""
+    limit = promise.limit
+    assert limit is not None  # only limits are asked for
+    enough = {limit}
+    if promise.is_per_port:
+        enough |= {
+            other.limit
+            for other in promised.limits
+            if other.limit is not None and other.is_per_port and _tightness(other.limit) <= _tightness(limit)
+        }
+    return any(Bandwidth(rate_kbps=row.rate_kbps or 0, burst_kbit=row.burst_kbit) in enough for row in meters)
+
+
+def _tightness(limit: Bandwidth) -> tuple[int, int]:
+    return limit.rate_kbps, limit.rate_kbps if limit.burst_kbit is None else limit.burst_kbit
+
+
+def _exceeds(row: CandidateRow, promise: Promise, promised: Promised) -> bool:
+    """Whether a row of the promise's rule does what nobody promises to the packet."""
+    if row.object != promise.object_name:
+        return False
+    if row.rule and promise.kind is PromiseKind.RULE and promise.path != f"spec.egress[{row.rule}]":
+        return False
+    if promise.kind is not PromiseKind.RULE and row.rule != promise.path:
+        return False
+    limits = {(one.limit.rate_kbps, one.limit.burst_kbit) for one in promised.taking if one.limit is not None}
+    marks = {one.dscp for one in promised.taking}
+    marked = row.effective_dscp is not None and row.effective_dscp not in marks
+    return marked or (row.rate_kbps is not None and (row.rate_kbps, row.burst_kbit) not in limits)
