@@ -109,7 +109,13 @@ def _collected(name: str, kind: type[Any], *added: Callable[[Any], Any]) -> Call
     return decorate
 
 
-def database_options(*, default: str = "$OVN_NB_DB, else the local socket") -> Callable[[Any], Any]:
+def _tls_option(short: str, long: str, text: str) -> Callable[[Any], Any]:
+    """The option of a file; the daemon's setting serves the command in its container, too."""
+    variable = f"OVNQOSD_{long.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(short, long, type=FILE, envvar=variable, show_envvar=True, help=text)
+
+
+def database_options(*, default: str = "$OVN_NB_DB, else $OVNQOSD_NB, else the local socket") -> Callable[[Any], Any]:
     """Add the options of a connection; the command gets `database: DatabaseOptions`.
 
     Args:
@@ -125,9 +131,9 @@ def database_options(*, default: str = "$OVN_NB_DB, else the local socket") -> C
             help="OVN Northbound: unix:/path, tcp:host:port, ssl:host:port, or several separated by commas.  "
             f"[default: {default}]",
         ),
-        click.option("-p", "--private-key", type=FILE, help="Private key for ssl: remotes."),
-        click.option("-c", "--certificate", type=FILE, help="Certificate for ssl: remotes."),
-        click.option("-C", "--ca-cert", type=FILE, help="CA certificate of the server for ssl: remotes."),
+        _tls_option("-p", "--private-key", "Private key for ssl: remotes."),
+        _tls_option("-c", "--certificate", "Certificate for ssl: remotes."),
+        _tls_option("-C", "--ca-cert", "CA certificate of the server for ssl: remotes."),
         click.option(
             "-t",
             "--timeout",
@@ -167,8 +173,8 @@ owner_option = click.option(
     "--owner",
     type=OWNER,
     default="ovnqos",
-    show_default=True,
-    help="The owner of the rows to compare, change and delete.",
+    envvar="OVNQOSD_OWNER",
+    help="The owner of the rows to compare, change and delete.  [default: $OVNQOSD_OWNER, else ovnqos]",
 )
 
 

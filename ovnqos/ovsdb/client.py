@@ -387,7 +387,7 @@ class OvsdbClient:
         trouble = "the connection is closed" if self._stopping else self.session.describe_trouble()
         if what == _NO_ANSWER and self._is_local and self.session.is_hopeless and not self.session.was_ready:
             what = "no server"
-            trouble += f"; start it, or name another one by {self._database.option} or {self._database.variable}"
+            trouble += f"; start it, or name another one by {self._database.option} or {self._database.variables[0]}"
         return self._database.unavailable(f"{self._database.title}: {what}: {trouble}")
 
     def _deadline(self, timeout_s: float | None) -> Deadline:

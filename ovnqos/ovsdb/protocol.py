@@ -102,8 +102,10 @@ def results_of(reply: Any, operations: Sequence[Operation], database: Database) 
 
 
 def lock_lost(name: str) -> LockLost:
-    """The error that says that another client has this lock."""
-    return LockLost(f"another writer of this owner holds the OVSDB lock {name}; nothing was written")
+    """The error that says that another client has this lock; which one, OVSDB does not tell."""
+    holder = "another writer of this owner (its ovnqosd, or another ovnqos apply)"
+    hint = "stop that writer, or use another owner"
+    return LockLost(f"{holder} holds the OVSDB lock {name}, nothing was written; {hint}")
 
 
 def _describe_row(operation: Operation) -> str:

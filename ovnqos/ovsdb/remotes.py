@@ -72,14 +72,14 @@ class Database:
 
     Attributes:
         name: of its schema.
-        variable: of the environment, that gives its remotes.
+        variables: of the environment, that give its remotes; the first that is set counts.
         socket: name of its local socket.
         unavailable: the error that says that none of its servers is available.
         option: of the command, that gives its remotes.
     """
 
     name: str
-    variable: str
+    variables: tuple[str, ...]
     socket: str
     unavailable: type[DatabaseUnavailable]
     option: str
@@ -90,20 +90,20 @@ class Database:
         return self.name.removeprefix("OVN_")
 
     def default_remotes(self, environment: Mapping[str, str] | None = None) -> tuple[Remote, ...]:
-        """The remotes that `ovn-nbctl` or `ovn-sbctl` would use: those of the variable, else the local socket.
+        """The remotes of the first variable that is set, else the local socket, as for `ovn-nbctl` and `ovn-sbctl`.
 
         Args:
             environment: instead of the process' own. OVN_RUNDIR in it is the folder of the socket.
 
         Raises:
-            InvalidRemote: the variable is set and is not a list of remotes.
+            InvalidRemote: that variable is not a list of remotes.
         """
         values = os.environ if environment is None else environment
-        if given := values.get(self.variable):
+        if variable := next((one for one in self.variables if values.get(one)), ""):
             try:
-                return parse_remotes(given)
+                return parse_remotes(values[variable])
             except InvalidRemote as error:
-                raise InvalidRemote(f"{self.variable}: {error}") from None
+                raise InvalidRemote(f"{variable}: {error}") from None
         folder = values.get("OVN_RUNDIR") or DEFAULT_RUN_FOLDER
         return parse_remotes(f"unix:{folder.rstrip('/')}/{self.socket}")
 
@@ -127,14 +127,14 @@ class Database:
 
 NORTHBOUND: Final = Database(
     name="OVN_Northbound",
-    variable="OVN_NB_DB",
+    variables=("OVN_NB_DB", "OVNQOSD_NB"),  # the daemon's setting serves the command in its container
     socket="ovnnb_db.sock",
     unavailable=NorthboundUnavailable,
     option="--nb",
 )
 SOUTHBOUND: Final = Database(
     name="OVN_Southbound",
-    variable="OVN_SB_DB",
+    variables=("OVN_SB_DB",),
     socket="ovnsb_db.sock",
     unavailable=SouthboundUnavailable,
     option="--sb",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ovnqos.cli import options, output
+from ovnqos.errors import LockLost
 
 if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
@@ -53,19 +54,29 @@ def apply(  # noqa: PLR0913 # one parameter an option
 
     found = read_input(given)
     with database.connect(given.owner) as northbound:
-        if not dry_run:
-            northbound.lock()
+        other_writer = None if dry_run else _take_lock(northbound)
         plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
         output.missing(plan)
         refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=allow_incomplete)
         output.ended(plan)
         plan.check(limit)
+        if other_writer is not None and not plan.is_empty:
+            raise other_writer
         if dry_run:
             output.info(f"to do: {plan.summary()}")
         else:
             _apply(northbound, plan, ask=not yes)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)
+
+
+def _take_lock(northbound: Northbound) -> LockLost | None:
+    """Take the lock; returns the error where another writer holds it: it matters if there is something to do."""
+    try:
+        northbound.lock()
+    except LockLost as error:
+        return error
+    return None
 
 
 def _apply(northbound: Northbound, plan: Plan, *, ask: bool) -> None:

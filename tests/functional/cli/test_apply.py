@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import Owner
+from ovnqos import Northbound, Owner
 from ovnqos.controller import EndedLimitsMaximum
+from ovnqos.sandbox import NorthboundServer
 from tests.functional.support_command import ovnqos, ovnqos_program
 from tests.functional.support_database import add_row, as_map, dump, marks, of_others, wire
 from tests.functional.support_manifests import PODS, attachment, pod, policy, rule, write
@@ -17,7 +18,7 @@ from tests.functional.support_states import OTHERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ovnqos.sandbox import NorthboundServer
+    from tests.support.pki import Pki
 
 
 @pytest.fixture
@@ -152,6 +153,47 @@ class TestApply:
         wrong = ovnqos_program("list", environment={"OVN_NB_DB": "nonsense"})
         assert wrong.code == 1
         assert wrong.errors[0].startswith("OVN_NB_DB: remote 'nonsense'")
+
+    def test_in_the_daemons_container_its_settings_are_the_defaults(self, tmp_path: Path, pki: Pki) -> None:
+        client = pki.client("daemon")
+        write(tmp_path / "all.yaml", policy("gold"), *PODS)
+        with NorthboundServer(listen=["pssl:0:127.0.0.1"], tls_options=pki.server("nb").options) as secured:
+            wire(secured, ["node1", "node2"], ["shop_a", "shop_b"])
+            settings = {
+                "OVNQOSD_NB": secured.remotes[1],
+                "OVNQOSD_PRIVATE_KEY": str(client.private_key),
+                "OVNQOSD_CERTIFICATE": str(client.certificate),
+                "OVNQOSD_CA_CERT": str(client.authority),
+                "OVNQOSD_OWNER": "site-a",
+            }
+            assert ovnqos_program("apply", "-f", tmp_path, environment=settings).code == 0
+            assert "ovnqos.io/owner=site-a" in secured.nbctl("--columns=external_ids", "list", "QoS").replace('"', "")
+            listed = ovnqos_program("list", environment=settings)
+            assert (listed.code, listed.err) == (0, "")
+            assert "shop/gold" in listed.out
+
+            none = f"unix:{tmp_path}/none.sock"
+            assert none in ovnqos_program("list", environment={**settings, "OVN_NB_DB": none}).err
+            given = ovnqos_program("list", "--nb", none, environment={**settings, "OVN_NB_DB": secured.remote})
+            assert none in given.err
+            assert "shop/gold" not in ovnqos_program("list", "--owner", "site-b", environment=settings).out
+
+    def test_another_writer_is_no_hindrance_where_there_is_nothing_to_do(
+        self, server: NorthboundServer, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        with Northbound.connect(server.remote) as other:
+            other.lock()
+            again = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+            assert (again.code, again.errors) == (0, [])
+            assert "nothing to do" in again.err
+            write(tmp_path / "all.yaml", policy("gold", rule(30)), *PODS)
+            refused = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
+            assert refused.code == 3
+            assert len(refused.errors) == 1
+            assert "ovnqosd" in refused.errors[0]
+            assert "OVSDB lock ovnqos_ovnqos" in refused.errors[0]
 
 
 class TestDeleteLimit:

@@ -66,8 +66,14 @@ def test_the_default_is_the_environments_then_the_local_socket() -> None:
     assert str(*NORTHBOUND.default_remotes({})) == "unix:/var/run/ovn/ovnnb_db.sock"
     assert str(*NORTHBOUND.default_remotes({"OVN_RUNDIR": "/run/x/"})) == "unix:/run/x/ovnnb_db.sock"
     assert str(*NORTHBOUND.default_remotes({"OVN_NB_DB": "tcp:a:1", "OVN_RUNDIR": "/x"})) == "tcp:a:1"
-    with pytest.raises(InvalidRemote, match=r"^OVN_NB_DB: remote 'a'"):
-        NORTHBOUND.default_remotes({"OVN_NB_DB": "a"})
+    for variable in ("OVN_NB_DB", "OVNQOSD_NB"):
+        with pytest.raises(InvalidRemote, match=rf"^{variable}: remote 'a'"):
+            NORTHBOUND.default_remotes({variable: "a"})
+
+
+def test_the_daemons_setting_is_the_default_where_ovns_own_variable_is_not_set() -> None:
+    assert str(*NORTHBOUND.default_remotes({"OVNQOSD_NB": "tcp:a:1", "OVN_NB_DB": ""})) == "tcp:a:1"
+    assert str(*NORTHBOUND.default_remotes({"OVNQOSD_NB": "tcp:a:1", "OVN_NB_DB": "tcp:b:1"})) == "tcp:b:1"
 
 
 def test_a_name_is_resolved_anew_each_time_to_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
