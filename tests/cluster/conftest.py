@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +103,14 @@ def cluster(own_api: KubernetesApi) -> Iterator[KubernetesApi]:
     apply(own_api, yaml.safe_load(guide_text("nad.yaml")), *map(pod, PODS))
     yield own_api
     delete_all(own_api)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Where a daemon may serve its metrics."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.request
 from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.cluster.support_daemon import (
     APPLIED,
@@ -125,11 +122,3 @@ def test_health_and_metrics_are_served(
     assert "ovnqosd_reconcile_duration_seconds_count" in text
     with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/healthz", timeout=5) as answer:
         assert answer.status == 200
-
-
-@pytest.fixture
-def unused_port() -> int:
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
