@@ -1,5 +1,9 @@
 """Starts real OVN servers in temporary folders and namespaces: one helper for the demo, the tests and the benchmark.
 
+Whatever fails raises SandboxError: a program or file that is not installed (MissingProgramError, which names its Debian
+package), root that is needed (MissingRootError), a name that the sandbox does not have, a program that does not start,
+fails or does not end in time, with the last lines that it said.
+
 ovsdbapp's `venv` module is not used: it needs the test library `fixtures` at run time, daemonises its servers (so they
 outlive a killed parent), ends them by pid file, and gives no nodes, clusters or second start on the same file.
 """

@@ -62,11 +62,7 @@ class Central:
 
     @property
     def northd(self) -> Process:
-        """The running ovn-northd; it can be frozen and stopped.
-
-        Raises:
-            SandboxError: it has not been started.
-        """
+        """The running ovn-northd; it can be frozen and stopped."""
         if self._northd is None:
             raise SandboxError("ovn-northd does not run")
         return self._northd
@@ -76,19 +72,11 @@ class Central:
         self._stack.close()
 
     def nbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Run `ovn-nbctl` and return its output.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
-        """
+        """Run `ovn-nbctl` and return its output."""
         return self.northbound.nbctl(*arguments, timeout=timeout)
 
     def sbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Run `ovn-sbctl` and return its output.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
-        """
+        """Run `ovn-sbctl` and return its output."""
         return self.southbound.sbctl(*arguments, timeout=timeout)
 
     def trace(self, datapath: str, flow: str, *options: str) -> str:
@@ -98,19 +86,12 @@ class Central:
             datapath: a logical switch or router.
             flow: the packet, as an OVN expression of `field == value`.
             options: e.g. `--summary`, `--ct=new`.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
         """
         database = f"--db={self.southbound.remote}"
         return run(self.programs.command("ovn-trace", database, *options, datapath, flow), folder=self.folder)
 
     def sync(self, *, timeout: float = 30) -> None:
-        """Wait until northd and every chassis have caught up with the Northbound.
-
-        Raises:
-            SandboxError: one had not within `timeout` seconds.
-        """
+        """Wait until northd and every chassis have caught up with the Northbound."""
         self.nbctl("--wait=hv", "sync", timeout=timeout)
 
     def _northd_wrote(self) -> bool:

@@ -60,9 +60,6 @@ class SandboxPod(Host):
 
         Args:
             network: `default`, or `<NAD namespace>/<NAD name>`.
-
-        Raises:
-            SandboxError: it is not on that network.
         """
         for attachment in self.attachments:
             if attachment.network == network:
@@ -70,19 +67,11 @@ class SandboxPod(Host):
         raise SandboxError(f"{self.name} is not on network {network}")
 
     def address_on(self, network: str, *, version: int = 4) -> str:
-        """Its address on a network, without prefix length.
-
-        Raises:
-            SandboxError: it has none.
-        """
+        """Its address on a network, without prefix length."""
         return self.address(version=version, interface=self.interface_on(network))
 
     def interface_on(self, network: str) -> str:
-        """Its interface on a network, e.g. `net1`.
-
-        Raises:
-            SandboxError: it is not on that network.
-        """
+        """Its interface on a network, e.g. `net1`."""
         return _interface(self.attachments.index(self.attachment(network)))
 
 
@@ -115,9 +104,6 @@ class Sandbox:
             networks: those that are there from the start; None is ovn-kubernetes' default network, dual-stack
                 10.244.0.0/16 and fd10:244::/48.
             programs: which programs to run.
-
-        Raises:
-            SandboxError: two nodes have the same name.
         """
         if len(set(nodes)) != len(nodes):
             raise SandboxError("two nodes of a sandbox have the same name")
@@ -202,9 +188,6 @@ class Sandbox:
             node: the node that it runs on.
             namespace: its Kubernetes namespace.
             networks: the keys of its networks, in the order of its interfaces.
-
-        Raises:
-            SandboxError: unknown node or network; or OVN did not set the ports up.
         """
         unknown = [key for key in networks if key not in self.networks]
         if unknown or node not in self.nodes:

@@ -73,11 +73,7 @@ class NetworkNamespace:
         return [*self._programs.command("nsenter", f"--net=/proc/{self.pid}/ns/net", "--"), *command]
 
     def ip(self, *lines: str) -> None:
-        """Run lines of `ip -batch` inside, e.g. `link set eth0 up`.
-
-        Raises:
-            SandboxError: one failed; the rest was not run.
-        """
+        """Run lines of `ip -batch` inside, e.g. `link set eth0 up`."""
         run(self.command(self._programs.command("ip", "-batch", "-")), text="\n".join(lines) + "\n")
 
     def offloads_off(self, interfaces: Iterable[str]) -> None:
@@ -125,9 +121,6 @@ class Host:
         Args:
             version: 4 or 6.
             interface: only of this interface, e.g. `net1`.
-
-        Raises:
-            SandboxError: it has none.
         """
         for address, carrier in self._interface_of.items():
             if address.version == version and interface in (None, carrier):
@@ -135,11 +128,7 @@ class Host:
         raise SandboxError(f"{self.name} has no IPv{version} address" + (f" on {interface}" if interface else ""))
 
     def receives_on(self, address: str) -> str:
-        """The interface where packets for one of its addresses come in.
-
-        Raises:
-            SandboxError: the address is not its own.
-        """
+        """The interface where packets for one of its addresses come in."""
         try:
             return self._interface_of[netaddr.IPAddress(address)]
         except KeyError:

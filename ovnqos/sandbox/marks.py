@@ -235,9 +235,6 @@ def read_marks(sandbox: Sandbox, probe: Probe, *, timeout: float = 5) -> Marks:
         sandbox: holds both hosts.
         probe: what to send.
         timeout: seconds to wait for the packets.
-
-    Raises:
-        SandboxError: the address is not the receiver's; or a program failed.
     """
     sender, receiver = probe.sender, probe.receiver
     with ExitStack() as stack:

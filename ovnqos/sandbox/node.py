@@ -100,11 +100,7 @@ class SandboxNode:
         self._stack.close()
 
     def wait_for_chassis(self, *, timeout: float = 30) -> None:
-        """Return when the Southbound knows this node.
-
-        Raises:
-            SandboxError: it did not within `timeout` seconds.
-        """
+        """Return when the Southbound knows this node."""
         try:
             self._central.sbctl("wait-until", "Chassis", self.name, f"hostname={self.name}", timeout=timeout)
         except SandboxError as error:

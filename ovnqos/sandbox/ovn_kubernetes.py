@@ -46,11 +46,7 @@ class Layer3Network(SandboxNetwork):
         return f"{scope(self.name)}{node}"
 
     def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:
-        """The node's subnets.
-
-        Raises:
-            SandboxError: the network was made without this node.
-        """
+        """The node's subnets."""
         try:
             return self._node_subnets[node]
         except KeyError:
@@ -65,11 +61,7 @@ class Layer3Network(SandboxNetwork):
         return tuple(zip(map(str, self.subnets), (str(hop.ip) for hop in self.gateways(node)), strict=True))
 
     def create(self, nodes: Sequence[str]) -> Commands:
-        """The commands that make the router, and a switch a node.
-
-        Raises:
-            SandboxError: a subnet has no room for so many nodes.
-        """
+        """The commands that make the router, and a switch a node."""
         pools = [
             list(zip(nodes, subnet.subnet(prefix), strict=False))
             for subnet, prefix in zip(self.subnets, self._node_prefix, strict=True)

@@ -76,9 +76,6 @@ class OvsdbServer:
                 a free one, and a later `start()` takes the same one again.
             tls_options: needed for `pssl:`: `--private-key=…`, `--certificate=…`, `--ca-cert=…`.
             programs: which programs to run.
-
-        Raises:
-            SandboxError: a remote without an address, or `pssl:` without TLS options.
         """
         if any(remote.count(":") < 2 for remote in listen):
             raise SandboxError("a remote to listen on is <method>:<port>:<address>, e.g. ptcp:0:127.0.0.1")
@@ -137,19 +134,11 @@ class OvsdbServer:
 
     @property
     def pid(self) -> int:
-        """The server's process id.
-
-        Raises:
-            SandboxError: it does not run.
-        """
+        """The server's process id."""
         return self._started().pid
 
     def start(self) -> None:
-        """Start the server, or start it again on the same file and the same remotes; return when it serves.
-
-        Raises:
-            SandboxError: it already runs, or did not start; quotes its last log lines.
-        """
+        """Start the server, or start it again on the same file and the same remotes; return when it serves."""
         if self.running:
             raise SandboxError(f"ovsdb-server ({self._name}) already runs")
         log = self.folder / f"{self._name}.log"
@@ -190,11 +179,7 @@ class OvsdbServer:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def ctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Run the database's command-line client and return its output.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
-        """
+        """Run the database's command-line client and return its output."""
         common = (f"--db={self.remote}", f"--timeout={max(1, round(timeout))}")
         return run(self.programs.command(self.client, *common, *arguments), timeout=timeout + 5, folder=self.folder)
 
@@ -239,13 +224,7 @@ class OvsdbServer:
 class NorthboundServer(OvsdbServer):
     """An empty OVN Northbound."""
 
-    def nbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Run `ovn-nbctl` on this Northbound and return its output.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
-        """
-        return self.ctl(*arguments, timeout=timeout)
+    nbctl = OvsdbServer.ctl
 
 
 class SouthboundServer(OvsdbServer):
@@ -254,13 +233,7 @@ class SouthboundServer(OvsdbServer):
     database = "OVN_Southbound"
     client = "ovn-sbctl"
 
-    def sbctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Run `ovn-sbctl` on this Southbound and return its output.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
-        """
-        return self.ctl(*arguments, timeout=timeout)
+    sbctl = OvsdbServer.ctl
 
 
 class VswitchServer(OvsdbServer):
@@ -269,13 +242,7 @@ class VswitchServer(OvsdbServer):
     database = "Open_vSwitch"
     client = "ovs-vsctl"
 
-    def vsctl(self, *arguments: str, timeout: float = 30) -> str:
-        """Run `ovs-vsctl` on this database and return its output.
-
-        Raises:
-            SandboxError: it failed; quotes what it said.
-        """
-        return self.ctl(*arguments, timeout=timeout)
+    vsctl = OvsdbServer.ctl
 
 
 def _with_port(remote: str, chosen: Mapping[str, str]) -> str:

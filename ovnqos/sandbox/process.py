@@ -116,11 +116,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process id.
-
-        Raises:
-            SandboxError: it does not run.
-        """
+        """The process id."""
         return self._running_child().pid
 
     @property
@@ -134,9 +130,6 @@ class Process:
         Args:
             ready: the condition to wait for; None returns at once.
             timeout: seconds to wait at most.
-
-        Raises:
-            SandboxError: it already runs, ended, or was not ready in time; the message quotes its last log lines.
         """
         if self.running:
             raise SandboxError(f"{self.name} already runs")
@@ -158,9 +151,6 @@ class Process:
             condition: asked every few milliseconds.
             what: what the program is waited for to do, for the error message.
             timeout: seconds to wait at most.
-
-        Raises:
-            SandboxError: the program ended, or the time is up; quotes its last log lines.
         """
         deadline = time.monotonic() + timeout
         while not condition():
@@ -170,11 +160,7 @@ class Process:
                 raise SandboxError(f"{self.name} did not {what} within {timeout:g} s: {self.last_log_lines()}")
 
     def wait(self, *, timeout: float) -> int:
-        """Wait for the program to end by itself and return its exit code.
-
-        Raises:
-            SandboxError: it did not end within `timeout` seconds.
-        """
+        """Wait for the program to end by itself and return its exit code."""
         child = self._running_child()
         if not self._ended_within(timeout):
             raise SandboxError(f"{self.name} did not end within {timeout:g} s: {self.last_log_lines()}")
@@ -198,9 +184,6 @@ class Process:
         """Stop the program's execution (SIGSTOP): connections stay open and nothing is answered.
 
         Returns when all threads are stopped; on a busy machine that takes some milliseconds.
-
-        Raises:
-            SandboxError: they are not within 15 s.
         """
         self._signal(signal.SIGSTOP)
         self._frozen = True

@@ -70,11 +70,7 @@ class MissingRootError(SandboxError):
 
 
 def require_root() -> None:
-    """Return if this process may make network namespaces.
-
-    Raises:
-        MissingRootError: the effective user is not root.
-    """
+    """Return if this process may make network namespaces."""
     if os.geteuid() != 0:
         raise MissingRootError("nodes and pods of a sandbox are network namespaces and need root; run this as root")
 
@@ -100,11 +96,7 @@ class Programs:
 
     @classmethod
     def of_debian(cls, suite: str) -> Programs:
-        """OVN as a Debian release has it, from the folder that `scripts/make-ovn-root <suite>` makes.
-
-        Raises:
-            MissingProgramError: it has not been made.
-        """
+        """OVN as a Debian release has it, from the folder that `scripts/make-ovn-root <suite>` makes."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         root = cache / "ovnqos/ovn-roots" / suite
         if not root.is_dir():
@@ -113,23 +105,14 @@ class Programs:
 
     @property
     def ovn_version(self) -> str:
-        """OVN's release, year and month, e.g. `23.03`.
-
-        Raises:
-            MissingProgramError: OVN is not installed.
-            SandboxError: it does not say.
-        """
+        """OVN's release, year and month, e.g. `23.03`."""
         said = run(self.command("ovn-northd", "--version"))
         if not (found := re.search(r"^ovn-northd (\d+\.\d+)", said)):
             raise SandboxError(f"`ovn-northd --version` was not understood: {last_lines(said)}")
         return found[1]
 
     def require(self, *names: str) -> None:
-        """Return if all of these programs are installed.
-
-        Raises:
-            MissingProgramError: naming every Debian package that is needed.
-        """
+        """Return if all of these programs are installed."""
         missing = [name for name in names if self._find(name) is None]
         if missing:
             packages = sorted({_PACKAGE_OF[name] for name in missing})
@@ -140,11 +123,7 @@ class Programs:
             )
 
     def command(self, name: str, *arguments: str | Path) -> list[str]:
-        """The argument vector that runs one program.
-
-        Raises:
-            MissingProgramError: it is not installed.
-        """
+        """The argument vector that runs one program."""
         self.require(name)
         path = str(self._find(name))
         arguments_text = [str(argument) for argument in arguments]
@@ -160,9 +139,6 @@ class Programs:
 
         Args:
             database: `OVN_Northbound`, `OVN_Southbound` or `Open_vSwitch`.
-
-        Raises:
-            MissingProgramError: it is not installed.
         """
         name, folders, package = _SCHEMAS[database]
         for folder in folders:
@@ -217,9 +193,6 @@ def run(
         text: its standard input.
         folder: its working folder; its OVN and Open vSwitch run folders too.
         accept: the exit codes that are no failure.
-
-    Raises:
-        SandboxError: it failed, or did not end in time; quotes its last lines.
     """
     more = {"OVN_RUNDIR": str(folder), "OVS_RUNDIR": str(folder)} if folder else {}
     try:
