@@ -1,10 +1,12 @@
 """A client of the Kubernetes API: requests, lists, and lists that are kept up to date by a watch.
 
-`connect` gives a `KubernetesClient`; `list_objects` lists the objects of a `Resource` once; a `Reflector` lists and
-watches them in a thread of its own. The Python package `kubernetes` is loaded by `connect` only.
+`connect` gives a `KubernetesClient`; `list_objects` lists the objects of a `Resource` once, and `read_cluster` those of
+several kinds; a `Reflector` lists and watches them in a thread of its own. The Python package `kubernetes` is loaded by
+`connect` only.
 """
 
 from ovnqos.kubernetes.client import APPLY_PATCH, MERGE_PATCH, KubernetesClient, KubernetesConfigurationError, connect
+from ovnqos.kubernetes.cluster import ClusterContents, read_cluster
 from ovnqos.kubernetes.errors import (
     ApiStatusError,
     ApiUnreachableError,
@@ -45,6 +47,7 @@ __all__ = [
     "ChangeHandler",
     "Changes",
     "Clock",
+    "ClusterContents",
     "Interruption",
     "KubernetesClient",
     "KubernetesConfigurationError",
@@ -59,4 +62,5 @@ __all__ = [
     "UnreadableAnswerError",
     "connect",
     "list_objects",
+    "read_cluster",
 ]

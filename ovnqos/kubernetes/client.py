@@ -21,6 +21,7 @@ import yaml
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
+from ovnqos.diagnostics import listed
 from ovnqos.errors import OvnQosError
 from ovnqos.kubernetes.errors import (
     ApiUnreachableError,
@@ -71,8 +72,8 @@ def connect(
     """Make a client; nothing is sent yet.
 
     Args:
-        kubeconfig: the file to use. None: the service account when this process runs in a pod, else what kubectl
-            would use (`$KUBECONFIG`, `~/.kube/config`).
+        kubeconfig: the file to use. None: what `$KUBECONFIG` names, else the service account when this process runs in
+            a pod and no context is given, else `~/.kube/config`.
         context: the kubeconfig's context to use; None: its current one.
         user_agent: how requests name this program.
 
@@ -88,30 +89,42 @@ def connect(
         message = "Kubernetes: the Python package kubernetes is not installed; install ovnqos[kubernetes]"
         raise KubernetesConfigurationError(message) from error
     configuration = Configuration()
-    source = str(kubeconfig) if kubeconfig is not None else "the kubeconfig"
+    source = str(kubeconfig) if kubeconfig is not None else kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG")
     loader: incluster_config.InClusterConfigLoader | kube_config.KubeConfigLoader
     try:
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            source = "the service account"
+        if kubeconfig is None and context is None and in_pod:
+            source = name = "the service account"
             token_file: Path | None = Path(incluster_config.SERVICE_TOKEN_FILENAME)
             loader = incluster_config.InClusterConfigLoader(  # type: ignore[no-untyped-call]  # kubernetes has no type for it
                 token_filename=str(token_file), cert_filename=incluster_config.SERVICE_CERT_FILENAME
             )
         else:
-            merger = kube_config.KubeConfigMerger(  # type: ignore[no-untyped-call]  # likewise
-                str(kubeconfig) if kubeconfig is not None else kube_config.KUBE_CONFIG_DEFAULT_LOCATION
-            )
+            merger = kube_config.KubeConfigMerger(source)  # type: ignore[no-untyped-call]  # likewise
+            _check_kubeconfig(source, merger.config, context)
             loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]  # likewise
                 config_dict=merger.config, active_context=context, config_base_path=None
             )
             token_file = _token_file(loader.current_context, merger.config)
+            name = f"context {loader.current_context['name']}"
         credentials = Credentials(configuration, load=loader.load_and_set, token_file=token_file)
-        return KubernetesClient(configuration, user_agent=user_agent, credentials=credentials)
+        return KubernetesClient(configuration, user_agent=user_agent, credentials=credentials, name=name)
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise KubernetesConfigurationError(f"Kubernetes: {source}: {_one_line(error)}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader checks little of the file's shape
         message = f"Kubernetes: {source}: malformed: {_one_line(error)}"
         raise KubernetesConfigurationError(message) from None
+
+
+def _check_kubeconfig(source: str, merged: Any, context: str | None) -> None:
+    """Raise KubernetesConfigurationError where there is no file, or no context of this name in it."""
+    if merged is None:
+        raise KubernetesConfigurationError(f"Kubernetes: {source}: no such file")
+    if context is not None:
+        names = [str(one["name"]) for one in merged.safe_get("contexts") or ()]
+        if context not in names:
+            known = f"use {listed(names)}" if names else "there is none"
+            raise KubernetesConfigurationError(f"Kubernetes: {source}: no context {context}; {known}")
 
 
 def _token_file(context: Mapping[str, Any], merged: Any) -> Path | None:
@@ -195,16 +208,20 @@ class KubernetesClient:
 
     Attributes:
         server: the API server's URL.
+        name: how its user knows it: the kubeconfig's context, or the service account.
         answer_maximum: bytes of a document; a longer one is refused.
     """
 
-    def __init__(self, configuration: Configuration, *, user_agent: str = "ovnqos", credentials: Credentials) -> None:
+    def __init__(
+        self, configuration: Configuration, *, user_agent: str = "ovnqos", credentials: Credentials, name: str = ""
+    ) -> None:
         """Use a configuration of the official client; see `connect`."""
         from kubernetes.client import ApiClient  # noqa: PLC0415 # see connect
 
         configuration.connection_pool_maxsize = _POOL_SIZE
         configuration.socket_options = [*HTTPConnection.default_socket_options, *_KEEPALIVE]
         self.server: str = configuration.host
+        self.name = name
         self._api_client = ApiClient(configuration)
         self._pool = self._api_client.rest_client.pool_manager
         make_interruptible(self._pool)

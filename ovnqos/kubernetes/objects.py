@@ -19,7 +19,7 @@ from ovnqos.kubernetes.interruption import Interruption
 from ovnqos.kubernetes.resources import Changes, Metadata, ObservedObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ovnqos.kubernetes.client import KubernetesClient
     from ovnqos.kubernetes.resources import Resource
@@ -62,20 +62,18 @@ class ResourceList:
     objects: list[ObservedObject] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
-    def add_page(self, page: Mapping[str, object]) -> str:
-        """Add a page; return the token of the next one, empty after the last.
+    def add_page(self, page: Mapping[str, object]) -> None:
+        """Add a page.
 
         Raises:
             UnreadableAnswerError: an object has no name or version, or the page has none.
         """
-        for document in _items(page):
+        for document in items_of(page):
             metadata = _read_metadata(document)
             self.versions[metadata.key] = metadata.resource_version
             if self.known.get(metadata.key) != metadata.resource_version:
                 self.objects.append(_read_object(self.resource, document, metadata))
         self.resource_version = read_resource_version(page)
-        token = _metadata(page).get("continue")
-        return token if isinstance(token, str) else ""
 
 
 def list_objects(
@@ -111,21 +109,50 @@ def read_list(
     Raises:
         RequestError: one of its kinds; of HTTP 410 only for a list without pages.
     """
-    query: dict[str, str | int] = {"limit": _PAGE_SIZE}
-    listed = ResourceList(resource, known)
-    while True:
+
+    def read(path: str, query: Mapping[str, str | int]) -> bytes:
+        return client.read(path, query, interruption)
+
+    for page_size in (_PAGE_SIZE, 0):
+        listed = ResourceList(resource, known)
         try:
-            body = client.read(resource.path, query, interruption)
+            for page in read_pages(read, resource.path, page_size=page_size):
+                with collector_paused():
+                    listed.add_page(page)
+            break
         except ApiStatusError as error:
-            if error.status != _GONE or "continue" not in query:
+            if error.status != _GONE or not listed.resource_version:
                 raise
-            query, listed = {}, ResourceList(resource, known)
-            continue
+    return listed
+
+
+def read_pages(
+    read: Callable[[str, Mapping[str, str | int]], bytes], path: str, *, page_size: int = _PAGE_SIZE
+) -> Iterator[Mapping[str, object]]:
+    """List a collection page by page, all of one version; raises what `read` raises, and UnreadableAnswerError.
+
+    Args:
+        read: gets the document at a path with these query parameters.
+        path: of the collection.
+        page_size: objects a page; 0 asks for all at once.
+    """
+    query: dict[str, str | int] = {"limit": page_size} if page_size else {}
+    while True:
+        body = read(path, query)
         with collector_paused():
-            token = listed.add_page(parse_document(body, f"{client.server}{resource.path}"))
-        if not token:
-            return listed
-        query = {"limit": _PAGE_SIZE, "continue": token}
+            page = parse_document(body, path)
+        del body
+        yield page
+        token = _metadata(page).get("continue")
+        if not isinstance(token, str) or not token:
+            return
+        query = {"limit": page_size, "continue": token}
+
+
+def remaining_items(page: Mapping[str, object]) -> int:
+    """How many objects the pages after this one have, as far as the server says; 0 if it does not."""
+    remaining = _metadata(page).get("remainingItemCount")
+    return remaining if isinstance(remaining, int) else 0
 
 
 def check_served(client: KubernetesClient, resource: Resource, interruption: Interruption) -> None:
@@ -287,12 +314,17 @@ def _string(metadata: Mapping[str, object], key: str) -> str:
     return value
 
 
-def _items(page: Mapping[str, object]) -> list[dict[str, object]]:
+def items_of(page: Mapping[str, object]) -> list[dict[str, object]]:
+    """The documents in a page of a list.
+
+    Raises:
+        UnreadableAnswerError: its items are not a list of mappings.
+    """
     items = page.get("items")
     if items is None:
         return []  # how Go prints an empty list that was never made
-    if not isinstance(items, list):
-        message = "a list whose items are not a list"
+    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
+        message = "a list whose items are not a list of mappings"
         raise UnreadableAnswerError(message)
     return items
 

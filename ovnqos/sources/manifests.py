@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeAlias
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
@@ -129,6 +130,16 @@ class Manifests:
             *self.policies,
             *self.invalid,
         )
+
+    @classmethod
+    def joined(cls, parts: Iterable[Manifests]) -> Manifests:
+        """What several parts hold, one after the other."""
+        given = [*parts]
+        values: dict[str, Any] = {
+            one.name: tuple(chain.from_iterable(getattr(part, one.name) for part in given)) for one in fields(cls)
+        }
+        ignored = sum((Counter(part.ignored_kinds) for part in given), Counter[str]())
+        return cls(**values | {"ignored_kinds": MappingProxyType(dict(ignored))})
 
 
 def load_manifests(

@@ -54,7 +54,7 @@ def test_in_a_pod_the_service_account_is_used(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "Invalid kube-config"),
+        (None, "no such file"),
         ("", "Invalid kube-config"),
         ("a: [", "while parsing"),
         ("[]", "malformed"),
@@ -71,6 +71,27 @@ def test_a_kubeconfig_that_cannot_be_used_is_one_line(tmp_path: Path, text: str 
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_the_context_that_is_named_is_used_or_those_that_are_there_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_kubeconfig(tmp_path, "http://127.0.0.1:1")
+    assert connect(path, context="test").name == "context test"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")  # a context is one of a kubeconfig, in a pod as well
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    assert connect(context="test").server == "http://127.0.0.1:1"
+    with pytest.raises(KubernetesConfigurationError) as caught:
+        connect(path, context="prod")
+    assert str(caught.value) == f"Kubernetes: {path}: no context prod; use test"
+
+
+def test_in_a_pod_a_kubeconfig_of_the_environment_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(write_kubeconfig(tmp_path, "http://127.0.0.1:1"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBECONFIG", path)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", path)  # read once, at its import
+    assert connect().name == "context test"
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
