@@ -1,9 +1,10 @@
-"""From the files of the command line to the desired state; reports what is wrong with them."""
+"""From the files or the cluster of the command line to the desired state; reports what is wrong with them."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -13,19 +14,22 @@ from ovnqos.compile.compiler import Compiler
 from ovnqos.compile.overlaps import find_shadowed_limits
 from ovnqos.compile.topologies.choice import TopologyKind, make_topology
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
+from ovnqos.errors import UnreadableInput
 from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ovnqos.cli.options import InputOptions
-    from ovnqos.compile.rows import DesiredState
+    from ovnqos.cli.options import InputOptions, SourceOptions
+    from ovnqos.compile.rows import DesiredState, InputScope
     from ovnqos.model.owner import Owner
 
+_KINDS: Final = ("NetworkQoS", "NetworkAttachmentDefinition", "Namespace", "Pod")
 _KINDS_WITHOUT_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
 _DONE: Final = {
     "apply": "applied",
+    "convert": "converted",
     "diff": "compared",
     "explain": "explained",
     "render": "rendered",
@@ -36,7 +40,7 @@ _VERBS: Final = {"diff": "compare"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What the files hold; `is_partial` when invalid objects were left out, `incomplete` what shows that some miss."""
+    """What was read; `is_partial` when invalid objects were left out, `incomplete` what shows that some are missing."""
 
     manifests: Manifests
     compiler: Compiler
@@ -50,12 +54,15 @@ def read_input(given: InputOptions) -> Input:
 
     Raises:
         click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set.
-        UnreadableInput: a file cannot be read.
+        UnreadableInput: a file or the cluster cannot be read.
+        KubernetesConfigurationError: the cluster's configuration cannot be used.
         InvalidObject: the topology map is not valid.
+        click.UsageError: the input has no NetworkQoS of a name that was given.
     """
     topology_map = load_topology_map(given.topology.file) if given.topology.kind is TopologyKind.STATIC else None
     also_keep = topology_map.annotations if topology_map is not None else frozenset()
-    manifests = load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep)
+    kinds = (*_KINDS, "Node") if given.zone_nodes else _KINDS
+    manifests, incomplete = load(given, kinds, also_keep=also_keep)
     topology, doubt = make_topology(
         given.topology, pods=manifests.pods, topology_map=topology_map, zone_nodes=given.zone_nodes or None
     )
@@ -65,6 +72,9 @@ def read_input(given: InputOptions) -> Input:
     )
     compiler = Compiler.of(objects, topology, given.owner, cluster_cidrs=given.cluster_cidrs)
     desired = compiler.desired()
+    assert desired.scope is not None  # `Compiler.desired` gives it
+    scope = _limit(desired.scope, given, manifests, unread=frozenset(one.object.kind for one in incomplete))
+    desired = replace(desired, scope=scope)
     errors = dict.fromkeys(one for invalid in manifests.invalid for one in invalid.diagnostics)
     warnings = [*(topology_map.diagnostics if topology_map is not None else ()), *manifests.warnings]
     for one in compiler.all_diagnostics():
@@ -73,6 +83,10 @@ def read_input(given: InputOptions) -> Input:
         elif one not in errors:  # a wrong annotation is a warning: it has no effect, and all else of its object has
             warnings.append(one)
     warnings.extend(shadowed.diagnostic for shadowed in find_shadowed_limits(desired, compiler.inventory))
+    # A wrong object elsewhere stops nothing here, but a pod or network that is wrong may be missing here
+    warnings.extend(one for one in errors if not _is_shown(one.object, scope) and one.object.kind != "NetworkQoS")
+    warnings = [one for one in warnings if _is_shown(one.object, scope) or one in errors]
+    errors = {one: None for one in errors if _is_shown(one.object, scope)}
     if doubt:
         output.warning(doubt)
     output.diagnostics(warnings, as_warnings=True)
@@ -91,8 +105,68 @@ def read_input(given: InputOptions) -> Input:
         compiler=compiler,
         desired=desired,
         is_partial=bool(errors),
-        incomplete=tuple(_unknown_nodes(given.zone_nodes, manifests)),
+        incomplete=(*incomplete, *_unknown_nodes(given.zone_nodes, manifests)),
     )
+
+
+def load(
+    given: SourceOptions, kinds: Iterable[str], *, also_keep: frozenset[str] = frozenset(), egress_qos: bool = False
+) -> tuple[Manifests, tuple[Diagnostic, ...]]:
+    """Load the objects of the files, or else those of these kinds in the cluster; say which cluster.
+
+    Returns:
+        The objects, and an error for each kind that may not be read.
+
+    Raises:
+        UnreadableInput: a file or the cluster cannot be read.
+        KubernetesConfigurationError: the cluster's configuration cannot be used.
+    """
+    if given.files:
+        return load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep, egress_qos=egress_qos), ()
+    try:
+        from ovnqos.kubernetes import KubernetesConfigurationError, connect, read_cluster
+    except ImportError:
+        message = "the Python packages for reading a cluster are missing; install ovnqos[kubernetes], or give -f PATH"
+        raise UnreadableInput(message) from None
+    try:
+        client = connect(given.kubeconfig, context=given.context)
+    except KubernetesConfigurationError as error:
+        if given.kubeconfig or given.context:
+            raise
+        raise UnreadableInput(f"{error}; give manifests (-f PATH) or a cluster (--kubeconfig FILE)") from None
+    with closing(client):
+        output.info(f"reading the cluster {client.server} ({client.name})")
+        with output.progress("reading") as report:
+            found = read_cluster(client, kinds, also_keep=also_keep, progress=report)
+    if "NetworkQoS" in found.absent:
+        output.info("the cluster has no NetworkQoS: its CustomResourceDefinition is not installed")
+    hint = "grant the right to list them, or use --allow-incomplete to leave what depends on them as it is"
+    return found.manifests, tuple(
+        Diagnostic.error(ObjectRef(kind=kind), Code.INCOMPLETE_INPUT, f"cannot be listed: {words}", hint=hint)
+        for kind, words in found.forbidden.items()
+    )
+
+
+def _limit(scope: InputScope, given: InputOptions, manifests: Manifests, *, unread: frozenset[str]) -> InputScope:
+    """The scope with what `-n`, `-l` and `--policy` leave of it."""
+    namespace = "" if given.all_namespaces else given.namespace or ""
+    if given.selector is None and not given.policies:
+        return replace(scope, unread=unread, namespace=namespace)
+    named = {f"NetworkQoS/{one if '/' in one else f'{given.namespace}/{one}'}" for one in given.policies}
+    if unknown := named - scope.objects:
+        raise click.UsageError(f"the input has no {listed(unknown)}; check --policy")
+    selected = {
+        f"NetworkQoS/{one.key}" for one in manifests.policies if given.selector and given.selector.matches(one.labels)
+    }
+    return replace(scope, unread=unread, namespace=namespace, only=frozenset(named | selected))
+
+
+def _is_shown(ref: ObjectRef, scope: InputScope) -> bool:
+    """Whether what is said of an object is about what may change."""
+    if ref.kind == "NetworkQoS" and ref.name:
+        return scope.may_change(f"NetworkQoS/{ref.key}")
+    namespace = ref.name if ref.kind == "Namespace" else ref.namespace
+    return not scope.namespace or not namespace or namespace == scope.namespace
 
 
 def _unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> Iterator[Diagnostic]:
@@ -143,6 +217,11 @@ def _warn_of_missing_pods(manifests: Manifests, desired: DesiredState, owner: Ow
         output.warning("no rows: the input has no pods; add them, e.g. from `kubectl get pods -A -o yaml`")
         return
     having_rows = {owner.object_of(row.external_ids) for row in desired.rows.values()} | desired.retained
-    idle = sorted(one.key for one in manifests.policies if f"NetworkQoS/{one.key}" not in having_rows)
+    idle = sorted(
+        one.key
+        for one in manifests.policies
+        if (name := f"NetworkQoS/{one.key}") not in having_rows
+        and (desired.scope is None or desired.scope.may_change(name))
+    )
     if idle:
         output.warning(f"no rows for NetworkQoS {output.listed(idle)}: the input has no pod for them in this zone")

@@ -87,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with output.reports():
         try:
             outcome = ovnqos.main(
-                args=None if arguments is None else list(arguments), prog_name="ovnqos", standalone_mode=False, obj=run
+                args=None if arguments is None else list(arguments), prog_name=_name(), standalone_mode=False, obj=run
             )
             sys.stdout.flush()
         except InvalidObject as error:
@@ -109,6 +109,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
             output.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
             return output.EXIT_INVALID
         return outcome if isinstance(outcome, int) else 0
+
+
+def _name() -> str:
+    """How the user called this program: kubectl runs a plugin by its file's name."""
+    return "kubectl ovnqos" if os.path.basename(sys.argv[0]) == "kubectl-ovnqos" else "ovnqos"  # noqa: PTH119 # no file
 
 
 def _drop_unwritten() -> None:

@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ovnqos.cli import output
-from ovnqos.cli.parameter_types import CIDR, FILE, OWNER, REMOTE, TOPOLOGY, OneOf, Parsed, parse_ended_limits, seconds
+from ovnqos.cli import completion, output
+from ovnqos.cli.parameter_types import (
+    CIDR,
+    FILE,
+    OWNER,
+    REMOTE,
+    SELECTOR,
+    TOPOLOGY,
+    OneOf,
+    Parsed,
+    parse_ended_limits,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
     from netaddr import IPNetwork
 
     from ovnqos.compile.topologies.choice import TopologyChoice
+    from ovnqos.model.labels import LabelSelector
     from ovnqos.model.owner import Owner
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
@@ -82,15 +94,46 @@ class DatabaseOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputOptions:
-    """What to compile, and for whom."""
+class SourceOptions:
+    """Where the objects are: in files, or else in a cluster.
+
+    Raises click.UsageError when both are given.
+    """
 
     files: tuple[str, ...]
+    cluster: bool
+    kubeconfig: Path | None
+    context: str | None
+    allow_incomplete: bool
+
+    def __post_init__(self) -> None:
+        if self.files and (self.cluster or self.kubeconfig or self.context):
+            raise click.UsageError("--cluster, --kubeconfig and --context choose a cluster; leave them out, or -f")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether files or a cluster are named."""
+        return bool(self.files or self.cluster or self.kubeconfig or self.context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions(SourceOptions):
+    """What to compile, for whom, and how much of it to show and write."""
+
+    namespace: str | None
+    all_namespaces: bool
+    selector: LabelSelector | None
+    policies: tuple[str, ...]
     zone_nodes: tuple[str, ...]
     owner: Owner
     topology: TopologyChoice
     cluster_cidrs: tuple[IPNetwork, ...]
     keep_going: bool
+
+    def __post_init__(self) -> None:
+        SourceOptions.__post_init__(self)  # super() does not work where a dataclass has slots
+        if not self.namespace and (short := next((one for one in self.policies if "/" not in one), None)):
+            raise click.UsageError(f"--policy {short}: give NAMESPACE/NAME, or -n NAMESPACE")
 
 
 def _collected(name: str, kind: type[Any], *added: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -153,22 +196,35 @@ cluster_cidr_option = click.option(
     multiple=True,
     help="A CIDR of the cluster: the DSCP annotation of a pod marks packets to other addresses. May be repeated.",
 )
-
-
-def _files_option(*, required: bool) -> Callable[[Any], Any]:
-    return click.option(
+_source = (
+    click.option(
         "-f",
         "--filename",
         "files",
+        type=click.Path(readable=False),
         multiple=True,
-        required=required,
         metavar="PATH",
         help="File or folder of YAML or JSON manifests, or - for standard input. May be repeated. NetworkQoS, Pod, "
-        "Namespace, Node and NetworkAttachmentDefinition objects are read.",
-    )
-
-
-files_option = _files_option(required=True)
+        "Namespace, Node and NetworkAttachmentDefinition objects are read.  [default: the cluster's own]",
+    ),
+    click.option(
+        "--cluster", is_flag=True, help="Read the cluster of the kubeconfig, or of the pod's service account."
+    ),
+    click.option("--kubeconfig", type=FILE, help="Of the cluster to read.  [default: as for kubectl]"),
+    click.option(
+        "--context",
+        metavar="NAME",
+        shell_complete=completion.contexts,
+        help="The kubeconfig's context to use.  [default: its current one]",
+    ),
+    click.option(
+        "--allow-incomplete",
+        is_flag=True,
+        help="Continue although objects are missing from the input; what depends on them stays as it is.",
+    ),
+)
+source_options = _collected("source", SourceOptions, *_source)
+"""Where the objects are; the command gets `source: SourceOptions`."""
 owner_option = click.option(
     "--owner",
     type=OWNER,
@@ -210,44 +266,54 @@ max_deletes_option = click.option(
 prune_option = click.option(
     "--prune", is_flag=True, help="Remove the rows of NetworkQoS objects and pods that are not in the input, too."
 )
-allow_incomplete_option = click.option(
-    "--allow-incomplete",
-    is_flag=True,
-    help="Continue although objects are missing from the input; what depends on them stays as it is.",
+input_options = _collected(
+    "given",
+    InputOptions,
+    *_source,
+    click.option(
+        "-n",
+        "--namespace",
+        metavar="NAME",
+        shell_complete=completion.namespaces,
+        help="Show and change only what belongs to objects of this namespace. All objects are read none the less.",
+    ),
+    click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces: the default; overrides -n."),
+    click.option(
+        "-l",
+        "--selector",
+        type=SELECTOR,
+        help="Show and change only what belongs to the NetworkQoS objects that this label selector takes.",
+    ),
+    click.option(
+        "--policy",
+        "policies",
+        multiple=True,
+        metavar="NAMESPACE/NAME",
+        shell_complete=completion.policies,
+        help="Show and change only what belongs to this NetworkQoS. May be repeated.",
+    ),
+    click.option(
+        "--zone-node",
+        "zone_nodes",
+        multiple=True,
+        metavar="NODE",
+        shell_complete=completion.nodes,
+        help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
+    ),
+    owner_option,
+    click.option(
+        "--topology",
+        type=TOPOLOGY,
+        default="auto",
+        show_default=True,
+        help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
+        "topology map), or auto, which detects it by the annotations of pods.",
+    ),
+    cluster_cidr_option,
+    click.option(
+        "--keep-going",
+        is_flag=True,
+        help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
+    ),
 )
-
-
-def _input_options(files: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return _collected(
-        "given",
-        InputOptions,
-        files,
-        click.option(
-            "--zone-node",
-            "zone_nodes",
-            multiple=True,
-            metavar="NODE",
-            help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
-        ),
-        owner_option,
-        click.option(
-            "--topology",
-            type=TOPOLOGY,
-            default="auto",
-            show_default=True,
-            help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
-            "topology map), or auto, which detects it by the annotations of pods.",
-        ),
-        cluster_cidr_option,
-        click.option(
-            "--keep-going",
-            is_flag=True,
-            help="Continue with the valid objects; the present rows of invalid ones stay as they are.",
-        ),
-    )
-
-
-input_options = _input_options(files_option)
 """The options of compiling; the command gets `given: InputOptions`."""
-optional_input_options = _input_options(_files_option(required=False))
-"""The same where -f may be left out."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork
 
     from ovnqos.compile.topologies.choice import TopologyChoice
+    from ovnqos.model.labels import LabelSelector
     from ovnqos.model.owner import Owner
     from ovnqos.plan.ended_limits import EndedLimitsMaximum
 
@@ -125,6 +126,12 @@ def _cidr_list(text: str) -> tuple[IPNetwork, ...]:
     return tuple(_cidr(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _selector(text: str) -> LabelSelector:
+    from ovnqos.sources.objects import parse_label_selector
+
+    return parse_label_selector(text)
+
+
 def _address(text: str) -> IPAddress:
     from netaddr import INET_PTON, AddrFormatError, IPAddress
 
@@ -142,4 +149,5 @@ ENDED_LIMITS: Final = Parsed("limit", parse_ended_limits)
 FILE: Final = FilePath()
 OWNER: Final = Parsed("name", _owner)
 REMOTE: Final = Parsed("remote", _text)
+SELECTOR: Final = Parsed("selector", _selector)
 TOPOLOGY: Final = Parsed("topology", _topology)

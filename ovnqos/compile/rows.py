@@ -183,6 +183,9 @@ class InputScope:
         selects_namespaces: whether a policy selects pods by labels of their namespaces.
         cluster_cidrs: whether the addresses inside the cluster are known.
         all_nodes: whether the Northbound wires the pods of all nodes.
+        unread: kinds whose objects could not be read, so that none of them counts as gone.
+        namespace: the only one whose objects' rows may change; empty: all.
+        only: the only objects whose rows may change; None: all.
     """
 
     objects: frozenset[str] = frozenset()
@@ -199,6 +202,16 @@ class InputScope:
     selects_namespaces: bool = False
     cluster_cidrs: bool = False
     all_nodes: bool = False
+    unread: frozenset[str] = frozenset()
+    namespace: str = ""
+    only: frozenset[str] | None = None
+
+    def may_change(self, *objects: str) -> bool:
+        """Whether the rows of any of these objects may change."""
+        return any(
+            (not self.namespace or one.split("/")[1:2] == [self.namespace]) and (self.only is None or one in self.only)
+            for one in objects
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

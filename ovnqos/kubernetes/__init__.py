@@ -5,7 +5,14 @@ several kinds; a `Reflector` lists and watches them in a thread of its own. The 
 `connect` only.
 """
 
-from ovnqos.kubernetes.client import APPLY_PATCH, MERGE_PATCH, KubernetesClient, KubernetesConfigurationError, connect
+from ovnqos.kubernetes.client import (
+    APPLY_PATCH,
+    MERGE_PATCH,
+    KubernetesClient,
+    KubernetesConfigurationError,
+    connect,
+    context_names,
+)
 from ovnqos.kubernetes.cluster import ClusterContents, read_cluster
 from ovnqos.kubernetes.errors import (
     ApiStatusError,
@@ -61,6 +68,7 @@ __all__ = [
     "RetryPolicy",
     "UnreadableAnswerError",
     "connect",
+    "context_names",
     "list_objects",
     "read_cluster",
 ]

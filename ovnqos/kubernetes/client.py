@@ -52,6 +52,7 @@ _WHOLE: Final = 2.0
 _UNAUTHORIZED: Final = 401
 _POOL_SIZE: Final = 16
 _CHUNK: Final = 65_536
+_NOT_INSTALLED: Final = "Kubernetes: the Python package kubernetes is not installed; install ovnqos[kubernetes]"
 _INTERRUPTED: Final = "the request was interrupted"
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -86,8 +87,7 @@ def connect(
         from kubernetes.client import Configuration  # noqa: PLC0415 # likewise
         from kubernetes.config import incluster_config, kube_config  # noqa: PLC0415 # likewise
     except ImportError as error:
-        message = "Kubernetes: the Python package kubernetes is not installed; install ovnqos[kubernetes]"
-        raise KubernetesConfigurationError(message) from error
+        raise KubernetesConfigurationError(_NOT_INSTALLED) from error
     configuration = Configuration()
     source = str(kubeconfig) if kubeconfig is not None else kube_config.KUBE_CONFIG_DEFAULT_LOCATION
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG")
@@ -114,6 +114,21 @@ def connect(
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader checks little of the file's shape
         message = f"Kubernetes: {source}: malformed: {_one_line(error)}"
         raise KubernetesConfigurationError(message) from None
+
+
+def context_names(kubeconfig: Path | None = None) -> list[str]:
+    """The names of a kubeconfig's contexts, with the arguments of `connect`; raises KubernetesConfigurationError."""
+    try:
+        from kubernetes import config  # noqa: PLC0415 # see connect
+
+        found, _ = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]  # kubernetes has no type for it
+            str(kubeconfig) if kubeconfig is not None else None
+        )
+        return [str(one["name"]) for one in found]
+    except ImportError as error:
+        raise KubernetesConfigurationError(_NOT_INSTALLED) from error
+    except Exception as error:  # the loader checks little of the file's shape
+        raise KubernetesConfigurationError(f"Kubernetes: {_one_line(error)}") from None
 
 
 def _check_kubeconfig(source: str, merged: Any, context: str | None) -> None:

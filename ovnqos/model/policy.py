@@ -13,6 +13,8 @@ from ovnqos.diagnostics import Code, Diagnostic
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netaddr import IPNetwork
 
     from ovnqos.diagnostics import ObjectRef
@@ -121,6 +123,7 @@ class NetworkQoS:
     network_selectors: tuple[NetworkSelector, ...] | None = None
     bandwidth_scope: BandwidthScope = BandwidthScope.POLICY
     generation: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
     diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     @property

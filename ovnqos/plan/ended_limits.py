@@ -190,8 +190,10 @@ class ScopeComparison:
         of_object = self._snapshot.owner.object_of(external_ids)
         if not of_object:
             return False
+        if not self._scope.may_change(of_object, object_of(external_ids.get(JOINED_KEY, ""))):
+            return True
         if of_object not in self._scope.objects:
-            if not self._prune:
+            if not self._prunes(of_object):
                 self.kept.add(of_object)
                 return True
             if not of_object.startswith("Pod/"):
@@ -225,7 +227,8 @@ class ScopeComparison:
             unbinds: whether it would leave a switch.
         """
         joined = row.content.external_ids.get(JOINED_KEY)
-        if joined is not None and (policy := object_of(joined)) not in self._scope.objects and not self._prune:
+        policy = object_of(joined or "")
+        if joined is not None and policy not in self._scope.objects and not self._prunes(policy):
             self.kept.add(policy)
             return True
         dropped = references_in(row.content.match) - references_in(match)
@@ -313,6 +316,10 @@ class ScopeComparison:
             else:
                 self._ports.add(port)
 
+    def _prunes(self, of_object: str) -> bool:
+        """Whether an object is gone since it is not in the input."""
+        return self._prune and of_object.partition("/")[0] not in self._scope.unread
+
     def _is_known_port(self, port: str) -> bool:
         return port in self._scope.ports or port in self._scope.finished_ports
 
@@ -329,7 +336,7 @@ class ScopeComparison:
         if by_labels and (network, address) in scope.unlabelled_addresses:
             self._unlabelled = True
             return False
-        if (network, address) in scope.addresses or self._prune:
+        if (network, address) in scope.addresses or self._prunes("Pod"):
             return True
         return holders is not None and (address in holders or self._is_central)
 

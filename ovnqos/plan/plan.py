@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import listed
 from ovnqos.errors import NameTaken, UnsafePlan
+from ovnqos.model.owner import JOINED_KEY
 from ovnqos.plan import render_operations, renderings
 from ovnqos.plan.changes import (
     Change,
@@ -26,7 +28,7 @@ from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ovnqos.compile.rows import DesiredState
+    from ovnqos.compile.rows import DesiredState, InputScope
     from ovnqos.diagnostics import Diagnostic
     from ovnqos.plan.render_operations import Operation
     from ovnqos.plan.snapshot import ActualRow, Snapshot
@@ -36,7 +38,8 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     """Plan the changes that turn the owner's part of the snapshot into what is desired.
 
     Where the desired state has a scope, absence from it is not removal: rows of other objects stay, and so do members
-    whose pod is not in it; see `Plan.kept` and `Plan.incomplete`.
+    whose pod is not in it; see `Plan.kept` and `Plan.incomplete`. Where the scope names a namespace or objects, only
+    their rows change, and the sets that these use.
 
     A row that is as desired is not touched, since rewriting one refills its meter's bucket. Foreign rows are not
     touched either. Switches and ports that the Northbound does not have are left out, and named in `Plan.missing`. The
@@ -53,7 +56,10 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     Raises:
         NameTaken: a desired set or group has the name of another owner's.
     """
-    comparison = None if desired.scope is None else ScopeComparison(desired.scope, snapshot, prune=prune)
+    comparison = None
+    if desired.scope is not None:
+        comparison = ScopeComparison(desired.scope, snapshot, prune=prune)
+        desired = _limited(desired, desired.scope)
     rows, missing, kept_references = _plan_rows(desired, snapshot, comparison)
     sets, missing_ports = _plan_sets(desired, snapshot, kept_references, comparison)
     first = [change for change in sets if not isinstance(change, SetDelete)]
@@ -65,6 +71,24 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
         desired_rows=len(desired.rows),
         kept=tuple(sorted(comparison.kept)) if comparison is not None else (),
         incomplete=tuple(comparison.diagnostics()) if comparison is not None else (),
+    )
+
+
+def _limited(desired: DesiredState, scope: InputScope) -> DesiredState:
+    """What is desired of the objects whose rows may change, and the sets that these rows use."""
+    if not scope.namespace and scope.only is None:
+        return desired
+    rows = {
+        identity: row
+        for identity, row in desired.rows.items()
+        if scope.may_change(object_of(identity), object_of(row.external_ids.get(JOINED_KEY, "")))
+    }
+    used = frozenset().union(*(references_in(str(row.match)) for row in rows.values()))
+    return replace(
+        desired,
+        rows=rows,
+        port_groups={name: one for name, one in desired.port_groups.items() if name in used},
+        address_sets={name: one for name, one in desired.address_sets.items() if name in used},
     )
 
 

@@ -143,7 +143,11 @@ class Manifests:
 
 
 def load_manifests(
-    paths: Sequence[Path | str], *, stdin: TextIO | None = None, also_keep: frozenset[str] = frozenset()
+    paths: Sequence[Path | str],
+    *,
+    stdin: TextIO | None = None,
+    also_keep: frozenset[str] = frozenset(),
+    egress_qos: bool = False,
 ) -> Manifests:
     """Load Kubernetes objects from files, folders and standard input.
 
@@ -154,11 +158,13 @@ def load_manifests(
         paths: as in `read_documents`.
         stdin: as in `read_documents`.
         also_keep: of pods, as in `parse_pod`.
+        egress_qos: whether EgressQoS objects are read, too.
 
     Raises:
         UnreadableInput: with one line for each file that cannot be read.
     """
-    return parse_manifests(read_documents(paths, stdin=stdin, shorten=shorten_pod), also_keep=also_keep)
+    documents = read_documents(paths, stdin=stdin, shorten=shorten_pod)
+    return parse_manifests(documents, also_keep=also_keep, egress_qos=egress_qos)
 
 
 def parse_manifests(

@@ -107,6 +107,7 @@ def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
         network_selectors=network_selectors,
         bandwidth_scope=scope,
         generation=generation or 0,
+        labels=reader.labels,
         diagnostics=diagnostics,
     )
 

@@ -6,6 +6,7 @@ API server prints them: lenient about what is missing, strict about types.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +49,16 @@ DEFAULT_NAMESPACE = "default"
 """The namespace of an object that names none, as kubectl has it without a context."""
 _OPERATORS = {operator.value: operator for operator in Operator}
 _WITH_VALUES = frozenset({Operator.IN, Operator.NOT_IN})
+_OPERATORS_OF_TEXT = {
+    **dict.fromkeys(("=", "==", "in"), Operator.IN),
+    **dict.fromkeys(("!=", "notin"), Operator.NOT_IN),
+    "": Operator.EXISTS,
+    "!": Operator.DOES_NOT_EXIST,
+}
+_REQUIREMENT = re.compile(
+    r"\s*(?:!\s*(?P<absent>[\w./-]+)|(?P<key>[\w./-]+)"
+    r"(?:\s*(?P<equal>==?|!=)\s*(?P<value>[\w.-]*)|\s+(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?)\s*(?:,|\Z)"
+)
 _OPERATOR_WORDS = "In, NotIn, Exists or DoesNotExist"
 
 
@@ -158,6 +169,29 @@ def read_selector(fields: Fields, key: str, *, required: str = "") -> LabelSelec
         if requirement is not None:
             requirements.append(requirement)
     return LabelSelector.of(requirements) if requirements else EVERYTHING
+
+
+def parse_label_selector(text: str) -> LabelSelector:
+    """Parse a selector as kubectl's `-l` takes it, e.g. `app=web,tier in (a,b),!old`.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    requirements: list[Requirement] = []
+    position = 0
+    while position < len(text) or not requirements:
+        match = _REQUIREMENT.match(text, position)
+        if match is None or (match[0].endswith(",") and match.end() == len(text)):
+            raise ValueError("must be a label selector such as app=web, app!=web, 'app in (web,db)', app or !app")
+        position = match.end()
+        key = match["absent"] or match["key"]
+        values = [match["value"]] if match["value"] is not None else (match["values"] or "").split(",")
+        operator = _OPERATORS_OF_TEXT[match["set"] or match["equal"] or ("!" if match["absent"] else "")]
+        found = frozenset(map(str.strip, values)) if operator in _WITH_VALUES else frozenset()
+        if error := label_key_error(key) or next(filter(None, map(label_value_error, sorted(found))), None):
+            raise ValueError(error)
+        requirements.append(Requirement(key=key, operator=operator, values=found))
+    return LabelSelector.of(requirements)
 
 
 def _match_labels(selector: Fields) -> list[Requirement]:

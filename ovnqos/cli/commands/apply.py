@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 @options.database_options()
 @options.max_deletes_option
 @options.prune_option
-@options.allow_incomplete_option
 @click.option("--dry-run", is_flag=True, help="Print what would be done. Writes nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before limits end.")
 def apply(  # noqa: PLR0913 # one parameter an option
@@ -30,7 +29,6 @@ def apply(  # noqa: PLR0913 # one parameter an option
     database: options.DatabaseOptions,
     limit: EndedLimitsMaximum,
     prune: bool,
-    allow_incomplete: bool,
     dry_run: bool,
     yes: bool,
 ) -> None:
@@ -57,7 +55,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
         other_writer = None if dry_run else _take_lock(northbound)
         plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
         output.missing(plan)
-        refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=allow_incomplete)
+        refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
         output.ended(plan)
         plan.check(limit)
         if other_writer is not None and not plan.is_empty:

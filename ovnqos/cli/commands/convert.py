@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from ovnqos.convert import Part, Replacement
     from ovnqos.diagnostics import Diagnostic, ObjectRef
     from ovnqos.sources import Manifests
+
+
+_KINDS: Final = ("NetworkQoS", "EgressQoS", "NetworkAttachmentDefinition", "Namespace", "Pod")
 
 
 class ConvertTarget(StrEnum):
@@ -38,7 +40,7 @@ class ConvertFormat(StrEnum):
 
 
 @click.command
-@options.files_option
+@options.source_options
 @click.option(
     "--to",
     "target",
@@ -63,7 +65,7 @@ class ConvertFormat(StrEnum):
     "How to print the result; commands are kubectl's.  [default: yaml for network-qos, commands for annotations]",
 )
 def convert(
-    files: tuple[str, ...],
+    source: options.SourceOptions,
     target: ConvertTarget,
     cluster_cidrs: tuple[IPNetwork, ...],
     mark: int | None,
@@ -95,7 +97,7 @@ def convert(
         raise click.UsageError("-o commands goes with --to annotations; use yaml or json")
     if not to_policies and mark is not None:
         raise click.UsageError("--dscp goes with --to network-qos: annotations limit without a mark")
-    manifests = _read(files)
+    manifests = _read(source)
     if to_policies:
         made = to_network_qos(manifests, cluster_cidrs=cluster_cidrs, mark=mark)
         _print_documents([network_qos_document(policy) for policy in made.policies], chosen)
@@ -109,12 +111,12 @@ def convert(
     _report(annotated.diagnostics, annotated.replacements, nothing="no NetworkQoS that annotations can express")
 
 
-def _read(files: Sequence[str]) -> Manifests:
-    """Load the objects; prints warnings and errors, and stops with code 1 when one is invalid."""
-    from ovnqos.sources.documents import read_documents
-    from ovnqos.sources.manifests import parse_manifests
+def _read(source: options.SourceOptions) -> Manifests:
+    """Load the objects; prints warnings and errors, and stops with code 1 when one is invalid or cannot be read."""
+    from ovnqos.cli.input import load, refuse_incomplete
 
-    manifests = parse_manifests(read_documents(files, stdin=sys.stdin), egress_qos=True)
+    manifests, incomplete = load(source, _KINDS, egress_qos=True)
+    refuse_incomplete(incomplete, allowed=source.allow_incomplete)
     output.diagnostics(manifests.warnings)
     output.diagnostics(diagnostic for one in manifests.invalid for diagnostic in one.diagnostics)
     if manifests.invalid:

@@ -12,15 +12,13 @@ from ovnqos.cli import options, output
 @options.database_options()
 @options.plan_format_option
 @options.prune_option
-@options.allow_incomplete_option
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are differences.")
-def diff(  # noqa: PLR0913 # one parameter an option
+def diff(  # one parameter an option
     *,
     given: options.InputOptions,
     database: options.DatabaseOptions,
     form: options.PlanFormat,
     prune: bool,
-    allow_incomplete: bool,
     exit_code: bool,
 ) -> None:
     """Show what apply would change. Writes nothing.
@@ -44,7 +42,7 @@ def diff(  # noqa: PLR0913 # one parameter an option
     output.plan(plan, form)
     output.ended(plan)
     output.info(f"to do: {plan.summary()}")
-    refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=allow_incomplete)
+    refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)
     if exit_code and not plan.is_empty:

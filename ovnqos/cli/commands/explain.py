@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ovnqos.cli import options, output
+from ovnqos.cli import completion, options, output
 from ovnqos.cli.parameter_types import ADDRESS, REMOTE, Parsed
 
 if TYPE_CHECKING:
@@ -44,7 +44,13 @@ def _release(text: str) -> PipelineVersion:
 @click.command
 @options.input_options
 @options.database_options(default="the rows of the files are explained")
-@click.option("--pod", required=True, metavar="NAMESPACE/NAME", help="The pod that sends the packet.")
+@click.option(
+    "--pod",
+    required=True,
+    metavar="NAMESPACE/NAME",
+    shell_complete=completion.pods,
+    help="The pod that sends the packet.",
+)
 @click.option("--to", "destination", required=True, type=ADDRESS, help="Where the packet goes.")
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), help="Of the packet; ICMP: a ping.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="NUMBER", help="The packet's destination port.")
@@ -94,7 +100,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
       ovnqos explain -f - --pod shop/web --to 10.0.0.9 --nb unix:/run/ovn/ovnnb_db.sock \\
           --sb unix:/run/ovn/ovnsb_db.sock --trace
     """  # noqa: D301 - \b keeps click from filling the lines
-    from ovnqos.cli.input import read_input
+    from ovnqos.cli.input import read_input, refuse_incomplete
     from ovnqos.explain.lookup import explain as explain_rows
     from ovnqos.explain.pod_packet import InvalidPacket, packet_of_pod
     from ovnqos.match.packet import Protocol
@@ -104,6 +110,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     if trace and southbound_remote is None:
         raise click.UsageError("--trace needs --sb: ovn-trace reads the Southbound")
     inputs = read_input(given)
+    refuse_incomplete(inputs.incomplete, allowed=given.allow_incomplete)
     try:
         sent = packet_of_pod(
             inputs.compiler.inventory,

@@ -21,7 +21,7 @@ def render(given: options.InputOptions, form: options.PlanFormat) -> None:
       kubectl get networkqoses,net-attach-def,namespaces,pods -A -o yaml | ovnqos render -f -
       ovnqos render -f manifests/ --zone-node worker1 -o nbctl
     """  # noqa: D301 - \b keeps click from filling the lines
-    from ovnqos.cli.input import read_input
+    from ovnqos.cli.input import read_input, refuse_incomplete
     from ovnqos.plan.plan import plan_changes
     from ovnqos.plan.snapshot import Snapshot
 
@@ -29,5 +29,6 @@ def render(given: options.InputOptions, form: options.PlanFormat) -> None:
     plan = plan_changes(found.desired, Snapshot.of_names(found.desired, given.owner))
     output.plan(plan, form)
     output.info(f"to do: {plan.summary()}")
+    refuse_incomplete(found.incomplete, allowed=given.allow_incomplete)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)

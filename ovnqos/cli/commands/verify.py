@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -28,7 +29,7 @@ _TRACE_S: Final = 30.0
 
 
 @click.command
-@options.optional_input_options
+@options.input_options
 @options.database_options()
 @click.option(
     "--sb",
@@ -45,7 +46,7 @@ _TRACE_S: Final = 30.0
 @click.option(
     "--trace/--no-trace",
     default=None,
-    help="Run sample packets through ovn-trace on --sb, too.  [default: without -f]",
+    help="Run sample packets through ovn-trace on --sb, too.  [default: without -f and --cluster]",
 )
 @options.table_format_option
 def verify(  # noqa: PLR0913 - one parameter an option
@@ -57,16 +58,16 @@ def verify(  # noqa: PLR0913 - one parameter an option
     trace: bool | None,
     form: options.TableFormat,
 ) -> None:
-    """See whether QoS is in force: that of the rows in the Northbound, or with -f what objects promise.
+    """See whether QoS is in force: that of the rows in the Northbound, or with -f or --cluster what objects promise.
 
-    Without -f: one line for each row of --owner and switch. Are its switch, port groups and address sets there and not
-    empty; has northd made its logical flows; has each chassis with a port of it caught up; does no row of equal
+    Without these: one line for each row of --owner and switch. Are its switch, port groups and address sets there and
+    not empty; has northd made its logical flows; has each chassis with a port of it caught up; does no row of equal
     priority match its packets; and do sample packets leave the switch with its mark and pass its meter (ovn-trace).
     What OVN may still be about to do gets --timeout seconds to be done.
 
-    With -f: one line for each rule of a NetworkQoS and each annotation. Sample packets of the pods, inside and outside
-    of what the rule takes, are held against all rows in the Northbound, whoever wrote them. The files have to hold the
-    pods, and what else the rows were made from.
+    With -f or --cluster: one line for each rule of a NetworkQoS and each annotation. Sample packets of the pods, inside
+    and outside of what the rule takes, are held against all rows in the Northbound, whoever wrote them. Files have to
+    hold the pods, and what else the rows were made from.
 
     Exits with 0 when every row is realised or cannot be proven either way, or every promise is in force; with 1 when
     one is not, with 3 when a database is out of reach.
@@ -75,6 +76,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     Examples:
       ovnqos apply -f manifests/ && ovnqos verify --wait
       ovnqos verify -f manifests/ --trace
+      ovnqos verify --cluster -n shop
       ovnqos verify --nb tcp:10.0.0.1:6641 --sb tcp:10.0.0.1:6642 --no-trace
       ovnqos verify -o json | jq '.rows[] | select(.good | not)'
     """  # noqa: D301 - \b keeps click from filling the lines
@@ -82,10 +84,10 @@ def verify(  # noqa: PLR0913 - one parameter an option
     from ovnqos.southbound.southbound import NorthboundSequence, Southbound, sync_chassis
     from ovnqos.verify import verify as verify_rows
 
-    traces = not given.files if trace is None else trace
+    traces = not given.is_given if trace is None else trace
     if traces and shutil.which(_PROGRAM) is None:
         raise TraceFailed(f"{_PROGRAM} is not installed; it is in the Debian package ovn-common, or give --no-trace")
-    inputs = _read(given) if given.files else None
+    inputs = _read(given) if given.is_given else None
     tls, timeout_s = database.tls, database.timeout_s
     with (
         Southbound(southbound_remote, tls=tls, timeout_s=timeout_s) as southbound,
@@ -140,10 +142,12 @@ def _verify_objects(
     snapshot, contents = northbound.snapshot(addresses=True), southbound.read()
     output.diagnostics((*inputs.incomplete, *plan_changes(inputs.desired, snapshot).incomplete), as_warnings=True)
     with tracer or nullcontext() as opened:
-        compiler = inputs.compiler
-        return verify_objects(
+        compiler, scope = inputs.compiler, inputs.desired.scope
+        report = verify_objects(
             compiler.promises(), compiler.inventory, snapshot, contents, tracer=opened, progress=progress
         )
+    shown = [one for one in report.findings if scope is None or scope.may_change(f"{one.object.kind}/{one.object.key}")]
+    return replace(report, findings=tuple(shown))
 
 
 def _show_objects(report: ObjectReport, form: options.TableFormat) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 
 from ovnqos import Owner, plan_changes
+from ovnqos.compile.rows import object_of
 from ovnqos.match import NamedSets, can_overlap, parse
 from ovnqos.plan.snapshot import SetKind
 from tests.support import random_clusters as make
@@ -126,3 +127,53 @@ def test_the_whole_input_is_complete_and_changes_nothing(random: Random) -> None
         assert plan.is_empty
         assert not plan.ended
         assert not plan.kept
+
+
+@settings(max_examples=200)
+@given(make.RANDOMS)
+def test_a_plan_of_one_namespace_or_object_changes_its_rows_as_the_whole_plan_does_and_no_others(
+    random: Random,
+) -> None:
+    cluster, policies = make.cluster(random), make.policies(random)
+    old = [one for one in policies if random.random() < 0.7]
+    before = compiled(old, *cluster.objects, nodes=cluster.zone_nodes).desired()
+    database = database_of(before, cluster)
+    policies = [one for one in (*policies, *make.policies(random)) if random.random() < 0.7]
+    policies = list({one.key: one for one in policies}.values())
+    desired = compiled(policies, *cluster.objects, nodes=cluster.zone_nodes).desired()
+    assert desired.scope is not None
+    namespace = random.choice([one.namespace for one in (*policies, *old)] or ["a"])
+    only = None
+    if random.random() < 0.5:
+        only = frozenset(f"NetworkQoS/{one.key}" for one in policies if random.random() < 0.5)
+    scope = replace(desired.scope, namespace=namespace, only=only)
+    prune = random.random() < 0.5
+    snapshot = snapshot_of(database, cluster)
+
+    whole = apply(plan_changes(desired, snapshot, prune=prune).changes, database)
+    limited = apply(plan_changes(replace(desired, scope=scope), snapshot, prune=prune).changes, database)
+
+    for identity in {*whole_rows(database), *whole_rows(whole)}:
+        inside = scope.may_change(object_of(identity))
+        assert whole_rows(limited).get(identity) == whole_rows(whole if inside else database).get(identity)
+        for key in references_of(limited, identity) if inside else ():
+            assert members_of(limited)[key] == members_of(whole)[key]
+    assert all(members_of(limited).keys() >= references_of(limited, identity) for identity in whole_rows(limited))
+
+
+def whole_rows(database: Database) -> dict[str, tuple[object, frozenset[str]]]:
+    """Content and switches of each row, by identity."""
+    return {OWNER.identity(row.content.external_ids): (row.content, row.switches) for row in database.rows.values()}
+
+
+def references_of(database: Database, identity: str) -> set[tuple[SetKind, str]]:
+    return {
+        key
+        for row in database.rows.values()
+        if OWNER.identity(row.content.external_ids) == identity
+        for key in references(row.content.match)
+    }
+
+
+def members_of(database: Database) -> dict[tuple[SetKind, str], frozenset[str]]:
+    return {(one.content.kind, one.content.name): one.content.members for one in database.sets.values()}

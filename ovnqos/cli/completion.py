@@ -1,0 +1,126 @@
+"""Names that a shell completes: of the files that the command line has, or else of the cluster.
+
+Also the program `kubectl_complete-ovnqos`, by which kubectl (1.26 and newer) completes `kubectl ovnqos`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from click.shell_completion import ShellComplete
+
+from ovnqos.errors import OvnQosError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import click
+
+_TIMEOUT_S: Final = 3.0
+_NAMES_MAXIMUM: Final = 500
+"""Names that are asked for: more than anybody reads, and one page."""
+_PATHS: Final = {
+    "Namespace": "/api/v1/namespaces",
+    "NetworkQoS": "/apis/k8s.ovn.org/v1alpha1/networkqoses",
+    "Node": "/api/v1/nodes",
+    "Pod": "/api/v1/pods",
+}
+_NO_SPACE, _NO_FILES = 2, 4  # cobra's ShellCompDirective, which kubectl reads
+
+
+def contexts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of the kubeconfig's contexts."""
+    try:
+        from ovnqos.kubernetes import context_names
+
+        return _starting(iter(context_names(context.params.get("kubeconfig"))), incomplete)
+    except (ImportError, OvnQosError):
+        return []  # a completion has nobody to complain to
+
+
+def namespaces(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of namespaces."""
+    return _starting(_names(context, "Namespace"), incomplete)
+
+
+def nodes(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of nodes."""
+    return _starting(_names(context, "Node"), incomplete)
+
+
+def pods(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of pods, `<namespace>/<name>`; namespaces first where no more than one is left."""
+    return _keys(context, "Pod", incomplete)
+
+
+def policies(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of NetworkQoS objects, likewise."""
+    return _keys(context, "NetworkQoS", incomplete)
+
+
+def _keys(context: click.Context, kind: str, incomplete: str) -> list[str]:
+    namespace, slash, _ = incomplete.partition("/")
+    if not slash and not context.params.get("files"):
+        known = _starting(_names(context, "Namespace"), namespace)
+        if len(known) != 1:
+            return [f"{one}/" for one in known]
+        namespace = known[0]
+    return _starting(_names(context, kind, namespace), incomplete)
+
+
+def _starting(names: Iterator[str], incomplete: str) -> list[str]:
+    return sorted({name for name in names if name.startswith(incomplete)})
+
+
+def _names(context: click.Context, kind: str, namespace: str = "") -> Iterator[str]:
+    """The names of a kind: of files all, of the cluster those of a namespace; none where they cannot be read."""
+    try:
+        yield from (
+            _names_in_files(context.params["files"], kind)
+            if context.params.get("files")
+            else _names_in_cluster(context.params, kind, namespace)
+        )
+    except (ImportError, OvnQosError):
+        return  # likewise
+
+
+def _names_in_files(files: tuple[str, ...], kind: str) -> Iterator[str]:
+    from ovnqos.sources import load_manifests
+
+    found = load_manifests([file for file in files if file != "-"])
+    objects: Mapping[str, Any] = {
+        "Namespace": found.namespaces,
+        "NetworkQoS": found.policies,
+        "Node": found.nodes,
+        "Pod": found.pods,
+    }
+    for one in objects[kind]:
+        yield getattr(one, "key", one.name)
+
+
+def _names_in_cluster(given: Mapping[str, Any], kind: str, namespace: str) -> Iterator[str]:
+    from ovnqos.kubernetes import connect
+
+    path = _PATHS[kind]
+    if namespace:
+        group, _, plural = path.rpartition("/")
+        path = f"{group}/namespaces/{namespace}/{plural}"
+    client = connect(given.get("kubeconfig"), context=given.get("context"))
+    page: dict[str, Any] = client.request("GET", path, query={"limit": _NAMES_MAXIMUM}, timeout=_TIMEOUT_S)
+    for one in page.get("items") or ():
+        metadata = one["metadata"]
+        yield f"{metadata['namespace']}/{metadata['name']}" if "namespace" in metadata else metadata["name"]
+
+
+def main() -> None:
+    """Complete for kubectl: the words of the command line come as arguments, one completion a line goes out."""
+    from ovnqos.cli.main import ovnqos
+
+    *words, incomplete = sys.argv[1:] or [""]
+    found = ShellComplete(ovnqos, {}, "ovnqos", "").get_completions(words, incomplete)
+    plain = [item for item in found if item.type == "plain"]
+    for item in plain:
+        sys.stdout.write(f"{item.value}\t{item.help}\n" if item.help else f"{item.value}\n")
+    no_space = _NO_SPACE if plain and all(item.value.endswith("/") for item in plain) else 0
+    sys.stdout.write(f":{0 if len(plain) < len(found) else _NO_FILES | no_space}\n")
