@@ -59,7 +59,7 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     comparison = None
     if desired.scope is not None:
         comparison = ScopeComparison(desired.scope, snapshot, prune=prune)
-        desired = _limited(desired, desired.scope)
+        desired = _limited(desired, desired.scope, snapshot)
     rows, missing, kept_references = _plan_rows(desired, snapshot, comparison)
     sets, missing_ports = _plan_sets(desired, snapshot, kept_references, comparison)
     first = [change for change in sets if not isinstance(change, SetDelete)]
@@ -74,14 +74,21 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     )
 
 
-def _limited(desired: DesiredState, scope: InputScope) -> DesiredState:
-    """What is desired of the objects whose rows may change, and the sets that these rows use."""
+def _limited(desired: DesiredState, scope: InputScope, snapshot: Snapshot) -> DesiredState:
+    """What is desired of the objects whose rows may change, and the sets that these rows use.
+
+    A pod's row that is joined, or will be, with the rule of a policy is a row of both.
+    """
     if not scope.namespace and scope.only is None:
         return desired
+    joined = {
+        snapshot.owner.identity(row.content.external_ids): row.content.external_ids.get(JOINED_KEY, "")
+        for row in snapshot.rows
+    }
     rows = {
         identity: row
         for identity, row in desired.rows.items()
-        if scope.may_change(object_of(identity), object_of(row.external_ids.get(JOINED_KEY, "")))
+        if scope.may_change(*map(object_of, (identity, row.external_ids.get(JOINED_KEY, ""), joined.get(identity, ""))))
     }
     used = frozenset().union(*(references_in(str(row.match)) for row in rows.values()))
     return replace(

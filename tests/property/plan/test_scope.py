@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from ovnqos import Owner, plan_changes
 from ovnqos.compile.rows import object_of
 from ovnqos.match import NamedSets, can_overlap, parse
+from ovnqos.model.owner import JOINED_KEY
 from ovnqos.plan.snapshot import SetKind
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled
@@ -154,7 +155,8 @@ def test_a_plan_of_one_namespace_or_object_changes_its_rows_as_the_whole_plan_do
     limited = apply(plan_changes(replace(desired, scope=scope), snapshot, prune=prune).changes, database)
 
     for identity in {*whole_rows(database), *whole_rows(whole)}:
-        inside = scope.may_change(object_of(identity))
+        joined = (joined_with(state, identity) for state in (database, whole))
+        inside = scope.may_change(object_of(identity), *joined)
         assert whole_rows(limited).get(identity) == whole_rows(whole if inside else database).get(identity)
         for key in references_of(limited, identity) if inside else ():
             assert members_of(limited)[key] == members_of(whole)[key]
@@ -164,6 +166,14 @@ def test_a_plan_of_one_namespace_or_object_changes_its_rows_as_the_whole_plan_do
 def whole_rows(database: Database) -> dict[str, tuple[object, frozenset[str]]]:
     """Content and switches of each row, by identity."""
     return {OWNER.identity(row.content.external_ids): (row.content, row.switches) for row in database.rows.values()}
+
+
+def joined_with(database: Database, identity: str) -> str:
+    """The policy whose rule is joined with a pod's own limit in a row; empty for none."""
+    known = (row.content.external_ids for row in database.rows.values())
+    return next(
+        (object_of(one[JOINED_KEY]) for one in known if JOINED_KEY in one and OWNER.identity(one) == identity), ""
+    )
 
 
 def references_of(database: Database, identity: str) -> set[tuple[SetKind, str]]:
