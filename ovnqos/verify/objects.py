@@ -214,7 +214,7 @@ class _ObjectVerifier:
                 continue  # another rule's packet
             explanation = explanation or self._actual.explain(sample.switch, packet)
             departures = self._actual.departures(explanation, version, crosses=sample.crosses)
-            verdicts = {_is_kept(promise, promised, one) for one in departures}
+            verdicts = {is_kept(promise, promised, one) for one in departures}
             if promise in promised.conflicts:
                 verdicts |= {True, False}
             if is_outside and verdicts == {True}:
@@ -273,7 +273,7 @@ def _common_term(analysed: AnalysedMatch, place: Term) -> Term:
     return joined or ANY_PACKET
 
 
-def _is_kept(promise: Promise, promised: Promised, departure: Departure) -> bool:
+def is_kept(promise: Promise, promised: Promised, departure: Departure) -> bool:
     """Whether a packet leaves with what one promise is about, and the object's own rows do nothing else to it."""
     if promise is promised.mark and departure.dscp != promise.dscp:
         return False

@@ -9,6 +9,7 @@ from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.verdict import Truth
 from tests.support.explanation_agreement import compare_explanations
 from tests.support.match_agreement import compare_verdicts
+from tests.support.verdict_agreement import compare_verdicts as compare_verdicts_on_objects
 
 if TYPE_CHECKING:
     from ovnqos.sandbox import Programs
@@ -26,3 +27,11 @@ def test_explanations_of_random_packets_are_what_ovn_does(programs: Programs, ov
     assert len(compared.packets) >= 500
     assert len(compared.affected) >= 100
     assert all(compared.verdicts[one] for one in RowVerdict if one is not RowVerdict.MAY_WIN)
+
+
+def test_verdicts_on_objects_are_what_ovn_does(programs: Programs, ovn_version: str) -> None:
+    version = PipelineVersion.of_release(ovn_version)
+    compared = compare_verdicts_on_objects(programs, version=version, packets=300, seed=2)
+    assert not compared.wrong, compared.wrong[:3]
+    assert compared.affected > 60
+    assert min(compared.kept[True], compared.kept[False]) > 5, compared.kept

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from ovnqos.explain.pipeline import PipelineVersion
+from ovnqos.sandbox import Programs
+from ovnqos.verify import ObjectVerdict
 from tests.functional.support_command import Ended, ovnqos
 from tests.functional.support_manifests import attachment, pod, policy, rule, write
+from tests.support import verdict_agreement
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:
@@ -272,3 +277,16 @@ class TestFaultsOfOvnKubernetes:
         found = [one for one in json.loads(ended.out)["promises"] if one["network"] == "bare"]
         assert [one["verdict"] for one in found] == ["missing"]
         assert found[0]["example"]["packet"].startswith("shop.bare_shop_x to ")
+
+
+def test_verdicts_on_random_packets_are_what_ovn_trace_shows() -> None:
+    """1,000 packets with HYPOTHESIS_PROFILE=explore."""
+    packets = 1_000 if os.environ.get("HYPOTHESIS_PROFILE") == "explore" else 150
+    version = PipelineVersion.of_release(Programs().ovn_version)
+    compared = verdict_agreement.compare_verdicts(version=version, packets=packets)
+    assert not compared.wrong, compared.wrong[:3]
+    assert compared.packets >= packets
+    assert compared.affected > packets / 5
+    assert compared.undefined < packets / 5
+    assert min(compared.kept[True], compared.kept[False]) > packets / 100, compared.kept
+    assert {ObjectVerdict.IN_FORCE, ObjectVerdict.DIFFERS} <= compared.verdicts.keys()
