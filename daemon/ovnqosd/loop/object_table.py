@@ -84,8 +84,11 @@ class ObjectTable:
         """Take changes of Kubernetes objects, in the order they came."""
         for changes in batches:
             for one in changes.updated:
+                named = (changes.kind, one.metadata.key)
+                if changes.kind == POLICY_KIND and self._is_another(named, one):
+                    self._compiler.delete(*named)  # an invalid object has no last valid version of a dead one
                 self._compiler.apply(one.object)
-                self._apply((changes.kind, one.metadata.key), one)
+                self._apply(named, one)
             for key in changes.deleted:
                 self._compiler.delete(changes.kind, key)
                 self._delete((changes.kind, key))
@@ -116,7 +119,7 @@ class ObjectTable:
         known = self._objects.get(key)
         if known is None and not is_kept and not parsed:
             return
-        if known is None or known.uid not in ("", observed.metadata.uid):
+        if known is None or self._is_another(key, observed):
             known = self._replace(key, _Object())
         self._count_problems(kind, known.parsed, parsed)
         known.uid, known.generation, known.parsed = observed.metadata.uid, observed.metadata.generation, parsed
@@ -124,6 +127,10 @@ class ObjectTable:
             self._dirty.add(key[1])
         if kind != POD_KIND and parsed != known.reported:
             self._unreported.add(key)
+
+    def _is_another(self, key: _Key, observed: ObservedObject) -> bool:
+        known = self._objects.get(key)
+        return known is not None and known.uid not in ("", observed.metadata.uid)
 
     def _delete(self, key: _Key) -> None:
         if key in self._objects:
@@ -138,6 +145,8 @@ class ObjectTable:
         old = self._objects.get(key)
         if old is not None:
             self._count_problems(key[0], old.parsed, new.parsed)
+            for found in self._diagnostics.values():
+                found.pop(key, None)
             self._count_policy(old, None)
         self._objects[key] = new
         return new

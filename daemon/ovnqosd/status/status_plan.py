@@ -184,7 +184,7 @@ class StatusPlan:
 
     def written(self, patch: StatusPatch, answer: ObservedStatus | None, now: float) -> None:
         """Take note that a patch was carried out; the answer is the object after it."""
-        entry = self._entries.get(patch.key)
+        entry = self._entry_of(patch)
         if entry is None:
             return
         before = entry.written.get(patch.manager)
@@ -193,19 +193,24 @@ class StatusPlan:
             repeats = min(before.repeats + 1, _REPEATS_MAXIMUM)
         entry.written[patch.manager] = _Written(patch=patch, at=now, repeats=repeats)
         entry.not_before = 0.0
-        if answer is not None and answer.key == patch.key:
+        if answer is not None and (answer.key, answer.uid) == (patch.key, entry.uid or answer.uid):
             self.observe(answer, now)
         self._queue.add(patch.key, now)
 
-    def missing(self, key: str, now: float) -> None:
+    def missing(self, patch: StatusPatch, now: float) -> None:
         """Take note that the API server does not know the object: it is tried once more, and then removed."""
-        entry = self._entries.get(key)
+        key, entry = patch.key, self._entry_of(patch)
         if entry is not None and entry.missing:
             self.delete([key], now)
         elif entry is not None:
             entry.missing = True
             entry.not_before = now + self._timing.missing_retry
             self._queue.add(key, entry.not_before)
+
+    def _entry_of(self, patch: StatusPatch) -> _Entry | None:
+        """What is known of a patch's object; None where another has its name by now."""
+        entry = self._entries.get(patch.key)
+        return entry if entry is not None and entry.uid in ("", patch.uid) else None
 
     def _update_need(self, entry: _Entry, now: float) -> None:
         if entry.outcome is None or entry.outcome.sources or self._aggregating:

@@ -71,7 +71,7 @@ class StatusWriter:
         self._type = condition_type(zone)
         self._on_condition = on_condition
         self._on_refusal = on_refusal
-        self._refused: dict[str, Condition] = {}
+        self._refused: dict[str, tuple[str, Condition]] = {}  # by key, with the uid
         clock = clock if clock is not None else Clock()
         timing = timing if timing is not None else StatusTiming()
         keys = DelayingQueue()
@@ -164,7 +164,7 @@ class StatusWriter:
             if error.status == _NOT_FOUND:
                 _log.debug("object not found; its status is not written", object=patch.key)
                 with self._queue.changing() as now:
-                    self._plan.missing(patch.key, now)
+                    self._plan.missing(patch, now)
                 return
             if error.status == _UNPROCESSABLE:
                 self._report_refusal(patch, str(error))
@@ -197,8 +197,12 @@ class StatusWriter:
 
     def _report_refusal(self, patch: StatusPatch, refusal: str) -> None:
         condition, outcome = patch.condition, patch.outcome
-        if condition is None or outcome is None or condition.equals(self._refused.get(patch.key)):
+        if condition is None or outcome is None or self._is_known_refusal(patch, condition):
             return
-        self._refused[patch.key] = condition
+        self._refused[patch.key] = patch.uid, condition
         if self._on_refusal is not None:
             self._on_refusal(replace(outcome, uid=patch.uid), refusal)
+
+    def _is_known_refusal(self, patch: StatusPatch, condition: Condition) -> bool:
+        uid, known = self._refused.get(patch.key, ("", None))
+        return uid == patch.uid and condition.equals(known)

@@ -297,3 +297,38 @@ def test_a_conflict_with_foreign_rows_is_logged_once(zone: Zone) -> None:
         for _ in range(3):
             zone.table.replace(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (cause("x"),)})
     assert [(line["log_level"], line["object"]) for line in logs] == [("warning", "shop/gold")]
+
+
+# An object that has another's name
+
+
+def test_an_invalid_object_has_no_last_valid_version_of_a_dead_one(zone: Zone) -> None:
+    zone.apply(pod("web", "10.0.0.1"))
+    zone.apply(policy(), uid="u1")
+    assert zone.outcome().reason is Reason.SUCCESS
+    zone.apply(InvalidObject(GOLD, [Diagnostic.error(GOLD, Code.INVALID_FIELD, "is wrong", path="spec")]), uid="u2")
+    told = zone.outcome()
+    assert (told.uid, told.reason) == ("u2", Reason.INVALID)
+    assert {one.code for one in told.causes} == {Code.INVALID_FIELD}
+    assert zone.compiler.desired().rows == {}
+
+
+def test_an_object_that_replaces_another_keeps_its_rows(zone: Zone) -> None:
+    zone.apply(pod("web", "10.0.0.1"))
+    zone.apply(policy(), uid="u1")
+    zone.report()
+    zone.apply(policy(), uid="u2")
+    assert zone.compiler.drain().compiled_rows == frozenset()
+    assert len(zone.compiler.desired().rows) == 1
+
+
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "recreated unseen"])
+def test_what_was_found_of_a_dead_object_is_not_said_of_its_successor(zone: Zone, is_deleted: bool) -> None:
+    zone.apply(pod("web", "10.0.0.1"))
+    zone.apply(policy(), uid="u1")
+    zone.table.replace(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (SHADOWED,)})
+    assert zone.outcome().reason is Reason.CONFLICT
+    if is_deleted:
+        zone.delete("NetworkQoS", "shop/gold")
+    zone.apply(policy(), uid="u2")
+    assert zone.outcome().reason is Reason.SUCCESS

@@ -302,11 +302,11 @@ def test_an_object_that_the_api_does_not_know_is_tried_once_more_and_then_forgot
     world.plan.set_outcomes([outcome()], 0.0)
     patch = world.next(0.0)
     assert patch is not None
-    world.plan.missing(patch.key, 0.0)
+    world.plan.missing(patch, 0.0)
     assert world.queue.next_time() == 10.0
     patch = world.next(10.0)
     assert patch is not None
-    world.plan.missing(patch.key, 10.0)
+    world.plan.missing(patch, 10.0)
     assert world.next(1000.0) is None
     assert world.queue.next_time() is None
     assert world.plan.uid(KEY) == ""
@@ -403,3 +403,30 @@ def test_of_a_shared_zone_only_the_elected_withdraws() -> None:
     standby.plan.observe(world.object, 0.0)
     standby.plan.withdraw(1.0)
     assert standby.settle(1.0) == []
+
+
+def test_an_answer_about_a_dead_object_is_not_taken_for_its_successor() -> None:
+    """Deleted and recreated while the watch is cut: the answer to a write comes after the new object was listed."""
+    world = World()
+    world.plan.set_outcomes([outcome()], 0.0)
+    patch = world.next(0.0)
+    assert patch is not None
+    answer = world.apply(patch)
+    world.owned.clear()
+    world.plan.observe(world.change(uid="u2", conditions={}), 0.1)
+    world.plan.set_outcomes([replace(outcome(Reason.INVALID), uid="u2")], 0.2)
+    world.plan.written(patch, answer, 0.3)
+    (second,) = world.settle(2.0)
+    assert second.condition is not None
+    assert (second.uid, second.condition.reason) == ("u2", "Invalid")
+
+
+def test_a_dead_object_that_the_server_does_not_know_does_not_hold_up_its_successor() -> None:
+    world = World()
+    world.plan.set_outcomes([outcome()], 0.0)
+    patch = world.next(0.0)
+    assert patch is not None
+    world.plan.observe(world.change(uid="u2"), 0.1)
+    world.plan.set_outcomes([replace(outcome(), uid="u2")], 0.2)
+    world.plan.missing(patch, 0.3)
+    assert [one.uid for one in world.settle(0.4)] == ["u2"]
