@@ -77,6 +77,10 @@ class SouthboundUnavailable(DatabaseUnavailable):
     """No server of the OVN Southbound is available."""
 
 
+class ChassisUnavailable(OvnQosError):
+    """The switch or the ovn-controller of this chassis cannot be asked."""
+
+
 class OutcomeUnknown(OvnQosError):
     """A commit got no answer in time: it may have happened. Take a new snapshot and plan again."""
 

@@ -21,6 +21,7 @@ from ovnqos.cli.commands.diff import diff
 from ovnqos.cli.commands.explain import explain
 from ovnqos.cli.commands.list_rows import list_rows
 from ovnqos.cli.commands.render import render
+from ovnqos.cli.commands.stats import stats
 from ovnqos.cli.commands.verify import verify
 from ovnqos.errors import (
     DatabaseUnavailable,
@@ -78,7 +79,7 @@ def completion(context: click.Context, shell: str) -> None:
     output.result(kind(context.find_root().command, {}, "ovnqos", "_OVNQOS_COMPLETE").source())
 
 
-for command in (render, diff, apply, explain, verify, list_rows, convert, demo):
+for command in (render, diff, apply, explain, verify, list_rows, stats, convert, demo):
     ovnqos.add_command(command)
 
 

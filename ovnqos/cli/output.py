@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from rich.table import Table
+
     from ovnqos.diagnostics import Diagnostic
     from ovnqos.plan.plan import Plan
 
@@ -30,8 +32,9 @@ EXIT_INTERRUPTED: Final = 130
 _PATIENCE_S: Final = 1.0
 """Seconds after which a progress bar shows."""
 _LISTED: Final = 5
-_NUMBERS: Final = frozenset({"PRIORITY", "DSCP", "RATE", "BURST"})
+_NUMBERS: Final = frozenset({"PRIORITY", "DSCP", "RATE", "BURST", "PACKETS", "DROPPED", "SHARE", "NOW"})
 """The columns that are aligned to the right."""
+_STYLED: Final = frozenset({"VERDICT", "DROPPED"})
 _BOLD, _RED, _GREEN, _YELLOW, _CYAN = "1", "31", "32", "33", "36"  # SGR, ECMA-48
 _STYLES: Final = {"error": f"{_BOLD};{_RED}", "warning": _YELLOW, "info": ""}
 _DIFF_STYLES: Final = {"---": _BOLD, "+++": _BOLD, "***": _BOLD, "@@": _CYAN, "-": _RED, "+": _GREEN}
@@ -117,7 +120,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequ
     Args:
         columns: their titles; the last column wraps on a terminal.
         rows: the cells.
-        styles: on a terminal, rich's style for the column VERDICT of each row.
+        styles: on a terminal, rich's style for the columns VERDICT and DROPPED of each row.
         right: the titles of the columns that are aligned to the right, separated by spaces.
     """
     if sys.stdout.isatty():
@@ -255,9 +258,9 @@ def _has_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _terminal_table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> str:
+def rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> Table:
+    """Make a table for a terminal; arguments as for `table`."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -268,7 +271,14 @@ def _terminal_table(columns: Sequence[str], rows: Sequence[Sequence[str]], style
     for index, row in enumerate(rows):
         style = styles[index] if styles else ""
         cells = zip(columns, row, strict=True)
-        shown.add_row(*(Text(cell, style=style if title == "VERDICT" else "") for title, cell in cells))
+        shown.add_row(*(Text(cell, style=style if title in _STYLED else "") for title, cell in cells))
+    return shown
+
+
+def _terminal_table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> str:
+    from rich.console import Console
+
+    shown = rich_table(columns, rows, styles)
     console = Console(highlight=False, markup=False)
     with console.capture() as capture:
         console.print(shown)

@@ -26,12 +26,14 @@ class QosFlow:
     """A logical flow of a QoS stage.
 
     Attributes:
+        uuid: in the Southbound.
         effect: its stage, match and priority, and what it does.
         table: the stage's number in its pipeline.
         datapaths: uuids of the datapaths that it is on.
         row_hint: the first 8 hexadecimal digits of the uuid of one of the QoS rows that it was made for.
     """
 
+    uuid: str
     effect: FlowEffect
     table: int
     datapaths: frozenset[str]
@@ -97,6 +99,7 @@ class SouthboundContents:
         chassis: sorted by name.
         address_sets: members by name, those that northd derives from port groups included.
         port_groups: names of ports by the group's name.
+        default_flows: uuids of the flows that only pass packets on, by stage.
     """
 
     nb_cfg: int
@@ -106,6 +109,7 @@ class SouthboundContents:
     chassis: tuple[Chassis, ...]
     address_sets: Mapping[str, frozenset[str]]
     port_groups: Mapping[str, frozenset[str]]
+    default_flows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def pipeline_versions(self) -> frozenset[PipelineVersion]:
@@ -160,6 +164,7 @@ def read_contents(results: Sequence[Row]) -> SouthboundContents:
     return SouthboundContents(
         nb_cfg=int(globals_[0]["nb_cfg"]) if globals_ else 0,
         stages=frozenset(_map(row["external_ids"])["stage-name"] for row in flows),
+        default_flows=_default_flows(flows),
         flows=tuple(_flows(sorted(flows, key=lambda row: _uuid(row["_uuid"])), tables["Logical_DP_Group"])),
         switches=_switches(tables["Datapath_Binding"], tables["Port_Binding"], chassis_names),
         chassis=tuple(sorted(_chassis(tables["Chassis"], tables["Chassis_Private"]), key=lambda one: one.name)),
@@ -174,13 +179,14 @@ def _flows(rows: Iterable[Row], groups: Iterable[Row]) -> Iterator[QosFlow]:
         known = _map(row["external_ids"])
         actions = row["actions"]
         dscp, meter = _DSCP.search(actions), _METER.search(actions)
-        if row["match"] == "1" and row["priority"] == 0:
+        if _is_default(row):
             continue
         datapaths = frozenset(map(_uuid, _set(row["logical_datapath"])))
         for group in _set(row["logical_dp_group"]):
             datapaths |= members.get(_uuid(group), frozenset())
         meters = Meter(rate_kbps=int(meter[1]), burst_kbit=int(meter[2]) if meter[2] else None) if meter else None
         yield QosFlow(
+            uuid=_uuid(row["_uuid"]),
             effect=FlowEffect(
                 stage=known["stage-name"],
                 match=row["match"],
@@ -192,6 +198,18 @@ def _flows(rows: Iterable[Row], groups: Iterable[Row]) -> Iterator[QosFlow]:
             datapaths=datapaths,
             row_hint=known.get("stage-hint", ""),
         )
+
+
+def _is_default(row: Row) -> bool:
+    return bool(row["match"] == "1" and row["priority"] == 0)
+
+
+def _default_flows(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for row in filter(_is_default, rows):
+        stage = _map(row["external_ids"])["stage-name"]
+        found[stage] = (*found.get(stage, ()), _uuid(row["_uuid"]))
+    return found
 
 
 def _switches(

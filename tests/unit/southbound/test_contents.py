@@ -96,6 +96,7 @@ class TestFlows:
     def test_a_flow_of_one_datapath(self) -> None:
         (found,) = read(ls_in_qos_mark=[flow("ls_in_qos_mark")]).flows
         assert found == QosFlow(
+            uuid="aaaaaaaa-0000-0000-0000-000000000000",
             effect=FlowEffect(stage="ls_in_qos_mark", match="ip4", priority=2000, dscp=10, meter=None),
             table=9,
             datapaths=frozenset({LAN}),

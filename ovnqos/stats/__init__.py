@@ -1,0 +1,19 @@
+"""What each limit and mark did to packets on this chassis: meters and flows of Open vSwitch, back to rows and objects.
+
+`Chassis` reads, `rule_statistics` maps; nothing is written.
+"""
+
+from ovnqos.errors import ChassisUnavailable
+from ovnqos.stats.chassis import Chassis, Counters
+from ovnqos.stats.rules import MeterState, RuleStatistics, difference, rows_of_pod, rule_statistics
+
+__all__ = [
+    "Chassis",
+    "ChassisUnavailable",
+    "Counters",
+    "MeterState",
+    "RuleStatistics",
+    "difference",
+    "rows_of_pod",
+    "rule_statistics",
+]

@@ -1,0 +1,109 @@
+"""`ovnqos stats` against packets: what was sent, what arrived, and what the meters of the sender's chassis say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from ovnqos.cli.main import run
+from ovnqos.sandbox import measure
+from tests.lab.support_cluster import rule
+from tests.lab.support_rates import limited_rule, udp_stream
+
+if TYPE_CHECKING:
+    from tests.lab.support_guide import Guide
+
+PORT: Final = 5301
+RATE_KBPS: Final = 3_000
+PAYLOAD: Final = 1200
+HEADERS: Final = 42  # Ethernet, IPv4, UDP
+NODE: Final = "ovn-worker2"  # of pod2, which sends
+
+
+class Statistics:
+    """Runs `ovnqos stats` for one node of the guide's cluster."""
+
+    def __init__(self, guide: Guide, capsys: pytest.CaptureFixture[str]) -> None:
+        self._central = guide.cluster.sandbox.central
+        self._capsys = capsys
+
+    def __call__(self, *more: str, node: str = NODE, code: int = 0) -> list[dict[str, Any]]:
+        folder = str(self._central.folder / node)
+        self._capsys.readouterr()
+        place = ["--nb", self._central.northbound.remote, "--sb", self._central.southbound.remote]
+        folders = ["--ovs-rundir", folder, "--ovn-rundir", folder]
+        assert run(["stats", *place, *folders, "--interval", "0", "-o", "json", *more]) == code
+        rules = json.loads(self._capsys.readouterr().out)["rules"]
+        assert isinstance(rules, list)
+        return rules
+
+
+@pytest.fixture
+def statistics(guide: Guide, capsys: pytest.CaptureFixture[str]) -> Statistics:
+    return Statistics(guide, capsys)
+
+
+def policy(guide: Guide, *rules: dict[str, Any]) -> dict[str, Any]:
+    spec = {**guide.policy["spec"], "egress": list(rules)}
+    return {**guide.policy, "metadata": {"name": "stats", "namespace": "default"}, "spec": spec}
+
+
+def test_packets_and_drops_are_those_of_the_stream(guide: Guide, statistics: Statistics) -> None:
+    guide.cluster.apply(policy(guide, limited_rule(10, PORT, RATE_KBPS, 100)))
+    stream = udp_stream(guide.pod("pod2"), guide.destination("pod1"), port=PORT, offered_kbps=3 * RATE_KBPS, seconds=3)
+    (arrived,) = measure([stream])
+    (found,) = statistics("--object", "NetworkQoS/default/stats")
+    sent = arrived.offered * arrived.seconds / 8 / (PAYLOAD + HEADERS)
+    assert found["packets"] == pytest.approx(sent, rel=0.02)
+    assert found["packets"] - found["dropped_packets"] == pytest.approx(arrived.received_bytes / PAYLOAD, rel=0.02)
+    assert found["bytes"] / found["packets"] == pytest.approx(PAYLOAD + HEADERS, rel=0.02)
+    assert found["dropped_share"] == pytest.approx(2 / 3, abs=0.05)
+    assert (found["meter"], found["rate_kbps"], found["dscp"], found["rule"]) == ("active", RATE_KBPS, 10, "0")
+    assert found["seconds"] > 3
+
+
+def test_a_mark_without_a_limit_counts_the_packets_that_it_marked(guide: Guide, statistics: Statistics) -> None:
+    guide.cluster.apply(policy(guide, rule(12, {"ports": [{"protocol": "UDP", "port": PORT}]})))
+    stream = udp_stream(guide.pod("pod2"), guide.destination("pod1"), port=PORT, offered_kbps=2_000, seconds=3)
+    (arrived,) = measure([stream])
+
+    def counted() -> int:  # the switch has a flow's packets up to seconds later
+        (found,) = statistics("--object", "NetworkQoS/default/stats")
+        assert found["meter"] == "no limit"
+        return int(found["packets"])
+
+    guide.cluster.sandbox.central.sync()
+    expected = arrived.received_bytes / PAYLOAD
+    assert any(counted() == pytest.approx(expected, rel=0.02) for _ in range(200))
+
+
+def test_a_filter_by_pod_and_namespace(guide: Guide, statistics: Statistics) -> None:
+    guide.cluster.apply(policy(guide, limited_rule(10, PORT, RATE_KBPS, 100)))
+    assert statistics("--pod", "default/pod2")
+    assert statistics("--pod", "default/pod0") == []  # it has not the label
+    assert statistics("--namespace", "default")
+    assert statistics("--namespace", "other") == []
+
+
+def test_a_limit_whose_meter_the_switch_lost_is_named(guide: Guide, statistics: Statistics) -> None:
+    guide.cluster.apply(policy(guide, limited_rule(10, PORT, RATE_KBPS, 100)))
+    sandbox = guide.cluster.sandbox
+    node = sandbox.nodes[NODE]
+    try:
+        node.ofctl("del-meters")
+        (found,) = statistics("--object", "NetworkQoS/default/stats", code=1)
+        assert found["meter"] == "missing"
+        stream = udp_stream(
+            guide.pod("pod2"), guide.destination("pod1"), port=PORT, offered_kbps=3 * RATE_KBPS, seconds=2
+        )
+        (arrived,) = measure([stream])
+        assert arrived.bits_per_second > 2 * RATE_KBPS * 1000  # nothing holds it
+    finally:
+        controller = node._daemons["ovn-controller"]
+        controller.kill()
+        controller.start(lambda: node._control("ovn-controller").exists())
+        sandbox.central.sync()
+    (found,) = statistics("--object", "NetworkQoS/default/stats")
+    assert found["meter"] == "active"
