@@ -54,7 +54,7 @@ def flow(**changes: Any) -> QosFlow:
     """The flow that northd makes of it; `datapaths` and `row_hint`, and what it does, can be changed."""
     given: dict[str, Any] = {"datapaths": frozenset({"dp"}), "row_hint": "01234567"}
     given.update((name, changes.pop(name)) for name in tuple(given) if name in changes)
-    return QosFlow(effect=effect(**changes), table=9, **given)
+    return QosFlow(uuid="f", effect=effect(**changes), table=9, **given)
 
 
 def snapshot(*rows: ActualRow) -> Snapshot:
