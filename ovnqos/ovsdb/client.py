@@ -87,7 +87,7 @@ class OvsdbClient:
         if outage_s is not None:
             probe_s = min(max(outage_s / 3, _PROBE_S[0]), _PROBE_S[1])
             self._outage_s = max(0.0, outage_s - 2 * probe_s)  # what is left once a silent server was found out
-        self._unserved_since: float | None = None
+        self._unready_since: float | None = None
         self._is_outage = False
         self.session = DatabaseSession(
             database,
@@ -127,8 +127,8 @@ class OvsdbClient:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a fit server now; at once, whatever the replica is used for."""
-        return self.session.is_served
+        """Whether there is a fit server now, and the replica follows it; it waits for no other call."""
+        return self.session.is_ready
 
     @property
     def session_number(self) -> int:
@@ -400,8 +400,8 @@ class OvsdbClient:
             poller = Poller()
             with self.lock:
                 self.session.wait(poller)
-            if self._unserved_since is not None and not self._is_outage:
-                poller.timer_wait(1000 * (self._unserved_since + self._outage_s - time.monotonic()) + 1)
+            if self._unready_since is not None and not self._is_outage:
+                poller.timer_wait(1000 * (self._unready_since + self._outage_s - time.monotonic()) + 1)
             poller.fd_wait(self._wake_up, select.POLLIN)
             poller.block()
             with suppress(BlockingIOError):
@@ -415,16 +415,16 @@ class OvsdbClient:
 
     def _watch_outage(self, report: Callable[[DatabaseUnavailable | None], None]) -> None:
         """Report an outage once it has lasted, and its end."""
-        if self.session.is_served:
-            self._unserved_since = None
+        if self.session.is_ready:
+            self._unready_since = None
             if self._is_outage:
                 self._is_outage = False
                 report(None)
-        elif self.session.was_ready and self._unserved_since is None:
-            self._unserved_since = time.monotonic()
-        if self._unserved_since is None or self._is_outage:
+        elif self.session.was_ready and self._unready_since is None:
+            self._unready_since = time.monotonic()
+        if self._unready_since is None or self._is_outage:
             return
-        if time.monotonic() - self._unserved_since >= self._outage_s:
+        if time.monotonic() - self._unready_since >= self._outage_s:
             self._is_outage = True
             with self.lock:
                 error = self.unavailable("connection lost")

@@ -110,11 +110,6 @@ class DatabaseSession:
         return self.phase is Phase.READY and self._rpc.is_connected()
 
     @property
-    def is_served(self) -> bool:
-        """Whether a fit server is connected, and answers; the replica may still be read."""
-        return self.phase in (Phase.MONITORING, Phase.READY) and self._rpc.is_connected()
-
-    @property
     def is_hopeless(self) -> bool:
         """Whether every remote failed in a way that trying again will not change."""
         failures = self._rpc.failures

@@ -156,7 +156,12 @@ def test_a_stored_object_keeps_all_its_fields(both: KubernetesApi, path: str, va
         (f"{SELECTOR}.matchLabels", {"app": "a b"}),
         (EXPRESSIONS, [{"key": "app", "operator": "Equals", "values": ["voice"]}]),
         (f"{PORT}.protocol", "TCP/IP"),
+        (
+            TO.removesuffix(".0"),
+            [{"ipBlock": {"cidr": f"10.{number // 256}.{number % 256}.0/24"}} for number in range(501)],
+        ),
     ],
+    ids=lambda given: f"{len(given)} entries" if isinstance(given, list) and len(given) > 500 else None,
 )
 def test_a_stored_object_that_ours_would_refuse_can_still_be_written(
     both: KubernetesApi, path: str, value: object
