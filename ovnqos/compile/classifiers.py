@@ -114,9 +114,6 @@ def _any_of(operands: Sequence[Match]) -> Match:
     return ip if list(operands) == [ip4, ip6] else Or.of(*operands)
 
 
-_BOTH = frozenset({4, 6})
-
-
 class RuleSets:
     """Names and makes the address sets that one rule uses on one network."""
 
@@ -130,7 +127,7 @@ class RuleSets:
     def peer_set(self, peer: PodPeer, version: int) -> str | None:
         """Name the set of a pod peer's addresses; None when it selects nothing of this IP version."""
         selection = PodSelection.of_peer(peer, self._policy.namespace)
-        if selection is None or version not in (self._network.versions or _BOTH):
+        if selection is None or not self._network.may_carry(version):
             return None
         return self._make(
             f"destinations: {selection} on {self._network.key} IPv{version}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.compiled import FixedMembers, SourcePorts
+from ovnqos.compile.neighbours import Neighbours
 from ovnqos.compile.network_qos import CompiledPolicy
 from ovnqos.compile.rows import POLICY_KIND, AddressSet, Delta, DesiredState, PortGroup, object_of
 
@@ -32,6 +33,7 @@ class DesiredTable:
         """Start with no object; `context` is what they are compiled against."""
         self._context = context
         self._objects: dict[str, CompiledObject] = {}
+        self._neighbours = Neighbours()
         self._sets: dict[str, _SetInUse] = {}
         self._dirty_rows: set[str] = set()
         self._dirty_sets: dict[str, set[str] | None] = {}
@@ -62,7 +64,7 @@ class DesiredTable:
     def row(self, identity: str) -> QosRow | None:
         """The desired row of this identity."""
         compiled = self._objects.get(object_of(identity))
-        return compiled.rows.get(identity) if compiled is not None else None
+        return self._neighbours.row(identity) if compiled is None else compiled.rows.get(identity)
 
     def members(self, name: str) -> frozenset[str]:
         """The members of a set; none of an unknown one."""
@@ -71,7 +73,7 @@ class DesiredTable:
 
     def counts(self) -> dict[str, int]:
         """How many rows, port groups and address sets are desired."""
-        return dict(self._counts)
+        return {**self._counts, "row": self._counts["row"] + len(self._neighbours)}
 
     @property
     def is_dirty(self) -> bool:
@@ -81,6 +83,7 @@ class DesiredTable:
     def whole(self, retained: frozenset[str]) -> DesiredState:
         """All that is desired; `retained` as `DesiredState` has it."""
         rows = {identity: row for compiled in self._objects.values() for identity, row in compiled.rows.items()}
+        rows.update((row.identity, row) for row in self._neighbours.rows())
         return self._state(rows, dict.fromkeys(self._sets), retained)
 
     def part(
@@ -115,6 +118,7 @@ class DesiredTable:
             self._objects[key] = new
         old_rows, new_rows = old.rows if old else {}, new.rows if new else {}
         self._counts["row"] += len(new_rows) - len(old_rows)
+        self._dirty_rows |= self._neighbours.replace(old, new)
         self._dirty_rows.update(
             identity
             for identity in old_rows.keys() | new_rows.keys()
@@ -129,10 +133,12 @@ class DesiredTable:
 
     def replace_row(self, compiled: CompiledObject, identity: str, row: QosRow | None) -> None:
         """Exchange one row of a compiled object; None removes it."""
-        self._counts["row"] -= compiled.rows.pop(identity, None) is not None
+        old = compiled.rows.pop(identity, None)
         if row is not None:
             compiled.rows[identity] = row
-            self._counts["row"] += 1
+        self._counts["row"] += (row is not None) - (old is not None)
+        gone = self._neighbours.add([] if old is None else [old], compiled, -1)
+        self._dirty_rows |= gone ^ self._neighbours.add([] if row is None else [row], compiled, 1)
         self._dirty_rows.add(identity)
 
     def mark_rows(self, identities: Iterable[str]) -> None:

@@ -136,6 +136,8 @@ class _Network:
     def compile(self) -> None:
         """Compile each rule."""
         rules, network = self._policy.rules, self._network
+        if network.may_carry(6):
+            self._into.ipv6.add(network.name)
         if self._from_lport and any(_looks_at_destinations(rule) for rule in rules):
             self._into.warn(
                 Code.BEFORE_LOAD_BALANCING,

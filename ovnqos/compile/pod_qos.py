@@ -104,6 +104,8 @@ class _PodRows:
 
     def compile(self) -> None:
         port, qos, network = self.interface.port, self.qos, self.network
+        if network.may_carry(6):
+            self.into.ipv6.add(network.name)
         for purpose, limit in ((Purpose.EGRESS, qos.egress), (Purpose.INGRESS, qos.ingress)):
             if limit is not None and network.mtu is not None:
                 advice = frame_advice(limit, self.into.object, str(purpose), network=network.name, mtu=network.mtu)

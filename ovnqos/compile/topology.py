@@ -57,6 +57,10 @@ class Network:
     subnets: tuple[IPNetwork, ...] = ()
     mtu: int | None = None
 
+    def may_carry(self, version: int) -> bool:
+        """Whether it may carry an IP version: any where no address is known."""
+        return not self.versions or version in self.versions
+
     @property
     def key(self) -> str:
         """What tells it apart: its name, and its layout too unless that is layer3.

@@ -90,6 +90,8 @@ OBJECT_KEY = "ovnqos.io/object"
 RULE_KEY = "ovnqos.io/rule"
 NETWORK_KEY = "ovnqos.io/network"
 PORT_KEY = "ovnqos.io/port"
+NEIGHBOUR_DISCOVERY = "neighbour-discovery"
+"""The rule of rows that are no object's: they keep neighbour discovery from the limits of a switch."""
 JOINED_KEY = "ovnqos.io/joined"
 """The rule, as `NetworkQoS/<namespace>/<name>/<index>`, whose effect a pod's row has beside the pod's own limit."""
 

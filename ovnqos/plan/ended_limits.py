@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import InvalidRow
-from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.owner import JOINED_KEY, NEIGHBOUR_DISCOVERY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.workloads import Purpose
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetUpdate
 from ovnqos.plan.snapshot import SetKind, references_in
@@ -134,7 +134,9 @@ def _rule(content: RowContent, snapshot: Snapshot) -> _Rule:
 
 
 def _holders(content: RowContent, sets: _Members, snapshot: Snapshot) -> frozenset[str]:
-    """The source ports of a row that exist; of a row that names none, the row itself."""
+    """The source ports of a row that exist; of a row that names none, the row itself; none where it limits nothing."""
+    if content.external_ids.get(RULE_KEY) == NEIGHBOUR_DISCOVERY:
+        return frozenset()
     port = content.external_ids.get(PORT_KEY)
     if port is not None:
         return frozenset([port]) & snapshot.ports.keys()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import listed
 from ovnqos.errors import NameTaken, UnsafePlan
-from ovnqos.model.owner import JOINED_KEY
+from ovnqos.model.owner import JOINED_KEY, NEIGHBOUR_DISCOVERY, RULE_KEY
 from ovnqos.plan import render_operations, renderings
 from ovnqos.plan.changes import (
     Change,
@@ -208,6 +208,7 @@ def _plan_rows(
     actual: dict[str, list[ActualRow]] = {}
     extra: list[ActualRow] = []
     kept_references: set[str] = set()
+    kept_switches: set[str] = set()
     for row in snapshot.rows:
         identity = owner.identity(row.content.external_ids)
         if identity in desired.rows:
@@ -216,6 +217,7 @@ def _plan_rows(
             comparison and comparison.keeps_row(row)
         ):
             kept_references |= references_in(row.content.match)
+            kept_switches |= row.switches
         else:
             extra.append(row)
     changes: list[Change] = []
@@ -224,7 +226,7 @@ def _plan_rows(
         wanted = desired.rows[identity]
         content = RowContent.desired(wanted, owner)
         bindable = wanted.switches & snapshot.switches.keys()
-        if len(bindable) < len(wanted.switches):
+        if len(bindable) < len(wanted.switches) and wanted.external_ids.get(RULE_KEY) != NEIGHBOUR_DISCOVERY:
             missing.extend(
                 MissingReference(kind="logical switch", name=name, needed_by=identity)
                 for name in sorted(wanted.switches - bindable)
@@ -237,13 +239,22 @@ def _plan_rows(
                 kept, match=content.match, unbinds=not kept.switches <= bindable
             ):
                 kept_references |= references_in(kept.content.match)
+                kept_switches |= kept.switches
             else:
                 changes.extend(_row_update(identity, kept, content, bindable))
         elif bindable:
             changes.append(RowInsert(identity=identity, content=content, switches=tuple(sorted(bindable))))
+    if comparison is not None:  # whether a network carries IPv6 may be known of objects that are not in the input
+        kept_switches.update(*(row.switches for row in desired.rows.values()))
+    # what keeps neighbour discovery from limits stays as long as there may be one
+    extra = [one for one in extra if not (_is_neighbours(one) and (one.switches & kept_switches or desired.retained))]
     extra.sort(key=lambda one: (owner.identity(one.content.external_ids), one.uuid))
     changes.extend(_row_delete(owner.identity(row.content.external_ids), row) for row in extra)
     return changes, missing, kept_references
+
+
+def _is_neighbours(row: ActualRow) -> bool:
+    return row.content.external_ids.get(RULE_KEY) == NEIGHBOUR_DISCOVERY
 
 
 def _best(candidates: list[ActualRow], content: RowContent, bindable: frozenset[str]) -> ActualRow:

@@ -37,7 +37,7 @@ def _taken_by_rows(compiler: Compiler, packet: Packet) -> dict[tuple[str, int], 
     return {
         (row.external_ids["ovnqos.io/object"], int(row.external_ids["ovnqos.io/rule"])): row.priority
         for row in compiler.desired().rows.values()
-        if row.external_ids["ovnqos.io/object"].startswith("NetworkQoS/")
+        if row.external_ids.get("ovnqos.io/object", "").startswith("NetworkQoS/")
         and packet.switch in row.switches
         and matches(row.match, packet, names)
     }
@@ -114,6 +114,6 @@ def test_rows_of_one_object_never_have_equal_priority_on_a_switch(random: Random
     for row in _desired(random).rows.values():
         for switch in row.switches:
             port = row.external_ids.get("ovnqos.io/port")
-            place = (row.external_ids["ovnqos.io/object"], row.direction, row.priority, switch, port)
+            place = (row.external_ids.get("ovnqos.io/object"), row.direction, row.priority, switch, port)
             assert place not in seen
             seen.add(place)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OWNER = Owner()
 Rule = tuple[str, str, str]
+NEIGHBOURS: Rule = ("", "neighbour-discovery", "")
 
 
 def database_of(desired: DesiredState, cluster: Cluster) -> Database:
@@ -64,6 +65,9 @@ def coverage(database: Database) -> tuple[dict[Rule, set[tuple[str, str]]], dict
         if not can_overlap(match, match, names):
             continue
         known = row.content.external_ids
+        if known["ovnqos.io/rule"] == "neighbour-discovery":
+            sources[NEIGHBOURS] |= {(switch, row.content.direction) for switch in row.switches}
+            continue
         rule = known["ovnqos.io/object"], known["ovnqos.io/rule"], known["ovnqos.io/network"]
         ports = {known["ovnqos.io/port"]} if "ovnqos.io/port" in known else set()
         for key in references(row.content.match):

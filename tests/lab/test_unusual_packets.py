@@ -1,0 +1,99 @@
+"""Packets that are not what one thinks of: neighbour discovery beside a limit that is used up, and fragments."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from ovnqos.sandbox import Process
+from ovnqos.sandbox.programs import Programs, run
+from tests.lab.support_pod_qos import NAMESPACE, WORKER, WORKER2, LimitedPods, limited_pods, limits, to_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ovnqos.sandbox import SandboxPod
+
+_FLOOD: Final = """
+import socket, sys, time
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+    print("sending", flush=True)
+    while True:
+        for _ in range(10):
+            sender.sendto(bytes(16), (sys.argv[1], 9999))
+        time.sleep(0.002)
+"""
+"""Some 3 Mbit/s of packets as small as a solicitation, which a bucket too empty for a large one may let pass."""
+_TOUCH: Final = """
+import socket, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+    for address in sys.argv[1:]:
+        sender.sendto(b"x", (address, 9998))
+"""
+_ROUNDS: Final = 3
+_PATIENCE: Final = 4.0
+"""Longer than Linux sends neighbour solicitations: three, a second apart."""
+_FRAGMENTED: Final = 4000
+"""Bytes of a datagram's payload: three fragments."""
+
+
+@pytest.fixture(scope="module")
+def module_pods(programs: Programs) -> Iterator[LimitedPods]:
+    with limited_pods(programs) as pods:
+        for name in ("sender", "receiver", "first", "second", "third", "fourth"):
+            pods.add_pod(name, node=WORKER)
+        pods.add_pod("distant", node=WORKER2)
+        yield pods
+
+
+@pytest.fixture
+def pods(module_pods: LimitedPods) -> Iterator[LimitedPods]:
+    yield module_pods
+    module_pods.reset()
+
+
+def _pod(pods: LimitedPods, name: str) -> SandboxPod:
+    return pods.cluster.pods[f"{NAMESPACE}/{name}"]
+
+
+@contextmanager
+def _flood(sender: SandboxPod, address: str) -> Iterator[None]:
+    command = sender.namespace.command([sys.executable, "-c", _FLOOD, address])
+    process = Process(command, name="flood", log=sender.folder / f"flood-{time.monotonic_ns()}.log")
+    process.start(lambda: "sending" in process.log_text())
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+def _resolved(sender: SandboxPod, addresses: list[str]) -> int:
+    """How many neighbours a pod finds that it has forgotten."""
+    inside = sender.namespace.command
+    for address in addresses:
+        run(inside(Programs().command("ip", "-6", "neigh", "del", address, "dev", "eth0")), accept=(0, 1, 2))
+    run(inside([sys.executable, "-c", _TOUCH, *addresses]))
+    time.sleep(_PATIENCE)
+    known = run(inside(Programs().command("ip", "-6", "neigh", "show", "dev", "eth0"))).splitlines()
+    return sum(any(line.split()[0] == address and "lladdr" in line for line in known) for address in addresses)
+
+
+@pytest.mark.parametrize("direction", ["egress", "ingress"])
+def test_a_pod_at_its_limit_finds_its_neighbours(pods: LimitedPods, direction: str) -> None:
+    sender, receiver = _pod(pods, "sender"), _pod(pods, "receiver")
+    others = [to_pod(_pod(pods, name), version=6).address for name in ("first", "second", "third", "fourth")]
+    limited, flooding, flooded = sender, sender, receiver
+    if direction == "ingress":
+        flooding, flooded = receiver, sender
+    pods.annotate(limited, limits(**{direction: "300k"}, burst="20k"))
+    pods.apply()
+    found = 0
+    with _flood(flooding, to_pod(flooded, version=6).address):
+        time.sleep(1)
+        for _ in range(_ROUNDS):
+            found += _resolved(sender, others)
+    assert found == _ROUNDS * len(others)
