@@ -90,6 +90,12 @@ def _limited(desired: DesiredState, scope: InputScope, snapshot: Snapshot) -> De
         for identity, row in desired.rows.items()
         if scope.may_change(*map(object_of, (identity, row.external_ids.get(JOINED_KEY, ""), joined.get(identity, ""))))
     }
+    switches = frozenset().union(*(row.switches for row in rows.values()))
+    rows.update(
+        (identity, row)
+        for identity, row in desired.rows.items()
+        if row.external_ids.get(RULE_KEY) == NEIGHBOUR_DISCOVERY and not row.switches.isdisjoint(switches)
+    )
     used = frozenset().union(*(references_in(str(row.match)) for row in rows.values()))
     return replace(
         desired,
