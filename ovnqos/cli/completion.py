@@ -1,14 +1,8 @@
-"""Names that a shell completes: of the files that the command line has, or else of the cluster.
-
-Also the program `kubectl_complete-ovnqos`, by which kubectl (1.26 and newer) completes `kubectl ovnqos`.
-"""
+"""Names that a shell completes: of the files that the command line has, or else of the cluster."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
-
-from click.shell_completion import ShellComplete
 
 from ovnqos.errors import OvnQosError
 
@@ -26,7 +20,6 @@ _PATHS: Final = {
     "Node": "/api/v1/nodes",
     "Pod": "/api/v1/pods",
 }
-_NO_SPACE, _NO_FILES = 2, 4  # cobra's ShellCompDirective, which kubectl reads
 
 
 def contexts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -111,16 +104,3 @@ def _names_in_cluster(given: Mapping[str, Any], kind: str, namespace: str) -> It
     for one in page.get("items") or ():
         metadata = one["metadata"]
         yield f"{metadata['namespace']}/{metadata['name']}" if "namespace" in metadata else metadata["name"]
-
-
-def main() -> None:
-    """Complete for kubectl: the words of the command line come as arguments, one completion a line goes out."""
-    from ovnqos.cli.main import ovnqos
-
-    *words, incomplete = sys.argv[1:] or [""]
-    found = ShellComplete(ovnqos, {}, "ovnqos", "").get_completions(words, incomplete)
-    plain = [item for item in found if item.type == "plain"]
-    for item in plain:
-        sys.stdout.write(f"{item.value}\t{item.help}\n" if item.help else f"{item.value}\n")
-    no_space = _NO_SPACE if plain and all(item.value.endswith("/") for item in plain) else 0
-    sys.stdout.write(f":{0 if len(plain) < len(found) else _NO_FILES | no_space}\n")

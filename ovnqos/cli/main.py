@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import ShellComplete, get_completion_class
 
 from ovnqos.cli import output
 from ovnqos.cli.commands.apply import apply
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from sys import UnraisableHookArgs
 
+_NO_SPACE, _NO_FILES = 2, 4  # cobra's ShellCompDirective, which kubectl reads
 _OF_THE_DATABASE: Final = (
     DatabaseUnavailable,
     LockLost,
@@ -155,3 +156,17 @@ def main() -> None:
     _open_streams()
     sys.unraisablehook = _interrupt_again
     sys.exit(run())
+
+
+def complete_for_kubectl() -> None:
+    """The program `kubectl_complete-ovnqos`, by which kubectl (1.26 and newer) completes `kubectl ovnqos`.
+
+    The words of the command line come as arguments, one completion a line goes out.
+    """
+    *words, incomplete = sys.argv[1:] or [""]
+    found = ShellComplete(ovnqos, {}, "ovnqos", "").get_completions(words, incomplete)
+    plain = [item for item in found if item.type == "plain"]
+    for item in plain:
+        sys.stdout.write(f"{item.value}\t{item.help}\n" if item.help else f"{item.value}\n")
+    no_space = _NO_SPACE if plain and all(item.value.endswith("/") for item in plain) else 0
+    sys.stdout.write(f":{0 if len(plain) < len(found) else _NO_FILES | no_space}\n")

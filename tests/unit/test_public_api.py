@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 import ovnqos
@@ -90,3 +91,10 @@ def test_the_daemon_without_its_extra_says_so_in_one_line(package: str) -> None:
     ended = run(hide)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"ovnqosd: the Python package {package} is not installed; install ovnqos[daemon]\n"
+
+
+def test_no_modules_import_each_other_at_some_remove() -> None:
+    graph = grimp.build_graph("ovnqos", "ovnqosd", cache_dir=None)
+    above = {module: graph.find_upstream_modules(module) for module in graph.modules}
+    assert [module for module, imported in above.items() if module in imported] == []
+    assert {one for module in above for one in above[module] if module in above[one]} == set()
