@@ -4,6 +4,7 @@ A program that only parses and compiles needs none of this.
 """
 
 from ovnqos.collector import collector_paused
+from ovnqos.compile.compiled import PolicyCounts
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.overlaps import ShadowedLimit, find_shadowed_limits
 from ovnqos.compile.rows import Delta, policy_of
@@ -66,6 +67,7 @@ __all__ = [
     "NorthboundUnavailable",
     "Operator",
     "PodInterface",
+    "PolicyCounts",
     "Removals",
     "Requirement",
     "RowContent",

@@ -76,6 +76,8 @@ class Daemon:
             timing=StatusTiming(unavailable_after=settings.northbound_outage),
             outage=policy,
         )
+        if settings.mode is Mode.CENTRAL:
+            self._status.set_zones(frozenset())  # there is no zone but this one: conditions of a zone mode before go
         topology_map = _topology_map(settings)
         observed = {NETWORK_QOSES: replace(NETWORK_QOSES, parse_status=self._status.parse_status)}
         if topology_map is not None and topology_map.annotations:

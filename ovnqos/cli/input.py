@@ -12,6 +12,7 @@ import click
 from ovnqos.cli import output
 from ovnqos.compile.compiler import Compiler
 from ovnqos.compile.overlaps import find_shadowed_limits
+from ovnqos.compile.rows import POLICY_KIND
 from ovnqos.compile.topologies.choice import TopologyKind, make_topology
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import UnreadableInput
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from ovnqos.cli.options import InputOptions, SourceOptions
     from ovnqos.compile.rows import DesiredState, InputScope
-    from ovnqos.model.owner import Owner
 
 _KINDS: Final = ("NetworkQoS", "NetworkAttachmentDefinition", "Namespace", "Pod")
 _KINDS_WITHOUT_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
@@ -80,6 +80,8 @@ def read_input(given: InputOptions) -> Input:
     for one in compiler.all_diagnostics():
         if one.code is Code.COMPILE_FAILED:
             errors[one] = None
+        elif one.code is Code.NO_POD_MATCHES and not manifests.pods:
+            continue  # one line says it for all
         elif one not in errors:  # a wrong annotation is a warning: it has no effect, and all else of its object has
             warnings.append(one)
     warnings.extend(shadowed.diagnostic for shadowed in find_shadowed_limits(desired, compiler.inventory))
@@ -90,7 +92,7 @@ def read_input(given: InputOptions) -> Input:
     if doubt:
         output.warning(doubt)
     output.diagnostics(warnings, as_warnings=True)
-    _warn_of_missing_pods(manifests, desired, given.owner)
+    _warn_of_missing_kinds(manifests, desired)
     output.diagnostics(errors)
     if errors and not given.keep_going:
         command = _command()
@@ -208,20 +210,10 @@ def _command() -> str:
     return str(click.get_current_context().info_name)
 
 
-def _warn_of_missing_pods(manifests: Manifests, desired: DesiredState, owner: Owner) -> None:
-    if not manifests.policies:
-        if not desired.rows:
-            output.warning("no rows: the input has no NetworkQoS object, and no pod with a limit or mark of its own")
-        return
-    if not manifests.pods:
+def _warn_of_missing_kinds(manifests: Manifests, desired: DesiredState) -> None:
+    """Warn where a kind is missing without which there are no rows; of single policies the compiler says it."""
+    has_policies = bool(manifests.policies) or any(one.object.kind == POLICY_KIND for one in manifests.invalid)
+    if not has_policies and not desired.rows:
+        output.warning("no rows: the input has no NetworkQoS object, and no pod with a limit or mark of its own")
+    elif manifests.policies and not manifests.pods:
         output.warning("no rows: the input has no pods; add them, e.g. from `kubectl get pods -A -o yaml`")
-        return
-    having_rows = {owner.object_of(row.external_ids) for row in desired.rows.values()} | desired.retained
-    idle = sorted(
-        one.key
-        for one in manifests.policies
-        if (name := f"NetworkQoS/{one.key}") not in having_rows
-        and (desired.scope is None or desired.scope.may_change(name))
-    )
-    if idle:
-        output.warning(f"no rows for NetworkQoS {output.listed(idle)}: the input has no pod for them in this zone")

@@ -28,6 +28,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyCounts:
+    """How far a policy reaches.
+
+    Attributes:
+        pods: pods whose traffic it selects.
+        rows: its rows of the table QoS.
+        switches: logical switches with a source pod of it.
+    """
+
+    pods: int = 0
+    rows: int = 0
+    switches: int = 0
+
+    @classmethod
+    def total(cls, counts: Iterable[PolicyCounts]) -> PolicyCounts:
+        """The sum of the counts of several zones: each has its own pods and its own Northbound."""
+        found = tuple(counts)
+        return cls(
+            pods=sum(one.pods for one in found),
+            rows=sum(one.rows for one in found),
+            switches=sum(one.switches for one in found),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompileContext:
     """What objects are compiled against.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.compile.compiled import CompileContext, scope_of
 from ovnqos.compile.desired_table import DesiredTable
 from ovnqos.compile.dirty_objects import PodCompiler, PolicyCompiler
+from ovnqos.compile.empty_selections import find_non_source
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.precedence import CatchAllRules, RowDirections
 from ovnqos.compile.promises import Promises, find_promises
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
-    from ovnqos.compile.compiled import CompiledObject
+    from ovnqos.compile.compiled import CompiledObject, PolicyCounts
     from ovnqos.compile.inventory import PodRecord
     from ovnqos.compile.rows import DesiredState
     from ovnqos.compile.topology import Network, Topology
@@ -145,22 +146,28 @@ class Compiler:
             self._policies.is_dirty
             or self._pods.is_dirty
             or self._desired.is_dirty
-            or bool(self._policies.changed or self._pods.changed)
+            or bool(self._policies.changed or self._policies.recounted or self._pods.changed)
         )
 
     def drain(self) -> Delta:
         """What changed since the last time; nothing is dirty then."""
         self._compile()
-        policies, pods = self._take_changed()
-        return self._desired.drain(self._retained(), policies=policies, pods=pods)
+        policies, recounted, pods = self._take_changed()
+        return self._desired.drain(self._retained(), policies=policies, recounted=recounted, pods=pods)
 
     def drain_all(self) -> Delta:
         """As `drain`, but with all desired rows and sets named, for a full comparison: what is not desired is extra."""
         desired = self._whole()
         self._desired.clean()
-        policies, pods = self._take_changed()
-        sets = dict.fromkeys((*desired.port_groups, *desired.address_sets))
-        return Delta(rows=frozenset(desired.rows), sets=sets, desired=desired, policies=policies, pods=pods)
+        policies, recounted, pods = self._take_changed()
+        return Delta(
+            rows=frozenset(desired.rows),
+            sets=dict.fromkeys((*desired.port_groups, *desired.address_sets)),
+            desired=desired,
+            policies=policies,
+            recounted=recounted,
+            pods=pods,
+        )
 
     def compile_some(self, go_on: Callable[[], bool]) -> None:
         """Compile some of what is dirty while there is nothing better to do; the next `drain` names it.
@@ -196,6 +203,10 @@ class Compiler:
     def compiled(self, key: str) -> CompiledObject | None:
         """What a policy compiled to, as of the last `drain`; None when it did not compile."""
         return self._desired.policy(key)
+
+    def policy_counts(self, key: str) -> PolicyCounts:
+        """How far a policy reaches, as of the last `drain`; nothing where it did not compile."""
+        return self._policies.counts(key)
 
     def conflicts(self, key: str) -> frozenset[str]:
         """The policies with a row of equal priority that one packet can match as well as one of this policy's."""
@@ -243,11 +254,12 @@ class Compiler:
         self._compile()
         return self._desired.whole(self._retained())
 
-    def _take_changed(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The policies and pods that changed since this was asked."""
+    def _take_changed(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+        """The policies that changed, those with other counts, and the pods that changed since this was asked."""
         policies, self._policies.changed = frozenset(self._policies.changed), set()
+        recounted, self._policies.recounted = frozenset(self._policies.recounted), set()
         pods, self._pods.changed = frozenset(self._pods.changed), set()
-        return policies, pods
+        return policies, recounted, pods
 
     def _retained(self) -> frozenset[str]:
         """The objects that have nothing compiled to stand for their rows in the database."""
@@ -300,12 +312,17 @@ class Compiler:
     def _replace_pod(self, key: str, new: Pod | None) -> None:
         inventory = self.inventory
         namespace, _, name = key.partition("/")
-        old = inventory.record(namespace, name)
+        old, before = inventory.record(namespace, name), find_non_source(namespace, name, inventory)
         if new is not None:
             inventory.apply(new)
         else:
             inventory.delete(POD_KIND, key)
         record = inventory.record(namespace, name)
+        after = find_non_source(namespace, name, inventory)
+        if before is None or after is None or before.differs(after):
+            for one in (before, after):
+                if one is not None:
+                    self._policies.mark_non_source(one.pod)
         if old == record:
             return
         self._replace_record(old, record)
@@ -345,6 +362,7 @@ class Compiler:
             self._desired.replace_members(exchange)
         for attachment in inventory.attachments_in(name):
             self._change_attachment(attachment)
+        self._policies.mark_without_network()
 
     def _replace_attachment(self, key: str, new: NetworkAttachmentDefinition | None) -> None:
         inventory = self.inventory
@@ -361,6 +379,7 @@ class Compiler:
             if definition is not None and definition.ovn is None:  # its policies have a diagnostic on it
                 self._policies.mark_selecting(definition)
         self._change_attachment(key)
+        self._policies.mark_without_network()
         for name, before in layouts.items():
             if len(before | inventory.layouts(name)) > 1:  # its NADs begin or cease to disagree
                 for sibling in inventory.attachments_of_network(name):

@@ -166,7 +166,9 @@ class DesiredTable:
         names, self._changed_sets = self._changed_sets, set()
         return {user for name in names if (use := self._sets.get(name)) is not None for user in use.users}
 
-    def drain(self, retained: frozenset[str], *, policies: frozenset[str], pods: frozenset[str]) -> Delta:
+    def drain(
+        self, retained: frozenset[str], *, policies: frozenset[str], recounted: frozenset[str], pods: frozenset[str]
+    ) -> Delta:
         """What is dirty; nothing is dirty then. The other arguments are as `Delta` and `DesiredState` have them."""
         compiled_rows, compiled_sets = frozenset(self._dirty_rows), _frozen(self._dirty_sets)
         rows, sets, marked = compiled_rows | self._marked_rows, compiled_sets, self._marked_sets
@@ -182,6 +184,7 @@ class DesiredTable:
             compiled_rows=compiled_rows,
             compiled_sets=compiled_sets,
             policies=policies,
+            recounted=recounted,
             pods=pods,
         )
 

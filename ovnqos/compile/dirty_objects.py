@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.compiled import PolicyCounts
+from ovnqos.compile.empty_selections import why_nothing_is_selected
 from ovnqos.compile.network_qos import compile_policy
 from ovnqos.compile.overlaps import Conflicts
 from ovnqos.compile.pod_qos import compile_pod
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.selections import Exchange, Selection, SourceMembers
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.policy import NetworkQoS
+    from ovnqos.model.workloads import Pod
 
 
 class PolicyCompiler:
@@ -31,6 +34,7 @@ class PolicyCompiler:
         latest: the last valid version of each policy.
         failed: an error for each policy that could not be compiled; what it compiled to before stays.
         changed: the policies that were compiled, or whose diagnostics may have changed, since this was cleared.
+        recounted: those with other counts likewise.
     """
 
     def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
@@ -43,11 +47,13 @@ class PolicyCompiler:
         self.latest: dict[str, NetworkQoS] = {}
         self.failed: dict[str, Diagnostic] = {}
         self.changed: set[str] = set()
+        self.recounted: set[str] = set()
         self._context = context
         self._desired = desired
         self._conflicts = Conflicts()
         self._dirty: set[str] = set()
         self._unchecked: set[str] = set()  # for conflicts, as `Conflicts` names policies
+        self._without_network: set[str] = set()  # source pods they have, but on no network that they take
         self._sources: dict[str, tuple[Selection[SourceMembers], ...]] = {}  # selections that have it in `policies`
 
     # Queries
@@ -70,9 +76,20 @@ class PolicyCompiler:
             yield self.failed[key]
         elif compiled is not None:
             yield from compiled.diagnostics
+            if not compiled.attachments:
+                yield from why_nothing_is_selected(compiled, self._context)
         if conflicts := self.conflicts(key):
             text = f"conflicts with {listed(conflicts)}: equal priority and overlapping matches"
             yield Diagnostic.warning(_ref(key), Code.CONFLICT, text, path="spec.priority", hint="change one priority")
+
+    def counts(self, key: str) -> PolicyCounts:
+        """How far a policy's last valid version reaches, at the cost of a look at the combinations of networks."""
+        compiled = self._desired.policy(key)
+        if compiled is None:
+            return PolicyCounts()
+        members = self._context.sources.members(PodSelection.of_sources(compiled.policy))
+        pods = members.pods_with(compiled.attachments)
+        return PolicyCounts(pods=pods, rows=len(compiled.rows), switches=len(compiled.switches))
 
     # Changes
 
@@ -101,12 +118,23 @@ class PolicyCompiler:
             if key not in self._dirty and any(takes(one, definition, labels) for one in policy.network_selectors or ())
         )
 
+    def mark_non_source(self, pod: Pod) -> None:
+        """A pod that is no source came or went: have the policies looked at again that select it, and no source."""
+        for selection in self._context.sources.without_members(pod):
+            self.changed |= selection.policies
+
+    def mark_without_network(self) -> None:
+        """Networks came or went: have the policies looked at again whose source pods are on none that they take."""
+        self.changed |= self._without_network
+
     def replace_sources(self, exchange: Exchange[SourceMembers]) -> None:
         """A source pod was exchanged in a selection: mark what depends on it, and exchange the pod's own rows."""
         policies = exchange.selection.policies
         if any(exchange.attachments.values()):  # came or went altogether
             self._dirty |= policies
             return
+        if exchange.attachments or exchange.old is None or exchange.new is None:
+            self.recounted |= policies
         for key in policies - self._dirty:
             compiled = self._desired.policy(key)
             if compiled is None or (exchange.attachments and _has_shared_rows(compiled)):
@@ -123,6 +151,8 @@ class PolicyCompiler:
             for one in compiled.port_rows:
                 if (identity := one.identity(interface.port)) in compiled.rows:
                     self._desired.replace_row(compiled, identity, None)
+        if exchange.attachments:
+            compiled.find_switches(exchange.selection.members, self._context.inventory)
         ports = exchange.selection.members.ports
         for interface in interfaces:
             location = ports.get(interface.attachment, {}).get(interface.port)
@@ -173,6 +203,10 @@ class PolicyCompiler:
             if selection not in self._sources.get(key, ()):
                 selection.policies.discard(key)
                 self._context.sources.release(selection)
+        if compiled is not None and not compiled.attachments and self._sources[key][0].members.locations:
+            self._without_network.add(key)
+        else:
+            self._without_network.discard(key)
         self._conflicts.replace(name, compiled.claims if compiled is not None else ())
         self._context.directions.replace_policy(key, compiled.flexible_switches if compiled is not None else set())
         self._unchecked.add(name)

@@ -53,7 +53,7 @@ class Inventory:
         self.cluster_cidrs = tuple(cluster_cidrs)
         self.problems: dict[str, InvalidObject] = {}
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
-        self._without_interfaces: dict[str, Pod] = {}  # by key
+        self._without_interfaces: dict[str, dict[str, Pod]] = defaultdict(dict)  # namespace -> name -> pod
         self._labelled_pods: dict[str, LabelIndex] = {}  # by namespace
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
         self._namespaces_with_pods = LabelIndex()
@@ -137,16 +137,14 @@ class Inventory:
 
     def _apply_pod(self, pod: Pod) -> None:
         self._remove_pod(pod.key)
-        if not pod.has_own_addresses:
-            self._without_interfaces[pod.key] = pod
-            return
-        try:
-            interfaces = self.topology.interfaces(pod)
-        except InvalidObject as problem:
-            self.problems[pod.key] = problem
-            return
+        interfaces: tuple[PodInterface, ...] = ()
+        if pod.has_own_addresses:
+            try:
+                interfaces = self.topology.interfaces(pod)
+            except InvalidObject as problem:
+                self.problems[pod.key] = problem
         if not interfaces:
-            self._without_interfaces[pod.key] = pod
+            self._without_interfaces[pod.namespace][pod.name] = pod
             return
         self._pods[pod.namespace][pod.name] = PodRecord(pod=pod, interfaces=interfaces)
         if pod.qos is not NO_POD_QOS:
@@ -159,8 +157,9 @@ class Inventory:
 
     def _remove_pod(self, key: str) -> None:
         self.problems.pop(key, None)
-        self._without_interfaces.pop(key, None)
         namespace, _, name = key.partition("/")
+        if (idle := self._without_interfaces.get(namespace)) and idle.pop(name, None) and not idle:
+            del self._without_interfaces[namespace]
         pods = self._pods.get(namespace)
         record = pods.pop(name, None) if pods else None
         if pods is None or record is None:
@@ -222,9 +221,19 @@ class Inventory:
         """All pods with interfaces of their own, in no order."""
         return chain.from_iterable(pods.values() for pods in self._pods.values())
 
-    def pods_without_interfaces(self) -> Iterable[Pod]:
-        """The pods that are completed or failed, use the host's network, or are not wired yet."""
-        return self._without_interfaces.values()
+    def pod_without_interfaces(self, namespace: str, name: str) -> Pod | None:
+        """A pod that is finished, on the host's network, not wired yet, or whose wiring cannot be read."""
+        return self._without_interfaces.get(namespace, {}).get(name)
+
+    def pods_without_interfaces(self, namespace: str | None = None) -> Iterator[Pod]:
+        """All such pods, or those of one namespace, in no order."""
+        if namespace is not None:
+            return iter(self._without_interfaces.get(namespace, {}).values())
+        return chain.from_iterable(pods.values() for pods in self._without_interfaces.values())
+
+    def has_pods(self, namespace: str) -> bool:
+        """Whether a namespace has any pod."""
+        return namespace in self._pods or namespace in self._without_interfaces
 
     def has_namespace(self, name: str) -> bool:
         """Whether the Namespace object is known."""

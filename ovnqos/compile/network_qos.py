@@ -78,12 +78,25 @@ class CompiledPolicy(CompiledObject):
         port_rows: how rows are made where each source port has its own; they are among `rows`.
         claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
         flexible_switches: the switches on which the direction of its rows depends on the pods' own limits.
+        attachments: by which its source pods are on the networks that it takes.
+        switches: the switches with these pods.
     """
 
     policy: NetworkQoS
     port_rows: list[PortRows] = field(default_factory=list)
     claims: list[QosRow] = field(default_factory=list)
     flexible_switches: set[str] = field(default_factory=set)
+    attachments: set[str] = field(default_factory=set)
+    switches: set[str] = field(default_factory=set)
+
+    def find_switches(self, members: SourceMembers, inventory: Inventory) -> None:
+        """Set `switches`, after source pods came to other places."""
+        self.switches = {
+            inventory.topology.switch(network, location)
+            for attachment in self.attachments
+            if (network := inventory.network_of(attachment)) is not None
+            for location in members.locations.get(attachment, ())
+        }
 
     def rows_of_port(self, port: str, attachment: str, location: str, context: CompileContext) -> Iterator[QosRow]:
         """The rows that a source port has of its own."""
@@ -102,6 +115,8 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     compiled = CompiledPolicy(object=ref, policy=policy)
     members = context.sources.members(PodSelection.of_sources(policy))
     for sources in find_sources(policy.network_selectors, members, context.inventory, compiled):
+        compiled.attachments |= sources.attachments
+        compiled.switches |= sources.switches
         _Network(policy, sources, context, compiled).compile()
     if compiled.port_rows:
         for attachment, ports in members.ports.items():

@@ -263,7 +263,8 @@ class Delta:
         compiled_rows: those rows whose desired content changed; the others were marked dirty only.
         compiled_sets: likewise those sets, with the members that changed.
         policies: keys of the policies that were compiled, or whose diagnostics may have changed.
-        pods: keys of the pods likewise.
+        recounted: keys of the policies whose source pods came or went; see `Compiler.policy_counts`.
+        pods: keys of the pods that were compiled, or whose diagnostics may have changed.
     """
 
     rows: frozenset[str]
@@ -272,6 +273,7 @@ class Delta:
     compiled_rows: frozenset[str] = frozenset()
     compiled_sets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     policies: frozenset[str] = frozenset()
+    recounted: frozenset[str] = frozenset()
     pods: frozenset[str] = frozenset()
 
     @property

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from ovnqos.model.labels import EVERYTHING, LabelSelector, SelectorIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Set
 
     from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.model.policy import NetworkQoS, PodPeer
+    from ovnqos.model.workloads import Pod
 
 
 class PodSelection(NamedTuple):
@@ -50,15 +51,17 @@ class SourceMembers:
         locations: by attachment, how many ports each location has.
     """
 
-    __slots__ = ("_further_holders", "locations", "ports")
+    __slots__ = ("_further_holders", "_pods", "locations", "ports")
 
     def __init__(self) -> None:
         self.ports: dict[str, dict[str, str]] = {}
         self.locations: dict[str, Counter[str]] = {}
         self._further_holders: Counter[tuple[str, str]] = Counter()  # of a port, while a virtual machine migrates
+        self._pods: Counter[tuple[str, ...]] = Counter()  # by their attachments, of which there are few combinations
 
     def add(self, record: PodRecord) -> None:
         """Add a pod's interfaces."""
+        self._pods[tuple(interface.attachment for interface in record.interfaces)] += 1
         for interface in record.interfaces:
             ports = self.ports.setdefault(interface.attachment, {})
             if interface.port in ports:
@@ -73,6 +76,10 @@ class SourceMembers:
 
     def discard(self, record: PodRecord) -> None:
         """Remove the interfaces of a pod that was added."""
+        attachments = tuple(interface.attachment for interface in record.interfaces)
+        self._pods[attachments] -= 1
+        if not self._pods[attachments]:
+            del self._pods[attachments]
         for interface in record.interfaces:
             ports, locations = self.ports[interface.attachment], self.locations[interface.attachment]
             holders = self._further_holders.pop((interface.attachment, interface.port), 0)
@@ -85,6 +92,10 @@ class SourceMembers:
                 del locations[interface.location]
             if not ports:
                 del self.ports[interface.attachment], self.locations[interface.attachment]
+
+    def pods_with(self, attachments: Set[str]) -> int:
+        """How many of the pods have an interface by one of these attachments."""
+        return sum(number for found, number in self._pods.items() if not attachments.isdisjoint(found))
 
     @staticmethod
     def parts(record: PodRecord) -> Iterator[str]:
@@ -274,11 +285,11 @@ class Selections(Generic[_M]):
             return
         old = old if old is not None and self._counts(old) else None
         new = new if new is not None and self._counts(new) else None
-        left = self._selecting(old) if old is not None else set()
+        left = self._selecting(old.pod) if old is not None else set()
         if old is not None and new is not None and old.pod.labels == new.pod.labels:
             joined = left  # most pods that change keep their labels
         else:
-            joined = self._selecting(new) if new is not None else set()
+            joined = self._selecting(new.pod) if new is not None else set()
         if old is None or new is None or old.interfaces != new.interfaces:
             yield from self._exchange(left & joined, old, new)
         yield from self._exchange(left - joined, old, None)
@@ -295,12 +306,16 @@ class Selections(Generic[_M]):
                     if self._counts(record):
                         yield from self._exchange((selection,), None if joins else record, record if joins else None)
 
+    def without_members(self, pod: Pod) -> Iterator[Selection[_M]]:
+        """The selections that a pod is in which is no member of them, and that have no member at all."""
+        if self._selections:
+            yield from (one for one in self._selecting(pod) if one.is_filled and not one.members.attachments())
+
     def _counts(self, record: PodRecord) -> bool:
         return not self._of_zone or self._inventory.topology.in_zone(record.pod.node)
 
-    def _selecting(self, record: PodRecord) -> set[Selection[_M]]:
+    def _selecting(self, pod: Pod) -> set[Selection[_M]]:
         """The selections that a pod is in, by its labels and its namespace's."""
-        pod = record.pod
         buckets = SelectorIndex.buckets_of(pod.labels)
         index = self._of_namespace.get(pod.namespace)
         found = index.matching(pod.labels, buckets) if index is not None else set()

@@ -275,7 +275,9 @@ class ScopeComparison:
         elif scope.policies and not scope.pods and self._snapshot.ports:
             yield _incomplete("Pod", "there is no pod in the input")
         if self._pruned and not scope.policies:
-            text = f"there is no NetworkQoS in the input, and {listed(self._pruned)} would be removed"
+            is_invalid = any(one.startswith("NetworkQoS/") for one in scope.objects)
+            what = "no NetworkQoS of the input is valid" if is_invalid else "there is no NetworkQoS in the input"
+            text = f"{what}, and {listed(self._pruned)} would be removed"
             yield _incomplete("NetworkQoS", text, hint="use --allow-incomplete if all of them are deleted")
         if self._stale and not self._ports:
             text = f"{listed(self._stale)} cannot change: sets have addresses that no pod of the input has"

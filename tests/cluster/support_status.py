@@ -45,9 +45,15 @@ def wait_for_object(api: KubernetesApi, path: str, holds: Callable[[dict[str, An
 
 
 def conditions(document: dict[str, Any]) -> dict[str, str]:
-    """Reasons by type."""
+    """Reasons of the zones' conditions, by type."""
     found = document.get("status", {}).get("conditions", [])
-    return {condition["type"]: condition["reason"] for condition in found}
+    return {condition["type"]: condition["reason"] for condition in found if condition["type"] != "Ready"}
+
+
+def ready(document: dict[str, Any]) -> tuple[str, str]:
+    """Status and reason of the condition over all zones."""
+    (found,) = (one for one in document["status"]["conditions"] if one["type"] == "Ready")
+    return found["status"], found["reason"]
 
 
 def summary(document: dict[str, Any]) -> str:

@@ -39,8 +39,10 @@ def test_the_guides_steps_give_the_guides_output(
     wait_for_rows(northbound, 2, "rate=20000 burst=100 dscp=20")
     conditions = json.loads(cluster.kubectl("get", "networkqoses", "qos-external", "-ojson"))["status"]["conditions"]
     assert [(one["type"], one["status"], one["reason"], one["observedGeneration"]) for one in conditions] == [
-        ("Ready-In-Zone-global", "True", "Success", 1)
+        ("Ready", "True", "Success", 1),
+        ("Ready-In-Zone-global", "True", "Success", 1),
     ]
+    cluster.kubectl("wait", "--for=condition=Ready", "networkqoses/qos-external", "--timeout=30s")
     cluster.kubectl("delete", "networkqoses", "qos-external", "-n", "default")
     wait_for_rows(northbound, 0)
     assert daemon.terminate() == 0

@@ -156,7 +156,7 @@ def test_what_changes_while_the_northbound_is_frozen_says_so_and_is_applied_late
     northbound.freeze()
     apply(cluster, guide_policy(dscp=30))
     status = wait_for_status(cluster, "NorthboundUnavailable")
-    assert [condition["reason"] for condition in status["conditions"]] == ["NorthboundUnavailable"]
+    assert {condition["reason"] for condition in status["conditions"]} == {"NorthboundUnavailable"}
     wait_for_status(cluster, "NorthboundUnavailable", "other")  # nobody can tell whether its rows are as they were
     northbound.thaw()
     wait_for_status(cluster, APPLIED)

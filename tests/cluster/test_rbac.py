@@ -132,7 +132,7 @@ def test_the_account_writes_a_status(api: KubernetesApi, client: KubernetesClien
         writer.stop()
     namespace, name = policy.key.split("/")
     status = api.request("GET", f"{_POLICIES.format(namespace)}/{name}")[1]["status"]
-    assert [one["type"] for one in status["conditions"]] == ["Ready-In-Zone-a"]
+    assert [one["type"] for one in status["conditions"]] == ["Ready", "Ready-In-Zone-a"]
 
 
 def test_the_account_writes_an_event_and_counts_it(

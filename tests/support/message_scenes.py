@@ -14,6 +14,7 @@ from ovnqos import (
     Code,
     Compiler,
     Diagnostic,
+    InvalidObject,
     Namespace,
     NetworkAttachmentDefinition,
     NetworkQoS,
@@ -85,6 +86,7 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
         compiled(policy(), CLIENT, topology=_FailingTopology()),
         compiled([policy(name="a"), policy(name="b")], CLIENT),
         compiled(policy(), *_contradictory()),
+        *_empty_selections(),
     )
     for compiler in scenes:
         compiler.desired()
@@ -92,6 +94,20 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
     yield from _shadowed(compiled([policy(rule(rate=5)), policy(name="b", priority=20)], CLIENT))
     yield from _shadowed(compiled(policy(rule(rate=5), rule(7)), CLIENT))
     yield from _shadowed(compiled(policy(rule(1, rate=5)), replace(on_flat, qos=PodQos(egress=SLOW)), flat))
+
+
+def _empty_selections() -> Iterator[Compiler]:
+    """Policies that select no pod, or no network."""
+    web = labels(app="web")
+    unread, unwired = (replace(pod(name, labels={"app": "web"}), annotations={}) for name in ("unread", "unwired"))
+    hosted, done = (replace(unwired, name="hosted", host_network=True), replace(unwired, name="done", phase="Failed"))
+    unread = replace(unread, annotations={"k8s.ovn.org/pod-networks": "{"})
+    yield compiled(policy())
+    yield compiled(policy(pods=web), CLIENT)
+    yield compiled(policy(pods=web), unwired, hosted, done, unread)
+    yield compiled(policy(), CLIENT, nodes=["node2"])
+    yield compiled(policy(networks=[ANY_NAD_SELECTOR]), CLIENT)
+    yield compiled(policy(networks=[ANY_NAD_SELECTOR]), CLIENT, attachment("shop/blue"))
 
 
 def _contradictory() -> tuple[object, ...]:
@@ -177,6 +193,9 @@ def plan_diagnostics() -> Iterator[Diagnostic]:
         for prune in (False, True):
             yield from plan_changes(compiled(kept, *pods).desired(), snapshot, prune=prune).incomplete
     yield from plan_changes(compiled(policies, marked).desired(), replace(snapshot, ports={"x": "uuid"})).incomplete
+    invalid = InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="tin"), [])
+    only_invalid = compiled((), invalid, ON_BLUE, marked, attachment("shop/blue"), cluster_cidrs=CIDRS)
+    yield from plan_changes(only_invalid.desired(), snapshot, prune=True).incomplete
 
 
 def daemon_diagnostics() -> Iterator[Diagnostic]:

@@ -70,7 +70,7 @@ class NorthboundComparison:
         northbound = self._writer.northbound()
         northbound.refresh()
         delta = self._compiler.drain_all()
-        record.policies |= delta.policies
+        record.policies |= delta.policies | delta.recounted
         record.pods |= delta.pods
         desired, snapshot = delta.desired, northbound.snapshot()
         self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
@@ -106,7 +106,7 @@ class NorthboundComparison:
         self._compiler.mark_dirty(rows=appeared_rows | database.rows, sets=appeared_sets)
         self._compiler.mark_dirty(sets=database.sets)
         delta = self._compiler.drain()
-        record.policies |= delta.policies
+        record.policies |= delta.policies | delta.recounted
         record.pods |= delta.pods
         if delta.is_empty:
             return True

@@ -24,7 +24,7 @@ from ovnqos import (
 )
 from ovnqos.controller import NO_POD_QOS
 from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, Trigger
-from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, PolicyState, choose_reason
+from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, PolicyState, Reason, choose_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ovnqos import Compiler, OvnQosError
     from ovnqos.kubernetes import Changes, ObservedObject
     from ovnqosd.loop.outcomes import PassRecord
-    from ovnqosd.status.policy_outcome import Reason
+
 
 POLICY_KIND: Final = "NetworkQoS"
 POD_KIND: Final = "Pod"
@@ -238,7 +238,8 @@ class ObjectTable:
             diagnostics += tuple(compiled.diagnostics) if compiled is not None else ()
         state = PolicyState(
             is_invalid=invalid is not None,
-            has_rows=compiled is not None,
+            is_compiled=compiled is not None,
+            has_rows=compiled is not None and bool(compiled.rows),
             diagnostics=diagnostics,
             findings={finding: said for finding in Finding if (said := self._said(finding, policy))},
             outage=(_unavailable(key, error),) if error is not None else (),
@@ -251,7 +252,8 @@ class ObjectTable:
             reason=reason,
             causes=causes,
             warnings=warnings,
-            sources=compiled is not None and bool(compiled.rows),
+            sources=state.has_rows or reason is Reason.REMOVAL_HELD,
+            counts=self._compiler.policy_counts(key),
         )
 
     def _report(self, key: _Key) -> ObjectReport | None:

@@ -1,4 +1,4 @@
-"""The status of a NetworkQoS object: a condition of each zone, and the one line that sums them up."""
+"""The conditions of a NetworkQoS object: one of each zone, and `Ready` with the one line that sums them up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqosd.status.policy_outcome import APPLIED, Reason
+from ovnqosd.status.policy_outcome import APPLIED, IN_FORCE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from ovnqosd.status.policy_outcome import PolicyOutcome
 
 CONDITION_PREFIX: Final = "Ready-In-Zone-"
+READY: Final = "Ready"
+"""The type of the condition over all zones."""
 ZONE_ANNOTATION: Final = "k8s.ovn.org/zone-name"
 """Where ovn-kubernetes notes a node's zone."""
 PENDING: Final = "Pending"
-"""The reason in the summary for a zone whose condition is about an earlier generation."""
+"""The reason of `Ready`, and in the summary, while a zone has not reported on the present generation."""
 WORST_FIRST: Final = (
     Reason.INVALID,
     Reason.UNSUPPORTED,
@@ -43,7 +45,7 @@ _DIGEST: Final = 16
 
 
 class ConditionStatus(StrEnum):
-    """The three values of a condition's status; the daemon writes the first two."""
+    """The three values of a condition's status; only `Ready` is ever Unknown."""
 
     TRUE = "True"
     FALSE = "False"
@@ -151,14 +153,13 @@ def condition_of(outcome: PolicyOutcome, zone: str, *, previous: Condition | Non
         previous: the condition that the object has for this zone; None if it has none.
         now: the time, in UTC; the condition bears it if its status is not the previous one's.
     """
-    status = ConditionStatus.TRUE if outcome.reason is Reason.SUCCESS else ConditionStatus.FALSE
-    keeps = previous is not None and previous.status == status and previous.last_transition_time
+    status = ConditionStatus.TRUE if outcome.reason in IN_FORCE else ConditionStatus.FALSE
     return Condition(
         type=condition_type(zone),
         status=status,
         reason=outcome.reason,
         message=message_of(outcome),
-        last_transition_time=previous.last_transition_time if previous is not None and keeps else format_time(now),
+        last_transition_time=_transition(previous, status, now),
         observed_generation=outcome.generation,
     )
 
@@ -174,33 +175,65 @@ def format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def summarise(conditions: Iterable[Condition], generation: int) -> str:
-    """Render `status.status`: `APPLIED` if every zone's condition is True for this generation, else the worst of them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the conditions of the zones come to.
+
+    Attributes:
+        text: `status.status`: `APPLIED` if every zone's condition is True for this generation, else `<reason> in zone
+            <zone>`: the reason that comes first in `WORST_FIRST`, and the zone that comes first by name.
+        ready: the condition `Ready`.
+    """
+
+    text: str
+    ready: Condition
+
+
+def summarise(
+    conditions: Iterable[Condition], generation: int, *, previous: Condition | None, now: datetime
+) -> Summary | None:
+    """Sum up the conditions of an object; None if no zone has one, which says nothing yet.
 
     Args:
-        conditions: those of the object; others than zones' are ignored.
+        conditions: those of the object; others than zones' are ignored. The message of one that is known stands in
+            `Ready` as well.
         generation: the object's own; what a zone said of an earlier one is out of date.
-
-    Returns:
-        `APPLIED`, or `<reason> in zone <zone>`: the reason that comes first in `WORST_FIRST`, and the zone that comes
-        first by name. Empty if no zone has a condition, which says nothing yet.
+        previous: the object's condition `Ready`; None if it has none.
+        now: the time, in UTC; `Ready` bears it if its status is not the previous one's.
     """
     zones = [condition for condition in conditions if condition.zone]
     if not zones:
-        return ""
-    wrong = [
-        (_rank(condition, generation), condition.zone, condition)
-        for condition in zones
-        if condition.observed_generation < generation or condition.status != ConditionStatus.TRUE
-    ]
-    if not wrong:
-        return APPLIED
-    _, zone, worst = min(wrong, key=lambda entry: entry[:2])
-    reason = PENDING if worst.observed_generation < generation else worst.reason
-    return f"{reason} in zone {zone}"
+        return None
+    worst = min(zones, key=lambda one: (_rank(one, generation), one.zone))
+    status, reason, text = ConditionStatus.TRUE, worst.reason, APPLIED
+    message = worst.message if len(zones) == 1 else ""
+    if worst.observed_generation < generation:
+        status, reason, text = ConditionStatus.UNKNOWN, PENDING, f"{PENDING} in zone {worst.zone}"
+        message = f"zone {worst.zone} has not reported on generation {generation} yet"
+    elif worst.status != ConditionStatus.TRUE:
+        status = ConditionStatus.FALSE if worst.status == ConditionStatus.FALSE else ConditionStatus.UNKNOWN
+        text = f"{reason} in zone {worst.zone}"
+        message = worst.message or f"{text}; see condition {worst.type}"
+    ready = Condition(
+        type=READY,
+        status=status,
+        reason=reason,
+        message=message or text,
+        last_transition_time=_transition(previous, status, now),
+        observed_generation=generation,
+    )
+    return Summary(text=text, ready=ready)
 
 
 def _rank(condition: Condition, generation: int) -> int:
+    """How urgent a condition is, the least number first."""
     if condition.observed_generation < generation:
         return len(WORST_FIRST) + 1
+    if condition.status == ConditionStatus.TRUE:
+        return len(WORST_FIRST) + 2 + (condition.reason != Reason.SUCCESS)
     return next((rank for rank, reason in enumerate(WORST_FIRST) if reason == condition.reason), len(WORST_FIRST))
+
+
+def _transition(previous: Condition | None, status: str, now: datetime) -> str:
+    keeps = previous is not None and previous.status == status and previous.last_transition_time
+    return previous.last_transition_time if previous is not None and keeps else format_time(now)

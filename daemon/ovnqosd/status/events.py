@@ -76,7 +76,7 @@ def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Ev
         previous: the condition that it replaced, which may be of an earlier process.
     """
     if outcome.reason is Reason.SUCCESS:
-        if previous is not None and previous.status == ConditionStatus.TRUE:
+        if previous is not None and previous.status == ConditionStatus.TRUE and previous.reason == Reason.SUCCESS:
             return None
         kind, reason = NORMAL, APPLIED
     elif outcome.reason in _WARNED_OF:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqosd.status.condition import Condition, field_manager, read_conditions
+from ovnqos.controller import PolicyCounts
+from ovnqosd.status.condition import (
+    CONDITION_PREFIX,
+    PENDING,
+    READY,
+    Condition,
+    field_manager,
+    read_conditions,
+)
 
 if TYPE_CHECKING:
     from ovnqosd.status.policy_outcome import PolicyOutcome
 
 SUMMARY_MANAGER: Final = "ovnqosd-aggregator"
-"""The field manager of `status.status`, whichever process is elected."""
+"""The field manager of `status.status`, of the condition `Ready` and of the counts, whichever process is elected."""
+_COUNTS: Final = ("pods", "rows", "switches")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,9 @@ class ObservedStatus:
         conditions: the conditions of zones in `status.conditions`, by type.
         summary: `status.status`; empty if there is none.
         condition_count: how many conditions there are, of zones and others.
+        ready: the condition `Ready`; None if there is none.
+        counts: the counts over all zones; None if there are none.
+        zone_counts: the counts of zones, by the type of their condition.
     """
 
     key: str
@@ -38,6 +50,9 @@ class ObservedStatus:
     conditions: Mapping[str, Condition]
     summary: str
     condition_count: int = 0
+    ready: Condition | None = None
+    counts: PolicyCounts | None = None
+    zone_counts: Mapping[str, PolicyCounts] = field(default_factory=dict)
 
     def is_older_than(self, other: ObservedStatus) -> bool:
         """Whether it is an earlier version of the same object.
@@ -63,6 +78,14 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
     status = _mapping(document, "status")
     generation = metadata.get("generation")
     conditions = read_conditions(status.get("conditions"))
+    summary, ready = _string(status, "status"), conditions.get(READY)
+    if ready is not None and ready.reason == PENDING and not ready.observed_generation:
+        ready = None  # the default that the custom resource gives to an object that nothing was written on
+    zone_counts = {
+        sys.intern(f"{CONDITION_PREFIX}{zone}"): counts
+        for zone, counted in _mapping(status, "zones").items()
+        if (counts := _counts(counted)) is not None
+    }
     return ObservedStatus(
         key=f"{namespace}/{name}",
         uid=_string(metadata, "uid"),
@@ -73,8 +96,11 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
             for kind, condition in conditions.items()
             if condition.zone
         },
-        summary=_string(status, "status"),
+        summary="" if summary == PENDING else summary,
         condition_count=len(conditions),
+        ready=ready,
+        counts=_counts(status),
+        zone_counts=zone_counts,
     )
 
 
@@ -87,6 +113,16 @@ def _without_texts(condition: Condition) -> Condition:
         last_transition_time="",
         observed_generation=condition.observed_generation,
     )
+
+
+def _counts(document: object) -> PolicyCounts | None:
+    found = {name: document.get(name) for name in _COUNTS} if isinstance(document, Mapping) else {}
+    whole = {name: number for name, number in found.items() if isinstance(number, int)}
+    return PolicyCounts(**whole) if len(whole) == len(_COUNTS) else None
+
+
+def _count_document(counts: PolicyCounts) -> dict[str, object]:
+    return {name: getattr(counts, name) for name in _COUNTS}
 
 
 def _mapping(document: object, key: str) -> Mapping[str, object]:
@@ -116,46 +152,61 @@ class StatusPatch:
         uid: the object's; empty if it is not known.
         manager: the field manager.
         kind: what it is for.
-        condition: the condition to write, if it is for one.
-        summary: the summary to write, if it is for that; empty removes it.
+        type: the type of the condition that it writes or removes.
+        condition: the condition to write; None to remove it.
+        summary: `status.status`, if it is for that; empty removes it.
+        counts: the counts to write with the condition, the zone's or all zones'; None: the API has no field for them.
         previous: the condition that `condition` replaces.
         outcome: what `condition` renders.
-        replaces: the resourceVersion of the object whose list of conditions, this one's alone, is to become empty.
-            Kubernetes 1.20 makes null of a list whose last item is not applied any more, and its own validation then
-            refuses that (measured).
+        replaces: the resourceVersion of the object whose last condition is to be removed. Kubernetes 1.20 makes null of
+            a list whose last item is not applied any more, and its own validation then refuses that (measured).
     """
 
     key: str
     uid: str
     manager: str
     kind: PatchKind
+    type: str
     condition: Condition | None = None
     summary: str = ""
+    counts: PolicyCounts | None = None
     previous: Condition | None = None
     outcome: PolicyOutcome | None = None
     replaces: str = ""
 
     def status(self) -> dict[str, object]:
         """Return all of the status that the field manager owns; what it wrote before and is not in it goes."""
-        if self.kind is PatchKind.SUMMARY:
-            return {"status": self.summary} if self.summary else {}
-        if self.condition is not None:
-            return {"conditions": [self.condition.as_document()]}
-        return {"conditions": []} if self.replaces else {}
+        zone = self.type.removeprefix(CONDITION_PREFIX)
+        if self.condition is None:
+            if not self.replaces:
+                return {}
+            gone = {"status": None, **dict.fromkeys(_COUNTS)} if self.type == READY else {"zones": {zone: None}}
+            return {"conditions": None, **gone}
+        document: dict[str, object] = {"conditions": [self.condition.as_document()]}
+        counts = _count_document(self.counts) if self.counts is not None else {}
+        if self.type == READY:
+            return {**document, "status": self.summary, **counts}
+        return {**document, "zones": {zone: counts}} if counts else document
+
+    def is_summary_of(self, observed: ObservedStatus) -> bool:
+        """Whether an object has this summary and condition, whatever its counts are."""
+        same = self.condition is not None and self.condition.equals(observed.ready)
+        return same and self.summary == observed.summary
 
     def repeats(self, other: StatusPatch) -> bool:
         """Whether it writes what the other one wrote."""
-        if self.condition is None or other.condition is None:
-            return (self.kind, self.condition, self.summary) == (other.kind, other.condition, other.summary)
-        return self.condition.equals(other.condition)
+        mine, theirs = self.condition, other.condition
+        same = mine is theirs if mine is None or theirs is None else mine.equals(theirs)
+        return same and (self.kind, self.summary, self.counts) == (other.kind, other.summary, other.counts)
 
 
 def retraction(observed: ObservedStatus, kind: str) -> StatusPatch:
-    """Make the patch that removes the condition of this type."""
+    """Make the patch that removes the condition of this type, and what stands beside it."""
     return StatusPatch(
         key=observed.key,
         uid=observed.uid,
-        manager=field_manager(kind),
-        kind=PatchKind.RETRACTION,
+        manager=SUMMARY_MANAGER if kind == READY else field_manager(kind),
+        kind=PatchKind.SUMMARY if kind == READY else PatchKind.RETRACTION,
+        type=kind,
         replaces=observed.resource_version if observed.condition_count == 1 else "",
     )

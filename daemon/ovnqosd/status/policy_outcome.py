@@ -10,6 +10,7 @@ from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Final
 
 from ovnqos import Code, Diagnostic, Severity
+from ovnqos.controller import PolicyCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +22,10 @@ APPLIED: Final = "NetworkQoS Destinations applied"
 
 
 class Reason(StrEnum):
-    """Why a policy is, or is not, in force in this zone: the reason of its condition."""
+    """Why a policy is, or is not, in force in this zone: the reason of its condition.
+
+    With SUCCESS and NOTHING_SELECTED the condition is True: the Northbound holds all that the policy asks for.
+    """
 
     SUCCESS = "Success"
     INVALID = "Invalid"
@@ -30,6 +34,28 @@ class Reason(StrEnum):
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
     WAITING = "Waiting"
     REMOVAL_HELD = "RemovalHeld"
+    NOTHING_SELECTED = "NothingSelected"
+
+
+_SELECTS_NOTHING: Final = frozenset(
+    {
+        Code.NETWORK_NOT_ATTACHED,
+        Code.NEVER_MATCHES,
+        Code.NO_EFFECT,
+        Code.NO_NETWORK_MATCHES,
+        Code.NO_POD_MATCHES,
+        Code.NOT_OVN,
+        Code.POD_COMPLETED,
+        Code.POD_NOT_WIRED,
+        Code.POD_ON_HOST_NETWORK,
+        Code.POD_UNREADABLE,
+        Code.UNKNOWN_NETWORK,
+    }
+)
+"""What can be why a policy has no row, though it is valid and nothing stands against it."""
+
+
+IN_FORCE: Final = frozenset({Reason.SUCCESS, Reason.NOTHING_SELECTED})
 
 
 class Finding(Enum):
@@ -54,6 +80,7 @@ class PolicyOutcome:
         causes: what the reason consists of; empty for Success.
         warnings: what else its author should know.
         sources: whether the zone has source pods for it.
+        counts: how far it reaches in this zone.
     """
 
     key: str
@@ -63,6 +90,7 @@ class PolicyOutcome:
     causes: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     sources: bool = True
+    counts: PolicyCounts = field(default_factory=PolicyCounts)
 
     @property
     def message(self) -> str:
@@ -76,13 +104,15 @@ class PolicyState:
 
     Attributes:
         is_invalid: whether its present version is not valid.
-        has_rows: whether a valid version of it is compiled, so that its rows are in force or are to be.
+        is_compiled: whether a valid version of it is compiled, so that its rows are in force or are to be.
+        has_rows: whether that has any row.
         diagnostics: what parser and compiler say, errors of an invalid version among them.
         findings: what comparing with the Northbound found; nothing is known of it if `outage` is given.
         outage: why the pass failed as a whole.
     """
 
     is_invalid: bool = False
+    is_compiled: bool = True
     has_rows: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
     findings: Mapping[Finding, tuple[Diagnostic, ...]] = field(default_factory=dict)
@@ -98,7 +128,7 @@ def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], t
     found = state.findings
     warnings = (*others, *found.get(Finding.SHADOWED_LIMIT, ()))
     if state.is_invalid or errors:
-        kept = (last_valid_version(errors[0].object),) if state.has_rows and errors else ()
+        kept = (last_valid_version(errors[0].object),) if state.is_compiled and errors else ()
         return Reason.INVALID if state.is_invalid else Reason.UNSUPPORTED, (*errors, *kept), warnings
     if unavailable := state.outage or found.get(Finding.REFUSAL, ()):
         return Reason.NORTHBOUND_UNAVAILABLE, unavailable, warnings
@@ -108,6 +138,8 @@ def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], t
         return Reason.CONFLICT, conflicts, warnings
     if missing := found.get(Finding.MISSING_SWITCH, ()):
         return Reason.WAITING, missing, warnings
+    if not state.has_rows and (causes := tuple(one for one in warnings if one.code in _SELECTS_NOTHING)):
+        return Reason.NOTHING_SELECTED, causes, tuple(one for one in warnings if one not in causes)
     return Reason.SUCCESS, (), warnings
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ovnqosd.status.condition import PENDING, condition_of, condition_type, field_manager, summarise
+from ovnqos.controller import PolicyCounts
+from ovnqosd.status.condition import PENDING, READY, condition_of, condition_type, field_manager, summarise
 from ovnqosd.status.object_status import SUMMARY_MANAGER, PatchKind, StatusPatch, retraction
 from ovnqosd.status.policy_outcome import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from ovnqosd.status.condition import Condition
     from ovnqosd.status.object_status import ObservedStatus
     from ovnqosd.status.policy_outcome import PolicyOutcome
     from ovnqosd.status.work_queue import DelayingQueue
@@ -30,6 +32,7 @@ class StatusTiming:
 
     Attributes:
         spacing: between two writes of the same field manager to one object.
+        count_spacing: the same for a write that changes counts alone; pods that come and go are not worth more.
         unavailable_after: an outage of the Northbound becomes a condition when it lasts so long; a cluster that elects
             a new leader is not worth two writes of every object.
         pending_after: the same for a summary that says `Pending`.
@@ -43,6 +46,7 @@ class StatusTiming:
     """
 
     spacing: float = 1.0
+    count_spacing: float = 10.0
     unavailable_after: float = 10.0
     pending_after: float = 2.0
     retract_after: float = 60.0
@@ -80,8 +84,10 @@ class _Entry:
 class StatusPlan:
     """Decide the next patch of each object. Not thread-safe.
 
-    A zone writes its condition on an object if it has source pods for it. Beside that, the aggregator's zone writes one
-    on every object, so that each object has one; zones that have nothing to do with it do not fill it with their own.
+    A zone writes its condition and counts on an object if it has source pods for it. Beside that, the aggregator's zone
+    writes them on every object, so that each object has one; zones that have nothing to do with it do not fill it with
+    their own. The condition `Ready`, the summary and the counts over all zones are computed by the aggregator alone, of
+    the zones' conditions that it sees: one field manager writes them, so that no two processes differ.
     """
 
     def __init__(
@@ -104,6 +110,7 @@ class StatusPlan:
         self._aggregating = False
         self._current_types: frozenset[str] | None = None
         self._withdrawing = False
+        self._has_counts = True
 
     def uid(self, key: str) -> str:
         """Return the uid of an object; empty if it is not known."""
@@ -160,6 +167,11 @@ class StatusPlan:
         if current != self._current_types:
             self._current_types = current
             self._add_all(now)
+
+    def drop_counts(self, now: float) -> None:
+        """Write no counts from now on: the custom resource has no fields for them."""
+        self._has_counts = False
+        self._add_all(now)
 
     def withdraw(self, now: float) -> None:
         """Have this zone's conditions removed: nothing is in force in it any more, and this process ends."""
@@ -230,72 +242,102 @@ class StatusPlan:
             return before.at + min(self._timing.spacing * float(2**before.repeats), self._timing.repeat_longest)
         return before.at + self._timing.spacing
 
+    def _since_written(self, entry: _Entry, patch: StatusPatch, seconds: float) -> float:
+        before = entry.written.get(patch.manager)
+        return before.at + seconds if before is not None else 0.0
+
     def _patches(self, key: str, entry: _Entry, time: datetime) -> Iterator[tuple[StatusPatch, float]]:
         """What is to be written on an object, in that order, and from when on."""
         if self._shared and not self._aggregating:
             return
         outcome, observed = entry.outcome, entry.observed
         if self._withdrawing:
-            yield from self._withdrawal(observed) if observed is not None else ()
+            yield from self._withdrawal(observed, time) if observed is not None else ()
             return
         if outcome is None or (observed is not None and outcome.uid and outcome.uid != observed.uid):
             return  # nothing is known, or of an object that had the same name
         yield from self._condition(key, entry, outcome, time)
         if self._aggregating and observed is not None:
-            yield from self._summary(observed, entry.generation_since)
+            yield from self._summary(observed, entry, time)
 
     def _condition(
         self, key: str, entry: _Entry, outcome: PolicyOutcome, time: datetime
     ) -> Iterator[tuple[StatusPatch, float]]:
-        own = entry.observed.conditions.get(self._type) if entry.observed is not None else None
+        observed = entry.observed
+        own = observed.conditions.get(self._type) if observed is not None else None
         condition = condition_of(outcome, self._zone, previous=own, now=time)
         if own is not None and own.observed_generation > outcome.generation:
             return  # another process of this zone knows more
         if entry.unneeded_since is None:
+            counts = outcome.counts if self._has_counts else None
+            patch = StatusPatch(
+                key=key,
+                uid=entry.uid,
+                manager=field_manager(self._type),
+                kind=PatchKind.CONDITION,
+                type=self._type,
+                condition=condition,
+                counts=counts,
+                previous=own,
+                outcome=outcome,
+            )
             if not condition.equals(own):
                 unavailable = outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
-                since = entry.unavailable_since + self._timing.unavailable_after if unavailable else 0.0
-                patch = StatusPatch(
-                    key=key,
-                    uid=entry.uid,
-                    manager=field_manager(self._type),
-                    kind=PatchKind.CONDITION,
-                    condition=condition,
-                    previous=own,
-                    outcome=outcome,
-                )
-                yield patch, since
-        elif own is not None and entry.observed is not None:
+                yield patch, entry.unavailable_since + self._timing.unavailable_after if unavailable else 0.0
+            elif counts is not None and observed is not None and counts != observed.zone_counts.get(self._type):
+                yield patch, self._since_written(entry, patch, self._timing.count_spacing)
+        elif own is not None and observed is not None:
             still_true = condition.equals(own)
             yield (
-                retraction(entry.observed, self._type),
+                retraction(observed, self._type),
                 entry.unneeded_since + self._timing.retract_after if still_true else 0.0,
             )
 
-    def _summary(self, observed: ObservedStatus, generation_since: float) -> Iterator[tuple[StatusPatch, float]]:
-        counted = []
+    def _summary(self, observed: ObservedStatus, entry: _Entry, time: datetime) -> Iterator[tuple[StatusPatch, float]]:
+        counted = {}
         for kind, condition in observed.conditions.items():
             if self._current_types is None or kind in self._current_types:
-                counted.append(condition)
+                counted[kind] = condition
             else:
                 yield retraction(observed, kind), 0.0
-        summary = summarise(counted, observed.generation)
-        if summary and summary != observed.summary:
-            pending = summary.startswith(PENDING)
-            yield _summary_patch(observed, summary), generation_since + self._timing.pending_after if pending else 0.0
+        patch = self._summary_patch(observed, counted, time)
+        if patch is None:
+            return
+        if not patch.is_summary_of(observed):
+            pending = patch.condition is not None and patch.condition.reason == PENDING
+            yield patch, entry.generation_since + self._timing.pending_after if pending else 0.0
+        elif patch.counts is not None and patch.counts != observed.counts:
+            yield patch, self._since_written(entry, patch, self._timing.count_spacing)
 
-    def _withdrawal(self, observed: ObservedStatus) -> Iterator[tuple[StatusPatch, float]]:
+    def _summary_patch(
+        self, observed: ObservedStatus, counted: Mapping[str, Condition], time: datetime
+    ) -> StatusPatch | None:
+        """What the aggregator says of these conditions of zones; None if there is none."""
+        summary = summarise(counted.values(), observed.generation, previous=observed.ready, now=time)
+        if summary is None:
+            return None
+        counts = [found for kind in counted if (found := observed.zone_counts.get(kind)) is not None]
+        return StatusPatch(
+            key=observed.key,
+            uid=observed.uid,
+            manager=SUMMARY_MANAGER,
+            kind=PatchKind.SUMMARY,
+            type=READY,
+            condition=summary.ready,
+            summary=summary.text,
+            counts=PolicyCounts.total(counts) if self._has_counts else None,
+        )
+
+    def _withdrawal(self, observed: ObservedStatus, time: datetime) -> Iterator[tuple[StatusPatch, float]]:
         """Remove this zone's condition, and make the summary say what holds without it."""
         if self._type in observed.conditions:
             yield retraction(observed, self._type), 0.0
-        if self._aggregating:
-            others = [condition for kind, condition in observed.conditions.items() if kind != self._type]
-            summary = summarise(others, observed.generation)
-            if summary != observed.summary:
-                yield _summary_patch(observed, summary), 0.0
-
-
-def _summary_patch(observed: ObservedStatus, summary: str) -> StatusPatch:
-    return StatusPatch(
-        key=observed.key, uid=observed.uid, manager=SUMMARY_MANAGER, kind=PatchKind.SUMMARY, summary=summary
-    )
+        if not self._aggregating:
+            return
+        others = {kind: condition for kind, condition in observed.conditions.items() if kind != self._type}
+        patch = self._summary_patch(observed, others, time)
+        if patch is None:
+            if observed.summary or observed.ready is not None:
+                yield retraction(observed, READY), 0.0
+        elif not patch.is_summary_of(observed):
+            yield patch, 0.0

@@ -90,7 +90,7 @@ class TestApply:
         write(tmp_path / "all.yaml", policy("gold"), policy("lead", networkSelectors=[udn]), *PODS)
         ended = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
         assert ended.code == 0
-        assert "no rows for NetworkQoS shop/lead" in ended.err
+        assert "NetworkQoS shop/lead: spec.networkSelectors: matches no NetworkAttachmentDefinition" in ended.err
         assert marks(server) == {"NetworkQoS/shop/gold/0/default": 20}
 
     @pytest.mark.parametrize("broken", [{"metadata": {"name": "Lead!"}}, {"kind": "networkqos"}], ids=str)

@@ -51,11 +51,18 @@ class TestInput:
         write(tmp_path / "all.yaml", policy("gold"))
         assert any("has no pods" in line for line in ovnqos("render", "-f", tmp_path).warnings)
         write(tmp_path / "all.yaml", policy("gold", namespace="elsewhere"), *PODS)
-        assert any(
-            "no rows for NetworkQoS elsewhere/gold" in line for line in ovnqos("render", "-f", tmp_path).warnings
-        )
+        ended = ovnqos("render", "-f", tmp_path)
+        assert ended.warnings == ["NetworkQoS elsewhere/gold: no pod in namespace elsewhere"]
         write(tmp_path / "all.yaml", *PODS)
         assert any("no NetworkQoS object" in line for line in ovnqos("render", "-f", tmp_path).warnings)
+
+    def test_a_policy_that_is_there_and_invalid_is_not_called_missing(self, tmp_path: Path) -> None:
+        broken = policy("gold")
+        broken["spec"]["priority"] = 101
+        write(tmp_path / "all.yaml", broken, *PODS)
+        ended = ovnqos("render", "-f", tmp_path, "--keep-going")
+        assert (ended.code, ended.warnings) == (1, [])
+        assert "spec.priority" in ended.err
 
     def test_the_guide_as_it_is(self, northbound: NorthboundServer, tmp_path: Path) -> None:
         for name in ("nad.yaml", "nqos.yaml"):

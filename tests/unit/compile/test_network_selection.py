@@ -75,7 +75,7 @@ CLIENT = pod(
 
 
 def _taken(found: Compiler) -> set[str]:
-    assert not messages(found)
+    assert {code for _, _, code in codes(found)} <= {Code.NO_NETWORK_MATCHES}
     return {row.external_ids["ovnqos.io/network"] for row in found.desired().rows.values()}
 
 

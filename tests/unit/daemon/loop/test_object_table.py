@@ -188,6 +188,7 @@ def test_a_policys_warnings_are_in_its_outcome_and_reported_once_by_the_elected_
 
 
 def test_an_outcome_is_of_the_generation_that_was_applied(zone: Zone) -> None:
+    zone.apply(_source())
     zone.apply(policy(rule(dscp=20)), generation=7)
     outcome = zone.outcome()
     assert (outcome.key, outcome.uid, outcome.generation, outcome.reason) == ("shop/gold", "u", 7, Reason.SUCCESS)
@@ -211,6 +212,7 @@ def test_an_invalid_version_is_reported_with_its_errors_and_that_the_last_valid_
 
 
 def test_what_the_database_says_decides_the_reason_in_this_order(zone: Zone) -> None:
+    zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
     key = ("NetworkQoS", "shop/gold")
     one = (cause("x"),)
@@ -256,12 +258,14 @@ def test_a_failed_pass_is_told_of_what_was_to_be_reported_and_the_next_one_repor
 
 
 def test_a_pass_whose_outcome_is_unknown_reports_nothing_yet(zone: Zone) -> None:
+    zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
     assert zone.report(error=OutcomeUnknown("no reply")) == ({}, ())
     assert zone.outcome().reason is Reason.SUCCESS
 
 
 def test_a_standby_has_every_outcome_reported_again_when_it_takes_over(zone: Zone) -> None:
+    zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
     zone.report()
     zone.table.mark_all_dirty()
@@ -269,6 +273,7 @@ def test_a_standby_has_every_outcome_reported_again_when_it_takes_over(zone: Zon
 
 
 def test_policies_are_counted_by_their_last_reason(zone: Zone) -> None:
+    zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
     zone.apply(InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="tin"), [cause("x")]))
     zone.report()

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from ovnqosd.status.condition import (
     Condition,
+    Summary,
     condition_of,
     condition_type,
     field_manager,
     read_conditions,
     summarise,
 )
-from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
+from ovnqosd.status.policy_outcome import APPLIED, IN_FORCE, PolicyOutcome, Reason
 from tests.support.outcomes import cause, policy_outcome
 
 if TYPE_CHECKING:
@@ -60,8 +61,16 @@ def test_a_success_is_a_true_condition_of_the_zone() -> None:
     }
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SUCCESS])
-def test_anything_but_success_is_a_false_condition_with_its_reason(reason: Reason) -> None:
+def test_nothing_selected_is_true_all_the_same_and_says_so() -> None:
+    found = condition_of(outcome(Reason.NOTHING_SELECTED, message="no pod"), "a", previous=None, now=NOON)
+    assert (found.status, found.reason, found.message) == ("True", "NothingSelected", "no pod")
+    assert summary_of([found]).ready.reason == "NothingSelected"
+    both = summary_of([found, condition("b")])
+    assert (both.ready.reason, both.text) == ("Success", APPLIED)
+
+
+@pytest.mark.parametrize("reason", set(Reason) - IN_FORCE)
+def test_anything_that_is_not_in_force_is_a_false_condition_with_its_reason(reason: Reason) -> None:
     found = condition_of(outcome(reason), "a", previous=None, now=NOON)
     assert (found.status, found.reason) == ("False", reason.value)
     assert REASON.fullmatch(found.reason)
@@ -121,28 +130,68 @@ def test_what_is_no_condition_is_passed_over(documents: object) -> None:
     assert read_conditions(documents) == {}
 
 
+def summary_of(conditions: Sequence[Condition], *, previous: Condition | None = None, now: datetime = NOON) -> Summary:
+    found = summarise(conditions, 3, previous=previous, now=now)
+    assert found is not None
+    return found
+
+
 def test_the_summary_is_the_guides_when_every_zone_is_true() -> None:
-    assert summarise([condition("a"), condition("b")], 3) == APPLIED == "NetworkQoS Destinations applied"
+    found = summary_of([condition("a"), condition("b")])
+    assert found.text == APPLIED == "NetworkQoS Destinations applied"
+    assert found.ready.as_document() == {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Success",
+        "message": APPLIED,
+        "lastTransitionTime": "2026-11-21T12:00:00Z",
+        "observedGeneration": 3,
+    }
 
 
 def test_no_zone_says_nothing() -> None:
-    assert summarise([], 3) == ""
-    assert summarise([replace(condition("a", "Broken"), type="Accepted")], 3) == ""
+    assert summarise([], 3, previous=None, now=NOON) is None
+    assert summarise([replace(condition("a", "Broken"), type="Accepted")], 3, previous=None, now=NOON) is None
 
 
 @pytest.mark.parametrize(
-    ("conditions", "summary"),
+    ("conditions", "ready", "summary"),
     [
-        ([condition("a"), condition("b", "Conflict")], "Conflict in zone b"),
-        ([condition("a", "Conflict"), condition("b", "Unsupported")], "Unsupported in zone b"),
-        ([condition("a", "Unsupported"), condition("b", "Invalid")], "Invalid in zone b"),
-        ([condition("a", "NorthboundUnavailable"), condition("b", "Conflict")], "Conflict in zone b"),
-        ([condition("a", "Strange"), condition("b", "NorthboundUnavailable")], "NorthboundUnavailable in zone b"),
-        ([condition("a", "Invalid", generation=2), condition("b", "Strange")], "Strange in zone b"),
-        ([condition("a"), condition("b", generation=2)], "Pending in zone b"),
-        ([condition("b", "Conflict"), condition("a", "Conflict")], "Conflict in zone a"),
-        ([condition("a", "Success", status="Unknown")], "Success in zone a"),
+        ([condition("a"), condition("b", "Conflict")], "False Conflict", "Conflict in zone b"),
+        ([condition("a", "Conflict"), condition("b", "Unsupported")], "False Unsupported", "Unsupported in zone b"),
+        ([condition("a", "Unsupported"), condition("b", "Invalid")], "False Invalid", "Invalid in zone b"),
+        (
+            [condition("a", "NorthboundUnavailable"), condition("b", "Conflict")],
+            "False Conflict",
+            "Conflict in zone b",
+        ),
+        (
+            [condition("a", "Strange"), condition("b", "NorthboundUnavailable")],
+            "False NorthboundUnavailable",
+            "NorthboundUnavailable in zone b",
+        ),
+        ([condition("a", "Invalid", generation=2), condition("b", "Strange")], "False Strange", "Strange in zone b"),
+        ([condition("a"), condition("b", generation=2)], "Unknown Pending", "Pending in zone b"),
+        ([condition("b", "Conflict"), condition("a", "Conflict")], "False Conflict", "Conflict in zone a"),
+        ([condition("a", "Success", status="Unknown")], "Unknown Success", "Success in zone a"),
     ],
 )
-def test_the_summary_names_the_worst_zone(conditions: Sequence[Condition], summary: str) -> None:
-    assert summarise(conditions, 3) == summary
+def test_the_summary_and_ready_name_the_worst_zone(conditions: Sequence[Condition], ready: str, summary: str) -> None:
+    found = summary_of(conditions)
+    assert found.text == summary
+    assert f"{found.ready.status} {found.ready.reason}" == ready
+    assert summary.rpartition(" ")[2] in found.ready.message
+
+
+def test_ready_has_the_message_of_the_zone_that_decides_where_it_is_known() -> None:
+    known = replace(condition("a", "Invalid"), message="spec.priority: too high")
+    assert summary_of([known, condition("b")]).ready.message == "spec.priority: too high"
+    assert summary_of([replace(condition("a"), message="applied; too small")]).ready.message == "applied; too small"
+
+
+def test_the_time_of_ready_moves_only_when_its_status_does() -> None:
+    first = summary_of([condition("a", "Invalid")]).ready
+    second = summary_of([condition("a", "Conflict")], previous=first, now=LATER).ready
+    third = summary_of([condition("a")], previous=second, now=LATER).ready
+    assert second.last_transition_time == first.last_transition_time
+    assert third.last_transition_time == "2026-11-21T13:00:00Z"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from ovnqosd.status.condition import Condition, read_conditions
-from ovnqosd.status.object_status import SUMMARY_MANAGER, ObservedStatus, PatchKind, StatusPatch
+from ovnqos.controller import PolicyCounts
+from ovnqosd.status.condition import Condition
+from ovnqosd.status.object_status import ObservedStatus, PatchKind, StatusPatch, read_status
 from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.status_plan import StatusPlan
 from ovnqosd.status.work_queue import DelayingQueue
-from tests.support.outcomes import cause
+from tests.support.outcomes import cause, merged_status
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = "shop/gold"
@@ -24,16 +26,37 @@ class World:
     def __init__(self, zone: str = "a", *, shared: bool = False) -> None:
         self.queue = DelayingQueue()
         self.plan = StatusPlan(zone, self.queue, shared=shared)
-        self.version = 1
-        self.object = ObservedStatus(key=KEY, uid="u1", generation=1, resource_version="1", conditions={}, summary="")
-        self.owned: dict[str, dict[str, Condition]] = {}
+        self.metadata: dict[str, Any] = {
+            "namespace": "shop",
+            "name": "gold",
+            "uid": "u1",
+            "generation": 1,
+            "resourceVersion": "1",
+        }
+        self.owned: dict[str, dict[str, Any]] = {}  # by field manager, what it applied
 
-    def change(self, **changes: object) -> ObservedStatus:
-        self.version += 1
-        self.object = replace(self.object, resource_version=str(self.version), **changes)  # type: ignore[arg-type] # handed through as they are
-        return self.object
+    @property
+    def status(self) -> dict[str, Any]:
+        return merged_status(self.owned.values())
 
-    def others_say(self, **reasons: str) -> ObservedStatus:
+    @property
+    def observed(self) -> ObservedStatus:
+        found = read_status({"metadata": self.metadata, "status": self.status}, "Ready-In-Zone-a")
+        assert found is not None
+        return found
+
+    @property
+    def ready(self) -> tuple[str, str, int]:
+        """Status, reason and generation of the condition `Ready`."""
+        (one,) = (one for one in self.status["conditions"] if one["type"] == "Ready")
+        return one["status"], one["reason"], one["observedGeneration"]
+
+    def change(self, **metadata: Any) -> ObservedStatus:
+        version = int(str(self.metadata["resourceVersion"])) + 1
+        self.metadata |= {**metadata, "resourceVersion": str(version)}
+        return self.observed
+
+    def others_say(self, counts: PolicyCounts | None = None, **reasons: str) -> ObservedStatus:
         """Sets conditions of other zones."""
         for zone, reason in reasons.items():
             found = Condition(
@@ -42,24 +65,15 @@ class World:
                 reason=reason,
                 message="of another",
                 last_transition_time="2026-11-21T12:00:00Z",
-                observed_generation=self.object.generation,
+                observed_generation=self.observed.generation,
             )
-            self.owned[f"ovnqosd-zone-{zone}"] = {found.type: found}
-        return self.change_conditions()
-
-    def change_conditions(self) -> ObservedStatus:
-        merged = self.merged()
-        return self.change(conditions=merged, condition_count=len(merged))
-
-    def merged(self) -> dict[str, Condition]:
-        return {kind: one for owned in self.owned.values() for kind, one in owned.items()}
+            status: dict[str, Any] = {"conditions": [found.as_document()]}
+            self.owned[f"ovnqosd-zone-{zone}"] = status | ({"zones": {zone: asdict(counts)}} if counts else {})
+        return self.change()
 
     def apply(self, patch: StatusPatch) -> ObservedStatus:
-        status = patch.status()
-        if patch.manager == SUMMARY_MANAGER:
-            return self.change(summary=status.get("status", ""))
-        self.owned[patch.manager] = read_conditions(status.get("conditions"))
-        return self.change_conditions()
+        self.owned[patch.manager] = patch.status()
+        return self.change()
 
     def next(self, now: float) -> StatusPatch | None:
         """The next patch that is due, taken from the queue as `WorkQueue` does."""
@@ -94,7 +108,7 @@ def test_a_condition_is_written_once() -> None:
     (patch,) = world.settle(0.0)
     assert (patch.key, patch.uid, patch.manager, patch.kind) == (KEY, "u1", "ovnqosd-zone-a", PatchKind.CONDITION)
     world.plan.set_outcomes([outcome()], 5.0)
-    world.plan.observe(world.object, 5.0)
+    world.plan.observe(world.observed, 5.0)
     assert world.settle(5.0) == []
     assert world.queue.next_time() is None
 
@@ -104,7 +118,7 @@ def test_a_condition_that_is_there_already_is_not_written_after_a_restart() -> N
     first.plan.set_outcomes([outcome()], 0.0)
     first.settle(0.0)
     restarted = World()
-    restarted.plan.observe(first.object, 0.0)
+    restarted.plan.observe(first.observed, 0.0)
     restarted.plan.set_outcomes([outcome()], 0.0)
     assert restarted.settle(0.0) == []
 
@@ -160,8 +174,8 @@ def test_a_zone_that_has_no_source_pods_for_a_minute_takes_its_condition_away() 
     world.plan.set_outcomes([outcome(sources=False)], 40.0)
     assert world.settle(99.0) == []
     (patch,) = world.settle(100.0)
-    assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {"conditions": []})
-    assert world.object.conditions == {}
+    assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {"conditions": None, "zones": {"a": None}})
+    assert world.observed.conditions == {}
 
 
 def test_a_condition_that_is_not_needed_and_not_true_any_more_is_taken_away_at_once() -> None:
@@ -200,11 +214,11 @@ def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> 
     world.plan.aggregate(True, 0.0)
     world.plan.set_outcomes([outcome(sources=False)], 0.0)
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
-    assert world.object.summary == "NetworkQoS Destinations applied"
+    assert world.observed.summary == "NetworkQoS Destinations applied"
     world.plan.aggregate(False, 5.0)
     assert world.settle(64.0) == []
     assert [patch.kind for patch in world.settle(65.0)] == [PatchKind.RETRACTION]
-    assert world.object.summary == "NetworkQoS Destinations applied"
+    assert world.observed.summary == "NetworkQoS Destinations applied"
 
 
 def test_only_the_aggregator_writes_a_summary() -> None:
@@ -214,7 +228,11 @@ def test_only_the_aggregator_writes_a_summary() -> None:
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
     world.plan.aggregate(True, 0.0)
     (patch,) = world.settle(0.0)
-    assert (patch.manager, patch.status()) == ("ovnqosd-aggregator", {"status": "Conflict in zone b"})
+    assert (patch.manager, patch.kind, patch.summary) == (
+        "ovnqosd-aggregator",
+        PatchKind.SUMMARY,
+        "Conflict in zone b",
+    )
 
 
 def test_the_summary_follows_the_other_zones() -> None:
@@ -224,10 +242,10 @@ def test_the_summary_follows_the_other_zones() -> None:
     world.settle(0.0)
     world.plan.observe(world.others_say(b="Invalid"), 10.0)
     world.settle(10.0)
-    assert world.object.summary == "Invalid in zone b"
+    assert world.observed.summary == "Invalid in zone b"
     world.plan.observe(world.others_say(b="Success"), 20.0)
     world.settle(20.0)
-    assert world.object.summary == "NetworkQoS Destinations applied"
+    assert world.observed.summary == "NetworkQoS Destinations applied"
 
 
 def test_pending_is_written_only_when_it_lasts() -> None:
@@ -238,10 +256,10 @@ def test_pending_is_written_only_when_it_lasts() -> None:
     world.plan.observe(world.change(generation=2), 10.0)
     assert world.settle(11.0) == []
     world.settle(12.0)
-    assert world.object.summary == "Pending in zone a"
+    assert world.observed.summary == "Pending in zone a"
     world.plan.set_outcomes([outcome(generation=2)], 14.0)
     world.settle(14.0)
-    assert world.object.summary == "NetworkQoS Destinations applied"
+    assert world.observed.summary == "NetworkQoS Destinations applied"
 
 
 def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager() -> None:
@@ -250,12 +268,12 @@ def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager()
     world.plan.set_outcomes([outcome()], 0.0)
     world.plan.observe(world.others_say(b="Conflict", c="Success"), 0.0)
     world.settle(0.0)
-    assert world.object.summary == "Conflict in zone b"
+    assert world.observed.summary == "Conflict in zone b"
     world.plan.set_zones(frozenset({"a", "c"}), 10.0)
     retraction, summary = world.settle(10.0)
     assert (retraction.manager, retraction.kind) == ("ovnqosd-zone-b", PatchKind.RETRACTION)
     assert summary.summary == "NetworkQoS Destinations applied"
-    assert set(world.object.conditions) == {"Ready-In-Zone-a", "Ready-In-Zone-c"}
+    assert set(world.observed.conditions) == {"Ready-In-Zone-a", "Ready-In-Zone-c"}
 
 
 def test_no_condition_is_taken_away_while_the_zones_are_unknown_or_by_another_than_the_aggregator() -> None:
@@ -277,7 +295,7 @@ def test_what_somebody_else_edits_is_written_again_ever_more_slowly() -> None:
     now = 0.0
     for _ in range(12):
         world.owned["ovnqosd-zone-a"] = {}
-        world.plan.observe(world.change(conditions={}), now)
+        world.plan.observe(world.change(), now)
         assert world.settle(now) == []
         due = world.queue.next_time()
         assert due is not None
@@ -290,7 +308,7 @@ def test_what_somebody_else_edits_is_written_again_ever_more_slowly() -> None:
 
 def test_a_watch_event_older_than_the_answer_to_a_write_is_passed_over() -> None:
     world = World()
-    before = world.object
+    before = world.observed
     world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     world.plan.observe(before, 5.0)
@@ -342,11 +360,12 @@ def test_the_last_condition_of_an_object_is_taken_away_from_the_very_version_tha
     world = World()
     world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
-    seen = world.object.resource_version
+    seen = world.observed.resource_version
     world.plan.withdraw(1.0)
     (patch,) = world.settle(1.0)
-    assert (patch.kind, patch.replaces, patch.status()) == (PatchKind.RETRACTION, seen, {"conditions": []})
-    assert world.object.conditions == {}
+    assert (patch.kind, patch.replaces) == (PatchKind.RETRACTION, seen)
+    assert patch.status() == {"conditions": None, "zones": {"a": None}}
+    assert world.observed.conditions == {}
 
 
 def test_one_condition_of_several_is_no_longer_applied() -> None:
@@ -357,7 +376,7 @@ def test_one_condition_of_several_is_no_longer_applied() -> None:
     world.plan.withdraw(1.0)
     (patch,) = world.settle(1.0)
     assert (patch.manager, patch.replaces, patch.status()) == ("ovnqosd-zone-a", "", {})
-    assert world.object.conditions.keys() == {"Ready-In-Zone-b"}
+    assert world.observed.conditions.keys() == {"Ready-In-Zone-b"}
 
 
 def test_who_withdraws_waits_for_nothing_and_says_nothing_more() -> None:
@@ -375,23 +394,23 @@ def test_who_withdraws_waits_for_nothing_and_says_nothing_more() -> None:
 def test_the_summary_goes_with_the_last_zone_and_else_says_what_the_others_say() -> None:
     alone = World()
     alone.plan.aggregate(True, 0.0)
-    alone.plan.observe(alone.object, 0.0)
+    alone.plan.observe(alone.observed, 0.0)
     alone.plan.set_outcomes([outcome()], 0.0)
     alone.settle(0.0)
-    assert alone.object.summary == APPLIED
+    assert alone.observed.summary == APPLIED
     alone.plan.withdraw(1.0)
     alone.settle(1.0)
-    assert (alone.object.conditions, alone.object.summary) == ({}, "")
+    assert (alone.observed.conditions, alone.observed.summary) == ({}, "")
 
     one_of_two = World()
     one_of_two.plan.aggregate(True, 0.0)
     one_of_two.plan.observe(one_of_two.others_say(b="Conflict"), 0.0)
     one_of_two.plan.set_outcomes([outcome(Reason.INVALID)], 0.0)
     one_of_two.settle(0.0)
-    assert one_of_two.object.summary == "Invalid in zone a"
+    assert one_of_two.observed.summary == "Invalid in zone a"
     one_of_two.plan.withdraw(1.0)
     one_of_two.settle(1.0)
-    assert one_of_two.object.summary == "Conflict in zone b"
+    assert one_of_two.observed.summary == "Conflict in zone b"
 
 
 def test_of_a_shared_zone_only_the_elected_withdraws() -> None:
@@ -400,7 +419,7 @@ def test_of_a_shared_zone_only_the_elected_withdraws() -> None:
     world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     standby = World(shared=True)
-    standby.plan.observe(world.object, 0.0)
+    standby.plan.observe(world.observed, 0.0)
     standby.plan.withdraw(1.0)
     assert standby.settle(1.0) == []
 
@@ -413,7 +432,7 @@ def test_an_answer_about_a_dead_object_is_not_taken_for_its_successor() -> None:
     assert patch is not None
     answer = world.apply(patch)
     world.owned.clear()
-    world.plan.observe(world.change(uid="u2", conditions={}), 0.1)
+    world.plan.observe(world.change(uid="u2"), 0.1)
     world.plan.set_outcomes([replace(outcome(Reason.INVALID), uid="u2")], 0.2)
     world.plan.written(patch, answer, 0.3)
     (second,) = world.settle(2.0)
@@ -430,3 +449,111 @@ def test_a_dead_object_that_the_server_does_not_know_does_not_hold_up_its_succes
     world.plan.set_outcomes([replace(outcome(), uid="u2")], 0.2)
     world.plan.missing(patch, 0.3)
     assert [one.uid for one in world.settle(0.4)] == ["u2"]
+
+
+# Ready and counts
+
+
+def aggregating() -> World:
+    """Zone a, whose process is elected and has written what there was to write."""
+    world = World()
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([counted(2)], 0.0)
+    world.settle(0.0)
+    return world
+
+
+def counted(pods: int, *, generation: int = 1) -> PolicyOutcome:
+    return replace(outcome(generation=generation), counts=PolicyCounts(pods=pods, rows=1, switches=1))
+
+
+def test_ready_is_over_all_zones_and_goes_with_each_change_of_them() -> None:
+    world = aggregating()
+    assert world.ready == ("True", "Success", 1)
+    world.plan.observe(world.others_say(b="Conflict"), 10.0)
+    world.settle(10.0)
+    assert world.ready == ("False", "Conflict", 1)
+    world.plan.observe(world.others_say(b="Success"), 20.0)
+    world.settle(20.0)
+    assert world.ready == ("True", "Success", 1)
+
+
+def test_ready_is_unknown_while_a_zone_has_not_reported_on_the_present_generation() -> None:
+    world = aggregating()
+    world.plan.observe(world.others_say(b="Success"), 5.0)
+    world.plan.observe(world.change(generation=2), 10.0)
+    world.plan.set_outcomes([counted(2, generation=2)], 10.0)
+    world.settle(12.0)
+    assert world.ready == ("Unknown", "Pending", 2)
+    world.plan.observe(world.others_say(b="Success"), 14.0)
+    world.settle(14.0)
+    assert world.ready == ("True", "Success", 2)
+
+
+def test_of_a_summary_and_ready_one_write_is_made() -> None:
+    world = aggregating()
+    world.plan.observe(world.others_say(b="Conflict"), 10.0)
+    (patch,) = world.settle(10.0)
+    assert patch.manager == "ovnqosd-aggregator"
+    assert patch.status().keys() == {"conditions", "status", "pods", "rows", "switches"}
+
+
+def test_counts_are_those_of_the_zone_and_their_sum_over_zones() -> None:
+    world = aggregating()
+    assert world.status["zones"] == {"a": {"pods": 2, "rows": 1, "switches": 1}}
+    world.plan.observe(world.others_say(PolicyCounts(pods=5, rows=1, switches=3), b="Success"), 20.0)
+    world.settle(20.0)
+    assert {name: world.status[name] for name in ("pods", "rows", "switches")} == {"pods": 7, "rows": 2, "switches": 4}
+
+
+def test_counts_of_a_zone_that_is_gone_are_no_more_in_the_sum() -> None:
+    world = aggregating()
+    world.plan.observe(world.others_say(PolicyCounts(pods=5), b="Success"), 20.0)
+    world.settle(20.0)
+    world.plan.set_zones(frozenset({"a"}), 40.0)
+    world.settle(40.0)
+    assert (world.status["zones"].keys(), world.status["pods"]) == ({"a"}, 2)
+
+
+def test_counts_that_change_alone_are_written_at_most_every_ten_seconds() -> None:
+    world = aggregating()
+    for second in range(1, 10):
+        world.plan.set_outcomes([counted(2 + second)], float(second))
+        assert world.settle(float(second)) == []
+    assert [patch.kind for patch in world.settle(10.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    assert (world.status["zones"]["a"]["pods"], world.status["pods"]) == (11, 11)
+    assert world.settle(1000.0) == []
+
+
+def test_a_condition_that_changes_takes_its_counts_along() -> None:
+    world = aggregating()
+    bad = replace(outcome(Reason.CONFLICT), counts=PolicyCounts(pods=9))
+    world.plan.set_outcomes([bad], 2.0)
+    condition, summary = world.settle(2.0)
+    assert condition.counts == summary.counts == PolicyCounts(pods=9)
+
+
+def test_no_counts_are_written_on_a_custom_resource_without_them() -> None:
+    world = World()
+    world.plan.aggregate(True, 0.0)
+    world.plan.drop_counts(0.0)
+    world.plan.set_outcomes([counted(2)], 0.0)
+    assert [patch.counts for patch in world.settle(0.0)] == [None, None]
+    assert world.settle(1000.0) == []
+    assert (world.ready, world.status["zones"]) == (("True", "Success", 1), {})
+
+
+def test_what_the_custom_resource_gives_by_default_is_no_status() -> None:
+    default = {
+        "type": "Ready",
+        "status": "Unknown",
+        "reason": "Pending",
+        "message": "waiting",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }
+    found = read_status(
+        {"metadata": {"namespace": "shop", "name": "gold"}, "status": {"status": "Pending", "conditions": [default]}},
+        "x",
+    )
+    assert found is not None
+    assert (found.summary, found.ready, found.conditions) == ("", None, {})

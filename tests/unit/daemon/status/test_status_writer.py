@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,11 +12,11 @@ from structlog.testing import capture_logs
 
 from ovnqos.kubernetes import Clock, connect
 from ovnqosd.status.object_status import read_status
-from ovnqosd.status.policy_outcome import Reason
+from ovnqosd.status.policy_outcome import APPLIED, Reason
 from ovnqosd.status.status_plan import StatusTiming
 from ovnqosd.status.status_writer import StatusWriter
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
-from tests.support.outcomes import policy_outcome
+from tests.support.outcomes import merged_status, policy_outcome
 from tests.support.scripted_api import write_kubeconfig
 
 if TYPE_CHECKING:
@@ -43,11 +42,7 @@ class Objects:
         *_, namespace, _, name, _ = request.path.split("/")
         self.version += 1
         self.owned[(name, request.query["fieldManager"])] = request.body["status"]
-        status: dict[str, Any] = {"conditions": []}
-        for (owner, _), applied in self.owned.items():
-            if owner == name:
-                status["conditions"] += applied.get("conditions", [])
-                status |= {key: value for key, value in applied.items() if key == "status"}
+        status = merged_status(applied for (owner, _), applied in self.owned.items() if owner == name)
         metadata = {"namespace": namespace, "name": name, "uid": "u1", "generation": 2}
         return 200, {"metadata": metadata | {"resourceVersion": str(self.version)}, "status": status}
 
@@ -88,6 +83,25 @@ def test_a_condition_is_applied_to_the_status_subresource(tmp_path: Path) -> Non
     assert condition["lastTransitionTime"].endswith("Z")
     assert (condition["type"], condition["status"], condition["observedGeneration"]) == ("Ready-In-Zone-a", "True", 2)
     assert len(api.requests) == 1
+
+
+def test_a_custom_resource_without_counts_gets_the_rest_of_the_status(tmp_path: Path) -> None:
+    objects = Objects()
+
+    def answer(request: Request) -> tuple[int, object]:
+        if {"zones", "pods"} & request.body["status"].keys():
+            message = "failed to create typed patch object: .status.zones: field not declared in schema"
+            return 500, {"kind": "Status", "code": 500, "message": message}
+        return objects(request)
+
+    with capture_logs() as logs, AnsweringApi(answer) as api, writing(api, tmp_path) as writer:
+        writer.aggregate(True)
+        writer.set_outcomes([GOLD])
+        api.wait_for(3)
+        writer.stop(drain_seconds=PATIENCE)
+    found = merged_status(objects.owned.values())
+    assert ([one["type"] for one in found["conditions"]], found["status"]) == (["Ready-In-Zone-a", "Ready"], APPLIED)
+    assert len([line for line in logs if line["log_level"] == "warning"]) == 1
 
 
 def test_stop_writes_first_what_is_due(tmp_path: Path) -> None:
@@ -182,12 +196,12 @@ def test_withdrawing_takes_every_condition_away_and_says_whether_it_could(tmp_pa
         assert writer.withdraw(PATIENCE, stalled_seconds=PATIENCE)
         assert len(api.requests) == 80
     last = api.requests[40:]
-    assert {request.content_type for request in last if "zone" in request.query["fieldManager"]} == {
+    assert {request.content_type for request in last if "aggregator" in request.query["fieldManager"]} == {
         "application/merge-patch+json"
     }
     assert all("force" not in request.query for request in last if "merge" in request.content_type)
     assert all(request.body["metadata"].get("resourceVersion") for request in last if "merge" in request.content_type)
-    assert {json.dumps(status) for status in objects.owned.values()} == {'{"conditions": []}', "{}"}
+    assert not any(value for status in objects.owned.values() for value in status.values())
 
 
 def test_withdrawing_from_an_api_that_is_silent_is_given_up_when_it_stalls(tmp_path: Path) -> None:

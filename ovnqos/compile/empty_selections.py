@@ -1,0 +1,119 @@
+"""Why a policy selects no pod, or no network, of this zone: each cause is a diagnostic of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from ovnqos.compile.selections import PodSelection
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity, listed
+from ovnqos.model.networks import DEFAULT_NETWORK, NetworkSelectionType, takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.inventory import Inventory
+    from ovnqos.compile.network_qos import CompiledPolicy
+    from ovnqos.model.policy import NetworkQoS
+    from ovnqos.model.workloads import Pod
+
+
+class NonSource(NamedTuple):
+    """A pod that is no source of any policy in this zone, and why not."""
+
+    pod: Pod
+    cause: Code
+
+    def differs(self, other: NonSource) -> bool:
+        """Whether what is said of policies that select one of them may not be said of the other."""
+        return self.cause is not other.cause or self.pod.labels != other.pod.labels
+
+
+_TEXTS = {
+    Code.POD_NOT_WIRED: (
+        "selected pods are not wired yet: {}",
+        "check that they are scheduled",
+    ),
+    Code.POD_COMPLETED: ("selected pods are completed or failed: {}", ""),
+    Code.POD_ON_HOST_NETWORK: ("selected pods use the host's network, which OVN does not wire: {}", ""),
+    Code.POD_UNREADABLE: ("the networks of selected pods cannot be read: {}", "see the diagnostics of the pods"),
+}
+
+
+_NETWORK_CAUSES = frozenset({Code.UNKNOWN_NETWORK, Code.NOT_OVN})
+"""What the compiler says of the networks of source pods by itself."""
+
+
+def find_non_source(namespace: str, name: str, inventory: Inventory) -> NonSource | None:
+    """A pod that is known and no source in this zone; None for any other."""
+    pod = inventory.pod_without_interfaces(namespace, name)
+    if pod is not None:
+        return NonSource(pod, _cause(pod, inventory))
+    record = inventory.record(namespace, name)
+    if record is None or inventory.topology.in_zone(record.pod.node):
+        return None
+    return NonSource(record.pod, Code.POD_IN_OTHER_ZONE)
+
+
+def _cause(pod: Pod, inventory: Inventory) -> Code:
+    """Why a pod has no interface of its own."""
+    if pod.host_network:
+        return Code.POD_ON_HOST_NETWORK
+    if not pod.has_own_addresses:
+        return Code.POD_COMPLETED
+    return Code.POD_UNREADABLE if pod.key in inventory.problems else Code.POD_NOT_WIRED
+
+
+def why_nothing_is_selected(compiled: CompiledPolicy, context: CompileContext) -> Iterator[Diagnostic]:
+    """Say why a policy has no source interface in this zone, at the cost of a look at the pods of its namespace.
+
+    Nothing is said where its parser or compiler said why: it has no rules, or a network of the pods is unknown.
+    """
+    policy = compiled.policy
+    if not policy.rules:
+        return
+    if not context.sources.members(PodSelection.of_sources(policy)).locations:
+        yield from _why_no_pod(policy, compiled.object, context.inventory)
+    elif policy.network_selectors is not None:
+        yield from _why_no_network(compiled, context.inventory)
+
+
+def _why_no_pod(policy: NetworkQoS, ref: ObjectRef, inventory: Inventory) -> Iterator[Diagnostic]:
+    namespace, selector = policy.namespace, policy.pod_selector
+    is_elsewhere = next(inventory.pods(selector, namespace), None) is not None
+    by_cause: dict[Code, list[str]] = defaultdict(list)
+    for pod in inventory.pods_without_interfaces(namespace):
+        if selector.matches(pod.labels):
+            by_cause[_cause(pod, inventory)].append(pod.name)
+    if is_elsewhere:
+        text = "selected pods are on nodes of other zones only"
+        yield Diagnostic(severity=Severity.INFO, code=Code.POD_IN_OTHER_ZONE, object=ref, text=text)
+    for code, (text, hint) in _TEXTS.items():
+        if code in by_cause:
+            yield Diagnostic.warning(ref, code, text.format(listed(by_cause[code])), path="spec.podSelector", hint=hint)
+    if is_elsewhere or by_cause:
+        return
+    if inventory.has_pods(namespace):
+        text, hint = f"matches no pod of namespace {namespace}", "check the labels of the pods"
+        yield Diagnostic.warning(ref, Code.NO_POD_MATCHES, text, path="spec.podSelector", hint=hint)
+    else:
+        yield Diagnostic.warning(ref, Code.NO_POD_MATCHES, f"no pod in namespace {namespace}")
+
+
+def _why_no_network(compiled: CompiledPolicy, inventory: Inventory) -> Iterator[Diagnostic]:
+    path, selectors = "spec.networkSelectors", compiled.policy.network_selectors or ()
+    names = [
+        one.key
+        for one in inventory.attachments()
+        if inventory.topology.wires(one)
+        and any(takes(selector, one, inventory.namespace_labels(one.namespace)) for selector in selectors)
+    ]
+    if any(one.type is NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
+        names.append(DEFAULT_NETWORK)
+    if names:
+        text, hint = f"no selected pod is attached to {listed(names)}", "attach pods, or select others"
+        yield Diagnostic.warning(compiled.object, Code.NETWORK_NOT_ATTACHED, text, path=path, hint=hint)
+    elif all(one.code not in _NETWORK_CAUSES for one in compiled.diagnostics):
+        text, hint = "matches no NetworkAttachmentDefinition", "check its labels and those of its namespace"
+        yield Diagnostic.warning(compiled.object, Code.NO_NETWORK_MATCHES, text, path=path, hint=hint)

@@ -1,0 +1,98 @@
+"""What the daemon says of a policy while pods, networks and its own mode change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster.support_daemon import (
+    APPLIED,
+    COLLECTIONS,
+    SWITCHES,
+    Daemon,
+    apply,
+    delete,
+    eventually,
+    guide_policy,
+    pod,
+    wait_for_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ovnqos.sandbox import NorthboundServer
+    from tests.support.kubernetes.api import KubernetesApi
+
+NODES = "/api/v1/nodes"
+
+
+def conditions(api: KubernetesApi, name: str = "qos-external") -> dict[str, dict[str, Any]]:
+    code, document = api.request("GET", f"{COLLECTIONS['NetworkQoS']}/{name}")
+    assert code == 200, document
+    return {one["type"]: one for one in document["status"]["conditions"]}
+
+
+@eventually
+def wait_for_conditions(api: KubernetesApi, *zones: str) -> None:
+    found = conditions(api)
+    assert found.keys() == {"Ready", *(f"Ready-In-Zone-{zone}" for zone in zones)}
+    assert found["Ready"]["status"] == "True"
+
+
+@eventually
+def wait_for_reason(api: KubernetesApi, reason: str, words: str = "") -> None:
+    ready = conditions(api)["Ready"]
+    assert ready["reason"] == reason
+    assert words in ready["message"]
+
+
+@eventually
+def wait_for_pods(api: KubernetesApi, number: int) -> None:
+    code, document = api.request("GET", f"{COLLECTIONS['NetworkQoS']}/qos-external")
+    assert code == 200, document
+    assert document["status"].get("pods") == number
+
+
+def test_conditions_of_another_mode_go(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
+) -> None:
+    for name in ("ovn-worker", "ovn-worker2"):
+        cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    apply(cluster, guide_policy())
+    zones = [start("--mode", "zone", "--node", name, "--owner", name) for name in ("ovn-worker", "ovn-worker2")]
+    wait_for_conditions(cluster, "ovn-worker", "ovn-worker2")
+    for daemon in zones:
+        daemon.terminate()
+    for switch in SWITCHES:
+        northbound.nbctl("qos-del", switch)  # of the other owners, which stay and would conflict
+    central = start()
+    wait_for_conditions(cluster, "global")
+    wait_for_pods(cluster, 2)
+    central.terminate()
+    start("--mode", "zone", "--node", "ovn-worker")
+    wait_for_conditions(cluster, "ovn-worker")
+    assert cluster.request("DELETE", NODES)[0] == 200
+
+
+def test_why_nothing_is_selected_follows_the_pods(start: Callable[..., Daemon], cluster: KubernetesApi) -> None:
+    for name in ("pod1", "pod2"):
+        delete(cluster, "Pod", name)
+    start()
+    apply(cluster, guide_policy())
+    wait_for_status(cluster, APPLIED)
+    wait_for_reason(cluster, "NothingSelected", "matches no pod")
+    unwired = pod("pod1")
+    del unwired["metadata"]["annotations"]
+    apply(cluster, unwired)
+    wait_for_reason(cluster, "NothingSelected", "not wired yet: pod1")
+    apply(cluster, pod("pod1"))
+    wait_for_reason(cluster, "Success")
+    wait_for_pods(cluster, 1)
+    apply(cluster, pod("pod2", labels={"nqos-app": "bw-limited"}))
+    wait_for_pods(cluster, 2)
+    default = json.dumps({"default": {"ip_addresses": ["10.244.0.9/24"]}})
+    for name in ("pod1", "pod2"):
+        apply(cluster, pod(name, annotation=default))
+    wait_for_reason(cluster, "NothingSelected", "no selected pod is attached to default/ovn-stream")
+    wait_for_pods(cluster, 0)
