@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -88,9 +89,16 @@ class DatabaseOptions:
 
     def connect(self, owner: Owner) -> Northbound:
         """Connect; raises what `Northbound.connect` raises."""
+        from ovnqos.errors import NorthboundUnavailable
         from ovnqos.northbound.northbound import Northbound
 
-        return Northbound.connect(self.remote, owner=owner, tls=self.tls, timeout_s=self.timeout_s)
+        try:
+            return Northbound.connect(self.remote, owner=owner, tls=self.tls, timeout_s=self.timeout_s)
+        except NorthboundUnavailable as error:
+            if self.remote is not None or any(map(os.environ.get, ("OVN_NB_DB", "OVNQOSD_NB"))):
+                raise
+            hint = "where each node has its own, use the daemon's pod there: kubectl -n ovnqos exec POD -- ovnqos"
+            raise NorthboundUnavailable(f"{error}; {hint} (docs/commands.md)") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +202,8 @@ cluster_cidr_option = click.option(
     "cluster_cidrs",
     type=CIDR,
     multiple=True,
+    envvar="OVNQOSD_CLUSTER_CIDRS",
+    show_envvar=True,
     help="A CIDR of the cluster: the DSCP annotation of a pod marks packets to other addresses. May be repeated.",
 )
 _source = (
@@ -297,6 +307,8 @@ input_options = _collected(
         "zone_nodes",
         multiple=True,
         metavar="NODE",
+        envvar="OVNQOSD_NODE",
+        show_envvar=True,
         shell_complete=completion.nodes,
         help="A node whose pods this Northbound wires. May be repeated.  [default: all nodes]",
     ),
@@ -306,6 +318,8 @@ input_options = _collected(
         type=TOPOLOGY,
         default="auto",
         show_default=True,
+        envvar="OVNQOSD_TOPOLOGY",
+        show_envvar=True,
         help="How switches and ports are named and addresses are found: ovn-kubernetes, kube-ovn, static:FILE (a "
         "topology map), or auto, which detects it by the annotations of pods.",
     ),

@@ -14,7 +14,7 @@ import click
 from ovnqos.cli import output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from enum import Enum
 
     from netaddr import IPAddress, IPNetwork
@@ -26,11 +26,19 @@ if TYPE_CHECKING:
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
-    """A value that a function makes of a text. The function raises ValueError with what would be right."""
+    """A value that a function makes of a text. The function raises ValueError with what would be right.
 
-    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+    Where there may be several, an environment variable has them with the separator between them, or white space.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], object], *, separator: str | None = None) -> None:
         self.name = name
         self._parse = parse
+        self._separator = separator
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """The texts of several values in an environment variable."""
+        return [text for part in rv.split(self._separator) if (text := part.strip())]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse a text; any other value is one that was parsed already."""
@@ -143,7 +151,7 @@ def _address(text: str) -> IPAddress:
 
 _TEXT: Final = Parsed("text", _text)
 ADDRESS: Final = Parsed("address", _address)
-CIDR: Final = Parsed("cidr", _cidr)
+CIDR: Final = Parsed("cidr", _cidr, separator=",")
 CIDRS: Final = Parsed("cidrs", _cidr_list)
 ENDED_LIMITS: Final = Parsed("limit", parse_ended_limits)
 FILE: Final = FilePath()

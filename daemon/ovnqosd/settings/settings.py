@@ -185,7 +185,7 @@ class Settings:
         None,
         FILE,
         "How to reach the Kubernetes API.",
-        default_is="the pod's service account, else $KUBECONFIG, else ~/.kube/config",
+        default_is="$KUBECONFIG, else the pod's service account, else ~/.kube/config",
     )
     api_retry: float = _setting(30.0, seconds(1), "The longest pause between two attempts to reach the Kubernetes API.")
     metrics_address: ListenAddress = _setting(

@@ -43,7 +43,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
     \b
     Examples:
       ovnqos apply -f manifests/
-      ovnqos apply -f cluster.yaml --prune --dry-run
+      ovnqos apply --prune --dry-run
       ovnqos apply -f manifests/ --nb ssl:10.0.0.1:6641,ssl:10.0.0.2:6641 -p key.pem -c cert.pem -C ca.pem
       ovnqos apply -f manifests/ --max-deletes 50
     """  # noqa: D301 - \b keeps click from filling the lines

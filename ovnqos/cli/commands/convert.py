@@ -78,8 +78,7 @@ def convert(
 
     \b
     Examples:
-      kubectl get pods,namespaces,networkqoses,egressqoses -A -o yaml > all.yaml
-      ovnqos convert -f all.yaml --cluster-cidr 10.128.0.0/14 --cluster-cidr 172.30.0.0/16
+      ovnqos convert --cluster-cidr 10.128.0.0/14 --cluster-cidr 172.30.0.0/16
       ovnqos convert -f all.yaml --cluster-cidr 10.128.0.0/14 --dscp 0 > network-qos.yaml
       ovnqos convert -f all.yaml --cluster-cidr 10.128.0.0/14 --to annotations | sh
     """  # noqa: D301 - \b keeps click from filling the lines

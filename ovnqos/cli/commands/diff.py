@@ -29,6 +29,7 @@ def diff(  # one parameter an option
 
     \b
     Examples:
+      ovnqos diff --context prod --nb tcp:10.0.0.1:6641
       ovnqos diff -f manifests/
       ovnqos diff -f manifests/ --exit-code >/dev/null || echo drift
       ovnqos diff -f manifests/ -o nbctl > change.sh && sh change.sh --db=unix:/var/run/ovn/ovnnb_db.sock

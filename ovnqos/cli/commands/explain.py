@@ -95,7 +95,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
 
     \b
     Examples:
-      ovnqos explain -f cluster.yaml --pod shop/web --to 203.0.113.9 --protocol tcp --port 443
+      ovnqos explain --pod shop/web --to 203.0.113.9 --protocol tcp --port 443
       ovnqos explain -f cluster.yaml --pod shop/web --to fd00::7 --network blue --ovn 25.03
       ovnqos explain -f - --pod shop/web --to 10.0.0.9 --nb unix:/run/ovn/ovnnb_db.sock \\
           --sb unix:/run/ovn/ovnsb_db.sock --trace

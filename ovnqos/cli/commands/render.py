@@ -18,7 +18,7 @@ def render(given: options.InputOptions, form: options.PlanFormat) -> None:
     \b
     Examples:
       ovnqos render -f manifests/
-      kubectl get networkqoses,net-attach-def,namespaces,pods -A -o yaml | ovnqos render -f -
+      ovnqos render --context prod -n shop
       ovnqos render -f manifests/ --zone-node worker1 -o nbctl
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.cli.input import read_input, refuse_incomplete

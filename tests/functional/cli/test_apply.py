@@ -172,11 +172,16 @@ class TestApply:
             assert (listed.code, listed.err) == (0, "")
             assert "shop/gold" in listed.out
 
+            zone = {"OVNQOSD_NODE": "node1", "OVNQOSD_CLUSTER_CIDRS": "10.0.0.0/8, fd00::/8", "OVNQOSD_OWNER": "site-b"}
+            assert ovnqos_program("apply", "-f", tmp_path, environment={**settings, **zone}).code == 0
+            listed = ovnqos_program("list", "-o", "json", environment={**settings, **zone})
+            assert {row["switch"] for row in json.loads(listed.out)} == {"node1"}
+
             none = f"unix:{tmp_path}/none.sock"
             assert none in ovnqos_program("list", environment={**settings, "OVN_NB_DB": none}).err
             given = ovnqos_program("list", "--nb", none, environment={**settings, "OVN_NB_DB": secured.remote})
             assert none in given.err
-            assert "shop/gold" not in ovnqos_program("list", "--owner", "site-b", environment=settings).out
+            assert "shop/gold" not in ovnqos_program("list", "--owner", "site-c", environment=settings).out
 
     def test_another_writer_is_no_hindrance_where_there_is_nothing_to_do(
         self, server: NorthboundServer, tmp_path: Path
