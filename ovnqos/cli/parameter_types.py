@@ -135,7 +135,7 @@ def _cidr_list(text: str) -> tuple[IPNetwork, ...]:
 
 
 def _selector(text: str) -> LabelSelector:
-    from ovnqos.sources.objects import parse_label_selector
+    from ovnqos.sources.rules import parse_label_selector
 
     return parse_label_selector(text)
 

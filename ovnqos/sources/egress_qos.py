@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.policy import DSCP_MAXIMUM
-from ovnqos.sources.objects import ObjectKind, ObjectReader, read_selector
-from ovnqos.sources.rules import read_rules
+from ovnqos.sources.objects import ObjectKind, ObjectReader
+from ovnqos.sources.rules import read_rules, read_selector
 from ovnqos.sources.values import InvalidValueError, parse_cidr, show
 
 if TYPE_CHECKING:

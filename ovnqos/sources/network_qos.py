@@ -26,8 +26,8 @@ from ovnqos.model.policy import (
     bandwidth_advice,
 )
 from ovnqos.sources.fields import UNNAMED
-from ovnqos.sources.objects import ObjectKind, ObjectReader, read_selector
-from ovnqos.sources.rules import read_classifier, read_rules
+from ovnqos.sources.objects import ObjectKind, ObjectReader
+from ovnqos.sources.rules import read_classifier, read_rules, read_selector
 from ovnqos.sources.values import child_path, show, suggest
 
 if TYPE_CHECKING:

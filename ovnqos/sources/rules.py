@@ -1,20 +1,121 @@
-"""`spec.egress[]` of an object: the list of rules, and the classifier of a rule of NetworkQoS."""
+"""Selectors and rules, as NetworkQoS and EgressQoS objects have them: label selectors, classifiers, CIDRs and ports."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from ovnqos.diagnostics import Code
+from ovnqos.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from ovnqos.model.policy import PORT_MAXIMUM, Classifier, IPBlock, PodPeer, PortMatch, Protocol
-from ovnqos.sources.objects import read_selector
-from ovnqos.sources.values import InvalidValueError, parse_cidr, show
+from ovnqos.sources.fields import (
+    Fields,
+    label_key_error,
+    label_value_error,
+)
+from ovnqos.sources.values import InvalidValueError, child_path, parse_cidr, show, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netaddr import IPNetwork
 
-    from ovnqos.sources.fields import Fields
+
+_OPERATORS = {operator.value: operator for operator in Operator}
+_WITH_VALUES = frozenset({Operator.IN, Operator.NOT_IN})
+_OPERATORS_OF_TEXT = {
+    **dict.fromkeys(("=", "==", "in"), Operator.IN),
+    **dict.fromkeys(("!=", "notin"), Operator.NOT_IN),
+    "": Operator.EXISTS,
+    "!": Operator.DOES_NOT_EXIST,
+}
+_REQUIREMENT = re.compile(
+    r"\s*(?:!\s*(?P<absent>[\w./-]+)|(?P<key>[\w./-]+)"
+    r"(?:\s*(?P<equal>==?|!=)\s*(?P<value>[\w.-]*)|\s+(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?)\s*(?:,|\Z)"
+)
+_OPERATOR_WORDS = "In, NotIn, Exists or DoesNotExist"
+
+
+def read_selector(fields: Fields, key: str, *, required: str = "") -> LabelSelector | None:
+    """Read the label selector in a field.
+
+    Args:
+        fields: the mapping that holds it.
+        key: the field.
+        required: what to give when it is absent; makes absence an error.
+
+    Returns:
+        The selector; None when absent or invalid. An invalid requirement is an error and left out.
+    """
+    selector = fields.mapping(key, required=required)
+    if selector is None:
+        return None
+    requirements = _match_labels(selector)
+    for expression in selector.mappings("matchExpressions") or ():
+        requirement = _requirement(expression)
+        if requirement is not None:
+            requirements.append(requirement)
+    return LabelSelector.of(requirements) if requirements else EVERYTHING
+
+
+def parse_label_selector(text: str) -> LabelSelector:
+    """Parse a selector as kubectl's `-l` takes it, e.g. `app=web,tier in (a,b),!old`.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    requirements: list[Requirement] = []
+    position = 0
+    while position < len(text) or not requirements:
+        match = _REQUIREMENT.match(text, position)
+        if match is None or (match[0].endswith(",") and match.end() == len(text)):
+            raise ValueError("must be a label selector such as app=web, app!=web, 'app in (web,db)', app or !app")
+        position = match.end()
+        key = match["absent"] or match["key"]
+        values = [match["value"]] if match["value"] is not None else (match["values"] or "").split(",")
+        operator = _OPERATORS_OF_TEXT[match["set"] or match["equal"] or ("!" if match["absent"] else "")]
+        found = frozenset(map(str.strip, values)) if operator in _WITH_VALUES else frozenset()
+        if error := label_key_error(key) or next(filter(None, map(label_value_error, sorted(found))), None):
+            raise ValueError(error)
+        requirements.append(Requirement(key=key, operator=operator, values=found))
+    return LabelSelector.of(requirements)
+
+
+def _match_labels(selector: Fields) -> list[Requirement]:
+    requirements = []
+    for key, value in selector.string_map("matchLabels").items():
+        error = label_key_error(key) or label_value_error(value)
+        if error:
+            selector.invalid(child_path("matchLabels", key), error)
+        requirements.append(Requirement(key=key, operator=Operator.IN, values=frozenset((value,))))
+    return requirements
+
+
+def _requirement(expression: Fields) -> Requirement | None:
+    key = expression.string("key", required="name the label")
+    if key is not None and (error := label_key_error(key)):
+        expression.invalid("key", error)
+    word = expression.string("operator", required=f"use {_OPERATOR_WORDS}")
+    values = expression.strings("values")
+    for index, value in values.items():
+        if error := label_value_error(value):
+            expression.invalid(f"values[{index}]", error)
+    if word is None:
+        return None
+    operator = _OPERATORS.get(word)
+    if operator is None:
+        expression.error(
+            "operator", f"{show(word)} is not an operator", f"use {_OPERATOR_WORDS}", suggest(word, _OPERATORS)
+        )
+        return None
+    if operator in _WITH_VALUES and not expression.get("values"):
+        expression.missing("values", f"operator {operator} needs at least one value")
+    if operator not in _WITH_VALUES and values:
+        expression.error("values", f"operator {operator} takes no values", "remove them, or use In or NotIn")
+    if key is None:
+        return None
+    return Requirement(key=key, operator=operator, values=frozenset(values.values()))
+
 
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 _POD_SELECTORS = ("podSelector", "namespaceSelector")
