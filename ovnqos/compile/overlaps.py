@@ -200,10 +200,11 @@ def find_shadowed_limits(
             return desired.port_groups[name].ports
         return desired.address_sets[name].addresses if name in desired.address_sets else frozenset()
 
-    candidates = _Candidates(desired.rows.values())
+    rows = [row for row in desired.rows.values() if OBJECT_KEY in row.external_ids]  # not those of neighbour discovery
+    candidates = _Candidates(rows)
     pairs = (
         ShadowedLimit(limit=limit, by=by)
-        for limit in desired.rows.values()
+        for limit in rows
         if limit.rate_kbps is not None
         for by in candidates.of_limit(limit)
         if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)

@@ -92,3 +92,9 @@ def test_what_is_said_names_both_and_from_which_version_on() -> None:
     assert "from OVN 24.09 on" in found.text
     assert "spec.egress[1] of NetworkQoS shop/gold" in found.text
     assert not find_shadowed_limits(compiler.desired(), compiler.inventory, at_most=0)
+
+
+def test_rows_for_neighbour_discovery_are_no_objects_and_shadow_nothing() -> None:
+    server = _server("fd00::9")
+    assert any("ovnqos.io/object" not in row.external_ids for row in compiled([], server).desired().rows.values())
+    assert not _shadowed([policy(rule(rate=100))], server, pod("client", "fd00::1"))
