@@ -7,7 +7,7 @@ from ovnqos.collector import collector_paused
 from ovnqos.compile.compiled import PolicyCounts
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.overlaps import ShadowedLimit, find_shadowed_limits
-from ovnqos.compile.rows import Delta, policy_of
+from ovnqos.compile.rows import Delta, object_of, policy_of
 from ovnqos.compile.topologies.choice import (
     TopologyChoice,
     TopologyKind,
@@ -43,7 +43,7 @@ from ovnqos.plan.ended_limits import EndedLimitsMaximum, count_limits
 from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
 from ovnqos.plan.removals import KnownRemovals, Removals, count_desired_limits, find_removals
 from ovnqos.plan.renderings import qos_list_line
-from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind
+from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, references_in
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
 
 __all__ = [
@@ -93,6 +93,7 @@ __all__ = [
     "find_shadowed_limits",
     "listed",
     "make_topology",
+    "object_of",
     "parse_namespace",
     "parse_network_attachment_definition",
     "parse_node",
@@ -101,5 +102,6 @@ __all__ = [
     "parse_topology_choice",
     "policy_of",
     "qos_list_line",
+    "references_in",
     "upstream_rows",
 ]

@@ -14,6 +14,7 @@ from tests.support.cluster import pod, policy, rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ovnqos import Topology
     from ovnqos.sandbox import NorthboundServer
     from ovnqos.sources import KubernetesObject
     from ovnqosd.loop.outcomes import PassOutcome
@@ -31,13 +32,14 @@ class Daemon:
         *,
         wrap: Callable[[Northbound], Any] = lambda found: found,
         inbox: Inbox | None = None,
+        topology: Topology | None = None,
         **options: Any,
     ) -> None:
         self.outcomes: list[PassOutcome] = []
         self._arrived = threading.Condition()
         self.inbox = inbox or Inbox(Clock())
         self.reconciler = Reconciler(
-            compiler=Compiler(OvnKubernetesTopology()),
+            compiler=Compiler(topology or OvnKubernetesTopology()),
             inbox=self.inbox,
             connect=lambda on_change: wrap(Northbound.connect(remote, on_change=on_change, timeout_s=2, wait=False)),
             report=self._report,

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from ovnqos import Code, Diagnostic, ObjectRef, Owner, plan_changes
 from ovnqos.controller import (
+    NameTaken,
     RowDelete,
     RowInsert,
     RowUpdate,
     SetDelete,
     SetInsert,
+    SetKind,
     SetUpdate,
     find_foreign_conflicts,
     find_shadowed_limits,
     listed,
+    object_of,
     policy_of,
     qos_list_line,
+    references_in,
     upstream_rows,
 )
 from ovnqosd.loop.object_table import POLICY_KIND
@@ -27,13 +35,14 @@ from ovnqosd.status.policy_outcome import Finding
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from ovnqos import Compiler, DesiredState, Plan, Snapshot
+    from ovnqos import Compiler, DesiredState, Plan, QosRow, Snapshot
     from ovnqos.controller import DatabaseChange
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.object_table import ObjectTable
     from ovnqosd.loop.outcomes import PassRecord
     from ovnqosd.loop.removal_guard import RemovalGuard
 
+_log = structlog.get_logger()
 _UPSTREAM: Final = Owner.ovn_kubernetes()
 _ROW_KINDS: Final = {
     RowInsert: DriftKind.ROW_DELETED,
@@ -50,6 +59,8 @@ class NorthboundComparison:
         self._writer = writer
         self._guard = guard
         self._table = table
+        self._taken: set[str] = set()  # names of desired sets that belong to other owners
+        self._failed: set[str] = set()  # searches that failed, and were logged
         self.missing = MissingReferences()
 
     def prepare(self) -> None:
@@ -72,8 +83,11 @@ class NorthboundComparison:
         delta = self._compiler.drain_all()
         record.policies |= delta.policies | delta.recounted
         record.pods |= delta.pods
-        desired, snapshot = delta.desired, northbound.snapshot()
-        self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
+        snapshot = northbound.snapshot()
+        self._taken.clear()
+        desired = self._without_taken(delta.desired, snapshot, record)
+        with self._search("conflicts with foreign rows"):
+            self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
         record.upstream_rows = len(upstream_rows(snapshot))
         plan = self._guard.check_all(plan_changes(desired, snapshot), desired, northbound, is_drift=was_complete)
         self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())
@@ -83,12 +97,13 @@ class NorthboundComparison:
         self.missing.update(plan, ())
         self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.policies()))
         self._writer.apply(plan, record)
-        shadowed: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
-        for limit in find_shadowed_limits(desired, self._compiler.inventory):  # after what is urgent
-            one = limit.diagnostic
-            key = (one.object.kind, one.object.key)
-            shadowed[key] = (*shadowed.get(key, ()), one)
-        self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
+        with self._search("shadowed limits"):  # after what is urgent
+            shadowed: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
+            for limit in find_shadowed_limits(desired, self._compiler.inventory):
+                one = limit.diagnostic
+                key = (one.object.kind, one.object.key)
+                shadowed[key] = (*shadowed.get(key, ()), one)
+            self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
 
     def compare_changes(self, database: DatabaseChange, record: PassRecord) -> bool:
         """Compare what changed: in Kubernetes, or in the database.
@@ -122,8 +137,9 @@ class NorthboundComparison:
         if absent:  # they are to be compared as a whole
             self._compiler.mark_dirty(rows=delta.rows, sets={**delta.sets, **dict.fromkeys(absent)})
             delta = self._compiler.drain()
+        desired = self._without_taken(delta.desired, snapshot, record)
         plan = self._guard.check_part(
-            plan_changes(delta.desired, snapshot), self._writer.northbound(), edited_rows, edited_sets
+            plan_changes(desired, snapshot), self._writer.northbound(), edited_rows, edited_sets
         )
         if plan is None:
             return False
@@ -132,6 +148,45 @@ class NorthboundComparison:
         self._table.update(Finding.MISSING_SWITCH, self.missing.diagnostics(policies))
         self._writer.apply(plan, record)
         return True
+
+    @contextmanager
+    def _search(self, what: str) -> Iterator[None]:
+        """Span a search for what is to be told only: an error of ours in it must not stop what is to be written."""
+        try:
+            yield
+        except Exception:
+            if what not in self._failed:
+                self._failed.add(what)
+                _log.exception("search failed; nothing is told of it", search=what)
+
+    def _without_taken(self, desired: DesiredState, snapshot: Snapshot, record: PassRecord) -> DesiredState:
+        """Leave out the sets whose names other owners have, and the rows that use them: their present rows stay."""
+        foreign, is_unclaimed = snapshot.foreign_sets, snapshot.owner.is_unclaimed
+        for kind, sets in ((SetKind.PORT_GROUP, desired.port_groups), (SetKind.ADDRESS_SET, desired.address_sets)):
+            for name in sets:
+                actual = foreign.get((kind, name))
+                if actual is not None and not is_unclaimed(actual.content.external_ids):
+                    self._taken.add(name)
+        if not self._taken:
+            return desired
+        rows: dict[str, QosRow] = {}
+        objects = set(desired.retained)
+        for identity, row in desired.rows.items():
+            names = references_in(str(row.match)) & self._taken
+            if not names:
+                rows[identity] = row
+                continue
+            objects.add(object_of(identity))
+            record.incomplete = True
+            if policy := policy_of(identity):
+                record.refused[policy] = NameTaken(f"{listed(names)} in the Northbound belongs to another owner")
+        return replace(
+            desired,
+            rows=rows,
+            port_groups={name: one for name, one in desired.port_groups.items() if name not in self._taken},
+            address_sets={name: one for name, one in desired.address_sets.items() if name not in self._taken},
+            retained=frozenset(objects),
+        )
 
 
 class MissingReferences:

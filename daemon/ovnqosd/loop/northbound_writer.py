@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import LockLost, StalePlan, TransactionRefused
-from ovnqos.controller import InvalidRow, NorthboundUnavailable, RowDelete, RowInsert, RowUpdate, policy_of
+from ovnqos.controller import (
+    InvalidRow,
+    NorthboundUnavailable,
+    RowDelete,
+    RowInsert,
+    RowUpdate,
+    SetDelete,
+    SetInsert,
+    SetUpdate,
+    listed,
+    policy_of,
+    references_in,
+)
 from ovnqos.kubernetes import Backoff
 
 if TYPE_CHECKING:
@@ -111,10 +123,14 @@ class NorthboundWriter:
                 self._refuse(plan, error, record)
                 return
             self._log_once("transaction refused; retrying object by object", error=str(error))
+            refused: dict[str, OvnQosError] = {}  # by name of the set: rows that use it have to wait for it
             for part in parts:
                 try:
+                    if (name := next(iter(_references(part) & refused.keys()), None)) is not None:
+                        raise refused[name]
                     record.count(part, northbound.apply(part).transactions)
                 except (TransactionRefused, InvalidRow) as refusal:
+                    refused.update((one.content.name, refusal) for one in part.changes if isinstance(one, SetInsert))
                     self._refuse(part, refusal, record)
 
     def close(self) -> None:
@@ -127,8 +143,11 @@ class NorthboundWriter:
     def _refuse(self, part: Plan, error: OvnQosError, record: PassRecord) -> None:
         """Record whose rows the server refuses: a policy's status says it, pods' own rows are logged."""
         rows = [one.identity for one in part.changes if isinstance(one, RowInsert | RowUpdate | RowDelete)]
+        sets = {one.content.name for one in part.changes if isinstance(one, SetInsert | SetUpdate | SetDelete)}
         if not rows:
-            raise error
+            self._log_once("set refused; retrying", set=listed(sets), error=str(error))
+            users = (row.content for row in part.snapshot.rows if references_in(row.content.match) & sets)
+            rows = [part.snapshot.owner.identity(one.external_ids) for one in users]
         record.incomplete = True
         for identity in rows:
             if policy := policy_of(identity):
@@ -140,6 +159,16 @@ class NorthboundWriter:
         if (logged := (event, *details.values())) not in self._logged:
             self._logged.add(logged)
             _log.warning(event, **details)
+
+
+def _references(part: Plan) -> set[str]:
+    """The sets that rows of a plan will use."""
+    matches = [
+        one.content.match if isinstance(one, RowInsert) else one.after.match
+        for one in part.changes
+        if isinstance(one, RowInsert | RowUpdate)
+    ]
+    return {name for match in matches for name in references_in(match)}
 
 
 class PassBackoff:

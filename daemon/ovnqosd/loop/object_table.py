@@ -87,7 +87,7 @@ class ObjectTable:
                 named = (changes.kind, one.metadata.key)
                 if changes.kind == POLICY_KIND and self._is_another(named, one):
                     self._compiler.delete(*named)  # an invalid object has no last valid version of a dead one
-                self._compiler.apply(one.object)
+                self._compile(named, one)
                 self._apply(named, one)
             for key in changes.deleted:
                 self._compiler.delete(changes.kind, key)
@@ -96,6 +96,17 @@ class ObjectTable:
     def mark_all_dirty(self) -> None:
         """Have the outcome of every policy reported again."""
         self._dirty.update(key for kind, key in self._objects if kind == POLICY_KIND)
+
+    def _compile(self, key: _Key, observed: ObservedObject) -> None:
+        try:
+            self._compiler.apply(observed.object)
+        except Exception as error:  # an object that trips the compiler must not lose those that come after it
+            _log.exception("object not compiled", kind=key[0], object=key[1])
+            text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
+            ref = _ref(key)
+            self._compiler.apply(InvalidObject(ref, [Diagnostic.error(ref, Code.COMPILE_FAILED, text)]))
+            if key[0] == POD_KIND:
+                self._unreported_pods.add(key)
 
     def _apply(self, key: _Key, observed: ObservedObject) -> None:
         one, kind = observed.object, key[0]
