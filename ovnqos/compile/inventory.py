@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelIndex
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, takes
@@ -140,7 +141,7 @@ class Inventory:
         interfaces: tuple[PodInterface, ...] = ()
         if pod.has_own_addresses:
             try:
-                interfaces = self.topology.interfaces(pod)
+                interfaces = _checked(pod, self.topology.interfaces(pod))
             except InvalidObject as problem:
                 self.problems[pod.key] = problem
         if not interfaces:
@@ -298,3 +299,17 @@ class Inventory:
     def _seen_versions(self, attachment: str) -> frozenset[int]:
         counts = self._versions.get(attachment, {})
         return frozenset(version for version, count in counts.items() if count)
+
+
+def _checked(pod: Pod, interfaces: tuple[PodInterface, ...]) -> tuple[PodInterface, ...]:
+    """A pod's interfaces, whose names whoever writes its annotations may have chosen; raises InvalidObject."""
+    for one in interfaces:
+        for name in (one.attachment, one.port, one.location):
+            if not name.isprintable():
+                ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+                text = f"{name!r} of an interface holds control characters"
+                hint = "use what the network plugin writes"
+                raise InvalidObject(
+                    ref, [Diagnostic.error(ref, Code.INVALID_FIELD, text, path="metadata.annotations", hint=hint)]
+                )
+    return interfaces

@@ -122,6 +122,8 @@ def _ovn_network(plugin: Fields, config: Fields, key: str) -> OvnNetworkConfig |
     name = named.string("name", required="name the network")
     if name == "":
         named.error("name", "is empty", "name the network")
+    elif name is not None and not name.isprintable():
+        named.error("name", f"{show(name)} holds control characters", "use letters, digits, '.' and '-'")
     role_word = plugin.string("role") or NetworkRole.SECONDARY.value
     role = _ROLES.get(role_word)
     if role is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from netaddr import IPNetwork
 
-from ovnqos import LabelSelector, Namespace, Node, OvnKubernetesTopology, Pod
+from ovnqos import Code, LabelSelector, Namespace, Node, OvnKubernetesTopology, Pod
 from ovnqos.controller import Inventory, Network, NetworkTopology
 from tests.support.cluster import attachment, inventory, kind_and_key, labels, namespace, pod
 
@@ -96,6 +96,13 @@ def test_a_pod_that_cannot_be_read_is_a_problem_until_it_can() -> None:
     known.delete(*kind_and_key(pod("b")))
     assert not known.problems
     assert [record.pod.name for record in known.pods(ALL, "shop")] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["bl\x00ue", "bl\ud800ue", "bl\nue", "bl\x1b[31mue", "bl\u202eue"])
+def test_an_interface_whose_name_no_database_takes_is_a_problem(name: str) -> None:
+    known = inventory(pod("a", networks={"default": ["10.0.0.1"], f"shop/{name}": ["10.9.0.1"]}))
+    assert [one.code for one in known.problems["shop/a"].diagnostics] == [Code.INVALID_FIELD]
+    assert str(known.problems["shop/a"]).isprintable()
 
 
 def test_the_default_network_carries_the_families_of_its_pods() -> None:
