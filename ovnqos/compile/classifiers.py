@@ -7,25 +7,43 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.compiled import FixedMembers, PeerAddresses, SetDescription
 from ovnqos.compile.rows import POLICY_KIND, name_hash
 from ovnqos.compile.selections import PodSelection
-from ovnqos.match import And, Match, Or, Symbol, ip, ip4, ip6, sctp, tcp, udp
+from ovnqos.match import (
+    FALSE,
+    And,
+    Comparison,
+    Constant,
+    Match,
+    Or,
+    Relation,
+    Symbol,
+    ip,
+    ip4,
+    ip6,
+    is_fragment,
+    sctp,
+    tcp,
+    udp,
+)
 from ovnqos.match.addresses import AddressBlock, Ranges, difference, texts, union
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
 from ovnqos.model.policy import IPBlock, PodPeer, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.topology import Network
     from ovnqos.match.addresses import Range
     from ovnqos.match.build import Transport
-    from ovnqos.model.policy import Classifier, NetworkQoS, PortMatch
+    from ovnqos.model.policy import Classifier, NetworkQoS, PortMatch, Rule
 
 LITERAL_BLOCKS_MAXIMUM = 16
 """More CIDRs than this go into an address set: the match stays readable, and a change of them keeps its meter."""
 
 _FIELDS = {("src", 4): ip4.src, ("src", 6): ip6.src, ("dst", 4): ip4.dst, ("dst", 6): ip6.dst}
 _TRANSPORTS = {Protocol.SCTP: sctp, Protocol.TCP: tcp, Protocol.UDP: udp}
+_NUMBERS = {Protocol.SCTP: 132, Protocol.TCP: 6, Protocol.UDP: 17}
+_IPV6_FRAGMENT = 44
 _VERSIONS = (4, 6)
 
 
@@ -34,6 +52,7 @@ def compile_classifier(
     *,
     peer_set: Callable[[PodPeer, int], str | None],
     block_set: Callable[[str, int, Sequence[AddressBlock]], str],
+    fragments: Collection[int] = (),
 ) -> Match:
     """Compile what a rule says of destinations, sources and ports; `0` when no packet can match.
 
@@ -41,6 +60,7 @@ def compile_classifier(
         classifier: the rule's classifier.
         peer_set: names the address set of a pod peer for an IP version; None when it selects nothing there.
         block_set: names a set for CIDRs that are too many to write out, given `src` or `dst`, the version, the CIDRs.
+        fragments: the IP versions of which fragments count as sent to the rule's ports, whatever their own is.
     """
 
     def side(name: str, version: int, blocks: Sequence[IPBlock], sets: Sequence[str]) -> Match:
@@ -50,6 +70,7 @@ def compile_classifier(
         return _FIELDS[name, version].isin_merged(covered, address_sets=sets)
 
     per_version: list[Match] = []
+    carried = set(fragments)
     for version in _VERSIONS:
         sides = []
         if classifier.destinations is not None:
@@ -60,10 +81,12 @@ def compile_classifier(
             sides.append(side("src", version, classifier.sources, ()))
         if sides:
             per_version.append(_both(sides))
+            if FALSE in sides:
+                carried.discard(version)
     addresses = _any_of(per_version) if per_version else ip
     if classifier.ports is None:
         return addresses
-    ports = _ports(classifier.ports)
+    ports = Or.of(_ports(classifier.ports), _fragments(classifier.ports, carried))
     return ports if addresses == ip else And.of(addresses, ports)  # a transport implies ip, but not its version
 
 
@@ -90,6 +113,56 @@ def _ports(ports: Sequence[PortMatch]) -> Match:
             elif (ranges := wanted.setdefault(protocol, [])) is not None:
                 ranges.append((one.port, one.port if one.end_port is None else one.end_port))
     return Or.of(*(_in_ranges(_TRANSPORTS[protocol], ranges) for protocol, ranges in sorted(wanted.items())))
+
+
+def takes_fragments(rules: Sequence[Rule], index: int) -> bool:
+    """Whether fragments count to a rule with ports: OVN knows no port of theirs, so that it might be any.
+
+    They count where there is a limit, unless a lower rule of the object has a stricter one that takes them as well. A
+    mark alone is not for them: it would take others' packets, from limits too.
+    """
+    rule = rules[index]
+    limit = rule.bandwidth
+    return (
+        limit is not None
+        and rule.classifier.ports is not None
+        and not any(
+            lower.bandwidth is not None
+            and lower.bandwidth.rate_kbps < limit.rate_kbps
+            and _covers(lower.classifier, rule.classifier)
+            for lower in rules[:index]
+        )
+    )
+
+
+def _covers(lower: Classifier, upper: Classifier) -> bool:
+    """Whether a classifier certainly takes all fragments that may be another's."""
+    return (
+        lower.destinations in {None, upper.destinations}
+        and lower.sources in {None, upper.sources}
+        and (lower.ports is None or _protocols(upper.ports or ()) <= _protocols(lower.ports))
+    )
+
+
+def _protocols(ports: Iterable[PortMatch]) -> frozenset[Protocol]:
+    return frozenset(protocol for one in ports for protocol in ((one.protocol,) if one.protocol else Protocol))
+
+
+def _fragments(ports: Sequence[PortMatch], versions: Collection[int]) -> Match:
+    """The fragments that may be sent to these ports.
+
+    To OVS a fragment has port 0, the first one too. One of IPv6 that is not the first has the protocol 44 (measured).
+    """
+    if not versions:
+        return FALSE
+    some = _protocols(one for one in ports if one.port is not None) - _protocols(
+        one for one in ports if one.port is None
+    )
+    numbers = [_NUMBERS[protocol] for protocol in some] + ([_IPV6_FRAGMENT] if 6 in versions else [])
+    if not numbers:
+        return FALSE
+    constants = tuple(Constant(str(number)) for number in sorted(numbers))
+    return And.of(is_fragment, Comparison("ip.proto", Relation.EQUAL, constants))
 
 
 def _in_ranges(transport: Transport, ranges: Sequence[Range] | None) -> Match:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TYPES: Final = (130, 131, 132, 133, 134, 135, 136, 137, 143)
 """Multicast listener discovery; router and neighbour discovery, redirects (RFC 2710, 3810, 4861)."""
 _MATCH: Final = Comparison("icmp6.type", Relation.EQUAL, tuple(Constant(str(one)) for one in _TYPES))
-_OTHER_PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp", "ip4", "icmp4"})
+_OTHER_PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp", "ip4", "icmp4", "ip.is_frag"})
 _Place = tuple[Direction, str]  # and switch
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.classifiers import RuleSets, compile_classifier
+from ovnqos.compile.classifiers import RuleSets, compile_classifier, takes_fragments
 from ovnqos.compile.compiled import CompiledObject, SetDescription, SourcePorts
 from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.compile.selections import PodSelection
@@ -176,7 +176,13 @@ class _Network:
 
     def _compile_rule(self, index: int, rule: Rule) -> None:
         sets = RuleSets(self._policy, index, self._network, self._context)
-        classifier = compile_classifier(rule.classifier, peer_set=sets.peer_set, block_set=sets.block_set)
+        fragments = takes_fragments(self._policy.rules, index)
+        classifier = compile_classifier(
+            rule.classifier,
+            peer_set=sets.peer_set,
+            block_set=sets.block_set,
+            fragments=[one for one in (4, 6) if fragments and self._network.may_carry(one)],
+        )
         if classifier == FALSE:
             text = "no packet can match the classifier; the rule has no row"
             self._into.warn(Code.NEVER_MATCHES, text, path=f"spec.egress[{index}]")

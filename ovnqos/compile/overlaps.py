@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.rows import POD_KIND, Direction
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.match import And, ip4, ip6
+from ovnqos.match import And, Not, ip4, ip6, is_fragment
 from ovnqos.match.named_sets import NamedSets
 from ovnqos.match.packet import MembersByName
 from ovnqos.match.terms import find_terms
@@ -38,13 +38,13 @@ class Overlaps:
     """Which rows one packet can match. What a row matches is found once, and only when it is asked for."""
 
     def __init__(
-        self, members: Callable[[str], frozenset[str]], match: Callable[[QosRow], Match] = lambda row: row.match
+        self, members: Callable[[str], frozenset[str]], match: Callable[[QosRow], Match] = lambda row: _whole(row.match)
     ) -> None:
         """Compare rows as long as the sets' members stay as they are.
 
         Args:
             members: the members of an address set or port group, by name; none of an unknown one.
-            match: what of a row to compare.
+            match: what of a row to compare; by default all but fragments, which rows with ports share.
         """
         self._members = members
         self._names: NamedSets | None = None
@@ -63,6 +63,10 @@ class Overlaps:
                 self._names = NamedSets(address_sets=found, port_groups=found)
             terms = self._terms[row.identity] = find_terms(self._match(row), self._names)
         return terms
+
+
+def _whole(match: Match) -> Match:
+    return And.of(match, Not(is_fragment))
 
 
 class Conflicts:

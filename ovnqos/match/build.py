@@ -143,6 +143,7 @@ def chassis_resident(port: str) -> Match:
 inport = _PortField("inport")
 outport = _PortField("outport")
 ip = Symbol("ip")
+is_fragment = Symbol("ip.is_frag")
 ip4 = _Protocol("ip4", _AddressField)
 ip6 = _Protocol("ip6", _AddressField)
 icmp4 = Symbol("icmp4")

@@ -169,7 +169,9 @@ def find_terms(match: Match, names: NamedSets) -> Terms:
             parts = [find_terms(operand, names) for operand in match.operands]
             return _cut([term for part in parts for term in part.items], complete=all(part.complete for part in parts))
         case Symbol():
-            return Terms((_field(match.name)[2],))
+            return Terms((_bit(match.name, 1) or _field(match.name)[2],))
+        case Not(operand=Symbol(name=name)):
+            return Terms((_bit(name, 0) or ANY_PACKET,))
         case Boolean():
             return _ANY if match.value else _NONE
     return _ANY
@@ -225,6 +227,14 @@ def _comparison(comparison: Comparison, names: NamedSets) -> Terms:
     else:
         return Terms((required,))
     return Terms((Term(required.nominal, {base: numbers}),))
+
+
+def _bit(name: str, value: int) -> Term | None:
+    """The packets with this value of a field of one bit; None for another field."""
+    known = FIELDS.get(name)
+    if known is None or known.width != 1:
+        return None
+    return Term(_required(known.requires).nominal, {name: Numbers(lambda: Ranges(((value, value),)))})
 
 
 @lru_cache(maxsize=1_000)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ovnqos.sandbox import Process
+from ovnqos.sandbox import Process, Stream
+from ovnqos.sandbox.marks import Capture
 from ovnqos.sandbox.programs import Programs, run
+from tests.lab.support_cluster import network_qos, rule, udp_ports
 from tests.lab.support_pod_qos import NAMESPACE, WORKER, WORKER2, LimitedPods, limited_pods, limits, to_pod
+from tests.lab.support_rates import measure_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ovnqos.sandbox import SandboxPod
+    from tests.lab.support_cluster import Document
 
 _FLOOD: Final = """
 import socket, sys, time
@@ -39,6 +44,7 @@ _PATIENCE: Final = 4.0
 """Longer than Linux sends neighbour solicitations: three, a second apart."""
 _FRAGMENTED: Final = 4000
 """Bytes of a datagram's payload: three fragments."""
+_FRAGMENTS: Final = "ip[6:2] & 0x3fff != 0 or ip6 proto 44"
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +103,49 @@ def test_a_pod_at_its_limit_finds_its_neighbours(pods: LimitedPods, direction: s
         for _ in range(_ROUNDS):
             found += _resolved(sender, others)
     assert found == _ROUNDS * len(others)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("place", ["receiver", "distant"])
+@pytest.mark.parametrize("ports", [udp_ports(5001), [{"protocol": "UDP"}]], ids=["port", "protocol"])
+def test_fragments_are_limited_and_marked(pods: LimitedPods, ports: list[Document], place: str, version: int) -> None:
+    sender, to = _pod(pods, "sender"), to_pod(_pod(pods, place), version=version)
+    rate_kbps = 2000
+    pods.apply(network_qos("gold", [rule(20, {"ports": ports}, rate_kbps=rate_kbps)], namespace=NAMESPACE))
+    stream = Stream(
+        sender=sender,
+        receiver=to.receiver,
+        address=to.address,
+        port=5001,
+        offered=3e5,
+        seconds=2,
+        payload=_FRAGMENTED,
+    )
+    capture = Capture(to.receiver.namespace, "eth0", folder=sender.folder, expression=_FRAGMENTS)
+    with capture:
+        slow = measure_rates(pods.cluster.sandbox, [stream])[0]
+        packets = capture.wait_for(lambda packet: packet.destination == to.address, count=50, timeout=5)
+    assert slow.bits_per_second > 0.9 * stream.offered
+    assert {packet.traffic_class for packet in packets} == {0x50}
+    fast = measure_rates(pods.cluster.sandbox, [replace(stream, offered=8e6, seconds=4)])[0]
+    assert fast.bits_per_second < 1.1 * (rate_kbps * 1000 * (1 + 1 / 4))  # a burst of one second of the rate
+
+
+def test_fragments_do_not_escape_by_a_rule_with_a_port_and_a_higher_rate(pods: LimitedPods) -> None:
+    sender, to = _pod(pods, "sender"), to_pod(_pod(pods, "receiver"))
+    rules = [
+        rule(20, {"ports": [{"protocol": "UDP"}]}, rate_kbps=2000),
+        rule(30, {"ports": udp_ports(6000)}, rate_kbps=100_000),
+    ]
+    pods.apply(network_qos("gold", rules, namespace=NAMESPACE))
+    stream = Stream(
+        sender=sender,
+        receiver=to.receiver,
+        address=to.address,
+        port=5001,
+        offered=8e6,
+        seconds=4,
+        payload=_FRAGMENTED,
+    )
+    fast = measure_rates(pods.cluster.sandbox, [stream])[0]
+    assert fast.bits_per_second < 1.1 * 2e6 * (1 + 1 / 4)

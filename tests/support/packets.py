@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from ovnqos.match.syntax import Constant
 
 TRANSPORTS = ("tcp", "udp", "sctp")
+NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """An IP packet that enters a logical switch by a port. `protocol` is one of TRANSPORTS or another word."""
+    """An IP packet, no fragment, that enters a switch by a port. `protocol` is one of TRANSPORTS or another word."""
 
     switch: str
     inport: str
@@ -63,12 +64,14 @@ def matches(expression: m.Match, packet: Packet, names: Names) -> bool:
 def _symbol(name: str, packet: Packet) -> bool:
     if name in TRANSPORTS:
         return packet.protocol == name
-    return {"ip": True, "ip4": packet.version == 4, "ip6": packet.version == 6}[name]
+    return {"ip": True, "ip.is_frag": False, "ip4": packet.version == 4, "ip6": packet.version == 6}[name]
 
 
 def _compares(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
     scope, _, part = comparison.field.partition(".")
     assert comparison.relation is m.Relation.EQUAL or scope in TRANSPORTS, comparison
+    if comparison.field == "ip.proto":
+        return NUMBERS.get(packet.protocol) in {int(one.text) for one in comparison.constants}
     if comparison.field == "inport":
         return packet.inport in set(_ports(comparison.constants, names))
     if scope in {"ip4", "ip6"}:

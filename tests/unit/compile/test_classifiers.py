@@ -89,6 +89,62 @@ def test_a_classifier_is_written_as_short_as_it_can_be(classifier: dict[str, Any
     assert _words(**classifier) == words
 
 
+UDP = Protocol.UDP
+OTHER = (block("0.0.0.0/0"),)
+
+
+@pytest.mark.parametrize(
+    ("rules", "index", "words"),
+    [
+        (
+            [rule(rate=9, ports=(PortMatch(protocol=UDP, port=53),))],
+            0,
+            "(udp.dst == 53 || (ip.is_frag && ip.proto == {17, 44}))",
+        ),
+        (
+            [rule(rate=9, ports=(PortMatch(protocol=UDP, port=53),), destinations=OTHER)],
+            0,
+            "ip4 && (udp.dst == 53 || (ip.is_frag && ip.proto == 17))",
+        ),
+        ([rule(rate=9, ports=(PortMatch(protocol=UDP),))], 0, "(udp || (ip.is_frag && ip.proto == 44))"),
+        ([rule(rate=9, ports=(PortMatch(protocol=UDP),), destinations=OTHER)], 0, "ip4 && udp"),
+        ([rule(46, ports=(PortMatch(protocol=UDP, port=53),))], 0, "udp.dst == 53"),
+        ([rule(rate=9), rule(rate=10, ports=(PortMatch(protocol=UDP, port=53),))], 1, "udp.dst == 53"),
+        (
+            [rule(rate=9, destinations=OTHER), rule(rate=10, ports=(PortMatch(protocol=UDP, port=53),))],
+            1,
+            "(udp.dst == 53 || (ip.is_frag && ip.proto == {17, 44}))",
+        ),
+        (
+            [rule(rate=11), rule(rate=10, ports=(PortMatch(protocol=UDP, port=53),))],
+            1,
+            "(udp.dst == 53 || (ip.is_frag && ip.proto == {17, 44}))",
+        ),
+        (
+            [
+                rule(rate=9, ports=(PortMatch(protocol=TCP, port=53),)),
+                rule(rate=10, ports=(PortMatch(protocol=UDP, port=53),)),
+            ],
+            1,
+            "(udp.dst == 53 || (ip.is_frag && ip.proto == {17, 44}))",
+        ),
+    ],
+)
+def test_fragments_count_to_the_strictest_limit_that_may_be_theirs(rules: list[Any], index: int, words: str) -> None:
+    rows = compiled(policy(*rules), CLIENT).desired().rows
+    match = str(rows[f"NetworkQoS/shop/gold/{index}/default"].match)
+    assert match.partition(" && ")[2] == words
+
+
+def test_policies_of_different_ports_do_not_conflict_by_fragments() -> None:
+    one, other = (
+        policy(rule(rate=9, ports=(PortMatch(protocol=UDP, port=port),)), name=f"of-{port}") for port in (53, 54)
+    )
+    assert not compiled([one, other], CLIENT).conflicts("shop/of-53")
+    same = policy(rule(rate=9, ports=(PortMatch(protocol=UDP, port=53),)), name="same")
+    assert compiled([one, same], CLIENT).conflicts("shop/of-53") == {"shop/same"}
+
+
 def test_the_guides_exceptions_become_an_equality_with_the_complement_in_a_set() -> None:
     found = compiled(policy(rule(destinations=(GUIDE,))), CLIENT)
     (one,) = destination_sets(found)

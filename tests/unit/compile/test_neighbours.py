@@ -18,7 +18,7 @@ from ovnqos import (
     Rule,
     plan_changes,
 )
-from ovnqos.controller import EndedLimitsMaximum
+from ovnqos.controller import EndedLimitsMaximum, find_shadowed_limits
 from tests.support.cluster import block, compiled, pod, policy, rule
 from tests.support.database import stored
 
@@ -94,6 +94,12 @@ def test_rows_of_single_ports_count_as_well() -> None:
     assert _places(found) == {(TO, "node1"), (TO, "node2")}
     found.delete("Pod", "shop/client")
     assert _places(found) == {(TO, "node2")}
+
+
+def test_it_shadows_no_limit() -> None:
+    found = compiled(policy(rule(rate=1000)), LIMITED)
+    told = find_shadowed_limits(found.desired(), found.inventory)
+    assert all(one.by.external_ids["ovnqos.io/rule"] == "0" for one in told)
 
 
 def test_it_is_no_limit_that_ends_and_stays_beside_limits_that_stay() -> None:
