@@ -29,6 +29,7 @@ _REQUEST_S: Final = 0.5
 _LOCK_ANSWER_S: Final = 5.0
 """Even with no time to wait for another holder of a lock, the server gets so long to answer."""
 _NO_ANSWER: Final = "no server answers in time"
+_CAUSE_MAXIMUM: Final = 200
 _PROBE_S: Final = (1.0, 5.0)
 """The shortest and the longest interval of probes: a server that compacts its database pauses for a moment."""
 _log = logging.getLogger(__name__)
@@ -434,7 +435,6 @@ class OvsdbClient:
         try:
             self.session.run()
         except Exception as error:  # a message, or a listener, failed: what was read in part is read anew
-            _log.warning(
-                "the %s replica failed and is read anew: %s: %s", self._database.title, type(error).__name__, error
-            )
-            self.session.restart()
+            cause = " ".join(f"{type(error).__name__}: {error}".split())[:_CAUSE_MAXIMUM]
+            _log.warning("the %s replica failed and is read anew: %s", self._database.title, cause)
+            self.session.restart(f"sends what cannot be read: {cause}")

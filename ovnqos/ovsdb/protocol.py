@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ovs.db.types
 import ovs.jsonrpc
 
-from ovnqos.errors import LockLost, SchemaMismatch, StalePlan, TransactionRefused
+from ovnqos.errors import LockLost, OutcomeUnknown, SchemaMismatch, StalePlan, TransactionRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,6 +80,7 @@ def results_of(reply: Any, operations: Sequence[Operation], database: Database) 
         StalePlan: a `wait` failed.
         SchemaMismatch: there is no such table or column.
         TransactionRefused: another error, in the server's words.
+        OutcomeUnknown: there is no result for each operation.
     """
     refusal = f"the {database.title} refuses the transaction"
     if reply.type != ovs.jsonrpc.Message.T_REPLY or not isinstance(reply.result, list):
@@ -98,6 +99,8 @@ def results_of(reply: Any, operations: Sequence[Operation], database: Database) 
             raise SchemaMismatch(f"the schema of {database.name} does not fit: {details}")
         raise TransactionRefused(f"{refusal}: {error}: {details}" if details else f"{refusal}: {error}")
     results: list[Row] = reply.result  # null only stands after an error
+    if len(results) < len(operations) or not all(isinstance(one, dict) for one in results):
+        raise OutcomeUnknown(f"the {database.title} gives no result for each operation of the transaction")
     return results
 
 

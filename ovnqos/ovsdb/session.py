@@ -163,12 +163,11 @@ class DatabaseSession:
         if self.lock_name is not None:
             self._lock_request = self.send(method, self.lock_name, on_reply=self._take_lock)
 
-    def restart(self) -> None:
-        """Drop the connection, and read everything anew."""
+    def restart(self, reason: str) -> None:
+        """Drop the connection, and read everything anew; `reason` says why in words that follow the remote's name."""
         if self._replica is not None:
             self._replica.reset()
-        self.phase = Phase.LEAVING
-        self._rpc.force_reconnect()
+        self._leave(reason)
 
     def close(self) -> None:
         """Disconnect, which gives the lock back."""
