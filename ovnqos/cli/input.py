@@ -84,7 +84,7 @@ def read_input(given: InputOptions) -> Input:
             continue  # one line says it for all
         elif one not in errors:  # a wrong annotation is a warning: it has no effect, and all else of its object has
             warnings.append(one)
-    warnings.extend(shadowed.diagnostic for shadowed in find_shadowed_limits(desired, compiler.inventory))
+    warnings.extend(shadowed.diagnostic for shadowed in find_shadowed_limits(desired))
     # A wrong object elsewhere stops nothing here, but a pod or network that is wrong may be missing here
     warnings.extend(one for one in errors if not _is_shown(one.object, scope) and one.object.kind != "NetworkQoS")
     warnings = [one for one in warnings if _is_shown(one.object, scope) or one in errors]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.compiled import FixedMembers, PeerAddresses, SetDescription
+from netaddr import IPNetwork
+
+from ovnqos.compile.compiled import FixedMembers, PeerAddresses, ReceiverAddresses, SetDescription
+from ovnqos.compile.precedence import MAC, RECEIVERS
 from ovnqos.compile.rows import POLICY_KIND, name_hash
 from ovnqos.compile.selections import PodSelection
 from ovnqos.match import (
@@ -16,6 +19,7 @@ from ovnqos.match import (
     Or,
     Relation,
     Symbol,
+    eth,
     ip,
     ip4,
     ip6,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.topology import Network
     from ovnqos.match.addresses import Range
     from ovnqos.match.build import Transport
+    from ovnqos.model.owner import Owner
     from ovnqos.model.policy import Classifier, NetworkQoS, PortMatch, Rule
 
 LITERAL_BLOCKS_MAXIMUM = 16
@@ -45,6 +50,9 @@ _TRANSPORTS = {Protocol.SCTP: sctp, Protocol.TCP: tcp, Protocol.UDP: udp}
 _NUMBERS = {Protocol.SCTP: 132, Protocol.TCP: 6, Protocol.UDP: 17}
 _IPV6_FRAGMENT = 44
 _VERSIONS = (4, 6)
+_GROUPS = (IPNetwork("224.0.0.0/4"), IPNetwork("255.255.255.255/32"), IPNetwork("ff00::/8"))
+_IN_SET = {MAC: eth.dst.in_set, "IPv4": ip4.dst.in_set, "IPv6": ip6.dst.in_set}
+_CONNECTIONS = frozenset({Protocol.TCP, Protocol.SCTP})
 
 
 def compile_classifier(
@@ -88,6 +96,21 @@ def compile_classifier(
         return addresses
     ports = Or.of(_ports(classifier.ports), _fragments(classifier.ports, carried))
     return ports if addresses == ip else And.of(addresses, ports)  # a transport implies ip, but not its version
+
+
+def may_take_groups(classifier: Classifier) -> bool:
+    """Whether packets to several receivers may match: multicast, or broadcast to everybody or to a subnet.
+
+    They are UDP or ICMP. A subnet's broadcast address can be in any IPv4 block of more than one address.
+    """
+    if classifier.ports is not None and all(one.protocol in _CONNECTIONS for one in classifier.ports):
+        return False
+    if classifier.destinations is None:
+        return True
+    blocks = [peer.cidr for peer in classifier.destinations if isinstance(peer, IPBlock)]
+    return any(
+        (block.version == 4 and block.prefixlen < 32) or any(block in group for group in _GROUPS) for block in blocks
+    ) or any(group in block for group in _GROUPS for block in blocks)
 
 
 def _covered(blocks: Iterable[IPBlock], version: int) -> tuple[AddressBlock, ...]:
@@ -231,3 +254,22 @@ class RuleSets:
         name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
         self.made[name] = SetDescription(name=name, identity=identity, external_ids=external_ids, members=members)
         return name
+
+
+def receiver_set(network: str, kind: str, owner: Owner) -> SetDescription:
+    """The set of the addresses of one kind that limited receivers have on a network, by its name."""
+    identity = f"{RECEIVERS} in namespaces (all) on {network} {kind}"
+    return SetDescription(
+        name=f"ovnqos_limited_{name_hash(owner.name, identity)}_{kind[-2:].lower()}",
+        identity=identity,
+        external_ids={NETWORK_KEY: network},
+        members=ReceiverAddresses(network=network, kind=kind),
+    )
+
+
+def for_receivers(network: Network, context: CompileContext) -> tuple[Match, tuple[SetDescription, ...]]:
+    """Match packets for the limited receivers on a network; with the sets that the match uses."""
+    has_macs = context.inventory.topology.has_mac_addresses
+    kinds = [MAC] if has_macs else [f"IPv{version}" for version in _VERSIONS if network.may_carry(version)]
+    sets = {kind: receiver_set(network.key, kind, context.owner) for kind in kinds}
+    return Or.of(*(_IN_SET[kind](one.name) for kind, one in sets.items())), tuple(sets.values())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.precedence import CatchAllRules, RowDirections
+    from ovnqos.compile.precedence import CatchAllRules, LimitedReceivers
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import PeerMembers, PodSelection, Selections, SourceMembers
     from ovnqos.diagnostics import Code, ObjectRef
@@ -61,7 +61,7 @@ class CompileContext:
         owner: who the rows will belong to.
         sources: the selections of source pods.
         peers: the selections of destination pods.
-        directions: in which direction rows of policies are, by the pods' own limits.
+        receivers: the pods with an ingress limit, for whose packets policies have rows of their own.
         catch_all: the rules that a pod's own egress limit has to join.
     """
 
@@ -69,7 +69,7 @@ class CompileContext:
     owner: Owner
     sources: Selections[SourceMembers]
     peers: Selections[PeerMembers]
-    directions: RowDirections
+    receivers: LimitedReceivers
     catch_all: CatchAllRules
 
 
@@ -116,6 +116,18 @@ class PeerAddresses:
         return _join(known, among)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverAddresses:
+    """The addresses of one kind that pods with an ingress limit have on a network, named by its key."""
+
+    network: str
+    kind: str
+
+    def find(self, context: CompileContext, among: frozenset[str] | None = None) -> frozenset[str]:
+        """The members now: all, or those among these, at the cost of these."""
+        return _join([context.receivers.addresses(self.network, self.kind)], among)
+
+
 def _join(parts: Sequence[Mapping[str, object]], among: frozenset[str] | None) -> frozenset[str]:
     """The keys of the parts: all, or those among these, at the cost of these."""
     if among is None:
@@ -138,7 +150,7 @@ class SetDescription:
     name: str
     identity: str
     external_ids: Mapping[str, str]
-    members: FixedMembers | SourcePorts | PeerAddresses
+    members: FixedMembers | SourcePorts | PeerAddresses | ReceiverAddresses
     is_written: bool = True
 
     @property
@@ -229,7 +241,7 @@ def scope_of(
             else:
                 ports.add(interface.port)
             if network is not None:
-                found = [(network.name, address) for address in interface.addresses]
+                found = [(network.name, address) for address in (*interface.addresses, *filter(None, [interface.mac]))]
                 addresses.update(found)
                 if not has_namespace:
                     unlabelled.update(found)

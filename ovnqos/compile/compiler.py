@@ -14,7 +14,7 @@ from ovnqos.compile.desired_table import DesiredTable
 from ovnqos.compile.dirty_objects import PodCompiler, PolicyCompiler
 from ovnqos.compile.empty_selections import find_non_source
 from ovnqos.compile.inventory import Inventory
-from ovnqos.compile.precedence import CatchAllRules, RowDirections
+from ovnqos.compile.precedence import CatchAllRules, LimitedReceivers
 from ovnqos.compile.promises import Promises, find_promises
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND, Delta
 from ovnqos.compile.selections import PeerMembers, Selections, SourceMembers
@@ -69,7 +69,7 @@ class Compiler:
             owner=self.owner,
             sources=Selections(self.inventory, SourceMembers, of_zone=True),
             peers=Selections(self.inventory, PeerMembers, of_zone=False),
-            directions=RowDirections(),
+            receivers=LimitedReceivers(),
             catch_all=CatchAllRules(),
         )
         self._desired = DesiredTable(self._context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.compiled import FixedMembers, SourcePorts
+from ovnqos.compile.compiled import PeerAddresses, SourcePorts
 from ovnqos.compile.neighbours import Neighbours
 from ovnqos.compile.network_qos import CompiledPolicy
 from ovnqos.compile.rows import POLICY_KIND, AddressSet, Delta, DesiredState, PortGroup, object_of
@@ -156,6 +156,12 @@ class DesiredTable:
             if self._sets[name].description.is_written:
                 _add(self._dirty_sets, name, members)
 
+    def change_set(self, name: str, members: Iterable[str]) -> None:
+        """Mark a set dirty, if it is in use, whose members changed: these."""
+        if name in self._sets:
+            self._changed_sets.add(name)
+            _add(self._dirty_sets, name, members)
+
     def replace_members(self, exchange: Exchange[Any]) -> None:
         """A pod was exchanged in a selection: mark what it adds to sets, or takes from them."""
         if exchange.selection.sets:
@@ -230,10 +236,9 @@ class DesiredTable:
 
     def _selection(self, description: SetDescription) -> Selection[Any] | None:
         members = description.members
-        if isinstance(members, FixedMembers):
-            return None
-        selections = self._context.sources if isinstance(members, SourcePorts) else self._context.peers
-        return selections.get(members.selection)
+        if isinstance(members, SourcePorts):
+            return self._context.sources.get(members.selection)
+        return self._context.peers.get(members.selection) if isinstance(members, PeerAddresses) else None
 
 
 def _add(sets: dict[str, set[str] | None], name: str, members: Iterable[str] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.classifiers import receiver_set
 from ovnqos.compile.compiled import PolicyCounts
 from ovnqos.compile.empty_selections import why_nothing_is_selected
 from ovnqos.compile.network_qos import compile_policy
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.desired_table import DesiredTable
     from ovnqos.compile.network_qos import CompiledPolicy
+    from ovnqos.compile.precedence import LimitedReceiver
     from ovnqos.compile.selections import Exchange, Selection, SourceMembers
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.policy import NetworkQoS
@@ -147,6 +149,13 @@ class PolicyCompiler:
 
     def _replace_ports(self, key: str, compiled: CompiledPolicy, exchange: Exchange[SourceMembers]) -> None:
         interfaces = [one for record in (exchange.old, exchange.new) if record is not None for one in record.interfaces]
+        if any(
+            one.has_row_for_receivers(interface, self._context)
+            for interface in interfaces
+            for one in compiled.port_rows
+        ):
+            self._dirty.add(key)  # whether the policy uses the set of the receivers depends on all of its ports
+            return
         for interface in interfaces:
             for one in compiled.port_rows:
                 if (identity := one.identity(interface.port)) in compiled.rows:
@@ -160,7 +169,7 @@ class PolicyCompiler:
                 continue  # of the old pod; else of the new one, or of another that carries the same virtual machine
             for row in compiled.rows_of_port(interface.port, interface.attachment, location, self._context):
                 self._desired.replace_row(compiled, row.identity, row)
-                self._context.directions.add_switches(key, row.switches)
+                self._context.receivers.add_switches(key, row.switches)
 
     # Compiling
 
@@ -208,7 +217,7 @@ class PolicyCompiler:
         else:
             self._without_network.discard(key)
         self._conflicts.replace(name, compiled.claims if compiled is not None else ())
-        self._context.directions.replace_policy(key, compiled.flexible_switches if compiled is not None else set())
+        self._context.receivers.replace_policy(key, compiled.switches_of_receivers if compiled is not None else set())
         self._unchecked.add(name)
 
 
@@ -244,7 +253,7 @@ class PodCompiler:
         self.changed: set[str] = set()
         self._context = context
         self._desired = desired
-        self._compiled: set[str] = set()
+        self._compiled: dict[str, LimitedReceiver | None] = {}  # by key, with the interface that has an ingress limit
         self._dirty: set[str] = set()
 
     @property
@@ -278,18 +287,18 @@ class PodCompiler:
     def mark_attachment(self, attachment: str) -> None:
         """Have the pods of an attachment compiled anew: the network behind it is another."""
         record = self._context.inventory.record
-        for key in (self._compiled | self.failed.keys()) - self._dirty:
+        for key in (self._compiled.keys() | self.failed.keys()) - self._dirty:
             found = record(*key.split("/"))
             if found is not None and any(one.attachment == attachment for one in found.interfaces):
                 self._dirty.add(key)
 
     def compile(self) -> set[str]:
-        """Compile what is dirty. Returns the policies whose rows may have another direction now."""
+        """Compile what is dirty. Returns the policies that have more rows now, or fewer."""
         keys, self._dirty = self._dirty, set()
-        turned: set[str] = set()
+        changed: set[str] = set()
         for key in keys:
-            turned |= self._compile(key)
-        return turned
+            changed |= self._compile(key)
+        return changed
 
     def _compile(self, key: str) -> set[str]:
         inventory, name = self._context.inventory, f"{POD_KIND}/{key}"
@@ -309,11 +318,16 @@ class PodCompiler:
             if had_failed:
                 self.changed.add(key)
             return set()
-        if new is not None:
-            self._compiled.add(key)
-        else:
-            self._compiled.discard(key)
         self.changed.add(key)
         self._desired.replace(name, new)
-        rows = [one.rows.values() if one is not None else () for one in (old, new)]
-        return self._context.directions.replace_pod(*rows)
+        before, after = self._compiled.pop(key, None), new.receiver if new is not None else None
+        if new is not None:
+            self._compiled[key] = after
+        return self._replace_receiver(before, after) if before != after else set()
+
+    def _replace_receiver(self, old: LimitedReceiver | None, new: LimitedReceiver | None) -> set[str]:
+        changed = self._context.receivers.replace(old, new)
+        for one in filter(None, (old, new)):
+            for kind, address in one.addresses:
+                self._desired.change_set(receiver_set(one.network, kind, self._context.owner).name, [address])
+        return changed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelIndex
-from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelectionType, takes
+from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkRole, NetworkSelectionType, takes
 from ovnqos.model.workloads import NO_POD_QOS, Namespace, Node, Pod, PodQos
 
 if TYPE_CHECKING:
@@ -275,6 +275,14 @@ class Inventory:
         return definition is not None and any(
             takes(selector, definition, self.namespace_labels(definition.namespace)) for selector in selectors
         )
+
+    def has_services(self, attachment: str) -> bool:
+        """Whether Services are reached by an attachment: by a pod's default interface, or a primary one."""
+        definition = self.attachment(self.topology.definition_key(attachment))
+        is_primary = (
+            definition is not None and definition.ovn is not None and definition.ovn.role is NetworkRole.PRIMARY
+        )
+        return is_primary or self.topology.is_default(attachment)
 
     def attachments_of_network(self, network: str) -> tuple[str, ...]:
         """The keys of the NADs that claim a network of this name."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.classifiers import RuleSets, compile_classifier, takes_fragments
+from ovnqos.compile.classifiers import RuleSets, compile_classifier, for_receivers, may_take_groups, takes_fragments
 from ovnqos.compile.compiled import CompiledObject, SetDescription, SourcePorts
+from ovnqos.compile.precedence import has_both_directions
 from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.compile.selections import PodSelection
-from ovnqos.diagnostics import Code, ObjectRef, listed
-from ovnqos.match import FALSE, And, inport, references
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
+from ovnqos.match import FALSE, And, Not, Or, eth, inport, references
 from ovnqos.model.networks import NetworkSelectionType
-from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.owner import BESIDE_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, PodPeer, frame_advice
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.selections import SourceMembers
-    from ovnqos.compile.topology import Network
+    from ovnqos.compile.topology import Network, PodInterface
     from ovnqos.match import Match
     from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelector
     from ovnqos.model.owner import Owner
@@ -41,31 +42,40 @@ class PortRows:
         classifier: its match without the source.
         network: the ports' network.
         attachments: by which they came.
-        allows_from_lport: whether it depends on the pods' limits in which direction a row is.
+        of_receivers: whether a port has one only on a switch with a pod that has an ingress limit.
     """
 
     row: QosRow
     classifier: Match
     network: Network
     attachments: frozenset[str]
-    allows_from_lport: bool
+    of_receivers: bool = False
 
     def identity(self, port: str) -> str:
         """The identity of a port's row."""
         return f"{self.row.identity}/{port}"
 
-    def for_port(self, port: str, location: str, context: CompileContext) -> QosRow:
-        """A port's row, bound to the switch that the port is on."""
+    def _beside(self, port: str) -> dict[str, str]:
+        beside = self.row.external_ids.get(BESIDE_KEY)
+        return {} if beside is None else {BESIDE_KEY: f"{beside}/{port}"}
+
+    def has_row_for_receivers(self, interface: PodInterface, context: CompileContext) -> bool:
+        """Whether an interface has one of the rows that only switches with limited receivers have."""
+        if not self.of_receivers or interface.attachment not in self.attachments:
+            return False
+        return context.receivers.is_on(context.inventory.topology.switch(self.network, interface.location))
+
+    def for_port(self, port: str, location: str, context: CompileContext) -> QosRow | None:
+        """A port's row, bound to the switch that the port is on; None where it has none."""
         switch = context.inventory.topology.switch(self.network, location)
-        namespace = self.row.external_ids[OBJECT_KEY].split("/")[1]
-        moved = self.allows_from_lport and context.directions.is_from_lport(switch, namespace)
+        if self.of_receivers and not context.receivers.is_on(switch):
+            return None
         return replace(
             self.row,
             switches=frozenset([switch]),
-            direction=Direction.FROM_LPORT if moved else self.row.direction,
             match=And.of(inport(port), self.classifier),
             identity=self.identity(port),
-            external_ids={**self.row.external_ids, PORT_KEY: port},
+            external_ids={**self.row.external_ids, PORT_KEY: port, **self._beside(port)},
         )
 
 
@@ -77,7 +87,7 @@ class CompiledPolicy(CompiledObject):
         policy: the policy.
         port_rows: how rows are made where each source port has its own; they are among `rows`.
         claims: the rows as far as it matters whether others overlap them: one for all ports, however many there are.
-        flexible_switches: the switches on which the direction of its rows depends on the pods' own limits.
+        switches_of_receivers: the switches on which it has further rows when pods there have ingress limits.
         attachments: by which its source pods are on the networks that it takes.
         switches: the switches with these pods.
     """
@@ -85,7 +95,7 @@ class CompiledPolicy(CompiledObject):
     policy: NetworkQoS
     port_rows: list[PortRows] = field(default_factory=list)
     claims: list[QosRow] = field(default_factory=list)
-    flexible_switches: set[str] = field(default_factory=set)
+    switches_of_receivers: set[str] = field(default_factory=set)
     attachments: set[str] = field(default_factory=set)
     switches: set[str] = field(default_factory=set)
 
@@ -101,15 +111,16 @@ class CompiledPolicy(CompiledObject):
     def rows_of_port(self, port: str, attachment: str, location: str, context: CompileContext) -> Iterator[QosRow]:
         """The rows that a source port has of its own."""
         for one in self.port_rows:
-            if attachment in one.attachments:
-                yield one.for_port(port, location, context)
+            row = one.for_port(port, location, context) if attachment in one.attachments else None
+            if row is not None:
+                yield row
 
 
 def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolicy:
     """Compile one valid policy: a row a rule and network, bound to the switches with source pods of this zone.
 
-    On switches where that would shadow limits of receivers it is another row, in from-lport; see `RowDirections`.
-    Where the bandwidth's scope is `pod` each source port has a row of its own instead, and thereby its own meter.
+    On layer3 networks another row, in from-lport, is for packets to receivers with an ingress limit and to groups of
+    receivers. Where the bandwidth's scope is `pod` each source port has rows of its own, and thereby its own meter.
     """
     ref = ObjectRef(kind=POLICY_KIND, namespace=policy.namespace, name=policy.name)
     compiled = CompiledPolicy(object=ref, policy=policy)
@@ -139,13 +150,10 @@ class _Network:
         self._into = into
         topology, switches = context.inventory.topology, frozenset(sources.switches)
         self._direction = topology.direction(self._network)
-        self._allows_from_lport = self._direction is Direction.TO_LPORT and topology.allows_from_lport(self._network)
-        moved = frozenset[str]()
-        if self._allows_from_lport:
-            into.flexible_switches |= switches
-            moved = frozenset(one for one in switches if context.directions.is_from_lport(one, policy.namespace))
+        self._has_both = has_both_directions(self._network, context.inventory)
+        if self._has_both:
+            into.switches_of_receivers |= switches
         self._switches = switches
-        self._from_lport = moved  # instead of the network's direction
         self._group = _source_group(policy, sources, context.owner)
 
     def compile(self) -> None:
@@ -153,11 +161,20 @@ class _Network:
         rules, network = self._policy.rules, self._network
         if network.may_carry(6):
             self._into.ipv6.add(network.name)
-        if self._from_lport and any(_looks_at_destinations(rule) for rule in rules):
-            self._into.warn(
-                Code.BEFORE_LOAD_BALANCING,
-                f"on {listed(self._from_lport)} a pod has an ingress limit, so rules apply before load balancing: "
-                "they match a Service by its own address and port, not by those of its pods",
+        if self._is_before_load_balancing and any(_looks_at_destinations(rule) for rule in rules):
+            text = (
+                f"network {network.name}: rules apply before load balancing; until a connection through a Service is "
+                "answered they match it by the Service's address and port, not by those of its pods"
+            )
+            hint = "to mark or limit one-packet flows through it, add the Service's address as an ipBlock"
+            self._into.diagnostics.append(
+                Diagnostic(
+                    severity=Severity.INFO,
+                    code=Code.BEFORE_LOAD_BALANCING,
+                    object=self._into.object,
+                    text=text,
+                    hint=hint,
+                )
             )
         if not network.versions and any(
             isinstance(peer, PodPeer) for rule in rules for peer in rule.classifier.destinations or ()
@@ -196,36 +213,63 @@ class _Network:
         if is_per_port:
             group = replace(group, name=f"{group.name}_each", is_written=False)
         self._into.add_set(group)
-        row = self._row(index, And.of(inport.in_group(group.name), classifier))
-        if is_per_port:
-            self._into.claims.extend([row, _moved(row)] if self._allows_from_lport else [row])
-            attachments = frozenset(self._sources.attachments)
-            self._into.port_rows.append(
-                PortRows(
-                    row=row,
-                    classifier=classifier,
-                    network=self._network,
-                    attachments=attachments,
-                    allows_from_lport=self._allows_from_lport,
+        row, source = self._row(index), inport.in_group(group.name)
+        self._into.claims.append(replace(row, match=And.of(source, classifier)))
+        for one, part, of_receivers in self._parts(row, rule, classifier):
+            if is_per_port:
+                self._into.port_rows.append(
+                    PortRows(
+                        row=one,
+                        classifier=part,
+                        network=self._network,
+                        attachments=frozenset(self._sources.attachments),
+                        of_receivers=of_receivers,
+                    )
                 )
-            )
-            return
-        rows = [row]
-        if self._from_lport:
-            others = self._switches - self._from_lport
-            rows = [replace(row, switches=others)] if others else []
-            rows.append(replace(_moved(row), switches=self._from_lport))
-        self._into.claims.extend(rows)
-        for one in rows:
-            self._into.add_row(one)
+                continue
+            switches = one.switches
+            if of_receivers:
+                switches = frozenset(filter(self._context.receivers.is_on, switches))
+            if switches:
+                self._into.add_row(replace(one, match=And.of(source, part), switches=switches))
 
-    def _row(self, index: int, match: Match) -> QosRow:
+    def _parts(self, row: QosRow, rule: Rule, classifier: Match) -> Iterator[tuple[QosRow, Match, bool]]:
+        """The rows of a rule: each with its match but for the source, and whether it is for limited receivers only.
+
+        On a network with rows in both directions, to-lport would meter a packet to a group of receivers once a copy,
+        and there the ingress limit of a receiver on the same switch is above it: from-lport is for these.
+        """
+        if not self._has_both:
+            yield row, classifier, False
+            return
+        receivers, sets = for_receivers(self._network, self._context)
+        in_group = rule.bandwidth is not None and may_take_groups(rule.classifier)
+        further = replace(
+            row,
+            direction=Direction.FROM_LPORT,
+            identity=f"{row.identity}/{Direction.FROM_LPORT}",
+            external_ids={**row.external_ids, BESIDE_KEY: row.identity},
+        )
+        yield row, And.of(classifier, Not(eth.mcast)) if in_group else classifier, False
+        yield further, And.of(classifier, Or.of(eth.mcast, receivers) if in_group else receivers), not in_group
+        if in_group or any(map(self._context.receivers.is_on, self._switches)):
+            for one in sets:
+                self._into.add_set(one)
+
+    @property
+    def _is_before_load_balancing(self) -> bool:
+        """Whether its rows see packets before load balancing, on a network that has Services."""
+        inventory = self._context.inventory
+        return self._direction is Direction.FROM_LPORT and any(map(inventory.has_services, self._sources.attachments))
+
+    def _row(self, index: int) -> QosRow:
+        """The row of a rule on all of its switches; its match comes later."""
         policy, rule, network = self._policy, self._policy.rules[index], self._network
         return QosRow(
             switches=self._switches,
             direction=self._direction,
             priority=network_qos_priority(policy.priority, index),
-            match=match,
+            match=FALSE,
             dscp=rule.dscp,
             rate_kbps=rule.bandwidth.rate_kbps if rule.bandwidth else None,
             burst_kbit=rule.bandwidth.burst_kbit if rule.bandwidth else None,
@@ -240,11 +284,6 @@ class _Network:
 
 def _looks_at_destinations(rule: Rule) -> bool:
     return rule.classifier.destinations is not None or rule.classifier.ports is not None
-
-
-def _moved(row: QosRow) -> QosRow:
-    """The same row where it is in from-lport."""
-    return replace(row, direction=Direction.FROM_LPORT, identity=f"{row.identity}/{Direction.FROM_LPORT}")
 
 
 def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> SetDescription:

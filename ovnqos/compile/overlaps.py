@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.rows import POD_KIND, Direction
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.match import And, Not, ip4, ip6, is_fragment
+from ovnqos.match import And, Not, eth, is_fragment
 from ovnqos.match.named_sets import NamedSets
 from ovnqos.match.packet import MembersByName
 from ovnqos.match.terms import find_terms
-from ovnqos.model.owner import JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.owner import BESIDE_KEY, JOINED_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.workloads import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.rows import DesiredState, QosRow
     from ovnqos.match import Match
     from ovnqos.match.terms import Terms
@@ -183,19 +182,16 @@ PAIRS_MAXIMUM = 2_000
 """So many pairs of rows are compared: a warning is not worth seconds."""
 
 
-def find_shadowed_limits(
-    desired: DesiredState, inventory: Inventory, *, at_most: int = PAIRS_MAXIMUM
-) -> tuple[ShadowedLimit, ...]:
+def find_shadowed_limits(desired: DesiredState, *, at_most: int = PAIRS_MAXIMUM) -> tuple[ShadowedLimit, ...]:
     """Find limits that another object's row, or a later rule of the same one that only marks, may shadow.
 
     Among the rows that shadow are those of pods whose own limit has joined a rule of higher priority.
 
     A NetworkQoS that shadows another's limit by its own is left out: that is what priorities are for. So is one whose
-    sources are known to be others than the limit's.
+    sources are known to be others than the limit's, and what it does to broadcast and multicast packets alone.
 
     Args:
         desired: rows with their groups and sets.
-        inventory: what it was compiled against: where pods have their addresses.
         at_most: how many pairs of rows that share a direction are compared; those beyond are left out.
     """
 
@@ -206,14 +202,25 @@ def find_shadowed_limits(
 
     rows = [row for row in desired.rows.values() if OBJECT_KEY in row.external_ids]  # not those of neighbour discovery
     candidates = _Candidates(rows)
+    receivers: dict[str, set[str]] = defaultdict(set)  # by switch, the ports with an ingress limit
+    for row in rows:
+        if row.external_ids.get(RULE_KEY) == Purpose.INGRESS:
+            for switch in row.switches:
+                receivers[switch].add(row.external_ids[PORT_KEY])
+
+    def meet(limit: QosRow, by: QosRow) -> bool:
+        """Whether both are on a switch, where the one above has packets to take."""
+        shared, own = by.switches & limit.switches, {limit.external_ids.get(PORT_KEY)}
+        return any(receivers.get(one, own) - own for one in shared) if BESIDE_KEY in by.external_ids else bool(shared)
+
     pairs = (
         ShadowedLimit(limit=limit, by=by)
         for limit in rows
-        if limit.rate_kbps is not None
+        if limit.rate_kbps is not None and BESIDE_KEY not in limit.external_ids  # its rule has another
         for by in candidates.of_limit(limit)
-        if by.priority > limit.priority and not by.switches.isdisjoint(limit.switches) and not _is_kept_by(limit, by)
+        if by.priority > limit.priority and meet(limit, by) and not _is_kept_by(limit, by)
     )
-    overlaps = Overlaps(members, lambda row: _whole_match(row, inventory))
+    overlaps = Overlaps(members, lambda row: And.of(_whole(row.match), Not(eth.mcast)))
     found = [pair for pair in islice(pairs, at_most) if overlaps.can_overlap(pair.limit, pair.by)]
     return tuple(sorted(found, key=lambda one: (one.limit.identity, one.by.identity)))
 
@@ -226,7 +233,6 @@ class _Candidates:
         self._marking: dict[_Origin, list[QosRow]] = defaultdict(list)  # those of them that limit nothing
         self._joined: dict[_Origin, list[QosRow]] = defaultdict(list)  # pods' rows that do what a rule does
         self._of_port: dict[tuple[Direction, str], list[QosRow]] = defaultdict(list)
-        self._of_switch: dict[str, list[QosRow]] = defaultdict(list)
         for row in rows:
             if not _is_pods(row) or JOINED_KEY in row.external_ids:
                 self._add(row)
@@ -241,15 +247,10 @@ class _Candidates:
             self._of_port[row.direction, port].append(row)
         if _is_pods(row):
             self._joined[_origin(row)].append(row)
-        if row.direction is Direction.TO_LPORT:
-            for switch in row.switches:
-                self._of_switch[switch].append(row)
 
     def of_limit(self, row: QosRow) -> Iterable[QosRow]:
         """Those of one limit: rows of single ports meet only rows of the same port, and shared ones."""
         place, port = _origin(row), row.external_ids.get(PORT_KEY)
-        if _is_pods(row) and row.direction is Direction.TO_LPORT:
-            return (one for switch in row.switches for one in self._of_switch[switch])
         if _is_pods(row):
             return (*self._shared[place], *self._of_port[row.direction, port or ""])
         joined = self._joined[place] if port is None else filter(_is_pods, self._of_port[row.direction, port])
@@ -268,19 +269,6 @@ def _origin(row: QosRow) -> _Origin:
 def _is_kept_by(limit: QosRow, by: QosRow) -> bool:
     """Whether a pod's row keeps this limit beside its own."""
     return by.external_ids.get(JOINED_KEY) == f"{limit.external_ids.get(OBJECT_KEY)}/{limit.external_ids.get(RULE_KEY)}"
-
-
-def _whole_match(row: QosRow, inventory: Inventory) -> Match:
-    """The row's match; of a pod's ingress with its addresses, which a match on its port implies."""
-    _, _, key = row.external_ids.get(OBJECT_KEY, "").partition("/")
-    namespace, _, name = key.partition("/")
-    record = inventory.record(namespace, name) if row.external_ids.get(RULE_KEY) == Purpose.INGRESS else None
-    for interface in record.interfaces if record is not None else ():
-        if interface.port == row.external_ids.get(PORT_KEY) and interface.addresses:
-            earlier = [address for address in interface.addresses if ":" not in address]
-            later = [address for address in interface.addresses if ":" in address]
-            return And.of(row.match, ip4.dst.isin(*earlier) | ip6.dst.isin(*later))
-    return row.match
 
 
 def _rule(row: QosRow) -> str:

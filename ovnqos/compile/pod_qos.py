@@ -2,7 +2,7 @@
 
 Egress is limited where the packet enters the switch, ingress where it leaves it, and the mark is set where it leaves
 the source's switch. So no two of them have one direction and one packet, where OVN would apply only one of them. Where
-an egress limit and a NetworkQoS both take all of the pod's traffic, one row does both; see `CatchAllRules.joined`.
+an egress limit and a NetworkQoS both take all of the pod's traffic, one row does both; see `precedence`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from netaddr import IPAddress, IPNetwork
 
 from ovnqos.compile.classifiers import LITERAL_BLOCKS_MAXIMUM
 from ovnqos.compile.compiled import CompiledObject, FixedMembers, SetDescription
+from ovnqos.compile.precedence import LimitedReceiver, has_both_directions
 from ovnqos.compile.rows import (
+    INGRESS_QOS_PRIORITY,
     POD_KIND,
     POD_MARK_PRIORITY,
     POD_QOS_PRIORITY,
@@ -43,17 +45,33 @@ if TYPE_CHECKING:
 
 _EVERYTHING = {4: IPNetwork("0.0.0.0/0"), 6: IPNetwork("::/0")}
 _ADDRESSES = {4: ip4.dst, 6: ip6.dst}
+_PRIORITY = {
+    Purpose.INGRESS: INGRESS_QOS_PRIORITY,
+    Purpose.EGRESS: POD_QOS_PRIORITY,
+    Purpose.DSCP: POD_MARK_PRIORITY,
+}
 _SET_CIDRS = "set all CIDRs of the cluster's pods and Services (--cluster-cidr)"
 
 
-def compile_pod(record: PodRecord, context: CompileContext) -> CompiledObject:
+@dataclass(slots=True, kw_only=True)
+class CompiledPod(CompiledObject):
+    """What a pod asks of the database.
+
+    Attributes:
+        receiver: its interface with an ingress limit, where policies need rows of their own for packets to it.
+    """
+
+    receiver: LimitedReceiver | None = None
+
+
+def compile_pod(record: PodRecord, context: CompileContext) -> CompiledPod:
     """Compile one pod of this zone: a row a limit and for the mark, on its default interface.
 
     That is its interface on the namespace's primary network, or else on the cluster's default network.
     """
     inventory, pod = context.inventory, record.pod
     qos = merge(pod.qos, inventory.namespace_qos(pod.namespace))
-    compiled = CompiledObject(object=ObjectRef(kind=POD_KIND, namespace=pod.namespace, name=pod.name))
+    compiled = CompiledPod(object=ObjectRef(kind=POD_KIND, namespace=pod.namespace, name=pod.name))
     compiled.diagnostics += pod.qos.diagnostics  # those of its namespace are the namespace's own
     if qos.sets_nothing:
         return compiled
@@ -100,7 +118,7 @@ class _PodRows:
     network: Network
     qos: PodQos
     context: CompileContext
-    into: CompiledObject
+    into: CompiledPod
 
     def compile(self) -> None:
         port, qos, network = self.interface.port, self.qos, self.network
@@ -114,6 +132,8 @@ class _PodRows:
             self._add(Purpose.EGRESS, Direction.FROM_LPORT, And.of(inport(port), ip), self._egress(qos.egress))
         if qos.ingress is not None:
             self._add(Purpose.INGRESS, Direction.TO_LPORT, And.of(outport(port), ip), _Effect(limit=qos.ingress))
+            if has_both_directions(network, self.context.inventory):
+                self.into.receiver = LimitedReceiver.of(self.interface, network, self.context.inventory)
         if qos.dscp is None:
             return
         if not self.context.inventory.cluster_cidrs:
@@ -122,7 +142,7 @@ class _PodRows:
             return
         match = And.of(inport(port), self._outside())
         if match != FALSE:
-            self._add(Purpose.DSCP, Direction.TO_LPORT, match, _Effect(dscp=qos.dscp), POD_MARK_PRIORITY)
+            self._add(Purpose.DSCP, Direction.TO_LPORT, match, _Effect(dscp=qos.dscp))
 
     def _egress(self, own: Bandwidth) -> _Effect:
         """The pod's own limit, or that of a NetworkQoS's rule that it has to join if that is the lower."""
@@ -135,20 +155,13 @@ class _PodRows:
         limit = own if theirs is None else min(own, theirs, key=_tightness)
         return _Effect(limit=limit, dscp=joined.rule.dscp, joined=joined)
 
-    def _add(
-        self,
-        purpose: Purpose,
-        direction: Direction,
-        match: Match,
-        effect: _Effect,
-        priority: int = POD_QOS_PRIORITY,
-    ) -> None:
+    def _add(self, purpose: Purpose, direction: Direction, match: Match, effect: _Effect) -> None:
         name, limit, joined = f"{POD_KIND}/{self.pod.key}", effect.limit, effect.joined
         switch = self.context.inventory.topology.switch(self.network, self.interface.location)
         row = QosRow(
             switches=frozenset([switch]),
             direction=direction,
-            priority=priority if joined is None else joined_priority(joined.priority),
+            priority=_PRIORITY[purpose] if joined is None else joined_priority(joined.priority),
             match=match,
             dscp=effect.dscp,
             rate_kbps=limit.rate_kbps if limit else None,

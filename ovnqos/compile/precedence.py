@@ -1,119 +1,119 @@
 """How rows of policies and the limits of single pods stay in force beside each other.
 
-OVN applies one row of a direction to a packet. Which direction a policy's rows have on layer3 networks, whose switches
-allow both, is decided by the pods' own limits: in `to-lport` they would shadow the ingress limit of a receiver on the
-same switch, and in `from-lport` the egress limit of a sender. Where policies' rows and pods' egress limits share
-`from-lport` all the same, a pod's limit joins the rule that takes all of its traffic, so that both hold.
+OVN applies one row of a direction to a packet. On a layer3 network a policy's rows are in `to-lport`, and so is the
+ingress limit of a receiver on the same switch, which is above them; what policies do to packets for such a receiver is
+done in `from-lport`. Where policies' rows and pods' egress limits share `from-lport`, a pod's limit joins the rule that
+takes all of its traffic, so that both hold.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from ovnqos.compile.rows import Direction, network_qos_priority
 from ovnqos.model.labels import SelectorIndex
-from ovnqos.model.owner import OBJECT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, IPBlock
-from ovnqos.model.workloads import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.rows import QosRow
-    from ovnqos.compile.topology import Network
+    from ovnqos.compile.topology import Network, PodInterface
     from ovnqos.model.policy import NetworkQoS, Rule
     from ovnqos.model.workloads import Pod
 
 
-_K = TypeVar("_K", bound=Hashable)
+RECEIVERS = "destinations: pods with an ingress limit"
+"""Identities of the sets of limited receivers begin with this."""
+
 _NONE: frozenset[str] = frozenset()
+_BOTH = frozenset({4, 6})
+MAC = "MAC"
+"""Of the kinds of addresses; the others are `IPv4` and `IPv6`."""
 
 
-class _Senders(NamedTuple):
-    """The pods of a namespace on a switch."""
+def has_both_directions(network: Network, inventory: Inventory) -> bool:
+    """Whether rows of policies are in `to-lport` on a network, and may be in `from-lport` as well."""
+    topology = inventory.topology
+    return topology.direction(network) is Direction.TO_LPORT and topology.allows_from_lport(network)
+
+
+class LimitedReceiver(NamedTuple):
+    """A pod's interface with an ingress limit: its switch, its network, and its addresses by kind."""
 
     switch: str
-    namespace: str
+    network: str
+    addresses: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, interface: PodInterface, network: Network, inventory: Inventory) -> LimitedReceiver:
+        """The interface's MAC address tells it from everything on other switches; its IP addresses do not."""
+        if inventory.topology.has_mac_addresses:
+            addresses = {(MAC, interface.mac)} if interface.mac else set()
+        else:
+            addresses = {("IPv6" if ":" in one else "IPv4", one) for one in interface.addresses}
+        return cls(inventory.topology.switch(network, interface.location), network.key, frozenset(addresses))
 
 
-class RowDirections:
-    """How many pods of a switch have limits of their own, and which policies' rows there depend on it."""
+class LimitedReceivers:
+    """The pods with an ingress limit on networks with rows in both directions; and the policies with rows there."""
 
     def __init__(self) -> None:
         """No pod has a limit, no policy has rows."""
-        self._receiving: Counter[str] = Counter()  # ingress limits by switch
-        self._sending: Counter[_Senders] = Counter()  # egress limits and marks
-        self._policies: dict[str, dict[str, set[str]]] = defaultdict(dict)  # switch -> namespace -> keys
+        self._on_switch: Counter[str] = Counter()
+        self._addresses: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)  # by network and kind
+        self._policies: dict[str, set[str]] = defaultdict(set)  # by switch
         self._switches: dict[str, set[str]] = {}  # by policy
 
-    def is_from_lport(self, switch: str, namespace: str) -> bool:
-        """Whether rows of a namespace's policies are in `from-lport` on a switch where they could be in either.
+    def is_on(self, switch: str) -> bool:
+        """Whether a pod of this switch has an ingress limit."""
+        return switch in self._on_switch
 
-        They are where a pod of the switch has an ingress limit, and none of the namespace's an egress limit or mark: so
-        all that concerns one sender stays in one direction, where priorities decide.
-        """
-        return switch in self._receiving and _Senders(switch, namespace) not in self._sending
+    def addresses(self, network: str, kind: str) -> Counter[str]:
+        """The addresses of a kind on a network, by its key."""
+        return self._addresses.get((network, kind), Counter())
 
-    def replace_pod(self, old: Iterable[QosRow], new: Iterable[QosRow]) -> set[str]:
-        """Exchange the rows of a pod. Returns the policies whose rows may have another direction now."""
-        receiving, sending = Counter[str](), Counter[_Senders]()
-        for rows, step in ((old, -1), (new, 1)):
-            for row in rows:
-                namespace = row.external_ids[OBJECT_KEY].split("/")[1]
-                for switch in row.switches:
-                    if row.external_ids[RULE_KEY] == Purpose.INGRESS:
-                        receiving[switch] += step
-                    else:
-                        sending[_Senders(switch, namespace)] += step
+    def replace(self, old: LimitedReceiver | None, new: LimitedReceiver | None) -> set[str]:
+        """Exchange a pod's limited interface. Returns the policies with rows to add on its switch, or to remove."""
         changed: set[str] = set()
-        for switch in _add(self._receiving, receiving):
-            changed.update(*self._policies.get(switch, {}).values())
-        for switch, namespace in _add(self._sending, sending):
-            if switch in self._receiving:
-                changed |= self._policies.get(switch, {}).get(namespace, _NONE)
-        return changed
+        for one, step in ((old, -1), (new, 1)):
+            if one is None:
+                continue
+            for kind, address in one.addresses:
+                _add(self._addresses[one.network, kind], address, step)
+            if _add(self._on_switch, one.switch, step):
+                changed ^= {one.switch}
+        return set().union(*(self._policies.get(switch, _NONE) for switch in changed))
 
     def replace_policy(self, policy: str, switches: set[str]) -> None:
-        """Set the switches on which the direction of a policy's rows depends on limits (`<namespace>/<name>`)."""
-        namespace = policy.partition("/")[0]
+        """Set the switches where a policy's rows depend on limited receivers (`<namespace>/<name>`)."""
         for switch in self._switches.pop(policy, _NONE) - switches:
-            keys = self._policies[switch][namespace]
-            keys.discard(policy)
-            if not keys:
-                del self._policies[switch][namespace]
-                if not self._policies[switch]:
-                    del self._policies[switch]
+            self._policies[switch].discard(policy)
+            if not self._policies[switch]:
+                del self._policies[switch]
         if switches:
             self._switches[policy] = set()
             self.add_switches(policy, switches)
 
     def add_switches(self, policy: str, switches: Iterable[str]) -> None:
-        """Add switches to those of a policy; none when the direction of its rows is fixed."""
+        """Add switches to those of a policy; none when it has no rows that depend on them."""
         known = self._switches.get(policy)
         if known is None:
             return
-        namespace = policy.partition("/")[0]
         for switch in switches:
             known.add(switch)
-            self._policies[switch].setdefault(namespace, set()).add(policy)
+            self._policies[switch].add(policy)
 
 
-def _add(counts: Counter[_K], steps: Counter[_K]) -> Iterator[_K]:
-    """Add steps to counts. Yields the keys that are counted from now on, or no longer."""
-    for key, step in steps.items():
-        was = key in counts
-        counts[key] += step
-        if not counts[key]:
-            del counts[key]
-        if was != (key in counts):
-            yield key
-
-
-_BOTH = frozenset({4, 6})
+def _add(counts: Counter[str], key: str, step: int) -> bool:
+    """Add a step to a count. Returns whether the key is counted from now on, or no longer."""
+    was = key in counts
+    counts[key] += step
+    if not counts[key]:
+        del counts[key]
+    return was != (key in counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +164,8 @@ class CatchAllRules:
     def joined(self, pod: Pod, attachment: str, network: Network, inventory: Inventory) -> CatchAllRule | None:
         """The rule that a pod's egress limit has to join on a network; None where both hold apart, or cannot both.
 
-        It is the highest that takes all of the pod's IP traffic there, in the direction of egress limits. One whose
-        limit the pod shares with others cannot be joined: it would take a meter in a meter.
+        It is the highest that takes all of the pod's IP traffic there, at least some of it in the direction of egress
+        limits. One whose limit the pod shares with others cannot be joined: it would take a meter in a meter.
 
         Args:
             pod: of this zone.
@@ -174,7 +174,8 @@ class CatchAllRules:
             inventory: the cluster.
         """
         index = self._of_namespace.get(pod.namespace)
-        if index is None or inventory.topology.direction(network) is not Direction.FROM_LPORT:
+        in_from_lport = inventory.topology.direction(network) is Direction.FROM_LPORT
+        if index is None or not (in_from_lport or has_both_directions(network, inventory)):
             return None
         versions = network.versions or _BOTH
         found = [

@@ -38,6 +38,9 @@ POD_QOS_PRIORITY = 5_000
 POD_MARK_PRIORITY = 4_990
 """OVN priority of their marks, which a receiver's limit in the same direction therefore does not conflict with."""
 
+INGRESS_QOS_PRIORITY = 15_000
+"""OVN priority of ingress limits: above every NetworkQoS. No policy of a sender shadows the limit of a receiver."""
+
 _STEP = 2
 _T = TypeVar("_T")
 
@@ -176,7 +179,7 @@ class InputScope:
         undeclared_ports: those on other networks, each with the NetworkAttachmentDefinition that is missing.
         unlabelled_ports: those on networks that a policy selects by labels of a Namespace that is missing.
         finished_ports: those of pods that are completed or failed, which may be gone.
-        addresses: the IP addresses of the pods, each with the name of its network.
+        addresses: the IP and MAC addresses of the pods, each with the name of its network.
         unlabelled_addresses: those of pods whose Namespace is not among the objects.
         missing_namespaces: the names of these namespaces, sorted.
         unlabelled_sets: names of the desired sets that do not depend on labels of namespaces.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
@@ -31,12 +31,14 @@ class PodInterface:
     `attachment` says which network: `default`, the NAD's `<namespace>/<name>`, or another word of the topology's.
     `port` is the logical switch port's name. `addresses` are bare IP addresses in canonical text, none on a network
     without IPAM. `location` is what, beside the network, decides the logical switch: the pod's node, or the switch.
+    `mac` is the MAC address in lower case; empty where it is not known.
     """
 
     attachment: str
     port: str
     addresses: tuple[str, ...]
     location: str
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,9 @@ class Network:
 
 class Topology(ABC):
     """Names and addresses. `zone_nodes`: the nodes whose pods this Northbound wires; None: all nodes."""
+
+    has_mac_addresses: ClassVar[bool] = False
+    """Whether the MAC addresses of the interfaces are known."""
 
     def __init__(self, *, zone_nodes: Iterable[str] | None = None) -> None:
         self.zone_nodes = None if zone_nodes is None else frozenset(zone_nodes)
@@ -122,7 +127,7 @@ class Topology(ABC):
         """The direction in which a row sees each packet exactly once, on its source chassis."""
 
     def allows_from_lport(self, network: Network) -> bool:
-        """Whether rows of the network may be in from-lport as well, where to-lport would shadow another limit.
+        """Whether rows of the network may be in from-lport as well, for packets that to-lport has another row for.
 
         They may where each node has its own switch: all of a packet's way through it is on the source's chassis.
         """

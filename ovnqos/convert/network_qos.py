@@ -21,8 +21,6 @@ from ovnqos.convert.conversion import (
     NetworkQoSConversion,
     Replacement,
     by_namespace,
-    effect_differs,
-    may_stay_inside,
     may_take,
     network_of,
     not_converted,
@@ -78,13 +76,9 @@ def to_network_qos(
     """
     cidrs = tuple(cluster_cidrs)
     found = [_AnnotationsToPolicies(objects, cidrs, mark) for objects in by_namespace(manifests)]
-    bypassing = [policy for one in found for policy in one.bypassing]
     return NetworkQoSConversion(
         policies=tuple(policy for one in found for policy in one.policies),
-        diagnostics=(
-            *(diagnostic for one in found for diagnostic in one.diagnostics),
-            *_bypassed_ingress_limits(manifests, bypassing),
-        ),
+        diagnostics=tuple(diagnostic for one in found for diagnostic in one.diagnostics),
         replacements=tuple(replacement for one in found for replacement in one.replacements),
     )
 
@@ -94,7 +88,6 @@ class _AnnotationsToPolicies:
 
     Attributes:
         policies: by descending priority.
-        bypassing: of these, those that take packets to other pods in the direction of ingress limits.
         diagnostics: what has no equivalent.
         replacements: what the policies replace.
     """
@@ -112,10 +105,6 @@ class _AnnotationsToPolicies:
         marking = self._marking(known, limits)
         limiting = self._limiting(limits, network, len(marking))
         self.policies = sorted((*limiting, *marking), key=lambda policy: -policy.priority)
-        beside_ingress = marking if known is None or known.shares_direction_with_limits else [*limiting, *marking]
-        self.bypassing = [
-            one for one in beside_ingress if any(may_stay_inside(rule.classifier, cidrs) for rule in one.rules)
-        ]
 
     def _limits(self, network: PodsNetwork, reason: str) -> PodLimitConversion:
         limits = self._convert_limits(network, keep_all=(reason,) if reason else ())
@@ -243,17 +232,6 @@ def _qos_diagnostics(ref: ObjectRef, qos: PodQos) -> Iterator[Diagnostic]:
     if qos.ingress is not None:
         text = f"NetworkQoS cannot express an ingress limit ({qos.ingress.rate_kbps} kbps)"
         yield not_converted(ref, ANNOTATIONS, text, "keep the annotation")
-
-
-def _bypassed_ingress_limits(manifests: Manifests, policies: Iterable[NetworkQoS]) -> Iterator[Diagnostic]:
-    limited = [f"Pod {pod.key}" for pod in manifests.pods if pod.qos.ingress is not None and pod.has_own_addresses]
-    limited.extend(f"pods of Namespace {one.name}" for one in manifests.namespaces if one.qos.ingress is not None)
-    if not limited:
-        return
-    subject = limited[0] if len(limited) == 1 else f"{limited[0]} and {len(limited) - 1} more"
-    text = f"from OVN 24.09 on, traffic to pods on the same node bypasses the ingress limits of {subject}"
-    for policy in policies:
-        yield effect_differs(policy_ref(policy), "spec.egress", text)
 
 
 def _slug(selector: LabelSelector) -> str:

@@ -81,7 +81,11 @@ def packet_of_pod(  # noqa: PLR0913 - what a packet is made of, and keywords
     source = _find_source(interface, chosen, destination, source)
     switch = inventory.topology.switch(chosen, interface.location)
     neighbours = {one.port: one for one in _on_switch(inventory, chosen, switch)}
-    receiver = next((one.port for one in neighbours.values() if str(destination) in one.addresses), None)
+    found = next((one for one in neighbours.values() if str(destination) in one.addresses), None)
+    receiver = found.port if found is not None else None
+    next_hop: int | None = 0  # a router's, or that of a group
+    if found is not None:
+        next_hop = int(found.mac.replace(":", ""), 16) if found.mac else None
     packet = Packet(
         inport=interface.port,
         source=source,
@@ -94,6 +98,7 @@ def packet_of_pod(  # noqa: PLR0913 - what a packet is made of, and keywords
         if receiver is None
         else frozenset(),
         switch_ports=frozenset(neighbours),
+        next_hop=next_hop,
     )
     return PodPacket(pod=record.pod.key, network=chosen.name, switch=switch, packet=packet)
 

@@ -9,6 +9,7 @@ The language is that of ovn-sb(5), table Logical_Flow, column match.
 
 from ovnqos.match.build import (
     chassis_resident,
+    eth,
     icmp4,
     icmp6,
     inport,
@@ -69,6 +70,7 @@ __all__ = [
     "Verdict",
     "can_overlap",
     "chassis_resident",
+    "eth",
     "evaluate",
     "icmp4",
     "icmp6",

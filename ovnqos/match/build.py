@@ -95,6 +95,26 @@ class _AddressField:
         return network
 
 
+class _EthernetField:
+    """`eth.dst`."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def in_set(self, address_set: str) -> Match:
+        """Match Ethernet addresses in an address set. Raises InvalidRow for a name that OVN cannot read."""
+        return Comparison(self._name, Relation.EQUAL, (Constant(address_set, ConstantKind.ADDRESS_SET),))
+
+
+class _Ethernet:
+    """`eth.dst`, and `eth.mcast`: broadcast and multicast."""
+
+    dst = _EthernetField("eth.dst")
+    mcast = Symbol("eth.mcast")
+
+
 class _TransportPort:
     """`tcp.dst` and its like."""
 
@@ -142,6 +162,7 @@ def chassis_resident(port: str) -> Match:
 
 inport = _PortField("inport")
 outport = _PortField("outport")
+eth = _Ethernet
 ip = Symbol("ip")
 is_fragment = Symbol("ip.is_frag")
 ip4 = _Protocol("ip4", _AddressField)

@@ -33,6 +33,7 @@ TRANSPORTS: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 """The protocols that have ports."""
 _NUMBERS: Final = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132, Protocol.ICMP: 1}
 _ICMP6: Final = 58
+_BROADCAST: Final = 0xFFFFFFFF
 _ETHERNET_TYPES: Final = {4: 0x800, 6: 0x86DD}
 
 
@@ -50,6 +51,7 @@ class Packet:
         outport: the logical port that it leaves by; empty while that is not decided; None where it is not known.
         not_outports: where `outport` is None, ports that it does not leave by.
         switch_ports: ports of the switch, as far as they are known.
+        next_hop: the MAC address that it goes to, as a number; 0 for one that no pod has; None where it is not known.
     """
 
     inport: str
@@ -61,6 +63,7 @@ class Packet:
     outport: str | None = None
     not_outports: frozenset[str] = frozenset()
     switch_ports: frozenset[str] = frozenset()
+    next_hop: int | None = None
 
     def __post_init__(self) -> None:
         if self.source.version != self.destination.version:
@@ -90,6 +93,13 @@ class Field(NamedTuple):
 
 def _unknown(_packet: Packet) -> None:
     return None
+
+
+def _is_group(packet: Packet) -> int:
+    """Whether it goes to several receivers. A subnet's broadcast address is not known for one."""
+    if packet.next_hop:
+        return packet.next_hop >> 40 & 1
+    return int(packet.destination.is_multicast() or (packet.version == 4 and int(packet.destination) == _BROADCAST))
 
 
 def _protocol_number(packet: Packet) -> int | None:
@@ -125,7 +135,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "ip.ttl": Field(8, "ip", _unknown, nominal=True),
     "eth.type": Field(16, "", lambda packet: _ETHERNET_TYPES[packet.version], nominal=True),
     "eth.src": Field(48, "", _unknown),
-    "eth.dst": Field(48, "", _unknown),
+    "eth.dst": Field(48, "", lambda packet: packet.next_hop),
+    "eth.mcast": Field(1, "", _is_group),
 }
 """The integer fields that are understood, by name. Every other is taken for unknown."""
 

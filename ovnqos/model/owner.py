@@ -94,6 +94,8 @@ NEIGHBOUR_DISCOVERY = "neighbour-discovery"
 """The rule of rows that are no object's: they keep neighbour discovery from the limits of a switch."""
 JOINED_KEY = "ovnqos.io/joined"
 """The rule, as `NetworkQoS/<namespace>/<name>/<index>`, whose effect a pod's row has beside the pod's own limit."""
+BESIDE_KEY = "ovnqos.io/beside"
+"""Identity of the row beside which a further one does the same for some of its packets."""
 
 UPSTREAM_TYPE = "NetworkQoS"
 UPSTREAM_ID_KEY = "k8s.ovn.org/id"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SWITCH, PORT = "Logical_Switch", "Logical_Switch_Port"
 _KINDS = tuple(SetKind)
+_MAC_LENGTH, _MAC_COLONS = len("0a:58:0a:f4:00:05"), 5
 
 
 def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:
@@ -43,15 +44,18 @@ def take_snapshot(tables: Mapping[str, RecordTable], owner: Owner) -> Snapshot:
 
 
 def port_addresses(row: Mapping[str, Any]) -> Iterator[str]:
-    """The IP addresses of a logical switch port, from its columns `addresses` and `dynamic_addresses` as JSON."""
+    """The IP and MAC addresses of a logical switch port: its columns `addresses`, `dynamic_addresses` as JSON."""
     for column in ("addresses", "dynamic_addresses"):
         value = row[column]
         for entry in value[1] if isinstance(value, list) else [value]:
             for word in entry.split():
+                if word.count(":") == _MAC_COLONS and len(word) == _MAC_LENGTH:
+                    yield word.lower()
+                    continue
                 try:
                     yield canonical_address(word)
                 except ValueError:
-                    continue  # a MAC address, or `router`, `unknown`, `dynamic`
+                    continue  # `router`, `unknown`, `dynamic`
 
 
 class ReplicaReader:

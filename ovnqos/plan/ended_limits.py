@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ovnqos.compile.precedence import RECEIVERS
 from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import InvalidRow
@@ -102,6 +103,9 @@ def ended_limits(changes: Iterable[Change], snapshot: Snapshot) -> Mapping[str, 
             rows[f"new {number}"] = change.content
         else:
             after[change.content.kind, change.content.name] = change.content.members
+            identity = snapshot.owner.identity(change.content.external_ids)
+            if identity.startswith(RECEIVERS):
+                continue  # what goes to other receivers another row of the rule takes
             if isinstance(change, SetUpdate) and change.content.kind is SetKind.ADDRESS_SET:
                 shrinking[change.content.name] = _share(change, before, snapshot)
     held: dict[_Rule, set[str]] = defaultdict(set)
@@ -233,7 +237,10 @@ class ScopeComparison:
         if joined is not None and policy not in self._scope.objects and not self._prunes(policy):
             self.kept.add(policy)
             return True
-        dropped = references_in(row.content.match) - references_in(match)
+        used = references_in(row.content.match)
+        dropped = used - references_in(match)
+        if unbinds:  # it is on switches with limited receivers
+            dropped |= {name for name in used if self._set_identity(name).startswith(RECEIVERS)}
         is_of_port = PORT_KEY in row.content.external_ids
         unknown = (
             {one for one in self._sources(row) if not self._is_known_port(one)} if unbinds or is_of_port else set()
@@ -246,6 +253,10 @@ class ScopeComparison:
             self._stale.add(self._snapshot.owner.object_of(row.content.external_ids))
         self._objects.add(self._snapshot.owner.object_of(row.content.external_ids))
         return True
+
+    def _set_identity(self, name: str) -> str:
+        actual = self._snapshot.sets.get((SetKind.ADDRESS_SET, name))
+        return self._snapshot.owner.identity(actual.content.external_ids) if actual is not None else ""
 
     def missing_members(self, kind: SetKind, name: str, *, desired: frozenset[str] = frozenset()) -> frozenset[str]:
         """The actual members of a set that are not desired, and that stay: the input does not have their pods."""

@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.model.owner import OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.compile.precedence import RECEIVERS
+from ovnqos.model.owner import BESIDE_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import SetKind, references_in
 
@@ -86,6 +87,7 @@ def count_desired_limits(desired: DesiredState) -> int:
         if PORT_KEY in row.external_ids
         else sum(len(groups[name].ports) for name in references_in(str(row.match)) if name in groups)
         for row in desired.rows.values()
+        if BESIDE_KEY not in row.external_ids
     )
 
 
@@ -125,6 +127,7 @@ class _Found:
         self._replacing: dict[tuple[str, str], set[str]] = {}  # references of new and changed rows, by rule
         self._binding: dict[tuple[str, str], set[str]] = {}  # switches that they come to, likewise
         self._staying: Counter[str] = Counter()  # rows of each identity
+        self._changed_rows = {change.identity for change in plan.changes if isinstance(change, RowDelete | RowUpdate)}
         if any(isinstance(change, RowDelete) for change in plan.changes):
             self._staying.update(self._identity(row.content) for row in self._snapshot.rows)
         for change in plan.changes:
@@ -148,7 +151,7 @@ class _Found:
             self._keep(change.identity, change.content)
             return None
         if isinstance(change, RowUpdate):
-            if self._is_known(change.identity, change.before):
+            if self._is_known(change.identity, change.before) or self._is_beside_one_that_stays(change.before):
                 return change
             if not references_in(change.before.match) <= references_in(change.after.match):
                 self.sources = None
@@ -184,8 +187,9 @@ class _Found:
     def _kept_members(self, change: SetUpdate) -> frozenset[str]:
         known, content = self._known, change.content
         edited = known.members.get(content.name, frozenset())
-        if not change.remove or edited is None or OBJECT_KEY in content.external_ids:
-            return frozenset()  # CIDRs are the policy's own to say
+        identity = self._snapshot.owner.identity(content.external_ids)
+        if not change.remove or edited is None or OBJECT_KEY in content.external_ids or identity.startswith(RECEIVERS):
+            return frozenset()  # CIDRs are the policy's own to say; what goes to other receivers another row takes
         if content.kind is SetKind.PORT_GROUP:
             return frozenset(change.remove) - known.ports - edited
         addresses = self._snapshot.addresses
@@ -197,6 +201,8 @@ class _Found:
     def _may_go(self, change: RowDelete) -> bool:
         content = change.content
         if self._is_known(change.identity, content) or self._staying[change.identity] > 0:
+            return True
+        if self._is_beside_one_that_stays(content):
             return True
         port = content.external_ids.get(PORT_KEY)
         if port is not None:
@@ -217,6 +223,10 @@ class _Found:
         left = frozenset().union(*groups.values()) - self._known.ports
         self._count(len(left))
         return not left
+
+    def _is_beside_one_that_stays(self, content: RowContent) -> bool:
+        beside = content.external_ids.get(BESIDE_KEY)
+        return beside is not None and beside not in self._changed_rows
 
     def _count(self, sources: int) -> None:
         if self.sources is not None:

@@ -110,7 +110,7 @@ class Snapshot:
         switches: names of all logical switches, with their uuids.
         ports: names of all logical switch ports, with their uuids.
         by_name: made without a database, so that the uuids of switches and ports are their names.
-        addresses: each IP address of logical switch ports, with their names; None: they were not read.
+        addresses: each IP and MAC address of logical switch ports, with their names; None: they were not read.
     """
 
     owner: Owner = field(default_factory=Owner)

@@ -29,6 +29,7 @@ _VALUES_MAXIMUM: Final = 128
 # RFC 5737 and RFC 3849: addresses for documentation
 _OUTSIDE: Final = {4: ("203.0.113.1", "198.51.100.1"), 6: ("2001:db8:ffff::1", "2001:db8::1")}
 _UNKNOWN_SOURCE: Final = {4: "192.0.2.10", 6: "2001:db8:1::10"}
+_BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
 _SOURCE_PORT: Final = 40_000
 _DISCARD: Final = 9  # RFC 863
 _PROTOCOLS: Final = (Protocol.UDP, Protocol.TCP, Protocol.ICMP, Protocol.SCTP)
@@ -91,7 +92,7 @@ def packets_of_term(
         numbers = list(_transport_ports(term, edges))
         for source in _sources(term, version, switch.ports, edges):
             for destination, number in product(destinations, numbers):
-                path = _path(switch, source, destination, number, term.ports("outport"))
+                path = _path(switch, source, destination, number, term)
                 if path.packet.outport or not leaving:
                     yield path
 
@@ -112,7 +113,6 @@ def packets_around_term(
         receivers: further destinations to try.
     """
     loose = Term({field: values for field, values in term.nominal.items() if field in PORT_FIELDS}, {})
-    outports = term.ports("outport")
     sources = list(_sources(term, version, switch.ports, edges))
     destinations = _destinations(term, version, switch.ports, edges)
     numbers = list(_transport_ports(term, edges))
@@ -126,7 +126,7 @@ def packets_around_term(
         ((*first[:2], number) for number in (*numbers, *_transport_ports(loose, edges))),
     )
     for source, destination, number in chain([first], *varied):
-        yield _path(switch, source, destination, number, outports)
+        yield _path(switch, source, destination, number, term)
 
 
 def _path(
@@ -134,12 +134,18 @@ def _path(
     sender: tuple[SwitchPort, IPAddress],
     destination: IPAddress,
     numbers: tuple[Protocol, int | None, int | None],
-    allowed: frozenset[str] | None,
+    term: Term,
 ) -> PacketPath:
-    """The packet from a port and address to a destination, by one of the allowed ports (None: any) if it can."""
+    """The packet from a port and address to a destination, by a port that the term allows if it can.
+
+    Where the term is for packets to groups of receivers it is broadcast, whatever its IP address.
+    """
     inport, source = sender
     protocol, source_port, destination_port = numbers
-    outport = switch.next_port(inport.name, destination, allowed)
+    outport = switch.next_port(inport.name, destination, term.ports("outport"))
+    eth_dst = (outport.mac if outport is not None else "") or UNKNOWN_NEXT_HOP
+    if (groups := term.ranges("eth.mcast")) is not None and 1 in groups:
+        outport, eth_dst = None, _BROADCAST
     packet = Packet(
         inport=inport.name,
         outport=outport.name if outport is not None else NO_PORT,
@@ -149,9 +155,9 @@ def _path(
         source_port=source_port,
         destination_port=destination_port,
         switch_ports=switch.names,
+        next_hop=int(eth_dst.replace(":", ""), 16),
     )
-    eth_dst = outport.mac if outport is not None else ""
-    return PacketPath(packet=packet, eth_src=inport.mac or UNKNOWN_SENDER, eth_dst=eth_dst or UNKNOWN_NEXT_HOP)
+    return PacketPath(packet=packet, eth_src=inport.mac or UNKNOWN_SENDER, eth_dst=eth_dst)
 
 
 def _sources(
@@ -184,6 +190,9 @@ def _sources(
 def _destinations(term: Term, version: int, ports: Mapping[str, SwitchPort], edges: Sequence[Term]) -> list[IPAddress]:
     outports, field = term.ports("outport"), f"ip{version}.dst"
     receivers = [ports[name] for name in sorted(ports) if outports is None or name in outports]
+    if (macs := term.ranges("eth.dst")) is not None:
+        outports = frozenset(one.name for one in receivers if one.mac and int(one.mac.replace(":", ""), 16) in macs)
+        receivers = [one for one in receivers if one.name in outports]
     near = [int(one) for port in receivers for one in port.addresses if one.version == version and port.kind == ""]
     outside = [int(IPAddress(text)) for text in _OUTSIDE[version]]
     # to a port that must be the receiver go its own addresses; else the way out of the switch is tried first

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from tests.support.cluster import mac_address
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -29,7 +31,10 @@ def pod(
 ) -> Document:
     """A running pod with this address on the default network, and with those of `networks` by attachment."""
     given = {"default": [address], **(networks or {})}
-    annotation = {key: {"ip_addresses": [f"{one}/24" for one in addresses]} for key, addresses in given.items()}
+    annotation = {
+        key: {"ip_addresses": [f"{one}/24" for one in addresses], "mac_address": mac_address(addresses[0])}
+        for key, addresses in given.items()
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",

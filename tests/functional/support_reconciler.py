@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqos import Compiler, Northbound, OvnKubernetesTopology
 from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject, RetryPolicy
+from ovnqos.model.policy import PortMatch, Protocol
 from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.reconciler import Reconciler
 from tests.support.cluster import pod, policy, rule
@@ -103,7 +104,8 @@ PODS = (
     pod("web", "10.0.0.1", labels={"app": "web"}),
     pod("db", "10.0.0.2", node="node2", labels={"app": "db"}),
 )
-POLICY = policy(rule(dscp=20, rate=20_000))
+POLICY = policy(rule(dscp=20, rate=20_000, ports=(PortMatch(protocol=Protocol.TCP),)))
+"""TCP goes to no groups of receivers, so that it has one row."""
 
 
 def rows_of(northbound: NorthboundServer, switch: str = "node1") -> list[str]:

@@ -93,7 +93,7 @@ class LimitedPods:
     def hidden(self, *policies: Document) -> set[tuple[str, str]]:
         """The identities of the rows whose limits are told not to hold, each with that of the row that hides it."""
         desired = self.cluster.compile(*policies)
-        found = find_shadowed_limits(desired, self.cluster.compiler.inventory)
+        found = find_shadowed_limits(desired)
         return {(one.limit.identity, one.by.identity) for one in found}
 
     def reset(self) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ovnqos.diagnostics import Code
 from ovnqos.sandbox import Probe, Stream, read_marks
 from tests.lab.support_cluster import network_qos, rule
 from tests.lab.support_matrix import Destination, expected_marks, probe
@@ -200,14 +199,14 @@ def test_an_ingress_limit_counts_what_a_policy_takes_and_what_none_takes_togethe
     assert measured[0].bits_per_second < 1.05 * limit(LOW_KBPS)
 
 
-def test_through_a_service_a_policy_by_pods_and_the_ingress_limit_of_the_backend_hold_once_it_is_answered(
+def test_through_a_service_a_policy_by_pods_and_the_ingress_limit_of_the_backend_hold(
     pods: LimitedPods, results: Results
 ) -> None:
     client, server = _pod(pods, "client"), _pod(pods, "server")
     to_pods = {"to": [{"podSelector": {"matchLabels": {"app": "server"}}}]}
     pods.label(server, {"app": "server"})
     pods.annotate(server, _limited(HIGH_KBPS, "ingress"))
-    pods.cluster.apply(_policy(LOW_KBPS, to_pods), expected=Code.BEFORE_LOAD_BALANCING)
+    pods.apply(_policy(LOW_KBPS, to_pods))
     address, port = "10.96.0.77", 6500
     sandbox, backend = pods.cluster.sandbox, server.address_on("default")
     sandbox.add_service("limited", address=address, port=port, backends=[backend])
@@ -239,26 +238,28 @@ def test_through_a_service_a_policy_by_pods_and_the_ingress_limit_of_the_backend
         pods.label(server, {})
     where = cell("through a Service, ingress limit of the backend", SAME_NODE, "the lower")
     results.check_rates([RateResult(cell=where, expected=limit(LOW_KBPS), seen=measured.bits_per_second)])
-    assert seen.received == {0}, "nothing answers the probe, so it is judged by the Service's address"
+    results.check_marks([MarkResult(cell=where, expected=expected_marks(DSCP, SAME_NODE), seen=seen)])
 
 
-def test_on_one_node_a_third_limit_does_not_hold_and_that_is_told(pods: LimitedPods, results: Results) -> None:
+def test_on_one_node_a_third_limit_does_not_hold_if_pods_share_the_second_and_that_is_told(
+    pods: LimitedPods, results: Results
+) -> None:
     middle_kbps = (LOW_KBPS + HIGH_KBPS) // 2
     policy = _policy(middle_kbps)
-    pods.annotate(_pod(pods, "client"), _limited(HIGH_KBPS, "egress"))
-    pods.annotate(_pod(pods, "server"), _limited(LOW_KBPS, "ingress"))
+    pods.annotate(_pod(pods, "client"), _limited(LOW_KBPS, "egress"))
+    pods.annotate(_pod(pods, "server"), _limited(HIGH_KBPS, "ingress"))
     pods.apply(policy)
     _check(
         pods,
         results,
-        f"egress limit {HIGH_KBPS}, NetworkQoS {middle_kbps}, ingress limit {LOW_KBPS}",
+        f"egress limit {LOW_KBPS}, NetworkQoS {middle_kbps}, ingress limit {HIGH_KBPS}",
         SAME_NODE,
         to=to_pod(_pod(pods, "server")),
         offered_kbps=round(OFFERED * HIGH_KBPS),
         expected=limit(middle_kbps),
-        outcome="the lower of the sender's two",
+        outcome="NetworkQoS",
     )
-    assert [limited for limited, _ in pods.hidden(policy)] == [f"Pod/{NAMESPACE}/server/ingress"]
+    assert [limited for limited, _ in pods.hidden(policy)] == [f"Pod/{NAMESPACE}/client/egress"]
 
 
 def test_an_ingress_limit_that_comes_under_way_leaves_the_policys_rate_in_force(

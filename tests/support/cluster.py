@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from netaddr import IPNetwork
@@ -68,11 +69,17 @@ def pod_networks(networks: Mapping[str, Sequence[str]]) -> str:
         {
             attachment: {
                 "ip_addresses": [f"{address}/{64 if ':' in address else 24}" for address in addresses],
-                "mac_address": "0a:58:0a:f4:00:05",
+                "mac_address": mac_address(addresses[0] if addresses else attachment),
             }
             for attachment, addresses in networks.items()
         }
     )
+
+
+def mac_address(text: str) -> str:
+    """A MAC address made of a pod's first address, or of another text, as ovn-kubernetes does."""
+    digest = blake2b(text.encode(), digest_size=4).hexdigest()
+    return ":".join(["0a", "58", *(digest[index : index + 2] for index in range(0, 8, 2))])
 
 
 def namespace(name: str, **labels: str) -> Namespace:

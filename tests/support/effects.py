@@ -56,7 +56,9 @@ def effect(rows: Iterable[QosRow], packet: Packet, names: Names, layout: TableLa
         if marker is not None and marker.dscp is not None:
             mark = marker.dscp
         if meter is not None and meter.rate_kbps is not None:
-            meters.add((meter.rate_kbps, meter.burst_kbit, meter.identity))
+            # what goes to groups and to limited receivers has a meter of its own, which counts as the rule's
+            identity = meter.identity.replace(f"/{Direction.FROM_LPORT}", "")
+            meters.add((meter.rate_kbps, meter.burst_kbit, identity))
     return Effect(mark=mark, meters=frozenset(meters))
 
 

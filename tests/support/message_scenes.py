@@ -67,7 +67,8 @@ class _FailingTopology(OvnKubernetesTopology):
 def compiled_diagnostics() -> Iterator[Diagnostic]:
     """What the compiler says."""
     limited = replace(CLIENT, qos=PodQos(ingress=SLOW, egress=SLOW, dscp=46))
-    receiver = replace(pod("server", "10.0.0.2", namespace="bank"), qos=PodQos(ingress=SLOW))
+    primary = attachment("shop/main", "10.3.0.0/16", topology=NetworkTopology.LAYER2, role=NetworkRole.PRIMARY)
+    on_primary = pod("client", networks={"shop/main": ["10.3.0.1"]})
     flat = attachment("shop/flat", topology=NetworkTopology.LAYER2)
     on_flat = pod("client", networks={"shop/flat": ["10.9.0.1"]})
     scenes = (
@@ -81,7 +82,7 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
         compiled(policy(rule(rate=20_000, burst=50)), on_flat, attachment("shop/flat", mtu=9000)),
         compiled([], replace(on_flat, qos=PodQos(egress=SLOW)), flat),
         compiled(policy(rule(destinations=())), CLIENT),
-        compiled(policy(rule(destinations=(TO_PODS,))), CLIENT, receiver),
+        compiled(policy(rule(destinations=(TO_PODS,))), on_primary, primary),
         compiled(policy(rule(destinations=(TO_PODS,))), pod("client", networks={"shop/flat": []}), flat),
         compiled(policy(), CLIENT, topology=_FailingTopology()),
         compiled([policy(name="a"), policy(name="b")], CLIENT),
@@ -118,7 +119,7 @@ def _contradictory() -> tuple[object, ...]:
 
 
 def _shadowed(compiler: Compiler) -> Iterator[Diagnostic]:
-    for one in find_shadowed_limits(compiler.desired(), compiler.inventory):
+    for one in find_shadowed_limits(compiler.desired()):
         yield one.diagnostic
 
 
@@ -219,7 +220,7 @@ def promise_diagnostics() -> Iterator[Diagnostic]:
     cluster = Cluster(pods=(pod("a", "10.0.0.1"), pod("b", "10.0.0.2")), namespaces=(), attachments=())
     compiler = compiled(policy(rule(rate=5)), *cluster.objects)
     whole = snapshot_of_ours(compiler, cluster)
-    (gold,) = whole.rows
+    gold = next(one for one in whole.rows if one.content.direction == "to-lport")
     priority, on = gold.content.priority, frozenset({"node1"})
     above, equal = (
         replace(gold, uuid=f"{number}", content=_foreign_row(number, {}).content, switches=on)

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("tcp", "udp", "sctp")
 NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+GROUP = "group"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """An IP packet, no fragment, that enters a switch by a port. `protocol` is one of TRANSPORTS or another word."""
+    """An IP packet, no fragment, that enters a switch by a port. `protocol` is one of TRANSPORTS or another word.
+
+    `next_hop` is the MAC address that it goes to, or `group` for that of several receivers.
+    """
 
     switch: str
     inport: str
@@ -29,6 +33,7 @@ class Packet:
     destination: IPAddress
     protocol: str
     destination_port: int | None = None
+    next_hop: str = "0a:58:64:00:00:01"
 
     @property
     def version(self) -> int:
@@ -64,6 +69,8 @@ def matches(expression: m.Match, packet: Packet, names: Names) -> bool:
 def _symbol(name: str, packet: Packet) -> bool:
     if name in TRANSPORTS:
         return packet.protocol == name
+    if name == "eth.mcast":
+        return packet.next_hop == GROUP
     return {"ip": True, "ip.is_frag": False, "ip4": packet.version == 4, "ip6": packet.version == 6}[name]
 
 
@@ -79,6 +86,8 @@ def _compares(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
         return packet.version == int(scope[2]) and any(
             address in IPNetwork(text) for text in _addresses(comparison.constants, names)
         )
+    if comparison.field == "eth.dst":
+        return packet.next_hop in set(_addresses(comparison.constants, names))
     assert (scope in TRANSPORTS, part) == (True, "dst"), comparison
     port, numbers = packet.destination_port, [int(one.text) for one in comparison.constants]
     if packet.protocol != scope or port is None:

@@ -35,6 +35,7 @@ class Interface:
     port: str
     switch: str
     addresses: tuple[IPAddress, ...]
+    mac: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class Cluster:
                     port=("" if attachment == "default" else f"{dotted}_") + f"{pod.namespace}_{pod.name}",
                     switch=switch,
                     addresses=tuple(IPAddress(text.split("/")[0]) for text in found["ip_addresses"]),
+                    mac=found["mac_address"],
                 )
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:

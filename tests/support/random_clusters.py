@@ -33,8 +33,8 @@ from ovnqos.controller import NetworkTopology, Operator, Requirement
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.workloads import NO_POD_QOS, PodQos
-from tests.support.cluster import POD_NETWORKS, attachment, pod_networks
-from tests.support.packets import Packet
+from tests.support.cluster import POD_NETWORKS, attachment, mac_address, pod_networks
+from tests.support.packets import GROUP, Packet
 from tests.support.policy_oracle import NAME_LABEL, Cluster
 
 if TYPE_CHECKING:
@@ -303,4 +303,5 @@ def packet(random: Random, around: Cluster) -> Packet:
         destination=IPAddress(random.choice((*pool, *outside))),
         protocol=protocol,
         destination_port=None if protocol == "icmp" else random.choice((22, 80, 443)),
+        next_hop=random.choice((GROUP, *map(mac_address, pool))),
     )

@@ -126,7 +126,7 @@ def _secondary(nad: NetworkAttachmentDefinition) -> NetworkAttachmentDefinition:
 
 def _attached(pod: Pod, key: str) -> Pod:
     networks = json.loads(pod.annotations.get(POD_NETWORKS, "{}"))
-    networks[key] = {"ip_addresses": ["10.0.0.2/24"]}
+    networks[key] = {"ip_addresses": ["10.0.0.2/24"], "mac_address": "0a:58:0a:00:00:02"}
     return replace(pod, annotations={POD_NETWORKS: json.dumps(networks)})
 
 

@@ -99,7 +99,7 @@ class NorthboundComparison:
         self._writer.apply(plan, record)
         with self._search("shadowed limits"):  # after what is urgent
             shadowed: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
-            for limit in find_shadowed_limits(desired, self._compiler.inventory):
+            for limit in find_shadowed_limits(desired):
                 one = limit.diagnostic
                 key = (one.object.kind, one.object.key)
                 shadowed[key] = (*shadowed.get(key, ()), one)

@@ -82,7 +82,8 @@ def _script(environment: DemoEnvironment) -> None:
         environment.sync()
         terminal.check(lambda: _bandwidth_with_burst(environment))
     terminal.section("Drift: the limit is changed by hand")
-    row = environment.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", "bandwidth:rate=20000").split()[0]
+    limits = ("direction=to-lport", "bandwidth:rate=20000")
+    row = environment.central.nbctl("--bare", "--columns=_uuid", "find", "QoS", *limits).split()[0]
     terminal.nbctl("set", "QoS", row, "bandwidth:rate=4000000")
     terminal.ovnqos("diff", "--exit-code", exit_code=EXIT_DRIFT)
     terminal.ovnqos("apply")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.rows import Direction
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 """The annotation with a pod's networks, a JSON object by attachment."""
 _HINT = "ovn-kubernetes writes it"
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
 class OvnKubernetesTopology(Topology):
     """Names as ovn-kubernetes gives them; `<net>` below is a network's name with `-` and `/` as `.`."""
+
+    has_mac_addresses = True
 
     def interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:
         """Read `k8s.ovn.org/pod-networks`; raises InvalidObject when it is not what ovn-kubernetes writes."""
@@ -42,6 +46,7 @@ class OvnKubernetesTopology(Topology):
                 port=suffix if key == DEFAULT_NETWORK else f"{_dotted(key)}_{suffix}",
                 addresses=_addresses(pod, key, found),
                 location=pod.node,
+                mac=_mac(found),
             )
             for key, found in sorted(networks.items())
         )
@@ -106,6 +111,12 @@ def _addresses(pod: Pod, attachment: str, found: Mapping[str, Any] | Any) -> tup
             raise _broken(pod, f"{attachment}.ip_addresses[{index}]", f"{text!r} is not an IP address")
         addresses.append(address)
     return tuple(addresses)
+
+
+def _mac(found: Mapping[str, Any]) -> str:
+    """The MAC address; empty where there is none, or something else."""
+    text = found.get("mac_address")
+    return text.lower() if isinstance(text, str) and _MAC.fullmatch(text) else ""
 
 
 def _broken(pod: Pod, path: str, what: str) -> InvalidObject:

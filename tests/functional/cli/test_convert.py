@@ -51,7 +51,6 @@ def test_network_qos_goes_to_standard_output_and_each_warning_to_standard_error(
     assert [warning.split(":")[0] for warning in ended.warnings] == [
         "Pod shop/db",
         "Pod shop/web",
-        "NetworkQoS calls/egress-qos, NetworkQoS shop/pod-qos-app-db",
     ]
     for replaced, by in (
         ("egress limit of Pod shop/db", "NetworkQoS shop/pod-qos-app-db"),

@@ -43,9 +43,9 @@ def test_without_root_limits_come_change_and_go_and_nothing_is_left(folder: Path
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All checks passed" in done.stdout
     assert "Played without pods and packets" in done.stdout
-    for direction, side in (("from-lport", "inport"), ("  to-lport", "outport")):
+    for place, side in (("from-lport  5000", "inport"), ("  to-lport 15000", "outport")):
         for pod in ("client", "server"):
-            row = f'{direction}  5000 ({side} == "default_iperf-{pod}-qos" && ip)'
+            row = f'{place} ({side} == "default_iperf-{pod}-qos" && ip)'
             for line in (f"+{row} rate=10000", f"\n{row} rate=10000", f"+{row} rate=20000", f"-{row} rate=20000"):
                 assert line in done.stdout
     assert "iperf-client &&" not in done.stdout

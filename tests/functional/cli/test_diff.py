@@ -14,6 +14,8 @@ from tests.functional.support_database import add_row, add_set, dump, of_others,
 from tests.functional.support_manifests import GUIDE, PODS, pod, policy, rule, write
 from tests.functional.support_states import OTHERS
 
+TCP = [{"protocol": "TCP"}]  # goes to no groups of receivers, so that a limit has one row
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -31,7 +33,9 @@ def server(northbound: NorthboundServer) -> NorthboundServer:
 class TestDiff:
     @pytest.fixture
     def manifests(self, tmp_path: Path) -> Path:
-        write(tmp_path / "all.yaml", policy("gold", rule(46, bandwidth={"rate": 1000, "burst": 2000})), *PODS)
+        write(
+            tmp_path / "all.yaml", policy("gold", rule(46, bandwidth={"rate": 1000, "burst": 2000}, ports=TCP)), *PODS
+        )
         return tmp_path
 
     def test_shows_lines_of_qos_list_and_writes_nothing(self, server: NorthboundServer, manifests: Path) -> None:
@@ -146,5 +150,5 @@ class TestUpstreamRows:
         before = dump(audited)
         assert ovnqos("apply", "-f", manifests, "--nb", audited.remote).code == 0
         found = dump(audited)
-        assert len(found["QoS"]) == len(before["QoS"]) + 1
+        assert len(found["QoS"]) == len(before["QoS"]) + 2
         assert of_others(found) == of_others(before)

@@ -77,8 +77,8 @@ class TestInput:
         ended = ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote)
 
         assert ended.code == 0
-        (line,) = northbound.nbctl("qos-list", "ovn.stream_ovn-worker").splitlines()
-        assert line.endswith("rate=20000 burst=100 dscp=20")
-        assert line.split()[:2] == ["to-lport", "10400"]
+        lines = northbound.nbctl("qos-list", "ovn.stream_ovn-worker").splitlines()
+        assert all(line.endswith("rate=20000 burst=100 dscp=20") for line in lines)
+        assert [line.split()[:2] for line in lines] == [["from-lport", "10400"], ["to-lport", "10400"]]
         assert northbound.nbctl("qos-list", "ovn-worker") == ""
         assert any("burst" in warning for warning in ended.warnings)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ovnqos.sandbox import NorthboundServer
 
+TCP = [{"protocol": "TCP"}]  # goes to no groups of receivers, so that a limit has one row
 HEADER = ["OBJECT", "RULE", "NETWORK", "SWITCH", "DIRECTION", "PRIORITY", "DSCP", "RATE", "BURST", "MATCH"]
 
 
@@ -27,8 +28,10 @@ def server(northbound: NorthboundServer, tmp_path: Path) -> NorthboundServer:
     wire(northbound, ["node1", "node2"], ["shop_a", "shop_b"])
     for other in OTHERS:
         add_row(northbound, ["node1"], **other)
-    gold = policy("gold", rule(0, bandwidth={"rate": 1000}), rule(46, ports=[{"protocol": "TCP", "port": 443}]))
-    lead = policy("lead", rule(8, bandwidth={"rate": 5, "burst": 6}), podSelector={"matchLabels": {"app": "web"}})
+    gold = policy("gold", rule(0, bandwidth={"rate": 1000}, ports=TCP), rule(46, ports=[{**TCP[0], "port": 443}]))
+    lead = policy(
+        "lead", rule(8, bandwidth={"rate": 5, "burst": 6}, ports=TCP), podSelector={"matchLabels": {"app": "web"}}
+    )
     pods = [pod("a", "10.0.0.1", labels={"app": "web"}), pod("b", "10.0.0.2", node="node2")]
     write(tmp_path / "all.yaml", gold, lead, *pods)
     assert ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote).code == 0

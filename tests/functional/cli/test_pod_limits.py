@@ -74,7 +74,7 @@ def test_a_shadowed_limit_is_warned_of(tmp_path: Path) -> None:
     sender = _annotated("client", egress="20M")
     write(tmp_path / "all.yaml", receiver, _annotated(ingress="10M"), sender)
     found = ovnqos("render", "-f", tmp_path)
-    assert "Pod shop/web: ingress: limit may be shadowed from OVN 24.09 on by" in found.err
+    assert "Pod shop/client: egress: limit may be shadowed from OVN 24.09 on by" in found.err
 
 
 def test_without_policies_and_limits_a_line_says_that_there_is_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, TransactionRefused
 from ovnqos.kubernetes import Changes, ObservedObject
+from ovnqos.model.policy import PortMatch
 from ovnqos.model.workloads import PodQos
 from ovnqosd.loop.outcomes import DriftKind
 from ovnqosd.status.policy_outcome import Reason
@@ -64,11 +65,15 @@ def test_a_pod_that_comes_joins_the_group_and_leaves_the_row(synced: Daemon, wir
 def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -> None:
     limit = Bandwidth(rate_kbps=10_000)
     server = replace(pod("server", "10.0.0.9"), qos=PodQos(ingress=limit))
-    daemon.sync(replace(PODS[0], qos=PodQos(egress=limit)), server, policy(rule(1, rate=100), rule(2)))
+    daemon.sync(
+        replace(PODS[0], qos=PodQos(egress=limit)),
+        server,
+        policy(rule(1, rate=100), rule(2, ports=(PortMatch(port=80),))),
+    )
     told = daemon.wait(lambda one: one.trigger == "full")
     assert Code.SHADOWED_LIMIT in {one.code for one in told.policies["shop/gold"].warnings}
     shadowed = [one for one in told.reports if Code.SHADOWED_LIMIT in {each.code for each in one.diagnostics}]
-    assert [one.object.key for one in shadowed] == ["shop/server"]
+    assert [one.object.key for one in shadowed] == ["shop/web"]
 
 
 def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: NorthboundServer) -> None:

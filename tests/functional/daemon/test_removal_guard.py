@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from ovnqos import Bandwidth, Code, InvalidObject, ObjectRef
 from ovnqos.controller import EndedLimitsMaximum
 from ovnqos.kubernetes import Changes, ObservedObject
-from ovnqos.model.policy import PodPeer
+from ovnqos.model.policy import PodPeer, PortMatch, Protocol
 from ovnqos.model.workloads import PodQos
 from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import Daemon, metadata
@@ -28,7 +28,7 @@ PODS = [
     pod(f"p{number}", f"10.0.0.{number}", networks={"shop/blue": [f"10.1.0.{number}"]}, labels={"app": "web"})
     for number in NUMBERS
 ]
-POLICY = policy(rule(5, rate=1000), pods=labels(app="web"))
+POLICY = policy(rule(5, rate=1000, ports=(PortMatch(protocol=Protocol.TCP),)), pods=labels(app="web"))
 DEFAULT_ROW, BLUE_ROW = "NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/0/blue"
 
 

@@ -6,26 +6,29 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 
-from ovnqos import Owner, plan_changes
+from ovnqos import Bandwidth, Owner, Pod, plan_changes
 from ovnqos.compile.rows import object_of
 from ovnqos.match import NamedSets, can_overlap, parse
 from ovnqos.model.owner import JOINED_KEY
+from ovnqos.model.workloads import PodQos
 from ovnqos.plan.snapshot import SetKind
+from tests.support import cluster as build
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled
 from tests.support.database import Database, apply, references
+from tests.support.policy_oracle import Cluster
 
 if TYPE_CHECKING:
     from random import Random
 
-    from ovnqos import DesiredState, Pod, Snapshot
-    from tests.support.policy_oracle import Cluster
+    from ovnqos import DesiredState, Snapshot
 
 OWNER = Owner()
-Rule = tuple[str, str, str]
-NEIGHBOURS: Rule = ("", "neighbour-discovery", "")
+Rule = tuple[str, str, str, str]
+NEIGHBOURS: Rule = ("", "neighbour-discovery", "", "")
 
 
 def database_of(desired: DesiredState, cluster: Cluster) -> Database:
@@ -42,14 +45,14 @@ def database_of(desired: DesiredState, cluster: Cluster) -> Database:
 def snapshot_of(database: Database, cluster: Cluster) -> Snapshot:
     addresses: dict[str, set[str]] = defaultdict(set)
     for one in cluster.interfaces:
-        for address in one.addresses:
+        for address in (*one.addresses, one.mac):
             if one.port in database.ports:
                 addresses[str(address)].add(one.port)
     return replace(database.snapshot(OWNER), addresses=dict(addresses))
 
 
 def coverage(database: Database) -> tuple[dict[Rule, set[tuple[str, str]]], dict[Rule, set[str]]]:
-    """Of each rule on each network: the switches and source ports it holds for, and its destination addresses.
+    """Of each rule on each network and direction: the switches and source ports it holds for, and its destinations.
 
     A row whose sets are empty, so that no packet matches it, holds for none.
     """
@@ -68,7 +71,7 @@ def coverage(database: Database) -> tuple[dict[Rule, set[tuple[str, str]]], dict
         if known["ovnqos.io/rule"] == "neighbour-discovery":
             sources[NEIGHBOURS] |= {(switch, row.content.direction) for switch in row.switches}
             continue
-        rule = known["ovnqos.io/object"], known["ovnqos.io/rule"], known["ovnqos.io/network"]
+        rule = (known["ovnqos.io/object"], known["ovnqos.io/rule"], known["ovnqos.io/network"], row.content.direction)
         ports = {known["ovnqos.io/port"]} if "ovnqos.io/port" in known else set()
         for key in references(row.content.match):
             if key[0] is SetKind.PORT_GROUP:
@@ -194,3 +197,21 @@ def references_of(database: Database, identity: str) -> set[tuple[SetKind, str]]
 
 def members_of(database: Database) -> dict[tuple[SetKind, str], frozenset[str]]:
     return {(one.content.kind, one.content.name): one.content.members for one in database.sets.values()}
+
+
+@pytest.mark.parametrize("missing", [("far-server",), ("server", "far-server")])
+def test_rows_for_limited_receivers_stay_where_a_receiver_is_missing_from_the_input(missing: tuple[str, ...]) -> None:
+    limit = PodQos(ingress=Bandwidth(rate_kbps=9))
+    pods = (
+        build.pod("client", "10.0.0.1"),
+        build.pod("far-client", "10.0.1.1", node="node2"),
+        replace(build.pod("server", "10.0.0.2", namespace="bank"), qos=limit),
+        replace(build.pod("far-server", "10.0.1.2", namespace="bank", node="node2"), qos=limit),
+    )
+    cluster = Cluster(pods=pods, namespaces=(build.namespace("shop"), build.namespace("bank")), attachments=())
+    policies = [build.policy(build.rule(7))]
+    database = database_of(compiled(policies, *cluster.objects).desired(), cluster)
+    part = [one for one in cluster.objects if not isinstance(one, Pod) or one.name not in missing]
+    plan = plan_changes(compiled(policies, *part).desired(), snapshot_of(database, cluster))
+    assert coverage(apply(plan.changes, database)) == coverage(database)
+    assert plan.incomplete

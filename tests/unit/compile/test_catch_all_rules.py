@@ -36,7 +36,7 @@ def _compile(*policies: NetworkQoS, objects: tuple[object, ...] = (CLIENT, FLAT)
     """The row of the pod's limit, and by which rows limits are shadowed."""
     compiler = compiled(policies, *objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
     desired = compiler.desired()
-    found = find_shadowed_limits(desired, compiler.inventory)
+    found = find_shadowed_limits(desired)
     shadowed = [f"{one.limit.identity} by {one.by.identity}" for one in found]
     return desired.rows[EGRESS], shadowed
 
@@ -113,11 +113,25 @@ def test_a_policy_of_other_pods_or_networks_is_not_joined() -> None:
         assert _compile(other)[0].priority == 5_000
 
 
-def test_on_layer3_both_have_their_own_stage() -> None:
+@pytest.mark.parametrize("scope", BandwidthScope)
+def test_on_layer3_the_limit_joins_for_packets_to_receivers_with_a_limit(scope: BandwidthScope) -> None:
     client = replace(pod("client", "10.0.0.1"), qos=PodQos(egress=OWN))
-    row, shadowed = _compile(policy(), objects=(client,))
-    assert row.priority == 5_000
+    server = replace(pod("server", "10.0.0.9", namespace="bank"), qos=PodQos(ingress=OWN))
+    rate = 2_000 if scope is BandwidthScope.POD else None
+    row, shadowed = _compile(policy(rule(20, rate=rate), scope=scope), objects=(client, server))
+    assert (row.direction, row.priority, row.dscp, row.rate_kbps) == (Direction.FROM_LPORT, 10_401, 20, rate or 3_000)
     assert not shadowed
+
+
+def test_on_layer3_a_limit_that_pods_share_shadows_it_on_the_way_to_such_receivers_alone() -> None:
+    client = replace(pod("client", "10.0.0.1"), qos=PodQos(egress=OWN))
+    server = replace(pod("server", "10.0.0.9", namespace="bank"), qos=PodQos(ingress=OWN))
+    row, shadowed = _compile(policy(rule(20, rate=9_000)), objects=(client, server))
+    assert row.priority == 5_000
+    assert shadowed == [f"{EGRESS} by NetworkQoS/shop/gold/0/default/from-lport"]
+    itself = replace(client, qos=PodQos(egress=OWN, ingress=OWN))
+    for objects in ((client,), (client, replace(server, node="node2")), (itself,)):
+        assert not _compile(policy(rule(20, rate=9_000)), objects=objects)[1]
 
 
 def test_the_limit_joined_hides_a_lower_limit_and_that_is_told() -> None:

@@ -57,8 +57,7 @@ def test_rows_are_on_the_switches_of_the_source_pods_in_the_zone_only() -> None:
 
 
 def test_a_row_says_whose_it_is() -> None:
-    row = only_row(compiled(policy(rule(5, rate=100, burst=200)), CLIENT))
-    assert row.identity == "NetworkQoS/shop/gold/0/default"
+    row = compiled(policy(rule(5, rate=100, burst=200)), CLIENT).desired().rows["NetworkQoS/shop/gold/0/default"]
     assert row.external_ids == {
         "ovnqos.io/object": "NetworkQoS/shop/gold",
         "ovnqos.io/rule": "0",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import BandwidthScope, Code, Compiler, OvnKubernetesTopology
+from ovnqos import BandwidthScope, Code, Compiler, OvnKubernetesTopology, PortMatch, Protocol
 from ovnqos.controller import PolicyCounts
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR
@@ -169,7 +169,7 @@ def test_a_pod_on_several_networks_counts_once_and_one_on_none_of_them_not_at_al
 
 
 def test_with_a_row_a_pod_rows_and_switches_follow_each_pod() -> None:
-    each = policy(rule(rate=5), pods=WEB, scope=BandwidthScope.POD)
+    each = policy(rule(rate=5, ports=(PortMatch(protocol=Protocol.TCP),)), pods=WEB, scope=BandwidthScope.POD)
     compiler = compiled(each, web("a"))
     compiler.drain()
     assert compiler.policy_counts(KEY) == PolicyCounts(pods=1, rows=1, switches=1)

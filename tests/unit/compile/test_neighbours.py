@@ -41,9 +41,9 @@ def _places(compiler: Compiler) -> set[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("given", "places"),
     [
-        (rule(rate=1000), {(TO, "node1")}),
+        (rule(rate=1000), {(TO, "node1"), (FROM, "node1")}),
         (rule(rate=1000, destinations=(V6,)), {(TO, "node1")}),
-        (rule(None, rate=1000), {(TO, "node1")}),
+        (rule(None, rate=1000), {(TO, "node1"), (FROM, "node1")}),
         (rule(46), set()),
         (rule(rate=1000, destinations=(V4,)), set()),
         (rule(rate=1000, ports=(UDP,)), set()),
@@ -91,14 +91,14 @@ def test_rows_of_single_ports_count_as_well() -> None:
     found = compiled(policy(rule(rate=1000), scope=BandwidthScope.POD), CLIENT)
     found.drain()
     found.apply(replace(CLIENT, name="other", node="node2"))
-    assert _places(found) == {(TO, "node1"), (TO, "node2")}
+    assert _places(found) == {(way, node) for way in (TO, FROM) for node in ("node1", "node2")}
     found.delete("Pod", "shop/client")
-    assert _places(found) == {(TO, "node2")}
+    assert _places(found) == {(TO, "node2"), (FROM, "node2")}
 
 
 def test_it_shadows_no_limit() -> None:
     found = compiled(policy(rule(rate=1000)), LIMITED)
-    told = find_shadowed_limits(found.desired(), found.inventory)
+    told = find_shadowed_limits(found.desired())
     assert all(one.by.external_ids["ovnqos.io/rule"] == "0" for one in told)
 
 
@@ -111,5 +111,5 @@ def test_it_is_no_limit_that_ends_and_stays_beside_limits_that_stay() -> None:
     assert plan_changes(found.desired(), snapshot).is_empty  # the policy is not in the input, so it stays
     gone = plan_changes(replace(found.desired(), scope=None), snapshot)
     assert gone.ended == {"NetworkQoS/shop/gold": 1}
-    assert len(gone.changes) == 3  # two rows, and the policy's port group
+    assert len(gone.changes) == 6  # two rows in each direction, a port group and an address set
     gone.check(EndedLimitsMaximum(count=1))

@@ -41,7 +41,7 @@ def test_each_limit_and_the_mark_is_a_row_in_a_stage_that_hides_no_other() -> No
     }
     assert {identity.rpartition("/")[2]: row.priority for identity, row in rows.items()} == {
         "egress": 5_000,
-        "ingress": 5_000,
+        "ingress": 15_000,
         "dscp": 4_990,
     }
     assert {tuple(row.switches) for row in rows.values()} == {("node1",)}
@@ -205,10 +205,12 @@ def test_a_change_on_a_running_pod_costs_its_rows_only(compiler: Compiler) -> No
 
 def test_a_namespaces_new_default_takes_its_pods(compiler: Compiler) -> None:
     compiler.apply(Namespace(name="shop", labels={}, qos=PodQos(ingress=SLOW)))
-    assert set(compiler.drain().desired.rows) == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
-    assert compiler.counts()["row"] == 4
+    limits = {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
+    to_limited = "NetworkQoS/shop/gold/0/default/from-lport"
+    assert set(compiler.drain().desired.rows) == {*limits, to_limited}
+    assert compiler.counts()["row"] == 5
     compiler.delete("Namespace", "shop")
-    assert compiler.drain().rows == {"Pod/shop/web/ingress", "Pod/shop/plain/ingress"}
+    assert compiler.drain().rows == {*limits, to_limited}
 
 
 def test_what_is_to_be_said_of_a_pod_is_kept(compiler: Compiler) -> None:

@@ -22,7 +22,7 @@ CLIENT = pod("client", "10.0.0.1", labels={"app": "a"})
 
 def _shadowed(policies: list[NetworkQoS], *objects: object) -> list[tuple[str, str]]:
     compiler = compiled(policies, *objects, cluster_cidrs=[IPNetwork("10.0.0.0/8")])
-    found = find_shadowed_limits(compiler.desired(), compiler.inventory)
+    found = find_shadowed_limits(compiler.desired())
     return [(one.limit.identity, one.by.identity) for one in found]
 
 
@@ -70,19 +70,16 @@ def test_a_pods_egress_limit_on_layer2_is_shadowed_by_any_rule_of_the_same_packe
     ]
 
 
-def test_a_pods_ingress_limit_is_shadowed_by_rules_that_may_send_to_it_on_its_node_if_a_sender_has_a_limit() -> None:
-    sent = policy(rule(1, destinations=(PodPeer(pod_selector=labels()),)))
+def test_no_rule_of_a_sender_shadows_an_ingress_limit() -> None:
+    sent = policy(rule(1, destinations=(PodPeer(pod_selector=labels()),)), rule(2, rate=9))
     client = replace(CLIENT, qos=PodQos(egress=LIMIT))
-    assert _shadowed([sent], client, _server()) == [("Pod/shop/server/ingress", "NetworkQoS/shop/gold/0/default")]
-    assert not _shadowed([sent], CLIENT, _server())
-    assert not _shadowed([policy(rule(1, destinations=(block("198.51.100.0/24"),)))], client, _server())
-    on_node1 = replace(sent, pod_selector=labels(app="a"))
-    assert not _shadowed([on_node1], client, _server(node="node2"))
+    found = _shadowed([sent], client, _server())
+    assert found == [("Pod/shop/client/egress", f"NetworkQoS/shop/gold/{index}/default/from-lport") for index in (0, 1)]
 
 
 def test_what_is_said_names_both_and_from_which_version_on() -> None:
     compiler = compiled(policy(rule(1, rate=100), rule(2)), CLIENT)
-    (one,) = find_shadowed_limits(compiler.desired(), compiler.inventory)
+    (one,) = find_shadowed_limits(compiler.desired())
     found = one.diagnostic
     assert (str(found.object), found.path, found.code) == (
         "NetworkQoS shop/gold",
@@ -91,7 +88,7 @@ def test_what_is_said_names_both_and_from_which_version_on() -> None:
     )
     assert "from OVN 24.09 on" in found.text
     assert "spec.egress[1] of NetworkQoS shop/gold" in found.text
-    assert not find_shadowed_limits(compiler.desired(), compiler.inventory, at_most=0)
+    assert not find_shadowed_limits(compiler.desired(), at_most=0)
 
 
 def test_rows_for_neighbour_discovery_are_no_objects_and_shadow_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ovnqos import Direction, InvalidObject, OvnKubernetesTopology, Pod
 from ovnqos.controller import Network, NetworkTopology, PodInterface
-from tests.support.cluster import POD_NETWORKS, pod
+from tests.support.cluster import POD_NETWORKS, mac_address, pod
 
 TOPOLOGY = OvnKubernetesTopology()
 
@@ -18,11 +18,35 @@ def _annotated(text: str) -> Pod:
 def test_interfaces_are_read_with_their_ports_in_order() -> None:
     one = pod("web-1", networks={"my-ns/blue-net": ["10.1.0.1"], "default": ["10.0.0.1", "FD00:0:0::1"]})
     assert TOPOLOGY.interfaces(one) == (
-        PodInterface(attachment="default", port="shop_web-1", addresses=("10.0.0.1", "fd00::1"), location="node1"),
         PodInterface(
-            attachment="my-ns/blue-net", port="my.ns.blue.net_shop_web-1", addresses=("10.1.0.1",), location="node1"
+            attachment="default",
+            port="shop_web-1",
+            addresses=("10.0.0.1", "fd00::1"),
+            location="node1",
+            mac=mac_address("10.0.0.1"),
+        ),
+        PodInterface(
+            attachment="my-ns/blue-net",
+            port="my.ns.blue.net_shop_web-1",
+            addresses=("10.1.0.1",),
+            location="node1",
+            mac=mac_address("10.1.0.1"),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ('"0A:58:0A:00:00:01"', "0a:58:0a:00:00:01"),
+        ('"0a:58"', ""),
+        ('"0a:58:0a:00:00:01 || 1"', ""),
+        ("7", ""),
+    ],
+)
+def test_a_mac_address_that_is_none_is_not_known(given: str, expected: str) -> None:
+    (interface,) = TOPOLOGY.interfaces(_annotated(f'{{"default": {{"mac_address": {given}}}}}'))
+    assert interface.mac == expected
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ class TestPolicies:
         ]
         one = policy(DB, pods=labels(app="web"), networks=[DEFAULT])
         found = compiled(one, *objects, topology=TOPOLOGY)
-        assert messages(found) == []
+        assert [code for _, _, code in codes(found)] == [Code.BEFORE_LOAD_BALANCING] * 2
         taken = {}
         for row in found.desired().rows.values():
             (name,) = [each for each in found.desired().address_sets if f"${each}" in str(row.match)]

@@ -210,13 +210,6 @@ class TestPods:
         _says(made, 1, "ingress limit", "50000 kbps")
         _says(made, 3, "ingress limit", "10000 kbps")
 
-    def test_an_object_whose_packets_pass_by_ingress_limits_is_told(self) -> None:
-        limited = _pod("db", PodQos(ingress=SLOW), app="db")
-        marked, sender = _pod("mail", PodQos(dscp=46), app="mail"), _pod("web", PodQos(egress=FAST), app="web")
-        made = _converted(limited, marked, sender, mark=0)
-        assert _told(made)[1:] == [("NetworkQoS shop/pod-qos-app-web", Code.EFFECT_DIFFERS, "spec.egress")]
-        _says(made, 1, "24.09", "Pod shop/db")
-
 
 class TestDefaults:
     def test_defaults_are_for_all_pods_below_those_of_single_pods(self) -> None:

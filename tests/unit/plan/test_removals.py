@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovnqos import Bandwidth, Compiler, DesiredState, OvnKubernetesTopology, Owner, Plan, plan_changes
-from ovnqos.controller import KnownRemovals, RowDelete, SetKind, count_desired_limits, find_removals
+from ovnqos.controller import KnownRemovals, SetKind, count_desired_limits, find_removals
 from ovnqos.model.policy import PodPeer
 from ovnqos.model.workloads import PodQos
 from tests.support.cluster import attachment, labels, pod, policy, rule
@@ -133,13 +133,13 @@ def test_what_another_writer_added_is_removed() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["from one switch", "from both"])
-def test_a_row_that_another_takes_the_place_of_goes(number: int) -> None:
-    """A pod's own limit moves rows of policies to the other direction."""
-    plain = (BLUE, *PODS, *POLICIES)
-    limited = [replace(one, qos=PodQos(ingress=Bandwidth(rate_kbps=1000))) for one in PODS[:number]]
-    database = stored(desired(*plain), Owner(), _SWITCHES, _PORTS)
-    plan = planned(BLUE, *limited, *PODS[number:], *POLICIES, database=database)
-    assert plan.count(RowDelete) == (2 if number == 2 else 0)
-    found = find_removals(plan, KnownRemovals())
+def test_rows_for_receivers_with_a_limit_go_with_the_last_of_these(number: int) -> None:
+    limited = [replace(one, qos=PodQos(ingress=Bandwidth(rate_kbps=1000))) for one in PODS[:2]]
+    database = stored(desired(BLUE, *limited, *PODS[2:], *POLICIES), Owner(), _SWITCHES, _PORTS)
+    changed = [*PODS[:number], *limited[number:]]
+    plan = planned(BLUE, *changed, *PODS[2:], *POLICIES, database=database)
+    assert plan.ended == {f"Pod/shop/{one.name}": 1 for one in PODS[:number]}
+    known = KnownRemovals(objects={f"Pod/shop/{one.name}" for one in PODS[:number]})
+    found = find_removals(plan, known)
     assert not found
     assert found.rest is plan
