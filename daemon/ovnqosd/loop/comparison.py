@@ -30,6 +30,7 @@ from ovnqos.controller import (
 )
 from ovnqosd.loop.object_table import POLICY_KIND
 from ovnqosd.loop.outcomes import Drift, DriftKind
+from ovnqosd.loop.retained_rows import RetainedRows
 from ovnqosd.status.policy_outcome import Finding
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class NorthboundComparison:
         self._table = table
         self._taken: set[str] = set()  # names of desired sets that belong to other owners
         self._failed: set[str] = set()  # searches that failed, and were logged
+        self._retained = RetainedRows()
         self.missing = MissingReferences()
 
     def prepare(self) -> None:
@@ -91,8 +93,12 @@ class NorthboundComparison:
         record.upstream_rows = len(upstream_rows(snapshot))
         plan = self._guard.check_all(plan_changes(desired, snapshot), desired, northbound, is_drift=was_complete)
         self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())
+        self._retained.update(delta.desired, snapshot)
+        repairs, plan = self._retained.repair(plan)
         if was_complete:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
+        else:
+            record.drift.extend(find_drift(repairs))
         self.missing.clear()
         self.missing.update(plan, ())
         self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.policies()))
@@ -117,12 +123,16 @@ class NorthboundComparison:
         Raises:
             OvnQosError: what `NorthboundWriter.apply` raises.
         """
+        if self._retained.is_changed(database):
+            return False
         appeared_rows, appeared_sets = self.missing.appeared(database)
         self._compiler.mark_dirty(rows=appeared_rows | database.rows, sets=appeared_sets)
         self._compiler.mark_dirty(sets=database.sets)
         delta = self._compiler.drain()
         record.policies |= delta.policies | delta.recounted
         record.pods |= delta.pods
+        if self._retained.objects - delta.desired.retained:
+            return False  # one was deleted, or mended: its rows are not compiled, and nothing else names them
         if delta.is_empty:
             return True
         edited_rows = database.rows - delta.compiled_rows - appeared_rows

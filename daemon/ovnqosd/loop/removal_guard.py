@@ -88,8 +88,12 @@ class RemovalGuard:
                     self._gone[f"NetworkQoS/{key}"] = _Gone(at=now)
                 for one in changes.updated:
                     new = one.object
-                    if isinstance(new, NetworkQoS) and self._compiler.policies.get(new.key, new) != new:
+                    if isinstance(new, NetworkQoS) and self._is_changed(new):
                         self._gone[f"NetworkQoS/{new.key}"] = _Gone(at=now)
+
+    def _is_changed(self, new: NetworkQoS) -> bool:
+        """Whether it says something else than what its rows are of; at the start that is not known."""
+        return new.key in self._compiler.invalid or self._compiler.policies.get(new.key, new) != new
 
     def forget(self) -> None:
         """Forget what went, since it was removed."""

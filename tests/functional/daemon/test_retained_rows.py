@@ -1,0 +1,91 @@
+"""A policy that is not valid when the daemon starts: its rows are kept as they are, and go when it does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ovnqos import Code, Diagnostic, InvalidObject, ObjectRef
+from ovnqos.kubernetes import Changes, ObservedObject
+from ovnqosd.loop.outcomes import DriftKind
+from ovnqosd.status.policy_outcome import Reason
+from tests.functional.support_reconciler import PODS, POLICY, Daemon, metadata, rows_of
+from tests.support.cluster import labels, policy, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ovnqos.sandbox import NorthboundServer
+
+GOLD = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
+INVALID = InvalidObject(GOLD, [Diagnostic.error(GOLD, Code.INVALID_FIELD, "is wrong", path="spec.priority")])
+OTHER = policy(rule(9), name="other", priority=40, pods=labels(app="db"))
+
+
+@pytest.fixture
+def daemon(wired: NorthboundServer) -> Iterator[Daemon]:
+    """Started when the policy that it wrote the rows of before is not valid any more."""
+    first = Daemon(wired.remote)
+    first.sync(*PODS, POLICY, OTHER)
+    first.stop()
+    second = Daemon(wired.remote)
+    second.inbox.changed(
+        Changes(kind="NetworkQoS", updated=(ObservedObject(metadata=metadata(POLICY), object=INVALID),))
+    )
+    second.sync(*PODS, OTHER)
+    assert second.outcomes[-1].policies["shop/gold"].reason is Reason.INVALID
+    second.forget_outcomes()
+    yield second
+    second.stop()
+
+
+def gold(server: NorthboundServer) -> list[str]:
+    return [row for row in rows_of(server) if "dscp=20" in row]
+
+
+def uuid_of(server: NorthboundServer) -> str:
+    return server.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=10400").strip()
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind"),
+    [
+        (lambda row, _group: ("set", "QoS", row, "bandwidth:rate=4000000"), DriftKind.ROW_EDITED),
+        (lambda row, _group: ("remove", "Logical_Switch", "node1", "qos_rules", row), DriftKind.ROW_EDITED),
+        (lambda _row, _group: ("qos-del", "node1", "--", "qos-del", "node2"), DriftKind.ROW_DELETED),
+        (lambda _row, group: ("destroy", "Port_Group", group), DriftKind.SET_DELETED),
+    ],
+    ids=["rate", "binding", "row", "group"],
+)
+def test_its_rows_are_repaired_to_what_they_were(
+    daemon: Daemon, wired: NorthboundServer, edit: Callable[[str, str], tuple[str, ...]], kind: DriftKind
+) -> None:
+    (before,) = gold(wired)
+    group = before.partition("@")[2].split()[0].rstrip(")")
+    wired.nbctl(*edit(uuid_of(wired), group))
+    told = daemon.wait(lambda one: bool(one.drift))
+    assert kind in {one.kind for one in told.drift}
+    assert gold(wired) == [before]
+    assert group in wired.nbctl("--bare", "--columns=name", "list", "Port_Group").split()
+    assert any("dscp=9" in row for row in rows_of(wired, "node2"))
+
+
+def test_its_rows_go_when_it_is_deleted(daemon: Daemon, wired: NorthboundServer) -> None:
+    daemon.inbox.changed(Changes(kind="NetworkQoS", deleted=("shop/gold",)))
+    daemon.wait(lambda one: "row_delete" in one.changes)
+    assert gold(wired) == []
+    assert len(wired.nbctl("--bare", "--columns=name", "list", "Port_Group").split()) == 1
+
+
+def test_its_rows_are_what_it_says_when_it_is_mended(daemon: Daemon, wired: NorthboundServer) -> None:
+    before = uuid_of(wired)
+    daemon.tell(replace(POLICY, pod_selector=labels(app="none")))
+    told = daemon.wait(lambda one: "row_delete" in one.changes)
+    assert not told.drift
+    assert gold(wired) == []
+    daemon.tell(POLICY)
+    daemon.wait(lambda one: "row_insert" in one.changes)
+    assert len(gold(wired)) == 1
+    assert uuid_of(wired) != before
