@@ -34,7 +34,7 @@ class Starter(Generic[_T]):
 
     def __init__(self) -> None:
         """The thread starts with the first task."""
-        self._tasks: SimpleQueue[tuple[Callable[[], _T], SimpleQueue[_T | BaseException]]] = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Callable[[], _T], list[_T | BaseException], SimpleQueue[None]]] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -45,17 +45,21 @@ class Starter(Generic[_T]):
             task: runs in the lasting thread.
             discard: takes the task's result where an interrupt kept this call from returning it.
         """
-        outcome: SimpleQueue[_T | BaseException] = SimpleQueue()
+        outcome: list[_T | BaseException] = []  # an interrupt may come as `get` returns, and would lose what it returns
+        done: SimpleQueue[None] = SimpleQueue()
         try:
-            self._tasks.put((task, outcome))
+            self._tasks.put((task, outcome, done))
             with self._lock:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._work, name="ovnqos-sandbox", daemon=True)
                     self._thread.start()
-            found = outcome.get()
+            done.get()
+            found = outcome[0]
         except BaseException:
             with suppress(Empty):  # the thread had not been started
-                lost = outcome.get(timeout=_TASK_SECONDS)
+                if not outcome:
+                    done.get(timeout=_TASK_SECONDS)
+            for lost in outcome:
                 if not isinstance(lost, BaseException):
                     discard(lost)
             raise
@@ -65,11 +69,12 @@ class Starter(Generic[_T]):
 
     def _work(self) -> None:
         while True:
-            task, outcome = self._tasks.get()
+            task, outcome, done = self._tasks.get()
             try:
-                outcome.put(task())
+                outcome.append(task())
             except BaseException as error:  # whoever asked for the task gets it
-                outcome.put(error)
+                outcome.append(error)
+            done.put(None)
 
 
 _starter: Final = Starter[subprocess.Popen[bytes]]()
