@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import Compiler, Node, Northbound, OvnQosError, TlsFiles, load_topology_map
-from ovnqos.controller import TopologyKind, TopologyMap, make_topology, parse_pod
+from ovnqos.controller import TopologyKind, TopologyMap, listed, make_topology, parse_pod
 from ovnqos.kubernetes import NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
 from ovnqosd.health import HealthServer
 from ovnqosd.leadership.election import LeaderElector, LeaseTiming
@@ -252,6 +252,8 @@ class Daemon:
         self._events.drift_repaired(outcome.drift, self._status.uid_of)
         self._events.reported(outcome.reports)
         for report in outcome.reports:
+            if not report.diagnostics:
+                continue
             said = "; ".join(one.message for one in report.diagnostics)
             _log.warning("object diagnostics", kind=report.object.kind, object=report.object.key, diagnostics=said)
         for drift in outcome.drift:
@@ -266,6 +268,7 @@ class Daemon:
                 waited_seconds=round(outcome.age_seconds, 4),
                 transactions=outcome.transactions,
                 missing=outcome.missing,
+                objects=listed(outcome.objects),
                 **outcome.changes,
             )
         if outcome.trigger is Trigger.FULL and not outcome.error:

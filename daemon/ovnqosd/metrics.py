@@ -92,7 +92,7 @@ class Metrics:
         self._leader = gauge("ovnqosd_leader", "1 in the elected process.")
         text = "NetworkQoS objects in this zone, by the reason of their condition."
         self._by_reason = gauge("ovnqosd_policies", text, "reason")
-        text = "QoS annotations of this zone's pods, and of namespaces, that are invalid, or inexpressible in OVN."
+        text = "QoS annotations of this zone's pods, and of namespaces, that are not in force, by problem."
         self._annotations = gauge("ovnqosd_annotations_not_in_force", text, "problem")
         build = gauge("ovnqosd_build_info", "Always 1.", "version", "python")
         build.labels(importlib.metadata.version("ovnqos"), platform.python_version()).set(1)

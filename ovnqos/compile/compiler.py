@@ -22,7 +22,7 @@ from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner
 from ovnqos.model.policy import NetworkQoS
-from ovnqos.model.workloads import Namespace, Node, Pod
+from ovnqos.model.workloads import NO_POD_QOS, Namespace, Node, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -204,6 +204,10 @@ class Compiler:
         """What a policy compiled to, as of the last `drain`; None when it did not compile."""
         return self._desired.policy(key)
 
+    def pod_effect(self, key: str) -> str:
+        """What the rows of a pod's annotations do, in one line, as of the last `drain`; empty without rows."""
+        return self._pods.effect(key)
+
     def policy_counts(self, key: str) -> PolicyCounts:
         """How far a policy reaches, as of the last `drain`; nothing where it did not compile."""
         return self._policies.counts(key)
@@ -240,6 +244,9 @@ class Compiler:
         objects.update((POLICY_KIND, key) for key in self.policies)
         objects.update((_NAD_KIND, one.key) for one in self.inventory.attachments())
         objects.update((POD_KIND, key) for key in (*self._pods.failed, *self.inventory.problems))
+        objects.update(
+            (POD_KIND, one.key) for one in self.inventory.pods_without_interfaces() if one.qos is not NO_POD_QOS
+        )
         objects.update((_NAMESPACE_KIND, name) for name in self.inventory.annotated_namespaces())
         for kind, key in sorted(objects):
             yield from self.diagnostics(kind, key)

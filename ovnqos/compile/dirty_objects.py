@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import receiver_set
 from ovnqos.compile.compiled import PolicyCounts
-from ovnqos.compile.empty_selections import why_nothing_is_selected
+from ovnqos.compile.empty_selections import why_no_limit, why_nothing_is_selected
 from ovnqos.compile.network_qos import compile_policy
 from ovnqos.compile.overlaps import Conflicts
-from ovnqos.compile.pod_qos import compile_pod
+from ovnqos.compile.pod_qos import compile_pod, describe_pod_row
 from ovnqos.compile.precedence import has_catch_all_rule
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.compile.selections import PodSelection
@@ -268,6 +268,13 @@ class PodCompiler:
             yield self.failed[key]
         elif compiled is not None:
             yield from compiled.diagnostics
+        else:
+            yield from why_no_limit(key, self._context.inventory)
+
+    def effect(self, key: str) -> str:
+        """What a pod's rows do, in one line; empty without rows."""
+        compiled = self._desired.get(f"{POD_KIND}/{key}")
+        return "; ".join(map(describe_pod_row, compiled.rows.values())) if compiled is not None else ""
 
     def mark_pod(self, key: str) -> None:
         """Have a pod compiled anew, that was added, changed or removed."""

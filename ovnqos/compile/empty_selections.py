@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from ovnqos.compile.rows import POD_KIND
 from ovnqos.compile.selections import PodSelection
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity, listed
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkSelectionType, takes
@@ -63,6 +64,26 @@ def _cause(pod: Pod, inventory: Inventory) -> Code:
     if not pod.has_own_addresses:
         return Code.POD_COMPLETED
     return Code.POD_UNREADABLE if pod.key in inventory.problems else Code.POD_NOT_WIRED
+
+
+def why_no_limit(key: str, inventory: Inventory) -> Iterator[Diagnostic]:
+    """Say why the limits and mark of a pod of this zone's nodes have no row, where it has no interface of its own."""
+    namespace, _, name = key.partition("/")
+    found = find_non_source(namespace, name, inventory)
+    if found is None or found.cause in {Code.POD_COMPLETED, Code.POD_IN_OTHER_ZONE}:
+        return
+    pod = found.pod
+    if not inventory.topology.in_zone(pod.node):
+        return
+    yield from pod.qos.diagnostics
+    if pod.qos.sets_nothing:
+        return
+    ref = ObjectRef(kind=POD_KIND, namespace=namespace, name=name)
+    if found.cause is Code.POD_ON_HOST_NETWORK:
+        text = "the annotations have no effect: OVN does not wire pods on the host's network"
+        yield Diagnostic.warning(ref, found.cause, text, path="spec.hostNetwork")
+    elif found.cause is Code.POD_NOT_WIRED:
+        yield Diagnostic.warning(ref, found.cause, "not wired yet, so the annotations have no effect")
 
 
 def why_nothing_is_selected(compiled: CompiledPolicy, context: CompileContext) -> Iterator[Diagnostic]:

@@ -206,3 +206,20 @@ class _PodRows:
             self.into.add_set(SetDescription(name=name, identity=identity, external_ids={}, members=members))
             versions.append(_ADDRESSES[version].in_set(name))
         return Or.of(*versions)
+
+
+def describe_pod_row(row: QosRow) -> str:
+    """What a row of a pod does, in a few words, e.g. `egress 10000 kbps, burst 500 kbit`."""
+    purpose = row.external_ids[RULE_KEY]
+    if purpose == Purpose.DSCP:
+        return f"DSCP {row.dscp} on what leaves the cluster"
+    words = [purpose]
+    if row.rate_kbps is not None:
+        words[0] += f" {row.rate_kbps} kbps"
+    if row.burst_kbit is not None:
+        words.append(f"burst {row.burst_kbit} kbit")
+    if row.dscp is not None:
+        words.append(f"DSCP {row.dscp}")
+    if JOINED_KEY in row.external_ids:
+        words.append(f"joined with {row.external_ids[JOINED_KEY]}")
+    return ", ".join(words)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from netaddr import cidr_merge
+
 from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from ovnqos.model.policy import PORT_MAXIMUM, Classifier, IPBlock, PodPeer, PortMatch, Protocol
@@ -215,8 +217,8 @@ def _ip_block(entry: Fields) -> IPBlock | None:
             block.error(place, f"{exception} does not lie inside the cidr {cidr}", "leave it out or widen the cidr")
         else:
             excluded.append(exception)
-            if exception == cidr:
-                block.warn(Code.NO_EFFECT, place, "excludes all of the cidr, so the entry selects nothing")
+    if cidr is not None and sum(one.size for one in excluded) >= cidr.size and cidr_merge(excluded) == [cidr]:
+        block.warn(Code.NO_EFFECT, "except", "excludes all of the cidr, so the entry selects nothing")
     return IPBlock(cidr=cidr, excluded=tuple(excluded)) if cidr is not None else None
 
 

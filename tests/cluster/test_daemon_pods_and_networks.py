@@ -50,6 +50,14 @@ def _wait_for_rates(northbound: NorthboundServer, *rates: str) -> None:
 
 
 @eventually
+def _wait_for_events(api: KubernetesApi, name: str, reason: str, *messages: str) -> None:
+    status, answer = api.request("GET", f"/api/v1/namespaces/default/events?fieldSelector=reason={reason}")
+    assert status == 200
+    found = [(one["message"], one["count"]) for one in answer["items"] if one["involvedObject"]["name"] == name]
+    assert sorted(found) == [(message, 1) for message in sorted(messages)]
+
+
+@eventually
 def _wait_for_event(api: KubernetesApi, kind: str, name: str, words: str, namespace: str = "default") -> None:
     status, answer = api.request("GET", f"/api/v1/namespaces/{namespace}/events")
     assert status == 200
@@ -62,13 +70,26 @@ def test_a_limit_on_a_running_pod_comes_changes_and_goes(
     start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
 ) -> None:
     northbound.nbctl("ls-add", SWITCH, "--", "lsp-add", SWITCH, "default_pod0")
-    start("--cluster-cidrs", "10.244.0.0/16,10.245.0.0/16")
+    first = start("--cluster-cidrs", "10.244.0.0/16,10.245.0.0/16")
     apply(cluster, _annotated(egress="10M"))
     _wait_for_rates(northbound, "10000")
+    _wait_for_events(cluster, "pod0", "QosApplied", "in force: egress 10000 kbps")
+    first.terminate()
+    second = start("--cluster-cidrs", "10.244.0.0/16,10.245.0.0/16")
+    second.wait_for_line("reconciled", trigger="full")
     apply(cluster, _annotated(egress="20M", ingress="30M"))
     _wait_for_rates(northbound, "20000", "30000")
+    _wait_for_events(
+        cluster,
+        "pod0",
+        "QosApplied",
+        "in force: egress 10000 kbps",
+        "in force: egress 20000 kbps; ingress 30000 kbps",
+    )
     apply(cluster, _annotated())
     _wait_for_rates(northbound)
+    _wait_for_events(cluster, "pod0", "QosRemoved", "no limit or mark is in force any more")
+    second.wait_for_line("reconciled", objects="Pod/default/pod0")
 
 
 def test_what_is_wrong_with_an_annotation_is_an_event_on_the_pod_and_the_others_hold(

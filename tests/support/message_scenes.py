@@ -210,7 +210,7 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
     for found in (missing.diagnostics(policies), find_conflicts(desired, foreign)):
         for diagnostics in found.values():
             yield from diagnostics
-    yield _unavailable("shop/gold", NorthboundUnavailable("ssl:nb1:6641: connection refused"))
+    yield _unavailable(("NetworkQoS", "shop/gold"), NorthboundUnavailable("ssl:nb1:6641: connection refused"))
     yield removal_held("NetworkQoS", "shop/gold", 12)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
 

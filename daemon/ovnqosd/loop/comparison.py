@@ -45,11 +45,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _UPSTREAM: Final = Owner.ovn_kubernetes()
-_ROW_KINDS: Final = {
-    RowInsert: DriftKind.ROW_DELETED,
-    RowUpdate: DriftKind.ROW_EDITED,
-    RowDelete: DriftKind.ROW_EXTRA,
-}
 
 
 class NorthboundComparison:
@@ -101,7 +96,7 @@ class NorthboundComparison:
             record.drift.extend(find_drift(repairs))
         self.missing.clear()
         self.missing.update(plan, ())
-        self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.policies()))
+        self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.objects()))
         self._writer.apply(plan, record)
         with self._search("shadowed limits"):  # after what is urgent
             shadowed: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
@@ -154,8 +149,8 @@ class NorthboundComparison:
         if plan is None:
             return False
         record.drift.extend(find_drift(plan, edited_rows, edited_sets))
-        policies = self.missing.update(plan, delta.rows)
-        self._table.update(Finding.MISSING_SWITCH, self.missing.diagnostics(policies))
+        objects = self.missing.update(plan, delta.rows)
+        self._table.update(Finding.MISSING_SWITCH, self.missing.diagnostics(objects))
         self._writer.apply(plan, record)
         return True
 
@@ -172,9 +167,9 @@ class NorthboundComparison:
     def _without_taken(self, desired: DesiredState, snapshot: Snapshot, record: PassRecord) -> DesiredState:
         """Leave out the sets whose names other owners have, and the rows that use them: their present rows stay."""
         foreign, is_unclaimed = snapshot.foreign_sets, snapshot.owner.is_unclaimed
-        for kind, sets in ((SetKind.PORT_GROUP, desired.port_groups), (SetKind.ADDRESS_SET, desired.address_sets)):
+        for set_kind, sets in ((SetKind.PORT_GROUP, desired.port_groups), (SetKind.ADDRESS_SET, desired.address_sets)):
             for name in sets:
-                actual = foreign.get((kind, name))
+                actual = foreign.get((set_kind, name))
                 if actual is not None and not is_unclaimed(actual.content.external_ids):
                     self._taken.add(name)
         if not self._taken:
@@ -186,10 +181,11 @@ class NorthboundComparison:
             if not names:
                 rows[identity] = row
                 continue
-            objects.add(object_of(identity))
+            owner = object_of(identity)
+            objects.add(owner)
             record.incomplete = True
-            if policy := policy_of(identity):
-                record.refused[policy] = NameTaken(f"{listed(names)} in the Northbound belongs to another owner")
+            kind, _, key = owner.partition("/")
+            record.refused[kind, key] = NameTaken(f"{listed(names)} in the Northbound belongs to another owner")
         return replace(
             desired,
             rows=rows,
@@ -207,33 +203,33 @@ class MissingReferences:
         self._groups: dict[str, set[str]] = defaultdict(set)  # by port
         self._rows: dict[str, set[str]] = defaultdict(set)  # by switch
         self._switches: dict[str, set[str]] = {}  # by row
-        self._policy_rows: dict[str, set[str]] = defaultdict(set)  # by policy
+        self._object_rows: dict[str, set[str]] = defaultdict(set)  # by object, as `object_of` has it
 
     def __len__(self) -> int:
         return len(self._groups) + len(self._rows)
 
     def clear(self) -> None:
         """Forget all: everything is planned anew."""
-        for known in (self._groups, self._rows, self._switches, self._policy_rows):
+        for known in (self._groups, self._rows, self._switches, self._object_rows):
             known.clear()
 
-    def policies(self) -> frozenset[str]:
-        """Return the keys of the policies whose rows lack a switch."""
-        return frozenset(self._policy_rows)
+    def objects(self) -> frozenset[str]:
+        """Return the objects whose rows lack a switch, as `<kind>/<namespace>/<name>`."""
+        return frozenset(self._object_rows)
 
     def update(self, plan: Plan, rows: Iterable[str]) -> set[str]:
-        """Take what a plan for these rows lacks; return the keys of the policies that lack, or lacked, a switch."""
-        policies = {policy for row in rows if (policy := self._remove(row))}
+        """Take what a plan for these rows lacks; return the objects that lack, or lacked, a switch."""
+        objects = {owner for row in rows if (owner := self._remove(row))}
         for one in plan.missing:
             if one.kind == "logical switch port":
                 self._groups[one.name].add(one.needed_by)
                 continue
             self._rows[one.name].add(one.needed_by)
             self._switches.setdefault(one.needed_by, set()).add(one.name)
-            if policy := policy_of(one.needed_by):
-                self._policy_rows[policy].add(one.needed_by)
-                policies.add(policy)
-        return policies
+            owner = object_of(one.needed_by)
+            self._object_rows[owner].add(one.needed_by)
+            objects.add(owner)
+        return objects
 
     def appeared(self, database: DatabaseChange) -> tuple[set[str], dict[str, set[str]]]:
         """Return the rows, and the sets with their ports, that needed what is in the Northbound now."""
@@ -244,18 +240,19 @@ class MissingReferences:
         switches = database.switches & self._rows.keys()
         return {row for switch in switches for row in self._rows[switch]}, sets
 
-    def diagnostics(self, policies: Iterable[str]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
-        """Say of each of these policies which switches its rows lack; nothing where none is missing."""
+    def diagnostics(self, objects: Iterable[str]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
+        """Say of each of these objects which switches its rows lack; nothing where none is missing."""
         found: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
-        for key in policies:
-            rows = self._policy_rows.get(key, ())
+        for one in objects:
+            kind, _, key = one.partition("/")
+            rows = self._object_rows.get(one, ())
             names = {switch for row in rows for switch in self._switches[row]}
             text = f"applied, except on logical switches that do not exist yet: {listed(names)}"
-            found[POLICY_KIND, key] = (_warning(key, Code.MISSING_SWITCH, text),) if names else ()
+            found[kind, key] = (_warning(key, Code.MISSING_SWITCH, text, kind=kind),) if names else ()
         return found
 
     def _remove(self, row: str) -> str:
-        """Forget what a row lacked; return the key of its policy if it lacked anything."""
+        """Forget what a row lacked; return its object if it lacked anything."""
         lacked = self._switches.pop(row, None)
         if lacked is None:
             return ""
@@ -263,12 +260,11 @@ class MissingReferences:
             self._rows[switch].discard(row)
             if not self._rows[switch]:
                 del self._rows[switch]
-        key = policy_of(row)
-        if key:
-            self._policy_rows[key].discard(row)
-            if not self._policy_rows[key]:
-                del self._policy_rows[key]
-        return key
+        owner = object_of(row)
+        self._object_rows[owner].discard(row)
+        if not self._object_rows[owner]:
+            del self._object_rows[owner]
+        return owner
 
 
 def find_drift(
@@ -287,13 +283,21 @@ def find_drift(
             yield from _set_drift(change, sets)
         elif rows is None or change.identity in rows:
             content = change.before if isinstance(change, RowUpdate) else change.content
-            kind, _, key = owner.object_of(content.external_ids).partition("/")
-            yield Drift(
-                kind=_ROW_KINDS[type(change)],
-                what=change.identity,
-                policy=key if kind == POLICY_KIND else "",
-                found="no row" if isinstance(change, RowInsert) else qos_list_line(content).strip(),
-            )
+            object_kind, _, key = owner.object_of(content.external_ids).partition("/")
+            kind, found = _row_drift(change)
+            policy = key if object_kind == POLICY_KIND else ""
+            yield Drift(kind=kind, what=change.identity, policy=policy, found=found)
+
+
+def _row_drift(change: RowInsert | RowUpdate | RowDelete) -> tuple[DriftKind, str]:
+    """How a row differed, and what stood in the database."""
+    if isinstance(change, RowInsert):
+        return DriftKind.ROW_DELETED, "no row"
+    if isinstance(change, RowDelete):
+        return DriftKind.ROW_EXTRA, qos_list_line(change.content).strip()
+    if change.bind and not change.columns:
+        return DriftKind.ROW_UNBOUND, f"not on logical switch {listed(change.bind)}"
+    return DriftKind.ROW_EDITED, qos_list_line(change.before).strip()
 
 
 def _set_drift(
@@ -334,6 +338,6 @@ def find_conflicts(desired: DesiredState, snapshot: Snapshot) -> dict[tuple[str,
     return found
 
 
-def _warning(key: str, code: Code, text: str, *, hint: str = "") -> Diagnostic:
+def _warning(key: str, code: Code, text: str, *, hint: str = "", kind: str = POLICY_KIND) -> Diagnostic:
     namespace, _, name = key.partition("/")
-    return Diagnostic.warning(ObjectRef(kind=POLICY_KIND, namespace=namespace, name=name), code, text, hint=hint)
+    return Diagnostic.warning(ObjectRef(kind=kind, namespace=namespace, name=name), code, text, hint=hint)

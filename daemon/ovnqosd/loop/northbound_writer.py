@@ -18,7 +18,7 @@ from ovnqos.controller import (
     SetInsert,
     SetUpdate,
     listed,
-    policy_of,
+    object_of,
     references_in,
 )
 from ovnqos.kubernetes import Backoff
@@ -141,7 +141,7 @@ class NorthboundWriter:
             self._logged.clear()
 
     def _refuse(self, part: Plan, error: OvnQosError, record: PassRecord) -> None:
-        """Record whose rows the server refuses: a policy's status says it, pods' own rows are logged."""
+        """Record whose rows the server refuses."""
         rows = [one.identity for one in part.changes if isinstance(one, RowInsert | RowUpdate | RowDelete)]
         sets = {one.content.name for one in part.changes if isinstance(one, SetInsert | SetUpdate | SetDelete)}
         if not rows:
@@ -150,9 +150,9 @@ class NorthboundWriter:
             rows = [part.snapshot.owner.identity(one.external_ids) for one in users]
         record.incomplete = True
         for identity in rows:
-            if policy := policy_of(identity):
-                record.refused[policy] = error
-            else:
+            kind, _, key = object_of(identity).partition("/")
+            record.refused[kind, key] = error
+            if kind != "NetworkQoS":  # whose status says it
                 self._log_once("row refused; retrying", row=identity, error=str(error))
 
     def _log_once(self, event: str, **details: str) -> None:

@@ -36,10 +36,22 @@ if TYPE_CHECKING:
 
 POLICY_KIND: Final = "NetworkQoS"
 POD_KIND: Final = "Pod"
+_NAMESPACE_KIND: Final = "Namespace"
 _PROBLEMS: Final = {
     Code.INVALID_FIELD: AnnotationProblem.INVALID,
     Code.UNSUPPORTED_ANNOTATION: AnnotationProblem.INEXPRESSIBLE,
+    Code.POD_ON_HOST_NETWORK: AnnotationProblem.NO_INTERFACE,
+    Code.POD_NOT_WIRED: AnnotationProblem.NO_INTERFACE,
+    Code.NO_DEFAULT_INTERFACE: AnnotationProblem.NO_INTERFACE,
+    Code.NO_CLUSTER_CIDRS: AnnotationProblem.NO_CLUSTER_CIDRS,
+    Code.SHADOWED_LIMIT: AnnotationProblem.SHADOWED,
+    Code.MISSING_SWITCH: AnnotationProblem.NORTHBOUND,
+    Code.NORTHBOUND_UNAVAILABLE: AnnotationProblem.NORTHBOUND,
+    Code.COMPILE_FAILED: AnnotationProblem.COMPILE_FAILED,
 }
+_COUNTED_ONLY: Final = frozenset({Code.POD_NOT_WIRED, Code.MISSING_SWITCH})
+"""What passes by itself while pods and nodes start: the metric counts it, no Event tells it."""
+_OF_PODS: Final = (Finding.SHADOWED_LIMIT, Finding.REMOVAL_HELD, Finding.MISSING_SWITCH, Finding.REFUSAL)
 _Key = tuple[str, str]  # kind, and `<namespace>/<name>` or `<name>`
 _log = structlog.get_logger()
 
@@ -50,6 +62,8 @@ class _Object:
     generation: int = 0
     parsed: tuple[Diagnostic, ...] = ()
     reported: tuple[Diagnostic, ...] = ()
+    in_force: str | None = None  # of a pod, as reported
+    problems: tuple[AnnotationProblem, ...] = ()  # as counted
     reason: Reason | None = None
 
 
@@ -76,6 +90,7 @@ class ObjectTable:
         self._diagnostics: dict[Finding, dict[_Key, tuple[Diagnostic, ...]]] = {finding: {} for finding in Finding}
         self._dirty: set[str] = set()  # policies whose outcome is to be reported
         self._unreported_pods: set[_Key] = set()
+        self._written_pods: set[_Key] = set()  # whose rows were written, and not reported since
         self._unreported: set[_Key] = set()  # objects of no single zone
 
     # Objects
@@ -117,12 +132,7 @@ class ObjectTable:
             if not is_kept:
                 return
         elif isinstance(one, Pod):
-            inventory = self._compiler.inventory
-            if inventory.topology.in_zone(one.node):
-                parsed, is_kept = one.qos.diagnostics, one.qos is not NO_POD_QOS
-                if one.key in inventory.problems:
-                    is_kept = True
-                    self._unreported_pods.add(key)
+            parsed, is_kept = self._apply_pod(key, one)
         elif isinstance(one, Namespace):
             parsed, is_kept = one.qos.diagnostics, one.qos is not NO_POD_QOS
         elif isinstance(one, NetworkQoS | NetworkAttachmentDefinition):
@@ -132,12 +142,23 @@ class ObjectTable:
             return
         if known is None or self._is_another(key, observed):
             known = self._replace(key, _Object())
-        self._count_problems(kind, known.parsed, parsed)
+        if kind == _NAMESPACE_KIND:
+            self._count_problems(known, parsed)
         known.uid, known.generation, known.parsed = observed.metadata.uid, observed.metadata.generation, parsed
         if kind == POLICY_KIND:
             self._dirty.add(key[1])
         if kind != POD_KIND and parsed != known.reported:
             self._unreported.add(key)
+
+    def _apply_pod(self, key: _Key, pod: Pod) -> tuple[tuple[Diagnostic, ...], bool]:
+        """Return what a pod's parser says, and whether there is more to say of the pod; nothing in another zone."""
+        inventory = self._compiler.inventory
+        if not inventory.topology.in_zone(pod.node):
+            return (), False
+        is_kept = pod.qos is not NO_POD_QOS or pod.key in inventory.problems
+        if is_kept or key in self._objects:
+            self._unreported_pods.add(key)
+        return pod.qos.diagnostics, is_kept
 
     def _is_another(self, key: _Key, observed: ObservedObject) -> bool:
         known = self._objects.get(key)
@@ -155,20 +176,17 @@ class ObjectTable:
         """Exchange what is known of an object for what is known of a new one."""
         old = self._objects.get(key)
         if old is not None:
-            self._count_problems(key[0], old.parsed, new.parsed)
+            self._count_problems(old, ())
             for found in self._diagnostics.values():
                 found.pop(key, None)
             self._count_policy(old, None)
         self._objects[key] = new
         return new
 
-    def _count_problems(self, kind: str, old: Iterable[Diagnostic], new: Iterable[Diagnostic]) -> None:
-        if old is new or kind == POLICY_KIND:
-            return
-        for diagnostics, step in ((old, -1), (new, 1)):
-            for one in diagnostics:
-                if one.code in _PROBLEMS:
-                    self.annotation_problems[_PROBLEMS[one.code]] += step
+    def _count_problems(self, known: _Object, diagnostics: Iterable[Diagnostic]) -> None:
+        self.annotation_problems.subtract(known.problems)
+        known.problems = tuple(_PROBLEMS[one.code] for one in diagnostics if one.code in _PROBLEMS)
+        self.annotation_problems.update(known.problems)
 
     def _count_policy(self, policy: _Object, reason: Reason | None) -> None:
         if policy.reason is not None:
@@ -214,6 +232,8 @@ class ObjectTable:
         """
         self._dirty.update(key for key in record.policies if (POLICY_KIND, key) in self._objects)
         self.mark_pods(record.pods)
+        kinds = ((kind, key) for kind, _, key in (one.partition("/") for one in record.objects))
+        self._written_pods.update(key for key in kinds if key[0] == POD_KIND and key in self._objects)
         if isinstance(record.error, OutcomeUnknown):
             return {}, ()  # the next pass knows
         if record.error is None:
@@ -224,16 +244,19 @@ class ObjectTable:
         if record.error is not None:
             return outcomes, ()
         self._dirty.clear()
-        unreported, self._unreported_pods = self._unreported_pods, set()
+        unreported, self._unreported_pods = self._unreported_pods | self._written_pods, set()
         if self._is_elected():
             unreported |= self._unreported
             self._unreported = set()
-        return outcomes, tuple(report for key in sorted(unreported) if (report := self._report(key)) is not None)
+        reports = tuple(report for key in sorted(unreported) if (report := self._report(key)) is not None)
+        self._written_pods.clear()
+        return outcomes, reports
 
     def _take_refusals(self, record: PassRecord) -> None:
-        """Set which policies the server refuses; a pass that did not touch a policy knows nothing new of it."""
+        """Set which objects the server refuses; a pass that did not touch an object knows nothing new of it."""
         known: dict[_Key, tuple[Diagnostic, ...]] = {(POLICY_KIND, key): () for key in record.policies}
-        found = {(POLICY_KIND, key): (_unavailable(key, error),) for key, error in record.refused.items()}
+        known.update({(POD_KIND, key): () for key in record.pods})
+        found = {key: (_unavailable(key, error),) for key, error in record.refused.items()}
         if record.trigger is Trigger.FULL:
             self.replace(Finding.REFUSAL, found)
         else:
@@ -253,7 +276,7 @@ class ObjectTable:
             has_rows=compiled is not None and bool(compiled.rows),
             diagnostics=diagnostics,
             findings={finding: said for finding in Finding if (said := self._said(finding, policy))},
-            outage=(_unavailable(key, error),) if error is not None else (),
+            outage=(_unavailable(policy, error),) if error is not None else (),
         )
         reason, causes, warnings = choose_reason(state)
         return PolicyOutcome(
@@ -271,16 +294,33 @@ class ObjectTable:
         kind, name = key
         known = self._objects.get(key)
         if kind == POD_KIND:
-            diagnostics = self._compiler.diagnostics(kind, name) + self._said(Finding.SHADOWED_LIMIT, key)
-            diagnostics += self._said(Finding.REMOVAL_HELD, key)
+            found = (*self._compiler.diagnostics(kind, name), *(one for of in _OF_PODS for one in self._said(of, key)))
+            diagnostics = tuple(one for one in found if one.code not in _COUNTED_ONLY)
         else:
-            diagnostics = known.parsed if known is not None else ()
-        if diagnostics == (known.reported if known is not None else ()):
-            return None
+            found = diagnostics = known.parsed if known is not None else ()
         if known is None:
+            if not diagnostics:
+                return None
             known = self._objects[key] = _Object()
+        if kind == POD_KIND:
+            self._count_problems(known, found)
+        in_force = self._in_force(key, known)
+        is_new = diagnostics != known.reported
         known.reported = diagnostics
-        return ObjectReport(object=_ref(key), uid=known.uid, diagnostics=diagnostics) if diagnostics else None
+        if in_force is None and not (is_new and diagnostics):
+            return None
+        told = diagnostics if is_new else ()
+        return ObjectReport(object=_ref(key), uid=known.uid, diagnostics=told, in_force=in_force)
+
+    def _in_force(self, key: _Key, known: _Object) -> str | None:
+        """What an annotated pod has in force, where its rows were written and that is another than was reported."""
+        if key not in self._written_pods or not known.uid:
+            return None
+        in_force = self._compiler.pod_effect(key[1])
+        if in_force == known.in_force:
+            return None
+        known.in_force = in_force
+        return in_force
 
     def _said(self, finding: Finding, key: _Key) -> tuple[Diagnostic, ...]:
         return self._diagnostics[finding].get(key, ())
@@ -291,5 +331,5 @@ def _ref(key: _Key) -> ObjectRef:
     return ObjectRef(kind=key[0], namespace=namespace, name=name)
 
 
-def _unavailable(key: str, error: OvnQosError) -> Diagnostic:
-    return Diagnostic.error(_ref((POLICY_KIND, key)), Code.NORTHBOUND_UNAVAILABLE, " ".join(str(error).split()))
+def _unavailable(key: _Key, error: OvnQosError) -> Diagnostic:
+    return Diagnostic.error(_ref(key), Code.NORTHBOUND_UNAVAILABLE, " ".join(str(error).split()))

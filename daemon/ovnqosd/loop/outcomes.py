@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.controller import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.controller import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ovnqos.controller import Change
     from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 
+RowChange = RowInsert | RowUpdate | RowDelete
 CHANGE_NAMES: Final[Mapping[type[Change], str]] = {
     RowInsert: "row_insert",
     RowUpdate: "row_update",
@@ -37,6 +38,7 @@ class DriftKind(StrEnum):
     """How the database differed from what was written to it, by kind."""
 
     ROW_EDITED = "row_edited"
+    ROW_UNBOUND = "row_unbound"
     ROW_DELETED = "row_deleted"
     ROW_EXTRA = "row_extra"
     SET_EDITED = "set_edited"
@@ -49,6 +51,11 @@ class AnnotationProblem(StrEnum):
 
     INVALID = "invalid"
     INEXPRESSIBLE = "inexpressible"
+    NO_INTERFACE = "no_interface"
+    NO_CLUSTER_CIDRS = "no_cluster_cidrs"
+    SHADOWED = "shadowed"
+    NORTHBOUND = "northbound"
+    COMPILE_FAILED = "compile_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +77,19 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectReport:
-    """New diagnostics of an object.
+    """What is new of an object: its diagnostics, or what a pod's annotations have in force.
 
     Attributes:
         object: the object.
         uid: its uid; empty when it is not known.
-        diagnostics: all that is to be said of it now.
+        diagnostics: all that is to be said of it now; empty if that is nothing new.
+        in_force: the limits and mark of a pod that were written, empty if none is left; None if that is nothing new.
     """
 
     object: ObjectRef
     uid: str
-    diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()
+    in_force: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,7 @@ class PassOutcome:
         age_seconds: how long the oldest change waited before the pass, 0 for a pass by the clock.
         changes: database changes by name (`CHANGE_NAMES`).
         transactions: how many were committed.
+        objects: the objects whose rows they changed, as `<kind>/<namespace>/<name>`.
         policies: outcomes by key, of the policies whose outcome may have changed; deleted ones are not in it.
         policy_counts: how many policies there are by reason.
         drift: what was repaired.
@@ -111,6 +121,7 @@ class PassOutcome:
     age_seconds: float = 0.0
     changes: Mapping[str, int] = field(default_factory=dict)
     transactions: int = 0
+    objects: frozenset[str] = frozenset()
     policies: Mapping[str, PolicyOutcome] = field(default_factory=dict)
     policy_counts: Mapping[Reason, int] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
@@ -131,9 +142,10 @@ class PassRecord:
         trigger: what was compared.
         changes: database changes that were committed, by name.
         transactions: how many they took.
+        objects: the objects whose rows they changed, as `<kind>/<namespace>/<name>`.
         policies: keys of the policies that were compiled anew.
         pods: keys of the pods whose own limits were compiled anew.
-        refused: policies whose own transaction was refused, and why.
+        refused: objects whose own transaction was refused, by kind and key, and why.
         incomplete: whether a part of the plan was refused.
         drift: how the database differed from what was written to it.
         error: why the pass failed as a whole.
@@ -143,9 +155,10 @@ class PassRecord:
     trigger: Trigger = Trigger.CHANGE
     changes: Counter[str] = field(default_factory=Counter)
     transactions: int = 0
+    objects: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     pods: set[str] = field(default_factory=set)
-    refused: dict[str, OvnQosError] = field(default_factory=dict)
+    refused: dict[tuple[str, str], OvnQosError] = field(default_factory=dict)
     incomplete: bool = False
     drift: list[Drift] = field(default_factory=list)
     error: OvnQosError | None = None
@@ -155,3 +168,10 @@ class PassRecord:
         """Count a plan that was committed."""
         self.transactions += transactions
         self.changes.update(CHANGE_NAMES[type(change)] for change in plan.changes)
+        self.objects.update(object_of(one.identity) for one in plan.changes if isinstance(one, RowChange))
+
+    def written_objects(self) -> frozenset[str]:
+        """Return the objects whose rows, or whose source ports, were written."""
+        if not self.transactions or self.trigger is Trigger.FULL:
+            return frozenset(self.objects)
+        return frozenset(self.objects | {f"NetworkQoS/{key}" for key in self.policies})

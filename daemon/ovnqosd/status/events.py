@@ -22,10 +22,12 @@ WARNING: Final = "Warning"
 APPLIED: Final = "Applied"
 DRIFT_REPAIRED: Final = "DriftRepaired"
 QOS_ANNOTATIONS: Final = "QosAnnotations"
+QOS_APPLIED: Final = "QosApplied"
+QOS_REMOVED: Final = "QosRemoved"
 NETWORK_QOS: Final = "NetworkQoS"
 _ANNOTATED: Final = frozenset({"Pod", "Namespace"})
 _WARNED_OF: Final = frozenset({Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT, Reason.REMOVAL_HELD})
-_DRIFT_VERBS: Final = {"edited": "changed", "deleted": "deleted", "extra": "added"}
+_DRIFT_VERBS: Final = {"edited": "changed", "unbound": "unbound", "deleted": "deleted", "extra": "added"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,15 @@ class Event:
 
 
 def events_of_report(report: ObjectReport) -> list[Event]:
-    """Make the Events of an object's diagnostics: one a code, for pods and namespaces one in all."""
+    """Make the Events of an object: one a code of its diagnostics, for pods and namespaces one in all.
+
+    And one of what a pod's annotations have in force, where that is new.
+    """
     by_reason: dict[str, list[Diagnostic]] = {}
     for one in report.diagnostics:
         reason = QOS_ANNOTATIONS if report.object.kind in _ANNOTATED else one.code.value
         by_reason.setdefault(reason, []).append(one)
-    return [
+    said = [
         Event(
             kind=report.object.kind,
             key=report.object.key,
@@ -66,6 +71,18 @@ def events_of_report(report: ObjectReport) -> list[Event]:
         )
         for reason, found in by_reason.items()
     ]
+    if report.in_force is not None:
+        said.append(
+            Event(
+                kind=report.object.kind,
+                key=report.object.key,
+                uid=report.uid,
+                type=NORMAL,
+                reason=QOS_APPLIED if report.in_force else QOS_REMOVED,
+                message=f"in force: {report.in_force}" if report.in_force else "no limit or mark is in force any more",
+            )
+        )
+    return said
 
 
 def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Event | None:

@@ -302,9 +302,14 @@ def test_a_burst_without_a_rate_has_no_effect_and_the_mark_stays() -> None:
     assert outline(policy.diagnostics) == ["warning NoEffect spec.egress[0].bandwidth.burst"]
 
 
-def test_an_exception_of_everything_is_valid_and_warned_of() -> None:
-    _, warnings = classifier_of({"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}}]})
-    assert warnings == ["warning NoEffect spec.egress[0].classifier.to[0].ipBlock.except[0]"]
+@pytest.mark.parametrize(
+    ("exceptions", "selects_nothing"),
+    [(["10.0.0.0/8"], True), (["10.0.0.0/9", "10.128.0.0/9"], True), (["10.0.0.0/9", "10.0.0.0/9"], False)],
+)
+def test_exceptions_of_everything_are_valid_and_warned_of(exceptions: list[str], selects_nothing: bool) -> None:
+    _, warnings = classifier_of({"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": exceptions}}]})
+    warning = "warning NoEffect spec.egress[0].classifier.to[0].ipBlock.except"
+    assert warnings == ([warning] if selects_nothing else [])
 
 
 def test_a_rule_that_only_limits_leaves_the_mark_alone() -> None:

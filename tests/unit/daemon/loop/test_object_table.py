@@ -24,7 +24,7 @@ from ovnqos import (
     PodQos,
     TransactionRefused,
 )
-from ovnqos.controller import NorthboundUnavailable, parse_namespace
+from ovnqos.controller import NO_POD_QOS, NorthboundUnavailable, parse_namespace
 from ovnqos.kubernetes import Changes, Metadata, ObservedObject
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PassRecord, Trigger
@@ -62,6 +62,10 @@ class Zone:
     def delete(self, kind: str, key: str) -> None:
         self.table.apply([Changes(kind=kind, deleted=(key,))])
 
+    def write(self, *objects: str) -> tuple[ObjectReport, ...]:
+        """What a pass reports that writes the rows of these objects."""
+        return self.table.report(PassRecord(objects=set(objects), pods=set(self.compiler.drain().pods)))[1]
+
     def report(
         self, *, error: OvnQosError | None = None, refused: dict[str, OvnQosError] | None = None, full: bool = False
     ) -> tuple[dict[str, PolicyOutcome], tuple[ObjectReport, ...]]:
@@ -71,7 +75,7 @@ class Zone:
             trigger=Trigger.FULL if full else Trigger.CHANGE,
             policies=set(delta.policies),
             pods=set(delta.pods),
-            refused=refused or {},
+            refused={("NetworkQoS", key): error for key, error in (refused or {}).items()},
             error=error,
         )
         return self.table.report(record)
@@ -99,7 +103,7 @@ def _pod(qos: PodQos, node: str = "node1") -> Pod:
 def test_all_that_is_wrong_with_a_pod_is_reported_once(zone: Zone) -> None:
     assert zone.tell(_pod(BROKEN)) == (ObjectReport(object=WEB, uid="u", diagnostics=(WRONG, ODD)),)
     assert zone.tell(replace(_pod(BROKEN), labels={"x": "y"})) == ()
-    assert zone.table.annotation_problems == {AnnotationProblem.INVALID: 1, AnnotationProblem.INEXPRESSIBLE: 1}
+    assert +zone.table.annotation_problems == {AnnotationProblem.INVALID: 1, AnnotationProblem.INEXPRESSIBLE: 1}
 
 
 def test_a_pod_of_the_same_name_is_reported_anew(zone: Zone) -> None:
@@ -169,6 +173,90 @@ def test_the_event_is_of_the_pod_and_names_key_and_value(zone: Zone) -> None:
     (event,) = events_of_report(report)
     assert (event.kind, event.key, event.uid, event.type) == ("Pod", "shop/web", "u", "Warning")
     assert event.message == f"{WRONG.message}; {ODD.message}"
+
+
+def test_what_comes_in_force_is_an_event_on_the_pod_once_a_change(zone: Zone) -> None:
+    zone.apply(_pod(FINE))
+    (report,) = zone.write("Pod/shop/web")
+    assert (report.object, report.uid, report.diagnostics) == (WEB, "u", ())
+    assert report.in_force == "ingress 5000 kbps"
+    (event,) = events_of_report(report)
+    assert (event.type, event.reason, event.message) == ("Normal", "QosApplied", "in force: ingress 5000 kbps")
+    assert zone.write("Pod/shop/web") == ()  # another writer changed it, and that was repaired
+    zone.apply(_pod(replace(FINE, egress=Bandwidth(rate_kbps=7, burst_kbit=9))))
+    (report,) = zone.write("Pod/shop/web")
+    assert report.in_force == "egress 7 kbps, burst 9 kbit; ingress 5000 kbps"
+    zone.apply(_pod(PodQos()))
+    (report,) = zone.write("Pod/shop/web")
+    assert report.in_force == ""
+    assert [one.reason for one in events_of_report(report)] == ["QosRemoved"]
+
+
+def test_what_is_in_force_already_when_the_daemon_starts_is_no_event(zone: Zone) -> None:
+    assert zone.tell(_pod(FINE)) == ()
+    assert zone.write() == ()
+
+
+def test_what_comes_in_force_is_told_after_a_failed_pass_too(zone: Zone) -> None:
+    zone.apply(_pod(FINE))
+    zone.compiler.drain()
+    failed = PassRecord(objects={"Pod/shop/web"}, error=NorthboundUnavailable("gone"))
+    assert zone.table.report(failed)[1] == ()
+    assert [one.in_force for one in zone.write()] == ["ingress 5000 kbps"]
+
+
+def test_a_pod_that_only_has_the_defaults_of_its_namespace_gets_no_event(zone: Zone) -> None:
+    zone.apply(Namespace(name="shop", labels={}, qos=FINE))
+    zone.apply(_pod(NO_POD_QOS))
+    assert zone.write("Pod/shop/web") == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "problem", "is_told"),
+    [
+        (replace(pod("web", host_network=True), qos=FINE), AnnotationProblem.NO_INTERFACE, True),
+        (replace(pod("web"), annotations={}, qos=FINE), AnnotationProblem.NO_INTERFACE, False),
+        (replace(pod("web", networks={"shop/x": ["10.1.0.1"]}), qos=FINE), AnnotationProblem.NO_INTERFACE, True),
+        (replace(pod("web", "10.0.0.1"), qos=PodQos(dscp=46)), AnnotationProblem.NO_CLUSTER_CIDRS, True),
+    ],
+    ids=["host network", "not wired yet", "no default interface", "no cluster CIDRs"],
+)
+def test_all_annotations_that_are_not_in_force_are_counted(
+    zone: Zone, one: Pod, problem: AnnotationProblem, is_told: bool
+) -> None:
+    assert bool(zone.tell(one)) is is_told
+    assert +zone.table.annotation_problems == {problem: 1}
+    zone.tell(_pod(FINE))
+    assert not sum(zone.table.annotation_problems.values())
+
+
+@pytest.mark.parametrize(
+    ("finding", "code", "problem"),
+    [
+        (Finding.SHADOWED_LIMIT, Code.SHADOWED_LIMIT, AnnotationProblem.SHADOWED),
+        (Finding.MISSING_SWITCH, Code.MISSING_SWITCH, AnnotationProblem.NORTHBOUND),
+    ],
+)
+def test_annotations_that_the_northbound_keeps_from_being_in_force_are_counted(
+    zone: Zone, finding: Finding, code: Code, problem: AnnotationProblem
+) -> None:
+    zone.tell(_pod(FINE))
+    zone.table.replace(finding, {("Pod", "shop/web"): (Diagnostic.warning(WEB, code, "x"),)})
+    zone.report()
+    assert +zone.table.annotation_problems == {problem: 1}
+    zone.table.replace(finding, {})
+    zone.report()
+    assert not sum(zone.table.annotation_problems.values())
+
+
+def test_a_pods_row_that_the_server_refuses_is_told_and_counted(zone: Zone) -> None:
+    zone.tell(_pod(FINE))
+    refused: dict[tuple[str, str], OvnQosError] = {("Pod", "shop/web"): TransactionRefused("no such column")}
+    (report,) = zone.table.report(PassRecord(refused=refused))[1]
+    assert [one.code for one in report.diagnostics] == [Code.NORTHBOUND_UNAVAILABLE]
+    assert +zone.table.annotation_problems == {AnnotationProblem.NORTHBOUND: 1}
+    zone.table.report(PassRecord(pods={"shop/web"}))
+    assert not sum(zone.table.annotation_problems.values())
 
 
 # Policies
