@@ -53,7 +53,7 @@ def uuid_of(server: NorthboundServer) -> str:
     ("edit", "kind"),
     [
         (lambda row, _group: ("set", "QoS", row, "bandwidth:rate=4000000"), DriftKind.ROW_EDITED),
-        (lambda row, _group: ("remove", "Logical_Switch", "node1", "qos_rules", row), DriftKind.ROW_EDITED),
+        (lambda row, _group: ("remove", "Logical_Switch", "node1", "qos_rules", row), DriftKind.ROW_UNBOUND),
         (lambda _row, _group: ("qos-del", "node1", "--", "qos-del", "node2"), DriftKind.ROW_DELETED),
         (lambda _row, group: ("destroy", "Port_Group", group), DriftKind.SET_DELETED),
     ],
