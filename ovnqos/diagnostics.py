@@ -47,6 +47,7 @@ class Code(StrEnum):
     COMPILE_FAILED = "CompileFailed"
     CONFLICT = "Conflict"
     NETWORK_NOT_ATTACHED = "NetworkNotAttached"
+    FRAGMENTS = "Fragments"
     NEVER_MATCHES = "NeverMatches"
     NO_CLUSTER_CIDRS = "NoClusterCidrs"
     NO_DEFAULT_INTERFACE = "NoDefaultInterface"

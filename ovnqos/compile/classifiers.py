@@ -158,6 +158,28 @@ def takes_fragments(rules: Sequence[Rule], index: int) -> bool:
     )
 
 
+def fragment_advice(rules: Sequence[Rule], index: int, *, over_ipv6: bool) -> str:
+    """What becomes of fragments of a rule with ports; empty where it takes them. TCP sends none: it fits its path.
+
+    Args:
+        rules: the rules of an object.
+        index: of the rule.
+        over_ipv6: whether the packets may be of IPv6.
+    """
+    ports = rules[index].classifier.ports or ()
+    takes = takes_fragments(rules, index)
+    whole = _protocols(one for one in ports if one.port is None)
+    some = _protocols(ports) - whole - {Protocol.TCP}
+    if some:
+        then = "those to the rule's destinations count to its limit, whatever their port is"
+        return f"fragments of {' and '.join(sorted(some))} have no port in OVN: " + (
+            then if takes else "the rule does not take them"
+        )
+    if whole - {Protocol.TCP} and over_ipv6 and not takes:
+        return "of fragments over IPv6 only the first has a protocol in OVN: the rule does not take the others"
+    return ""
+
+
 def _covers(lower: Classifier, upper: Classifier) -> bool:
     """Whether a classifier certainly takes all fragments that may be another's."""
     return (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.inventory import NAMESPACE_NAME_LABEL
 from ovnqos.compile.rows import AddressSet, InputScope, PortGroup
-from ovnqos.diagnostics import Diagnostic
+from ovnqos.diagnostics import Diagnostic, Severity
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelSelector
 
@@ -191,6 +191,12 @@ class CompiledObject:
     def add_set(self, one: SetDescription) -> None:
         """Ask for a set."""
         self.sets[one.name] = one
+
+    def inform(self, code: Code, text: str, *, path: str = "", hint: str = "") -> None:
+        """Add what needs no action."""
+        self.diagnostics.append(
+            Diagnostic(severity=Severity.INFO, code=code, object=self.object, text=text, path=path, hint=hint)
+        )
 
     def warn(self, code: Code, text: str, *, path: str = "", hint: str = "") -> None:
         """Add a warning."""

@@ -9,12 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.classifiers import RuleSets, compile_classifier, for_receivers, may_take_groups, takes_fragments
+from ovnqos.compile.classifiers import (
+    RuleSets,
+    compile_classifier,
+    for_receivers,
+    fragment_advice,
+    may_take_groups,
+    takes_fragments,
+)
 from ovnqos.compile.compiled import CompiledObject, SetDescription, SourcePorts
 from ovnqos.compile.precedence import has_both_directions
 from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.compile.selections import PodSelection
-from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
+from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.match import FALSE, And, Not, Or, eth, inport, references
 from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.owner import BESIDE_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
@@ -129,6 +136,9 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
         compiled.attachments |= sources.attachments
         compiled.switches |= sources.switches
         _Network(policy, sources, context, compiled).compile()
+    for index in range(len(policy.rules)) if compiled.claims else ():
+        if said := fragment_advice(policy.rules, index, over_ipv6=bool(compiled.ipv6)):
+            compiled.inform(Code.FRAGMENTS, said, path=f"spec.egress[{index}].classifier.ports")
     if compiled.port_rows:
         for attachment, ports in members.ports.items():
             for port, location in ports.items():
@@ -167,15 +177,7 @@ class _Network:
                 "answered they match it by the Service's address and port, not by those of its pods"
             )
             hint = "to mark or limit one-packet flows through it, add the Service's address as an ipBlock"
-            self._into.diagnostics.append(
-                Diagnostic(
-                    severity=Severity.INFO,
-                    code=Code.BEFORE_LOAD_BALANCING,
-                    object=self._into.object,
-                    text=text,
-                    hint=hint,
-                )
-            )
+            self._into.inform(Code.BEFORE_LOAD_BALANCING, text, hint=hint)
         if not network.versions and any(
             isinstance(peer, PodPeer) for rule in rules for peer in rule.classifier.destinations or ()
         ):
