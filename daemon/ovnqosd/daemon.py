@@ -110,7 +110,11 @@ class Daemon:
         )
         self._loop = threading.Thread(target=self._reconciler.run, name="reconcile", daemon=True)
         self._health = HealthServer(
-            settings.metrics_address, self._metrics.registry, alive=self._what_died, ready=self._what_is_missing
+            settings.metrics_address,
+            self._metrics.registry,
+            alive=self._what_died,
+            ready=self._what_is_missing,
+            role=self._role,
         )
         self._metrics.read_queue(lambda: float(self._inbox.depth), lambda: self._inbox.age)
         self._metrics.read_northbound(lambda: self._reconciler.is_northbound_connected if self._may_write() else None)
@@ -297,6 +301,9 @@ class Daemon:
             elif not (self._reconciler.connected and self._reconciler.in_sync):
                 missing.append("Northbound not in sync")
         return missing
+
+    def _role(self) -> str:
+        return "" if self._may_write() else f"standing by; {self._elector.holder or 'no process'} holds the Lease"
 
 
 def _topology_map(settings: Settings) -> TopologyMap | None:

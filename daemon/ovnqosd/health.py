@@ -47,6 +47,7 @@ class HealthServer:
         *,
         alive: Callable[[], Sequence[str]],
         ready: Callable[[], Sequence[str]],
+        role: Callable[[], str] = lambda: "",
     ) -> None:
         """Describe a server; nothing is bound yet.
 
@@ -55,9 +56,12 @@ class HealthServer:
             registry: what `/metrics` shows.
             alive: returns which parts of this process have ended, one line each. It must be quick.
             ready: returns what is missing before, or while, the zone can be served, one line each.
+            role: returns what `/readyz` says beside `ok`; nothing where it is empty.
         """
         self._address = address
-        self._handler = type("_BoundHandler", (_Handler,), {"registry": registry, "alive": alive, "ready": ready})
+        self._handler = type(
+            "_BoundHandler", (_Handler,), {"registry": registry, "alive": alive, "ready": ready, "role": role}
+        )
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -174,6 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
     registry: CollectorRegistry
     alive: Callable[[], Sequence[str]]
     ready: Callable[[], Sequence[str]]
+    role: Callable[[], str]
 
     def handle_one_request(self) -> None:
         self.server.begin_request(self.request)
@@ -188,7 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
             # from the class: on the instance a function would be a method
             reasons = type(self).alive() if path == "/healthz" else type(self).ready()
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-            self._answer(status, ("\n".join(reasons or ["ok"]) + "\n").encode(), _TEXT)
+            role = type(self).role() if path == "/readyz" else ""
+            lines = reasons or [f"ok: {role}" if role else "ok"]
+            self._answer(status, ("\n".join(lines) + "\n").encode(), _TEXT)
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"not found; try /metrics, /healthz or /readyz\n", _TEXT)
 

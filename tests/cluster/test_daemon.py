@@ -13,6 +13,7 @@ from tests.cluster.support_daemon import (
     eventually,
     guide_policy,
     guide_text,
+    lease_holder,
     wait_for_rows,
     wait_for_status,
 )
@@ -124,3 +125,20 @@ def test_health_and_metrics_are_served(
     assert "ovnqosd_reconcile_duration_seconds_count" in text
     with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/healthz", timeout=5) as answer:
         assert answer.status == 200
+
+
+def test_a_replica_that_stands_by_says_so_and_who_writes(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer, lease: str, unused_port: int
+) -> None:
+    start().wait_for_line("elected")
+    holder = lease_holder(cluster, lease)
+    start("--metrics-address", f"127.0.0.1:{unused_port}").wait_for_line("started")
+
+    @eventually
+    def stands_by() -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/readyz", timeout=5) as answer:
+            assert answer.read().decode() == f"ok: standing by; {holder} holds the Lease\n"
+        with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/metrics", timeout=5) as answer:
+            assert "\novnqosd_northbound_connected " not in answer.read().decode()
+
+    stands_by()

@@ -77,6 +77,14 @@ def test_what_is_missing_is_told_by_readyz_only_and_until_it_is_there() -> None:
         assert get(server, "/readyz")[0] == 200
 
 
+def test_what_a_ready_process_does_is_told_by_readyz() -> None:
+    server = HealthServer(LOOPBACK, Metrics().registry, alive=list, ready=list, role=lambda: "standing by")
+    server.start()
+    assert get(server, "/readyz")[2] == "ok: standing by\n"
+    assert get(server, "/healthz")[2] == "ok\n"
+    server.stop()
+
+
 def test_metrics_are_served_in_the_format_that_is_asked_for() -> None:
     with Health().served() as server:
         status, kind, text = get(server, "/metrics")

@@ -31,6 +31,13 @@ def by_reason(metrics: Metrics) -> dict[str, float | None]:
     }
 
 
+def test_a_process_that_needs_no_northbound_shows_no_connection() -> None:
+    for connected, shown in ((True, 1.0), (False, 0.0), (None, None)):
+        metrics = Metrics()
+        metrics.read_northbound(lambda connected=connected: connected)  # type: ignore[misc]  # binds the loop's value
+        assert value(metrics, "ovnqosd_northbound_connected") == shown
+
+
 def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
     metrics = Metrics()
     families = {family.name: family for family in metrics.registry.collect()}
