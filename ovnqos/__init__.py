@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiler import Compiler
     from ovnqos.compile.rows import AddressSet, DesiredState, Direction, PortGroup, QosRow
     from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
-    from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
     from ovnqos.compile.topologies.static import StaticTopology
-    from ovnqos.compile.topology import Topology
+    from ovnqos.compile.topology import OvnKubernetesTopology, Topology
     from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
     from ovnqos.errors import (
         DatabaseUnavailable,
@@ -63,9 +62,8 @@ _MODULES: Final = {
     "ovnqos.compile.compiler": "Compiler",
     "ovnqos.compile.rows": "AddressSet DesiredState Direction PortGroup QosRow",
     "ovnqos.compile.topologies.kube_ovn": "KubeOvnTopology",
-    "ovnqos.compile.topologies.ovn_kubernetes": "OvnKubernetesTopology",
     "ovnqos.compile.topologies.static": "StaticTopology",
-    "ovnqos.compile.topology": "Topology",
+    "ovnqos.compile.topology": "OvnKubernetesTopology Topology",
     "ovnqos.diagnostics": "Code Diagnostic ObjectRef Severity",
     "ovnqos.errors": (
         "DatabaseUnavailable InvalidObject LockLost OutcomeUnknown OvnQosError SchemaMismatch StalePlan "

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.compiled import PeerAddresses, SourcePorts
-from ovnqos.compile.neighbours import Neighbours
 from ovnqos.compile.network_qos import CompiledPolicy
+from ovnqos.compile.precedence import Neighbours
 from ovnqos.compile.rows import POLICY_KIND, AddressSet, Delta, DesiredState, PortGroup, object_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class DesiredTable:
             self._objects[key] = new
         old_rows, new_rows = old.rows if old else {}, new.rows if new else {}
         self._counts["row"] += len(new_rows) - len(old_rows)
-        self._dirty_rows |= self._neighbours.replace(old, new)
+        gone = self._neighbours.add(old_rows.values(), old.ipv6 if old else (), -1)
+        self._dirty_rows |= gone ^ self._neighbours.add(new_rows.values(), new.ipv6 if new else (), 1)
         self._dirty_rows.update(
             identity
             for identity in old_rows.keys() | new_rows.keys()
@@ -137,8 +138,8 @@ class DesiredTable:
         if row is not None:
             compiled.rows[identity] = row
         self._counts["row"] += (row is not None) - (old is not None)
-        gone = self._neighbours.add([] if old is None else [old], compiled, -1)
-        self._dirty_rows |= gone ^ self._neighbours.add([] if row is None else [row], compiled, 1)
+        gone = self._neighbours.add([] if old is None else [old], compiled.ipv6, -1)
+        self._dirty_rows |= gone ^ self._neighbours.add([] if row is None else [row], compiled.ipv6, 1)
         self._dirty_rows.add(identity)
 
     def mark_rows(self, identities: Iterable[str]) -> None:

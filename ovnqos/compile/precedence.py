@@ -1,26 +1,33 @@
-"""How rows of policies and the limits of single pods stay in force beside each other.
+"""How rows of policies, the limits of single pods, and neighbour discovery stay in force beside each other.
 
 OVN applies one row of a direction to a packet. On a layer3 network a policy's rows are in `to-lport`, and so is the
 ingress limit of a receiver on the same switch, which is above them; what policies do to packets for such a receiver is
 done in `from-lport`. Where policies' rows and pods' egress limits share `from-lport`, a pod's limit joins the rule that
 takes all of its traffic, so that both hold.
+
+At a limit a pod would not find its neighbours; ARP is not limited either. The types of ICMPv6 cannot be left out of a
+limit's own match: OVN tests them for equality only, so that it would be one flow for each of the 500 other types and
+protocols, at each port. One row above all limits of a switch is nine flows.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ovnqos.compile.rows import Direction, network_qos_priority
+from ovnqos.compile.rows import PRIORITY_MAXIMUM, Direction, QosRow, network_qos_priority
+from ovnqos.match import And, Comparison, Constant, Or, Relation, Symbol
 from ovnqos.model.labels import SelectorIndex
-from ovnqos.model.policy import BandwidthScope, IPBlock
+from ovnqos.model.owner import NEIGHBOUR_DISCOVERY, NETWORK_KEY, RULE_KEY
+from ovnqos.model.policy import BANDWIDTH_MAXIMUM, BandwidthScope, IPBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.topology import Network, PodInterface
+    from ovnqos.match import Match
     from ovnqos.model.policy import NetworkQoS, Rule
     from ovnqos.model.workloads import Pod
 
@@ -210,3 +217,93 @@ def _takes_all(rule: Rule, version: int) -> bool:
 
 def _is_everything(peer: object, version: int) -> bool:
     return isinstance(peer, IPBlock) and peer.cidr.version == version and not peer.cidr.prefixlen and not peer.excluded
+
+
+_NEIGHBOUR_TYPES: Final = (130, 131, 132, 133, 134, 135, 136, 137, 143)
+"""Multicast listener discovery; router and neighbour discovery, redirects (RFC 2710, 3810, 4861)."""
+_NEIGHBOUR_MATCH: Final = Comparison(
+    "icmp6.type", Relation.EQUAL, tuple(Constant(str(one)) for one in _NEIGHBOUR_TYPES)
+)
+_OTHER_PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp", "ip4", "icmp4", "ip.is_frag"})
+_Pipeline = tuple[Direction, str]  # and switch
+
+
+class Neighbours:
+    """One row a direction and switch, where there is a limit that would take neighbour discovery.
+
+    It limits to the most that OVN takes, since up to 24.03 a row without a limit keeps no other row's away.
+    """
+
+    def __init__(self) -> None:
+        """No limit is known."""
+        self._limits: Counter[_Pipeline] = Counter()
+
+    def add(self, rows: Iterable[QosRow], ipv6: Collection[str], step: int) -> set[str]:
+        """Count rows of an object (step 1), or no longer (-1). Returns the identities of rows that come or go.
+
+        Args:
+            rows: the object's.
+            ipv6: names of the networks among theirs that carry IPv6.
+            step: 1 or -1.
+        """
+        changed: set[str] = set()
+        for row in rows:
+            if row.rate_kbps is None or row.external_ids.get(NETWORK_KEY) not in ipv6:
+                continue
+            if not _may_take_icmp6(row.match):
+                continue
+            for switch in row.switches:
+                place = row.direction, switch
+                before = self._limits[place]
+                self._limits[place] += step
+                if not before or not self._limits[place]:
+                    changed ^= {_neighbour_identity(place)}
+                if not self._limits[place]:
+                    del self._limits[place]
+        return changed
+
+    def rows(self) -> Iterator[QosRow]:
+        """All of them."""
+        return map(_neighbour_row, self._limits)
+
+    def row(self, identity: str) -> QosRow | None:
+        """The row of this identity, if it is needed."""
+        kind, _, place = identity.partition("/")
+        direction, _, switch = place.partition("/")
+        if kind != NEIGHBOUR_DISCOVERY or (Direction(direction), switch) not in self._limits:
+            return None
+        return _neighbour_row((Direction(direction), switch))
+
+    def __len__(self) -> int:
+        return len(self._limits)
+
+
+def _neighbour_identity(place: _Pipeline) -> str:
+    return f"{NEIGHBOUR_DISCOVERY}/{place[0]}/{place[1]}"
+
+
+def _neighbour_row(place: _Pipeline) -> QosRow:
+    direction, switch = place
+    return QosRow(
+        switches=frozenset([switch]),
+        direction=direction,
+        priority=PRIORITY_MAXIMUM,
+        match=_NEIGHBOUR_MATCH,
+        rate_kbps=BANDWIDTH_MAXIMUM,
+        identity=_neighbour_identity(place),
+        external_ids={RULE_KEY: NEIGHBOUR_DISCOVERY},
+    )
+
+
+def _may_take_icmp6(match: Match) -> bool:
+    """Whether a match as the compiler makes it may take ICMPv6."""
+    match match:
+        case And():
+            return all(map(_may_take_icmp6, match.operands))
+        case Or():
+            return any(map(_may_take_icmp6, match.operands))
+        case Symbol():
+            return match.name not in _OTHER_PROTOCOLS
+        case Comparison():
+            return match.field.partition(".")[0] not in _OTHER_PROTOCOLS
+    return True

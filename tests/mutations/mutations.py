@@ -35,7 +35,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="rows of a layer2 network are in the egress pipeline",
-        file="ovnqos/compile/topologies/ovn_kubernetes.py",
+        file="ovnqos/compile/topology.py",
         old="return Direction.TO_LPORT if network.topology is NetworkTopology.LAYER3 else Direction.FROM_LPORT",
         new="return Direction.TO_LPORT",
         found_by=("tests/unit/compile/test_topology.py",),

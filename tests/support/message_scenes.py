@@ -29,7 +29,7 @@ from ovnqos import (
     Snapshot,
     plan_changes,
 )
-from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
+from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.controller import ActualRow, NetworkTopology, NorthboundUnavailable, RowContent, find_shadowed_limits
 from ovnqos.convert import to_annotations, to_network_qos
 from ovnqos.model.labels import EVERYTHING

@@ -1,1 +1,1 @@
-"""The topologies of the CNIs that wire pods by OVN, one a module."""
+"""The topologies of other CNIs than ovn-kubernetes that wire pods by OVN, one a module; and which of all to use."""

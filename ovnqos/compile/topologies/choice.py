@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
-from ovnqos.compile.topologies.ovn_kubernetes import POD_NETWORKS, OvnKubernetesTopology
 from ovnqos.compile.topologies.static import StaticTopology
+from ovnqos.compile.topology import POD_NETWORKS, OvnKubernetesTopology
 from ovnqos.model.workloads import ALLOCATED
 
 if TYPE_CHECKING:

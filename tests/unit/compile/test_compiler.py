@@ -20,7 +20,7 @@ from ovnqos import (
     ObjectRef,
     Owner,
 )
-from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
+from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from ovnqos.model.policy import Rule
 from ovnqos.model.workloads import PodQos

@@ -13,8 +13,8 @@ from ovnqos.compile.topologies.choice import (
     parse_topology_choice,
 )
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
-from ovnqos.compile.topologies.ovn_kubernetes import OvnKubernetesTopology
 from ovnqos.compile.topologies.static import StaticTopology
+from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.sources.topology_map import parse_topology_map
 from tests.support import kube_ovn
 from tests.support.cluster import pod
