@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.compile.rows import NETWORK_QOS_BASE
 from ovnqos.northbound.replica_reader import PORT, SWITCH, ReplicaReader
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.snapshot import ActualRow, SetKind
+from ovnqos.plan.snapshot import ActualRow, SetKind, choose_switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -164,6 +164,7 @@ class LiveView:
         self._rows_of: dict[str, list[str]] = {}  # identity -> rows
         self._switches_of: dict[str, list[str]] = {}  # row -> switches
         self._named: dict[str, dict[str, str]] = {table: {} for table in _NAMED}  # table -> name -> row
+        self._doubles: dict[str, set[str]] = {}  # name -> further switches that have it
         self._gone_ports: dict[str, str] = {}  # -> name
         self._is_filled = False
 
@@ -174,6 +175,7 @@ class LiveView:
         for table, named in self._named.items():
             named.clear()
             named.update((record.name, record.uuid) for record in tables[table].records.values())
+        self._index_doubles(tables[SWITCH])
         rows_of, switches_of = defaultdict(list), defaultdict(list)
         foreign_rows = False
         for record in tables["QoS"].records.values():
@@ -204,7 +206,7 @@ class LiveView:
         change = DatabaseChange()
         for one in changes:
             if one.table in self._named:
-                self._index_name(one)
+                self._index_name(one, change)
             if one.table == PORT:
                 self._port_changed(one, change)
         for one in changes:
@@ -221,13 +223,34 @@ class LiveView:
         if change:
             self._on_change(change)
 
-    def _index_name(self, one: RecordChange) -> None:
+    def _index_doubles(self, switches: RecordTable) -> None:
+        """Of switches that have one name, index the one that a `Snapshot` has."""
+        self._doubles.clear()
+        named, records = self._named[SWITCH], switches.records
+        if len(named) == len(records):
+            return
+        named.update(choose_switches((one.uuid, one.name, one.qos_rules) for one in records.values()))
+        for record in records.values():
+            if named[record.name] != record.uuid:
+                self._doubles.setdefault(record.name, set()).add(record.uuid)
+
+    def _index_name(self, one: RecordChange, change: DatabaseChange) -> None:
         named, name, uuid = self._named[one.table], one.record.name, one.record.uuid
         former = one.before.get("name", name)
-        if (one.event == "delete" or former != name) and named.get(former) == uuid:
-            del named[former]
-        if one.event != "delete":
-            named[name] = uuid
+        if one.event == "delete" or former != name:
+            doubles = self._doubles.get(former, set()) if one.table == SWITCH else set()
+            doubles.discard(uuid)
+            if named.get(former) == uuid:
+                del named[former]
+                if doubles:
+                    named[former] = min(doubles)
+                    doubles.remove(named[former])
+                    change.switches.add(former)
+        if one.event != "delete" and named.setdefault(name, uuid) != uuid:
+            if one.table == SWITCH:
+                self._doubles.setdefault(name, set()).add(uuid)
+            else:
+                named[name] = uuid
 
     def _port_changed(self, one: RecordChange, change: DatabaseChange) -> None:
         if one.event != "delete":
@@ -264,8 +287,14 @@ class LiveView:
                 _discard(self._switches_of, rule, switch.uuid)
             if rule in rows and self._owner.owns(rows[rule].external_ids):
                 change.rows.add(self._owner.identity(rows[rule].external_ids))
-        if one.event == "create":
+        if one.event == "create" or (one.event == "update" and "name" in one.before):
             change.switches.add(switch.name)
+        if one.event == "update" and "name" in one.before:  # its rows are on a switch of another name
+            change.rows.update(
+                self._owner.identity(rows[rule].external_ids)
+                for rule in switch.qos_rules
+                if rule in rows and self._owner.owns(rows[rule].external_ids)
+            )
 
     def _set_changed(
         self, one: RecordChange, kind: SetKind, tables: Mapping[str, RecordTable], change: DatabaseChange

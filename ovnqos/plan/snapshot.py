@@ -154,7 +154,7 @@ class Snapshot:
         cls,
         owner: Owner,
         *,
-        switches: Iterable[tuple[str, str, Iterable[str]]],
+        switches: Iterable[tuple[str, str, Collection[str]]],
         ports: Mapping[str, str],
         rows: Iterable[tuple[str, RowContent]],
         sets: Iterable[tuple[str, SetContent]],
@@ -168,10 +168,9 @@ class Snapshot:
             rows: uuid and content of each, sorted by uuid.
             sets: uuid and content of each.
         """
-        uuids: dict[str, str] = {}
+        switches = list(switches)
         switches_of: dict[str, list[str]] = defaultdict(list)
-        for uuid, name, references in switches:
-            uuids[name] = uuid
+        for _uuid, name, references in switches:
             for row in references:
                 switches_of[row].append(name)
         ours: list[ActualRow] = []
@@ -193,7 +192,7 @@ class Snapshot:
             foreign_rows=tuple(foreign),
             sets=our_sets,
             foreign_sets=foreign_sets,
-            switches=uuids,
+            switches=choose_switches(switches),
             ports=ports,
         )
 
@@ -226,6 +225,19 @@ class Snapshot:
 def _set_of_row(kind: SetKind, row: Any) -> SetContent:
     members = row.addresses if kind is SetKind.ADDRESS_SET else (port.name for port in row.ports)
     return SetContent(kind=kind, name=row.name, members=frozenset(members), external_ids=row.external_ids)
+
+
+def choose_switches(switches: Iterable[tuple[str, str, Collection[str]]]) -> dict[str, str]:
+    """The uuid of each switch's name; of several that have it, that with the most rows, which has been in use.
+
+    Args:
+        switches: uuid, name, and uuids of the QoS rows of each.
+    """
+    chosen: dict[str, tuple[int, str]] = {}
+    for uuid, name, rows in switches:
+        if name not in chosen or (-len(rows), uuid) < chosen[name]:
+            chosen[name] = -len(rows), uuid
+    return {name: uuid for name, (_rows, uuid) in chosen.items()}
 
 
 def references_in(match: str) -> set[str]:

@@ -308,3 +308,36 @@ def content(northbound: NorthboundServer) -> list[str]:
     """Rows with their switches, and sets, but no uuids of rows."""
     groups = northbound.nbctl("--bare", "--columns=name,ports,external_ids", "list", "Port_Group").splitlines()
     return [*rows_of(northbound, "node1"), "-", *rows_of(northbound, "node2"), *groups]
+
+
+def test_a_switch_that_is_renamed_to_one_that_is_missing_is_noticed(synced: Daemon, wired: NorthboundServer) -> None:
+    wired.nbctl("ls-add", "new", "--", "lsp-add", "new", "shop_late")
+    synced.tell(pod("late", "10.0.0.3", node="node3"))
+    synced.wait(lambda one: one.missing == 1)
+    wired.nbctl("set", "Logical_Switch", "new", "name=node3")
+    synced.wait(lambda one: one.missing == 0 and not one.drift)
+    assert len(rows_of(wired, "node3")) == 1
+    wired.nbctl("set", "Logical_Switch", "node3", "name=new")
+    synced.wait(lambda one: one.missing == 1)
+
+
+@pytest.mark.parametrize("goes", ["first", "second"])
+def test_a_second_switch_of_one_name_takes_nothing_and_leaves_nothing_waiting(
+    synced: Daemon, wired: NorthboundServer, goes: str
+) -> None:
+    """OVN allows two switches of one name, as while a node is made anew."""
+    before = row_uuid(wired)
+    (first,) = wired.nbctl("--bare", "--columns=_uuid", "find", "Logical_Switch", "name=node1").split()
+    wired.nbctl("--add-duplicate", "ls-add", "node1")
+    both = wired.nbctl("--bare", "--columns=_uuid", "find", "Logical_Switch", "name=node1").split()
+    (second,) = set(both) - {first}
+    synced.tell(policy(rule(9), name="other", priority=70))
+    synced.wait(lambda one: "row_insert" in one.changes)
+    assert len(rows_of(wired, first)) == 2
+    assert row_uuid(wired) == before
+    synced.forget_outcomes()
+    wired.nbctl("ls-del", first if goes == "first" else second)
+    left = second if goes == "first" else first
+    synced.tell(replace(POLICY, priority=11))
+    synced.wait(lambda one: "row_update" in one.changes and len(rows_of(wired, left)) == 2)
+    assert any(" 10440 " in row for row in rows_of(wired, left))
