@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import Compiler, Node, Northbound, OvnQosError, TlsFiles, load_topology_map
+from ovnqos import Compiler, Node, Northbound, OvnQosError, load_topology_map
 from ovnqos.controller import TopologyKind, TopologyMap, listed, make_topology, parse_pod
 from ovnqos.kubernetes import NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
 from ovnqosd.health import HealthServer
@@ -20,6 +20,7 @@ from ovnqosd.loop.inbox import Inbox
 from ovnqosd.loop.outcomes import PassOutcome, Trigger
 from ovnqosd.loop.reconciler import Reconciler
 from ovnqosd.metrics import Metrics
+from ovnqosd.rule_metrics import RuleMetrics
 from ovnqosd.settings.settings import Mode
 from ovnqosd.status.condition import zone_of
 from ovnqosd.status.event_writer import EventWriter
@@ -58,6 +59,7 @@ class Daemon:
         Raises:
             UnreadableInput: the topology map cannot be read.
             InvalidObject: the topology map is not valid.
+            InvalidRemote: the remotes, or TLS files, for the counters of limits cannot be used.
         """
         self._settings = settings
         self._identity = own_identity()
@@ -120,6 +122,9 @@ class Daemon:
         self._metrics.read_northbound(lambda: self._reconciler.is_northbound_connected if self._may_write() else None)
         self._metrics.read_removals_held(lambda: float(self._reconciler.removals_held))
         self._metrics.read_reflectors(self._reflectors)
+        self._rule_metrics = RuleMetrics(settings) if settings.rule_metrics else None
+        if self._rule_metrics is not None:
+            self._metrics.registry.register(self._rule_metrics)
 
     def start(self) -> None:
         """Start all parts.
@@ -128,7 +133,7 @@ class Daemon:
             InvalidRemote: the Northbound's remotes cannot be read, or the TLS files for them not be used.
             ListenError: the metrics' address cannot be bound.
         """
-        Northbound.check(self._settings.nb, tls=self._tls())
+        Northbound.check(self._settings.nb, tls=self._settings.tls)
         self._health.start()
         self._events.start()
         self._status.start()
@@ -151,6 +156,8 @@ class Daemon:
         for reflector in self._reflectors:
             reflector.stop()
         self._health.stop()
+        if self._rule_metrics is not None:
+            self._rule_metrics.stop()
 
     def _clean_up(self) -> None:
         """Remove the rows, and then the conditions that say that they are in force."""
@@ -226,7 +233,7 @@ class Daemon:
         return Northbound.connect(
             self._settings.nb,
             owner=self._settings.owner,
-            tls=self._tls(),
+            tls=self._settings.tls,
             timeout_s=self._settings.northbound_timeout,
             on_change=on_change,
             wait=False,  # it is not needed before Kubernetes has been listed
@@ -239,14 +246,6 @@ class Daemon:
         self._outage = outage
         if outage is not None:
             self._inbox.northbound_lost(outage)
-
-    def _tls(self) -> TlsFiles | None:
-        settings = self._settings
-        if not (settings.private_key and settings.certificate and settings.ca_cert):
-            return None
-        return TlsFiles(
-            private_key=settings.private_key, certificate=settings.certificate, ca_certificate=settings.ca_cert
-        )
 
     # What is reported
 

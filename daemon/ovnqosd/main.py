@@ -13,6 +13,7 @@ from ovnqos import OvnQosError
 from ovnqos.kubernetes import RequestError, connect
 from ovnqosd import logs
 from ovnqosd.daemon import CLEAN_UP_S, Daemon
+from ovnqosd.rule_metrics import RuleMetricsServer
 from ovnqosd.settings.loading import load_settings, print_settings
 from ovnqosd.settings.settings import DEFAULT_ZONE, Mode
 from ovnqosd.status.condition import zone_of
@@ -37,10 +38,7 @@ def run(arguments: Sequence[str]) -> int:
             sys.stdout.write(print_settings(settings))
             return 0
         logs.configure(settings.log_format, settings.log_level)
-        client = connect(settings.kubeconfig, user_agent="ovnqosd")
-        zone = settings.zone or _find_zone(settings, client)
-        logs.configure(settings.log_format, settings.log_level, zone=zone)
-        daemon = Daemon(settings, client, zone)
+        daemon = RuleMetricsServer(settings) if settings.mode is Mode.STATS else _make_daemon(settings)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -58,6 +56,13 @@ def run(arguments: Sequence[str]) -> int:
         _log.warning("shutdown timed out; exiting without waiting for what does not answer")
     _log.info("stopped")
     return 0
+
+
+def _make_daemon(settings: Settings) -> Daemon:
+    client = connect(settings.kubeconfig, user_agent="ovnqosd")
+    zone = settings.zone or _find_zone(settings, client)
+    logs.configure(settings.log_format, settings.log_level, zone=zone)
+    return Daemon(settings, client, zone)
 
 
 def _find_zone(settings: Settings, client: KubernetesClient) -> str:

@@ -6,13 +6,17 @@
 from ovnqos.errors import ChassisUnavailable
 from ovnqos.stats.chassis import Chassis, Counters
 from ovnqos.stats.rules import MeterState, RuleStatistics, difference, rows_of_pod, rule_statistics
+from ovnqos.stats.totals import Rule, RuleTotals, Totals
 
 __all__ = [
     "Chassis",
     "ChassisUnavailable",
     "Counters",
     "MeterState",
+    "Rule",
     "RuleStatistics",
+    "RuleTotals",
+    "Totals",
     "difference",
     "rows_of_pod",
     "rule_statistics",

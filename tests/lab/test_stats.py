@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ovnqos.cli.main import run
 from ovnqos.sandbox import measure
 from tests.lab.support_cluster import rule
 from tests.lab.support_rates import limited_rule, udp_stream
+from tests.support.kubernetes.programs import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.lab.support_guide import Guide
 
 PORT: Final = 5301
@@ -107,3 +115,54 @@ def test_a_limit_whose_meter_the_switch_lost_is_named(guide: Guide, statistics: 
         sandbox.central.sync()
     (found,) = statistics("--object", "NetworkQoS/default/stats")
     assert found["meter"] == "active"
+
+
+@pytest.fixture
+def metrics(guide: Guide) -> Iterator[Callable[[], dict[str, float]]]:
+    """Reads the metrics of an ovnqosd in mode `stats` for the sender's node: samples of this policy, by name."""
+    central = guide.cluster.sandbox.central
+    folder, port = str(central.folder / NODE), free_port()
+    settings = {"mode": "stats", "nb": central.northbound.remote, "sb": central.southbound.remote}
+    settings |= {"ovs-rundir": folder, "ovn-rundir": folder, "metrics-address": f"127.0.0.1:{port}"}
+    command = [sys.executable, "-m", "ovnqosd", *(f"--{name}={value}" for name, value in settings.items())]
+    daemon = subprocess.Popen(command)
+
+    @retry(retry=retry_if_exception_type(OSError), stop=stop_after_delay(20), wait=wait_fixed(0.1))
+    def read() -> dict[str, float]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        return {one.name: one.value for one in samples if one.labels.get("name", "stats") == "stats"}
+
+    yield read
+    daemon.terminate()
+    assert daemon.wait(10) == 0
+
+
+def test_metrics_of_the_daemon_are_those_of_the_stream(guide: Guide, metrics: Callable[[], dict[str, float]]) -> None:
+    guide.cluster.apply(policy(guide, limited_rule(10, PORT, RATE_KBPS, 100)))
+    before = metrics()
+    assert before["ovnqos_rule_counters_up"] == 1
+    stream = udp_stream(guide.pod("pod2"), guide.destination("pod1"), port=PORT, offered_kbps=3 * RATE_KBPS, seconds=3)
+    (arrived,) = measure([stream])
+    counted = {name: value - before[name] for name, value in metrics().items()}
+    packets, dropped = counted["ovnqos_rule_packets_total"], counted["ovnqos_rule_dropped_packets_total"]
+    assert packets == pytest.approx(arrived.offered * arrived.seconds / 8 / (PAYLOAD + HEADERS), rel=0.02)
+    assert packets - dropped == pytest.approx(arrived.received_bytes / PAYLOAD, rel=0.02)
+    assert counted["ovnqos_rule_bytes_total"] / packets == pytest.approx(PAYLOAD + HEADERS, rel=0.02)
+    assert counted["ovnqos_rule_unenforced"] == 0
+
+
+@pytest.mark.one_ovn
+def test_metrics_say_that_the_switch_does_not_answer(guide: Guide, metrics: Callable[[], dict[str, float]]) -> None:
+    guide.cluster.apply(policy(guide, limited_rule(10, PORT, RATE_KBPS, 100)))
+    switch = guide.cluster.sandbox.nodes[NODE]._daemons["ovs-vswitchd"]
+    assert metrics()["ovnqos_rule_counters_up"] == 1
+    switch.freeze()
+    try:
+        found = metrics()
+        assert found["ovnqos_rule_counters_up"] == 0
+        assert "ovnqos_rule_packets_total" not in found
+    finally:
+        switch.thaw()
+    assert metrics()["ovnqos_rule_packets_total"] >= 0

@@ -8,17 +8,17 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ovnqos import OvnQosError, Owner
-from ovnqos.cli.parameter_types import CIDRS, ENDED_LIMITS, FILE, OWNER, REMOTE, OneOf, Parsed, seconds
+from ovnqos import OvnQosError, Owner, TlsFiles
+from ovnqos.cli.parameter_types import CIDRS, ENDED_LIMITS, FILE, FOLDER, OWNER, REMOTE, OneOf, Parsed, seconds
 from ovnqos.controller import EndedLimitsMaximum, TopologyChoice, TopologyKind, parse_topology_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from netaddr import IPNetwork
 
@@ -34,10 +34,11 @@ class SettingsError(OvnQosError):
 
 
 class Mode(StrEnum):
-    """Whose Northbound the daemon writes."""
+    """Whose Northbound the daemon writes; with `stats` it writes none and counts only."""
 
     CENTRAL = "central"
     ZONE = "zone"
+    STATS = "stats"
 
 
 class LogFormat(StrEnum):
@@ -136,7 +137,7 @@ class Settings:
         Mode.CENTRAL,
         OneOf(Mode),
         "central: one Northbound for all nodes; of several replicas one is active. zone: one Northbound and one daemon "
-        "per node.",
+        "per node. stats: nothing is written; on a node, the counters of its limits are served as metrics.",
     )
     node: str | None = _setting(
         None, _OBJECT_NAME, "The node that this daemon runs on.", default_is="none; required in zone mode"
@@ -157,6 +158,24 @@ class Settings:
     private_key: Path | None = _setting(None, FILE, "Private key for ssl: remotes.", default_is="none")
     certificate: Path | None = _setting(None, FILE, "Certificate for ssl: remotes.", default_is="none")
     ca_cert: Path | None = _setting(None, FILE, "CA certificate of the server for ssl: remotes.", default_is="none")
+    sb: str | None = _setting(
+        None,
+        REMOTE,
+        "OVN Southbound of this node, as --nb; for the counters of limits.",
+        default_is="$OVN_SB_DB, else the local socket",
+    )
+    rule_metrics: bool = _setting(
+        False,
+        click.BOOL,
+        "In zone mode, also serve what this node's limits pass and drop, as metrics ovnqos_rule_*; always in mode "
+        "stats.",
+    )
+    ovs_rundir: Path = _setting(
+        Path("/var/run/openvswitch"), FOLDER, "The folder of Open vSwitch's sockets, for the counters of limits."
+    )
+    ovn_rundir: Path = _setting(
+        Path("/var/run/ovn"), FOLDER, "The folder of ovn-controller's socket, for the counters of limits."
+    )
     northbound_timeout: float = _setting(10.0, seconds(0.1), "How long to wait for an answer from the Northbound.")
     northbound_outage: float = _setting(
         10.0,
@@ -225,3 +244,10 @@ class Settings:
 
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
     print_config: bool = dataclasses.field(default=False, compare=False)
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files for ssl: remotes; None where they are not given."""
+        if not (self.private_key and self.certificate and self.ca_cert):
+            return None
+        return TlsFiles(private_key=self.private_key, certificate=self.certificate, ca_certificate=self.ca_cert)

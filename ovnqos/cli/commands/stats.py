@@ -6,16 +6,16 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ovnqos.cli import options, output
-from ovnqos.cli.parameter_types import REMOTE, seconds
+from ovnqos.cli.parameter_types import FOLDER, REMOTE, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from ovnqos.model.owner import Owner
     from ovnqos.northbound.northbound import Northbound
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = ("OBJECT", "RULE", "DIRECTION", "DSCP", "RATE", "PACKETS", "DROPPED", "SHARE", "NOW")
 MISSING, NO_LIMIT, ACTIVE = "missing", "no limit", "active"
-_FOLDER: Final = click.Path(path_type=Path)
 
 
 @click.command
@@ -39,7 +38,7 @@ _FOLDER: Final = click.Path(path_type=Path)
 @options.owner_option
 @click.option(
     "--ovs-rundir",
-    type=_FOLDER,
+    type=FOLDER,
     envvar="OVS_RUNDIR",
     default="/var/run/openvswitch",
     show_default=True,
@@ -47,7 +46,7 @@ _FOLDER: Final = click.Path(path_type=Path)
 )
 @click.option(
     "--ovn-rundir",
-    type=_FOLDER,
+    type=FOLDER,
     envvar="OVN_RUNDIR",
     default="/var/run/ovn",
     show_default=True,

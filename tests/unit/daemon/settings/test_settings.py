@@ -62,6 +62,10 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "private_key": "/k.pem",
         "certificate": "/c.pem",
         "ca_cert": "/ca.pem",
+        "sb": "ssl:1.1.1.1:6642",
+        "rule_metrics": "true",
+        "ovs_rundir": "/ovs",
+        "ovn_rundir": "/ovn",
         "northbound_timeout": "3.5",
         "northbound_outage": "0",
         "owner": "me",
@@ -82,10 +86,7 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         "cleanup_on_exit": "true",
     }
     assert set(said) == {setting.key for setting in SETTINGS}
-    flags = [
-        f"--{name.replace('_', '-')}" + ("" if name == "cleanup_on_exit" else f"={value}")
-        for name, value in said.items()
-    ]
+    flags = [f"--{name.replace('_', '-')}" + ("" if value == "true" else f"={value}") for name, value in said.items()]
     expected = Settings(
         mode=Mode.ZONE,
         node="node1",
@@ -94,6 +95,10 @@ def test_every_setting_can_be_said_in_all_three_ways(tmp_path: Path) -> None:
         private_key=Path("/k.pem"),
         certificate=Path("/c.pem"),
         ca_cert=Path("/ca.pem"),
+        sb="ssl:1.1.1.1:6642",
+        rule_metrics=True,
+        ovs_rundir=Path("/ovs"),
+        ovn_rundir=Path("/ovn"),
         northbound_timeout=3.5,
         northbound_outage=0.0,
         owner=Owner("me"),
