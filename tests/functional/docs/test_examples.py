@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
-NAMES = {"compile_policies.py", "ovsdbapp_transaction.py", "program_rows.py"}
+NAMES = {"compile_policies.py", "controller.py", "ovsdbapp_transaction.py", "program_rows.py"}
 
 
 def run(name: str, *arguments: str | Path, remote: str) -> subprocess.CompletedProcess[str]:
