@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos import Owner
+from ovnqos.compile.rows import object_of
 from tests.functional.support_database import add_row, dump, of_others, owned, wire
 from tests.functional.support_manifests import pod, policy, rule, write
 from tests.functional.support_states import OTHERS
@@ -82,7 +83,7 @@ class TestCompilePolicies:
         assert "NetworkQoS shop/lead" in done.stderr
         assert "spec.egress[0].dscp" in done.stderr
         found = owned(dump(northbound), self.OWNER)
-        assert list(found["rows"]) == ["NetworkQoS/shop/gold/0/default"]
+        assert {object_of(identity) for identity in found["rows"]} == {"NetworkQoS/shop/gold"}
         assert of_others(dump(northbound), self.OWNER) == of_others(before, self.OWNER)
 
         again = run("compile_policies.py", file, remote=northbound.remote)
@@ -111,7 +112,7 @@ class TestCompilePolicies:
         assert [line.startswith("object (") for line in failed.stderr.splitlines()] == [True]
 
     def test_an_error_is_a_line(self, tmp_path: Path) -> None:
-        file = write(tmp_path / "all.yaml", policy())
+        file = write(tmp_path / "all.yaml", policy(), pod("a", "10.0.0.1"))
         failed = run("compile_policies.py", file, remote="nonsense")
         assert (failed.returncode, failed.stdout) == (1, "")
         assert len(failed.stderr.splitlines()) == 1
