@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
-from ovnqos.compile.topologies.static import StaticTopology
-from ovnqos.compile.topology import POD_NETWORKS, OvnKubernetesTopology
 from ovnqos.model.workloads import ALLOCATED
 
 if TYPE_CHECKING:
@@ -62,6 +59,8 @@ def detect_topology(pods: Iterable[Pod]) -> tuple[TopologyKind, str]:
 
     Returns the kind, and in one line why that is not certain; empty when it is, or when there is no pod to tell.
     """
+    from ovnqos.compile.topology import POD_NETWORKS  # noqa: PLC0415 # see make_topology
+
     ovn_kubernetes = kube_ovn = others = False
     for pod in pods:
         of_ovn_kubernetes = POD_NETWORKS in pod.annotations
@@ -98,6 +97,11 @@ def make_topology(
     Raises:
         ValueError: `static` without a map.
     """
+    # completion and --help parse a choice: they load no netaddr
+    from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology  # noqa: PLC0415
+    from ovnqos.compile.topologies.static import StaticTopology  # noqa: PLC0415
+    from ovnqos.compile.topology import OvnKubernetesTopology  # noqa: PLC0415
+
     kind, doubt = choice.kind, ""
     if kind is TopologyKind.AUTO:
         kind, doubt = detect_topology(pods)
