@@ -60,6 +60,7 @@ class Code(StrEnum):
     POD_NOT_WIRED = "PodNotWired"
     POD_ON_HOST_NETWORK = "PodOnHostNetwork"
     POD_UNREADABLE = "PodUnreadable"
+    PORT_CLAIMED = "PortClaimed"
     SHADOWED_LIMIT = "ShadowedLimit"
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNKNOWN_NETWORK = "UnknownNetwork"

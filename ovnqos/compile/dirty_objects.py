@@ -10,16 +10,17 @@ from ovnqos.compile.empty_selections import why_no_limit, why_nothing_is_selecte
 from ovnqos.compile.network_qos import compile_policy
 from ovnqos.compile.overlaps import Conflicts
 from ovnqos.compile.pod_qos import compile_pod, describe_pod_row
-from ovnqos.compile.precedence import has_catch_all_rule
+from ovnqos.compile.precedence import PortClaims, has_catch_all_rule
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.compile.selections import PodSelection
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.networks import takes
+from ovnqos.model.owner import PORT_KEY, RULE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.compiled import CompileContext, CompiledObject
     from ovnqos.compile.desired_table import DesiredTable
     from ovnqos.compile.network_qos import CompiledPolicy
     from ovnqos.compile.precedence import LimitedReceiver
@@ -255,6 +256,7 @@ class PodCompiler:
         self._desired = desired
         self._compiled: dict[str, LimitedReceiver | None] = {}  # by key, with the interface that has an ingress limit
         self._dirty: set[str] = set()
+        self._claims = PortClaims()
 
     @property
     def is_dirty(self) -> bool:
@@ -301,10 +303,11 @@ class PodCompiler:
 
     def compile(self) -> set[str]:
         """Compile what is dirty. Returns the policies that have more rows now, or fewer."""
-        keys, self._dirty = self._dirty, set()
         changed: set[str] = set()
-        for key in keys:
-            changed |= self._compile(key)
+        while self._dirty:  # a pod may have others compiled anew that claim the same port
+            keys, self._dirty = self._dirty, set()
+            for key in keys:
+                changed |= self._compile(key)
         return changed
 
     def _compile(self, key: str) -> set[str]:
@@ -321,16 +324,34 @@ class PodCompiler:
                 self.failed[key] = Diagnostic.error(ref, Code.COMPILE_FAILED, text)
                 self.changed.add(key)
                 return set()
+        self._dirty |= self._claims.replace(key, new.rows.values() if new is not None else ())
         if old is None and new is None:
             if had_failed:
                 self.changed.add(key)
             return set()
+        if new is not None:
+            self._drop_claimed(key, new)
         self.changed.add(key)
         self._desired.replace(name, new)
         before, after = self._compiled.pop(key, None), new.receiver if new is not None else None
         if new is not None:
             self._compiled[key] = after
         return self._replace_receiver(before, after) if before != after else set()
+
+    def _drop_claimed(self, key: str, compiled: CompiledObject) -> None:
+        """Take the rows away for which the port has another pod's."""
+        for identity, row in list(compiled.rows.items()):
+            holder = self._claims.holder(row)
+            if holder == key:
+                continue
+            del compiled.rows[identity]
+            purpose, port = row.external_ids[RULE_KEY], row.external_ids[PORT_KEY]
+            text = (
+                f"port {port} is also that of Pod {holder}, whose {purpose} row applies: the stricter limit of the two"
+            )
+            compiled.warn(
+                Code.PORT_CLAIMED, text, path=purpose, hint="give both pods the same annotations, or remove one"
+            )
 
     def _replace_receiver(self, old: LimitedReceiver | None, new: LimitedReceiver | None) -> set[str]:
         changed = self._context.receivers.replace(old, new)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ovnqos.compile.rows import PRIORITY_MAXIMUM, Direction, QosRow, network_qos_priority
 from ovnqos.match import And, Comparison, Constant, Or, Relation, Symbol
 from ovnqos.model.labels import SelectorIndex
-from ovnqos.model.owner import NEIGHBOUR_DISCOVERY, NETWORK_KEY, RULE_KEY
+from ovnqos.model.owner import NEIGHBOUR_DISCOVERY, NETWORK_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, BandwidthScope, IPBlock
 
 if TYPE_CHECKING:
@@ -121,6 +121,48 @@ def _add(counts: Counter[str], key: str, step: int) -> bool:
     if not counts[key]:
         del counts[key]
     return was != (key in counts)
+
+
+class PortClaims:
+    """Which pod's row a port has where several pods claim it, as two do that carry one virtual machine.
+
+    A port has one row a purpose, for two equal ones would meet: that of the stricter limit, so that no pod lifts
+    another's; of marks, and equal limits, that of the pod first by name.
+    """
+
+    def __init__(self) -> None:
+        """No pod has a row."""
+        self._claims: dict[tuple[str, str], dict[str, QosRow]] = {}  # by port and purpose, by the pod's key
+        self._of_pod: dict[str, dict[tuple[str, str], QosRow]] = {}
+
+    def replace(self, pod: str, rows: Iterable[QosRow]) -> set[str]:
+        """Exchange the rows of a pod. Returns the other pods that claim a port on which something changed."""
+        new = {(row.external_ids[PORT_KEY], row.external_ids[RULE_KEY]): row for row in rows}
+        old = self._of_pod.pop(pod, {})
+        if new:
+            self._of_pod[pod] = new
+        others: set[str] = set()
+        for place in old.keys() | new.keys():
+            if old.get(place) == new.get(place):
+                continue
+            claims = self._claims.setdefault(place, {})
+            claims.pop(pod, None)
+            others.update(claims)
+            if place in new:
+                claims[pod] = new[place]
+            if not claims:
+                del self._claims[place]
+        return others
+
+    def holder(self, row: QosRow) -> str:
+        """The key of the pod whose row the port has."""
+        claims = self._claims[row.external_ids[PORT_KEY], row.external_ids[RULE_KEY]]
+        return min(claims, key=lambda pod: (_strictness(claims[pod]), pod))
+
+
+def _strictness(row: QosRow) -> tuple[int, int]:
+    rate = row.rate_kbps or 0
+    return rate, rate if row.burst_kbit is None else row.burst_kbit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from ovnqos import (
     Snapshot,
     plan_changes,
 )
+from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.controller import ActualRow, NetworkTopology, NorthboundUnavailable, RowContent, find_shadowed_limits
 from ovnqos.convert import to_annotations, to_network_qos
@@ -39,6 +40,7 @@ from ovnqosd.loop.comparison import MissingReferences, find_conflicts
 from ovnqosd.loop.object_table import _unavailable
 from ovnqosd.loop.removal_guard import removal_held
 from ovnqosd.status.policy_outcome import last_valid_version
+from tests.support import kube_ovn
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
 from tests.support.database import stored
@@ -58,6 +60,11 @@ CLIENT = pod("client", "10.0.0.1")
 ON_BLUE = pod("client", networks={"default": ["10.0.0.1"], "shop/blue": ["10.1.0.1"]}, labels={"app": "web"})
 MACVLAN = NetworkAttachmentDefinition(namespace="shop", name="blue", labels={}, plugin="macvlan", ovn=None)
 TO_PODS = PodPeer(pod_selector=EVERYTHING)
+
+
+def _two_launchers() -> tuple[Pod, ...]:
+    made = (kube_ovn.pod(name, kube_ovn.interface("10.16.0.5", machine="vm")) for name in ("old", "new"))
+    return tuple(replace(one, qos=PodQos(egress=limit)) for one, limit in zip(made, (SLOW, FAST), strict=True))
 
 
 class _FailingTopology(OvnKubernetesTopology):
@@ -81,6 +88,7 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
         compiled(policy(rule(46, ports=(PortMatch(protocol=Protocol.UDP, port=53),))), CLIENT),
         compiled(policy(rule(46, ports=(PortMatch(protocol=Protocol.UDP),))), pod("client", "fd00::1")),
         compiled([], limited),
+        compiled([], *_two_launchers(), topology=KubeOvnTopology()),
         compiled([], replace(pod("client", "10.0.0.1", "fd00::1"), qos=PodQos(dscp=46)), cluster_cidrs=CIDRS[:1]),
         compiled([], replace(pod("client", "11.0.0.1"), qos=PodQos(dscp=46)), cluster_cidrs=CIDRS),
         compiled(policy(rule(rate=20_000, burst=50)), on_flat, attachment("shop/flat", mtu=9000)),
