@@ -79,7 +79,7 @@ class Daemon:
             outage=policy,
         )
         if settings.mode is Mode.CENTRAL:
-            self._status.set_zones(frozenset())  # there is no zone but this one: conditions of a zone mode before go
+            self._status.set_zones({})  # there is no zone but this one: conditions of a zone mode before go
         topology_map = _topology_map(settings)
         observed = {NETWORK_QOSES: replace(NETWORK_QOSES, parse_status=self._status.parse_status)}
         if topology_map is not None and topology_map.annotations:
@@ -197,15 +197,14 @@ class Daemon:
 
     def _update_zones(self, changes: Changes) -> None:
         """Follow which zones there are, so that the condition of one that is gone counts no more."""
-        before = frozenset(self._zones.values())
+        before = dict(self._zones)
         for name in changes.deleted:
             self._zones.pop(name, None)
         for updated in changes.updated:
             if isinstance(updated.object, Node):
                 self._zones[updated.object.name] = zone_of(updated.object.name, updated.object.annotations)
-        zones = frozenset(self._zones.values())
-        if zones != before:
-            self._status.set_zones(zones)
+        if self._zones != before:
+            self._status.set_zones(dict(self._zones))
 
     def synced(self, kind: str) -> None:
         """Pass on that a kind is complete."""

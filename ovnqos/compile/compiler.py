@@ -212,6 +212,10 @@ class Compiler:
         """How far a policy reaches, as of the last `drain`; nothing where it did not compile."""
         return self._policies.counts(key)
 
+    def source_nodes(self, key: str) -> frozenset[str]:
+        """The nodes with source pods of a policy's last valid version, those of other zones too."""
+        return self._policies.source_nodes(key)
+
     def conflicts(self, key: str) -> frozenset[str]:
         """The policies with a row of equal priority that one packet can match as well as one of this policy's."""
         self._compile()

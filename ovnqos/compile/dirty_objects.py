@@ -94,6 +94,26 @@ class PolicyCompiler:
         pods = members.pods_with(compiled.attachments)
         return PolicyCounts(pods=pods, rows=len(compiled.rows), switches=len(compiled.switches))
 
+    def source_nodes(self, key: str) -> frozenset[str]:
+        """The nodes of all zones with source pods of a policy, at the cost of a walk over these pods."""
+        policy, inventory = self.latest.get(key), self._context.inventory
+        if policy is None:
+            return frozenset()
+        taken: dict[str, bool] = {}
+
+        def takes_attachment(attachment: str) -> bool:
+            if attachment not in taken:
+                selectors = policy.network_selectors
+                is_selected = selectors is None or inventory.selects(selectors, attachment)
+                taken[attachment] = is_selected and inventory.network_of(attachment) is not None
+            return taken[attachment]
+
+        return frozenset(
+            record.pod.node
+            for record in inventory.pods(policy.pod_selector, policy.namespace)
+            if any(takes_attachment(interface.attachment) for interface in record.interfaces)
+        )
+
     # Changes
 
     def put(self, key: str, new: NetworkQoS | None) -> NetworkQoS | None:

@@ -34,10 +34,10 @@ def conditions(api: KubernetesApi, name: str = "qos-external") -> dict[str, dict
 
 
 @eventually
-def wait_for_conditions(api: KubernetesApi, *zones: str) -> None:
+def wait_for_conditions(api: KubernetesApi, *zones: str, ready: str = "True") -> None:
     found = conditions(api)
     assert found.keys() == {"Ready", *(f"Ready-In-Zone-{zone}" for zone in zones)}
-    assert found["Ready"]["status"] == "True"
+    assert found["Ready"]["status"] == ready
 
 
 @eventually
@@ -71,7 +71,10 @@ def test_conditions_of_another_mode_go(
     wait_for_pods(cluster, 2)
     central.terminate()
     start("--mode", "zone", "--node", "ovn-worker")
-    wait_for_conditions(cluster, "ovn-worker")
+    wait_for_conditions(cluster, "ovn-worker", ready="Unknown")  # the other zone has a source pod and no daemon
+    wait_for_reason(cluster, "Pending", "ovn-worker2")
+    start("--mode", "zone", "--node", "ovn-worker2", "--owner", "ovn-worker2")
+    wait_for_conditions(cluster, "ovn-worker", "ovn-worker2")
     assert cluster.request("DELETE", NODES)[0] == 200
 
 

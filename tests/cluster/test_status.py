@@ -239,7 +239,7 @@ def test_the_condition_of_a_zone_that_is_gone_is_taken_away(api: KubernetesApi, 
             second.set_outcomes([outcome_of(policy, Reason.NORTHBOUND_UNAVAILABLE)])
             writer.set_outcomes([outcome_of(policy)])
             wait_for_object(api, path, lambda one: summary(one) == "NorthboundUnavailable in zone gone")
-        writer.set_zones(frozenset({"a"}))
+        writer.set_zones({"n1": "a"})
         found = wait_for_object(api, path, lambda one: summary(one) == APPLIED)
     assert conditions(found) == {"Ready-In-Zone-a": "Success"}
 

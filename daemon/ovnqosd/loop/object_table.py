@@ -65,6 +65,8 @@ class _Object:
     in_force: str | None = None  # of a pod, as reported
     problems: tuple[AnnotationProblem, ...] = ()  # as counted
     reason: Reason | None = None
+    nodes: frozenset[str] = frozenset()  # with source pods of a policy, as of `nodes_generation` or the last full pass
+    nodes_generation: int = -1
 
 
 class ObjectTable:
@@ -238,6 +240,8 @@ class ObjectTable:
             return {}, ()  # the next pass knows
         if record.error is None:
             self._take_refusals(record)
+            if record.trigger is Trigger.FULL:
+                self._follow_nodes()
         outcomes = {key: self._outcome(key, record.error) for key in self._dirty}
         for key, outcome in outcomes.items():
             self._count_policy(self._objects[POLICY_KIND, key], outcome.reason)
@@ -279,6 +283,7 @@ class ObjectTable:
             outage=(_unavailable(policy, error),) if error is not None else (),
         )
         reason, causes, warnings = choose_reason(state)
+        counts = self._compiler.policy_counts(key)
         return PolicyOutcome(
             key=key,
             uid=known.uid,
@@ -286,9 +291,24 @@ class ObjectTable:
             reason=reason,
             causes=causes,
             warnings=warnings,
-            sources=state.has_rows or reason is Reason.REMOVAL_HELD,
-            counts=self._compiler.policy_counts(key),
+            sources=counts.pods > 0 or reason is Reason.REMOVAL_HELD,
+            counts=counts,
+            nodes=self._nodes(key, known),
         )
+
+    def _nodes(self, key: str, known: _Object) -> frozenset[str]:
+        """The nodes whose zones are to report on a policy. Of pods elsewhere that come and go a full pass knows."""
+        if known.nodes_generation != known.generation and self._compiler.inventory.topology.zone_nodes is not None:
+            known.nodes, known.nodes_generation = self._compiler.source_nodes(key), known.generation
+        return known.nodes
+
+    def _follow_nodes(self) -> None:
+        if self._compiler.inventory.topology.zone_nodes is None:
+            return
+        for (kind, key), known in self._objects.items():
+            if kind == POLICY_KIND and known.nodes != (nodes := self._compiler.source_nodes(key)):
+                known.nodes, known.nodes_generation = nodes, known.generation
+                self._dirty.add(key)
 
     def _report(self, key: _Key) -> ObjectReport | None:
         kind, name = key

@@ -175,6 +175,18 @@ def format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def not_reported(kind: str) -> Condition:
+    """The condition of this type of a zone that should have one and has none, for `summarise`."""
+    return Condition(
+        type=kind,
+        status=ConditionStatus.UNKNOWN,
+        reason=PENDING,
+        message="",
+        last_transition_time="",
+        observed_generation=0,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What the conditions of the zones come to.

@@ -81,6 +81,7 @@ class PolicyOutcome:
         warnings: what else its author should know.
         sources: whether the zone has source pods for it.
         counts: how far it reaches in this zone.
+        nodes: the nodes with source pods for it, those of other zones too; empty where this zone is the only one.
     """
 
     key: str
@@ -91,6 +92,7 @@ class PolicyOutcome:
     warnings: tuple[Diagnostic, ...] = ()
     sources: bool = True
     counts: PolicyCounts = field(default_factory=PolicyCounts)
+    nodes: frozenset[str] = frozenset()
 
     @property
     def message(self) -> str:

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.controller import PolicyCounts
-from ovnqosd.status.condition import PENDING, READY, condition_of, condition_type, field_manager, summarise
+from ovnqosd.status.condition import (
+    PENDING,
+    READY,
+    condition_of,
+    condition_type,
+    field_manager,
+    not_reported,
+    summarise,
+)
 from ovnqosd.status.object_status import SUMMARY_MANAGER, PatchKind, StatusPatch, retraction
 from ovnqosd.status.policy_outcome import Reason
 
@@ -73,6 +81,7 @@ class _Entry:
     missing: bool = False
     not_before: float = 0.0
     written: dict[str, _Written] = field(default_factory=dict)  # by field manager
+    reported: set[str] = field(default_factory=set)  # types of the conditions that were about the present generation
 
     @property
     def uid(self) -> str:
@@ -109,6 +118,7 @@ class StatusPlan:
         self._queue = queue
         self._aggregating = False
         self._current_types: frozenset[str] | None = None
+        self._types: dict[str, str] = {}  # of each node, the type of its zone's condition
         self._withdrawing = False
         self._has_counts = True
 
@@ -143,6 +153,9 @@ class StatusPlan:
             known = None
         if known is None or known.generation != observed.generation:
             entry.generation_since = now
+            entry.reported = set()
+        found = observed.conditions.items()
+        entry.reported.update(kind for kind, one in found if one.observed_generation == observed.generation)
         entry.observed = observed
         entry.missing = False
         self._queue.add(observed.key, now)
@@ -161,10 +174,12 @@ class StatusPlan:
                 self._update_need(entry, now)
             self._add_all(now)
 
-    def set_zones(self, zones: frozenset[str] | None, now: float) -> None:
-        """Set which zones there are: the aggregator removes the conditions of others. None: it is not known."""
-        current = None if zones is None else frozenset(map(condition_type, zones | {self._zone}))
-        if current != self._current_types:
+    def set_zones(self, zones: Mapping[str, str] | None, now: float) -> None:
+        """Set the zone of each node: the aggregator removes the conditions of others. None: it is not known."""
+        types = {node: condition_type(zone) for node, zone in (zones or {}).items()}
+        current = None if zones is None else frozenset((*types.values(), self._type))
+        if (types, current) != (self._types, self._current_types):
+            self._types = types
             self._current_types = current
             self._add_all(now)
 
@@ -300,6 +315,9 @@ class StatusPlan:
                 counted[kind] = condition
             else:
                 yield retraction(observed, kind), 0.0
+        if counted and entry.outcome is not None:
+            for kind in self._unreported(entry, entry.outcome) - counted.keys():
+                counted[kind] = not_reported(kind)
         patch = self._summary_patch(observed, counted, time)
         if patch is None:
             return
@@ -308,6 +326,13 @@ class StatusPlan:
             yield patch, entry.generation_since + self._timing.pending_after if pending else 0.0
         elif patch.counts is not None and patch.counts != observed.counts:
             yield patch, self._since_written(entry, patch, self._timing.count_spacing)
+
+    def _unreported(self, entry: _Entry, outcome: PolicyOutcome) -> set[str]:
+        """The types of the conditions of zones that have source pods, and have not reported on this generation.
+
+        One that has reported is not waited for again: it takes its condition away when its pods are gone.
+        """
+        return {kind for node in outcome.nodes if (kind := self._types.get(node)) is not None} - entry.reported
 
     def _summary_patch(
         self, observed: ObservedStatus, counted: Mapping[str, Condition], time: datetime

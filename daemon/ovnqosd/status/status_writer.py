@@ -15,7 +15,7 @@ from ovnqosd.status.status_plan import StatusPlan, StatusTiming
 from ovnqosd.status.work_queue import DelayingQueue, WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ovnqos.kubernetes import KubernetesClient
     from ovnqosd.status.condition import Condition
@@ -135,8 +135,8 @@ class StatusWriter:
         with self._queue.changing() as now:
             self._plan.aggregate(aggregating, now)
 
-    def set_zones(self, zones: frozenset[str] | None) -> None:
-        """Set which zones there are beside this one, if known: the aggregator removes the conditions of others."""
+    def set_zones(self, zones: Mapping[str, str] | None) -> None:
+        """Set the zone of each node, if known: the aggregator removes the conditions of other zones than these."""
         with self._queue.changing() as now:
             self._plan.set_zones(zones, now)
 

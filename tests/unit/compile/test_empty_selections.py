@@ -183,3 +183,12 @@ def test_with_a_row_a_pod_rows_and_switches_follow_each_pod() -> None:
 
 def test_a_policy_that_is_not_there_counts_nothing() -> None:
     assert Compiler(OvnKubernetesTopology()).policy_counts(KEY) == PolicyCounts()
+
+
+def test_source_nodes_are_those_of_all_zones_on_networks_that_are_taken() -> None:
+    far = pod("far", networks={"shop/blue": ["10.1.0.2"]}, node="node2", labels={"app": "web"})
+    objects = (ON_BLUE, web("b", node="node3"), far, attachment("shop/blue"))
+    chosen = policy(pods=WEB, networks=[ANY_NAD_SELECTOR])
+    compiler = compiled(chosen, *objects, topology=OvnKubernetesTopology(zone_nodes=["node9"]))
+    assert compiler.source_nodes(KEY) == {"node1", "node2"}
+    assert compiler.source_nodes("shop/none") == frozenset()

@@ -425,3 +425,17 @@ def test_what_was_found_of_a_dead_object_is_not_said_of_its_successor(zone: Zone
         zone.delete("NetworkQoS", "shop/gold")
     zone.apply(policy(), uid="u2")
     assert zone.outcome().reason is Reason.SUCCESS
+
+
+def test_an_outcome_names_the_nodes_of_all_zones_with_source_pods_and_a_full_pass_follows_them(zone: Zone) -> None:
+    zone.apply(policy(rule(dscp=20)))
+    zone.apply(_source())
+    zone.apply(pod("far", "10.0.0.2", node="node2"))
+    assert zone.outcome().nodes == {"node1", "node2"}
+    zone.apply(pod("farther", "10.0.0.3", node="node3"))
+    assert zone.report()[0] == {}  # what happens in other zones costs nothing
+    assert zone.outcome(full=True).nodes == {"node1", "node2", "node3"}
+    assert zone.report(full=True)[0] == {}
+    zone.delete("Pod", "shop/farther")
+    zone.apply(policy(rule(dscp=21)), generation=2)
+    assert zone.outcome().nodes == {"node1", "node2"}

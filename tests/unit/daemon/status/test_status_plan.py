@@ -269,7 +269,7 @@ def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager()
     world.plan.observe(world.others_say(b="Conflict", c="Success"), 0.0)
     world.settle(0.0)
     assert world.observed.summary == "Conflict in zone b"
-    world.plan.set_zones(frozenset({"a", "c"}), 10.0)
+    world.plan.set_zones({"n1": "a", "n3": "c"}, 10.0)
     retraction, summary = world.settle(10.0)
     assert (retraction.manager, retraction.kind) == ("ovnqosd-zone-b", PatchKind.RETRACTION)
     assert summary.summary == "NetworkQoS Destinations applied"
@@ -280,7 +280,7 @@ def test_no_condition_is_taken_away_while_the_zones_are_unknown_or_by_another_th
     world = World()
     world.plan.set_outcomes([outcome()], 0.0)
     world.plan.observe(world.others_say(b="Success"), 0.0)
-    world.plan.set_zones(frozenset({"a"}), 0.0)
+    world.plan.set_zones({"n1": "a"}, 0.0)
     assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
     world.plan.set_zones(None, 1.0)
     world.plan.aggregate(True, 1.0)
@@ -510,7 +510,7 @@ def test_counts_of_a_zone_that_is_gone_are_no_more_in_the_sum() -> None:
     world = aggregating()
     world.plan.observe(world.others_say(PolicyCounts(pods=5), b="Success"), 20.0)
     world.settle(20.0)
-    world.plan.set_zones(frozenset({"a"}), 40.0)
+    world.plan.set_zones({"n1": "a"}, 40.0)
     world.settle(40.0)
     assert (world.status["zones"].keys(), world.status["pods"]) == ({"a"}, 2)
 
@@ -557,3 +557,38 @@ def test_what_the_custom_resource_gives_by_default_is_no_status() -> None:
     )
     assert found is not None
     assert (found.summary, found.ready, found.conditions) == ("", None, {})
+
+
+def test_ready_waits_for_every_zone_with_source_pods_to_report_once() -> None:
+    world = World()
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_zones({"n1": "a", "n2": "b", "n3": "c"}, 0.0)
+    world.plan.set_outcomes([replace(outcome(), nodes=frozenset({"n1", "n2"}))], 0.0)
+    world.settle(2.0)
+    world.settle(5.0)
+    assert world.ready == ("Unknown", "Pending", 1)
+    assert world.observed.summary == "Pending in zone b"
+    world.plan.observe(world.others_say(b="Success"), 6.0)
+    world.settle(6.0)
+    assert world.ready == ("True", "Success", 1)
+    del world.owned["ovnqosd-zone-b"]  # its pods are gone
+    world.plan.observe(world.change(), 100.0)
+    world.settle(200.0)
+    assert world.ready == ("True", "Success", 1)
+    world.plan.set_outcomes([replace(outcome(generation=2), nodes=frozenset({"n1", "n2"}))], 300.0)
+    world.plan.observe(world.change(generation=2), 300.0)
+    world.settle(303.0)
+    assert world.ready == ("Unknown", "Pending", 2)
+
+
+def test_a_node_that_is_gone_is_not_waited_for() -> None:
+    world = World()
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_zones({"n1": "a", "n2": "b"}, 0.0)
+    world.plan.set_outcomes([replace(outcome(), nodes=frozenset({"n1", "n2", "unknown"}))], 0.0)
+    world.settle(2.0)
+    world.settle(5.0)
+    assert world.ready[0] == "Unknown"
+    world.plan.set_zones({"n1": "a"}, 6.0)
+    world.settle(6.0)
+    assert world.ready[0] == "True"
