@@ -151,6 +151,7 @@ class ActualEffects:
         self.versions = versions
         self.rows: Mapping[str, list[CandidateRow]] = defaultdict(list)  # by switch
         self._of_port: Mapping[str, dict[str, list[CandidateRow]]] = defaultdict(dict)
+        self._own: dict[tuple[str, Promise], list[CandidateRow]] = {}
         self._terms: dict[str, Terms] = {}  # by uuid
         for row in (*snapshot.rows, *snapshot.foreign_rows):
             candidate = candidate_of_row(row, snapshot.owner)
@@ -169,6 +170,16 @@ class ActualEffects:
         if packet.inport not in known:
             known[packet.inport] = [row for row in self.rows.get(switch, ()) if self._may_enter(row, packet.inport)]
         return explain(packet, known[packet.inport], names_for(packet, self.names), versions=self.versions)
+
+    def may_touch(self, promise: Promise, switch: str, packet: Packet) -> bool:
+        """Whether a row of a promise's own rule may take a packet."""
+        key = (switch, promise)
+        if key not in self._own:
+            self._own[key] = [row for row in self.rows.get(switch, ()) if is_own_row(row, promise)]
+        if not self._own[key]:
+            return False
+        found = explain(packet, self._own[key], names_for(packet, self.names), versions=self.versions)
+        return any(one.matches.truth is not Truth.NO for lookup in found.lookups for one in lookup.rows)
 
     def _may_enter(self, row: CandidateRow, port: str) -> bool:
         allowed = [term.ports("inport") for term in self.terms(row).items]
@@ -215,3 +226,12 @@ def _departure(entering: _Pair, leaving: _Pair, *, crosses: bool) -> Departure:
         received_by=() if limits[1] is None else limited[-1:],
         late=marks[1],
     )
+
+
+def is_own_row(row: CandidateRow, promise: Promise) -> bool:
+    """Whether a row says that it is of a promise's rule; one that names the object alone may be of any of its rules."""
+    if row.object != promise.object_name:
+        return False
+    if promise.kind is PromiseKind.RULE:
+        return not row.rule or promise.path == f"spec.egress[{row.rule}]"
+    return row.rule == promise.path

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ovnqos.compile.promises import PromiseKind
 from ovnqos.errors import InvalidObject
 from ovnqos.explain.pipeline import PipelineVersion
+from ovnqos.match import Truth, evaluate
 from ovnqos.match.terms import ANY_PACKET, Term
 from ovnqos.model.policy import Bandwidth
 from ovnqos.southbound.ovn_trace import TraceFailed
 from ovnqos.southbound.trace import find_disagreements
-from ovnqos.verify.effects import ActualEffects, PromisedEffects
+from ovnqos.verify.effects import ActualEffects, PromisedEffects, is_own_row
 from ovnqos.verify.object_findings import Difference, ObjectFinding, ObjectReport, ObjectVerdict
 from ovnqos.verify.packets import SwitchPorts, packets_around_term
-from ovnqos.verify.samples import AnalysedMatch
+from ovnqos.verify.samples import AnalysedMatch, names_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from ovnqos.verify.effects import Departure, Promised
     from ovnqos.verify.proof import Tracer
 
-_FIRST_TERM: Final = 240
+_FIRST_TERM: Final = 160
 """Packets around the first term of a match, and IP version; it varies over the values at which any match changes."""
 _FURTHER_TERM: Final = 8
 """Packets around each further one."""
+_TERMS_OF_ROW: Final = 4
+"""Terms of an actual row that are looked at."""
 _ROWS_MAXIMUM: Final = 32
 """Rows of others on a switch at whose values packets are tried, too."""
 _TRACES: Final = 6
@@ -150,34 +153,41 @@ class _ObjectVerifier:
         """Packets on a switch: around the promise's match from one port, and one of each IP version from the others."""
         known = self._switch(switch)
         analysed = AnalysedMatch.of(promise.match, self._names)
-        edges = [*analysed.edges, *self._edges(promise, switch, analysed, ports)]
+        own, near = self._rows_beside(promise, switch, analysed, ports)
+        matches = [AnalysedMatch.of(row.match, self._actual.names) for row in (*own, *near)]
+        edges = [*analysed.edges, *(edge for one in matches for edge in one.edges)]
         field = "outport" if promise.kind is PromiseKind.INGRESS else "inport"
         for version in sorted(known.versions):
             for port in ports:
-                of_port = Term({field: frozenset({port})}, {})
-                terms = [both for term in analysed.terms.items if (both := term.join(of_port)) is not None]
+                place = Term({field: frozenset({port})}, {})
+                terms = _joined(analysed.terms.items, place)
                 receivers = self._receivers(port, known, version)
-                for number, term in enumerate(terms if port == ports[0] else terms[:1]):
-                    most = _FIRST_TERM if number == 0 else _FURTHER_TERM
+                tried = [(term, 1 + len(receivers)) for term in terms[:1]]
+                if port == ports[0]:
+                    of_rows = [_joined(one.terms.items[:_TERMS_OF_ROW], place) for one in matches]
+                    both = (_joined(some, term) for some in of_rows for term in terms[:_TERMS_OF_ROW])
+                    tried = [(term, _FIRST_TERM if term is terms[0] else _FURTHER_TERM) for term in terms]
+                    tried += [(term, 2) for some in chain(of_rows[: len(own)], both) for term in some]
+                for term, most in tried:
                     around = packets_around_term(term, known, edges, version, receivers)
                     natural = (path for path in around if self._is_natural(path.packet, known))
-                    for path in islice(natural, most if port == ports[0] else 1 + len(receivers)):
+                    for path in islice(natural, most):
                         yield _Sample(switch, path, self._crosses(path.packet, known))
+
+    def _rows_beside(
+        self, promise: Promise, switch: str, analysed: AnalysedMatch, ports: Sequence[str]
+    ) -> tuple[list[CandidateRow], list[CandidateRow]]:
+        """The object's own rows on a switch, and others that overlap what it promises: packets meet them."""
+        rows = self._actual.rows.get(switch, ())
+        place = Term({"outport" if promise.kind is PromiseKind.INGRESS else "inport": frozenset(ports)}, {})
+        common = _common_term(analysed, place)
+        others = (row for row in rows if row.object != promise.object_name)
+        near = (row for row in others if any(map(common.overlaps, self._actual.terms(row).items)))
+        return [row for row in rows if row.object == promise.object_name], list(islice(near, _ROWS_MAXIMUM))
 
     def _is_natural(self, packet: Packet, switch: SwitchPorts) -> bool:
         """Whether there may be such a packet: nobody sends to the address of a finished pod, which sets may hold."""
         return switch.is_natural(packet) and str(packet.destination) not in self._unused
-
-    def _edges(self, promise: Promise, switch: str, analysed: AnalysedMatch, ports: Sequence[str]) -> Iterator[Term]:
-        """Where the matches of actual rows change: of the object's own, and of others that overlap."""
-        rows = self._actual.rows.get(switch, ())
-        own = [row for row in rows if row.object == promise.object_name]
-        place = Term({"outport" if promise.kind is PromiseKind.INGRESS else "inport": frozenset(ports)}, {})
-        terms = _common_term(analysed, place)
-        others = (row for row in rows if row.object != promise.object_name)
-        near = islice((row for row in others if any(map(terms.overlaps, self._actual.terms(row).items))), _ROWS_MAXIMUM)
-        for row in chain(own, near):
-            yield from AnalysedMatch.of(row.match, self._actual.names).edges
 
     def _receivers(self, port: str, switch: SwitchPorts, version: int) -> list[IPAddress]:
         """The address of a pod on the same node, and of one on another node of the same switch."""
@@ -205,6 +215,9 @@ class _ObjectVerifier:
     def _judge(self, promise: Promise, sample: _Sample) -> Iterator[tuple[tuple[object, ...], _Outcome]]:
         """How a promise stands for a packet, by each way in which OVN may look rows up."""
         packet = sample.path.packet
+        taken = evaluate(promise.match, packet, names_for(packet, self._names)).truth is not Truth.NO
+        if not taken and not self._actual.may_touch(promise, sample.switch, packet):
+            return  # most packets: nothing is promised, and nothing done
         explanation = None
         for version in self._actual.versions:
             promised = self._promised.of(packet, version)
@@ -250,10 +263,13 @@ class _ObjectVerifier:
                 trace = self._tracer.run(difference.switch, difference.path.microflow)
             except TraceFailed as error:
                 return replace(finding, details=(f"not traced: {error}",))
+            if not trace.leaves:
+                continue  # an ACL may have dropped it before any row
             if found := find_disagreements(explanation, trace):
                 return finding.but(ObjectVerdict.DIFFERS, difference, by_trace="; ".join(found))
-            traced += trace.leaves
-        return replace(finding, traced=traced)
+            traced += 1
+        details = () if traced else ("not traced: no sample packet leaves its switch",)
+        return replace(finding, traced=traced, details=details)
 
 
 def _finished_addresses(inventory: Inventory) -> set[str]:
@@ -264,6 +280,11 @@ def _finished_addresses(inventory: Inventory) -> set[str]:
             with suppress(InvalidObject):
                 found.update(address for one in inventory.topology.interfaces(pod) for address in one.addresses)
     return found
+
+
+def _joined(terms: Iterable[Term], place: Term) -> list[Term]:
+    """Terms of the packets that fulfil these terms and another one; none where they exclude each other."""
+    return [both for term in terms if (both := term.join(place)) is not None]
 
 
 def _common_term(analysed: AnalysedMatch, place: Term) -> Term:
@@ -306,11 +327,7 @@ def _tightness(limit: Bandwidth) -> tuple[int, int]:
 
 def _exceeds(row: CandidateRow, promise: Promise, promised: Promised) -> bool:
     """Whether a row of the promise's rule does what nobody promises to the packet."""
-    if row.object != promise.object_name:
-        return False
-    if row.rule and promise.kind is PromiseKind.RULE and promise.path != f"spec.egress[{row.rule}]":
-        return False
-    if promise.kind is not PromiseKind.RULE and row.rule != promise.path:
+    if not is_own_row(row, promise):
         return False
     limits = {(one.limit.rate_kbps, one.limit.burst_kbit) for one in promised.taking if one.limit is not None}
     marks = {one.dscp for one in promised.taking}

@@ -6,7 +6,7 @@ reaches a row past the rows above it, one of these does, as long as the maxima b
 
 from __future__ import annotations
 
-from itertools import chain, islice, product
+from itertools import chain, islice, product, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from netaddr import IPAddress
@@ -58,9 +58,12 @@ class SwitchPorts:
         )
 
     def is_natural(self, packet: Packet) -> bool:
-        """Whether OVN sends a packet out by the port that it has, as far as addresses show."""
-        outport = self.ports.get(packet.outport or "")
-        if outport is None:
+        """Whether, as far as addresses show, the sender has the packet's source, and OVN sends it out by its port."""
+        inport, outport = self.ports.get(packet.inport), self.ports.get(packet.outport or "")
+        if inport is None or outport is None:
+            return False
+        own = [address for address in inport.addresses if address.version == packet.version]
+        if own and not inport.kind and packet.source not in own:
             return False
         return bool(outport.kind) or not outport.addresses or packet.destination in outport.addresses
 
@@ -125,7 +128,8 @@ def packets_around_term(
         ((first[0], destination, first[2]) for destination in every),
         ((*first[:2], number) for number in (*numbers, *_transport_ports(loose, edges))),
     )
-    for source, destination, number in chain([first], *varied):
+    turns = (one for turn in zip_longest(*varied) for one in turn if one is not None)
+    for source, destination, number in chain([first], turns):
         yield _path(switch, source, destination, number, term)
 
 

@@ -28,6 +28,7 @@ from ovnqos.controller import ActualRow, ActualSet
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.verify import ObjectReport, verify_objects
+from ovnqos.verify.packets import SwitchPorts
 from tests.support.cluster import compiled, labels, pod
 from tests.support.database import stored
 from tests.support.label_oracle import selects
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from random import Random
 
+    from ovnqos import DesiredState
+    from ovnqos.match import Packet
     from ovnqos.verify.proof import Tracer
 
 NODES: Final = ("node1", "node2", "node3")
@@ -67,9 +70,8 @@ def ports_of(cluster: Cluster) -> dict[str, dict[str, SwitchPort]]:
     return found
 
 
-def southbound_of(cluster: Cluster, layout: str = "split", snapshot: Snapshot | None = None) -> SouthboundContents:
+def southbound_of(cluster: Cluster, layout: str = "split") -> SouthboundContents:
     """The Southbound of a cluster, whose OVN looks rows up in one of the `STAGES`; its flows are not looked at."""
-    del snapshot
     return SouthboundContents(
         nb_cfg=0,
         stages=frozenset(STAGES[layout]),
@@ -86,9 +88,22 @@ def southbound_of(cluster: Cluster, layout: str = "split", snapshot: Snapshot | 
 
 def snapshot_of_ours(compiler: Compiler, cluster: Cluster) -> Snapshot:
     """A Northbound that holds what the compiler desires."""
+    return snapshot_of(compiler.desired(), compiler.owner, cluster)
+
+
+def snapshot_of(desired: DesiredState, owner: Owner, cluster: Cluster) -> Snapshot:
+    """A Northbound that holds these rows, as far as their switches and ports are there."""
     ports = ports_of(cluster)
     names = [name for on_switch in ports.values() for name in on_switch]
-    return stored(compiler.desired(), compiler.owner, ports, names).snapshot(compiler.owner)
+    return stored(desired, owner, ports, names).snapshot(owner)
+
+
+def natural(packet: Packet, ports: Mapping[str, SwitchPort]) -> Packet | None:
+    """The packet with the port by which OVN sends it out; None where that is not known."""
+    switch = SwitchPorts(ports)
+    outport = switch.next_port(packet.inport, packet.destination, None)
+    known = replace(packet, outport=outport.name if outport is not None else "")
+    return known if switch.is_natural(known) else None
 
 
 def verified(
@@ -312,7 +327,6 @@ def _ports(random: Random) -> tuple[PortMatch, ...]:
     )
 
 
-def compiler_of(policies: Iterable[NetworkQoS], cluster: Cluster, names: Mapping[str, str] | None = None) -> Compiler:
+def compiler_of(policies: Iterable[NetworkQoS], cluster: Cluster) -> Compiler:
     """A compiler with a cluster's objects."""
-    del names
     return compiled(policies, *cluster.objects, nodes=cluster.zone_nodes)

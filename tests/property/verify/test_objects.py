@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 
+from ovnqos import QosRow
+from ovnqos import match as m
 from ovnqos.compile.promises import PromiseKind
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match import Packet, Protocol
+from ovnqos.model.workloads import NO_POD_QOS
 from ovnqos.verify import ObjectVerdict
 from ovnqos.verify.effects import PromisedEffects
 from tests.support import random_clusters as make
 from tests.support import verified_clusters as clusters
+from tests.support.cluster import names_of
+from tests.support.effects import TableLayout, UndefinedEffect, effect
 from tests.support.policy_oracle import takes
 
 if TYPE_CHECKING:
@@ -84,3 +90,81 @@ def packet(drawn: DrawnPacket) -> Packet:
         source_port=None if drawn.destination_port is None else 1024,
         destination_port=drawn.destination_port,
     )
+
+
+@settings(max_examples=120)
+@given(make.RANDOMS)
+def test_what_breaks_a_promise_is_found(random: Random) -> None:
+    """Rows are changed, removed and added at random; packets are judged by the tests' own oracle of what rows do."""
+    cluster, policies = without_annotations(make.cluster(random)), make.policies(random)
+    compiler = clusters.compiler_of(policies, cluster)
+    rows = list(compiler.desired().rows.values())
+    if not rows:
+        return
+    changed = [*rows, *foreign_rows(random, rows)]
+    for _ in range(random.randint(0, 2)):
+        place = random.randrange(len(rows))
+        changed[place] = replace(changed[place], **change(random, changed[place]))
+    if random.random() < 0.3:
+        del changed[random.randrange(len(rows))]
+    desired = replace(compiler.desired(), rows={row.identity: row for row in changed})
+    snapshot = clusters.snapshot_of(desired, compiler.owner, cluster)
+    verdicts = {
+        (one.object.key, one.path, one.network): one.verdict
+        for one in clusters.verified(compiler, cluster, snapshot).findings
+    }
+    promised = PromisedEffects(compiler.promises())
+    ports = clusters.ports_of(cluster)
+    for _ in range(40):
+        drawn = make.packet(random, cluster)
+        sender = ports.get(drawn.switch, {}).get(drawn.inport)
+        if sender is None or drawn.source not in sender.addresses:
+            continue
+        path = clusters.natural(packet(drawn), ports[drawn.switch])
+        if path is None:
+            continue
+        wanted = promised.of(path, PipelineVersion.SPLIT)
+        mark = wanted.mark
+        if mark is None or mark.kind is not PromiseKind.RULE or wanted.conflicts:
+            continue
+        try:
+            found = effect(changed, drawn, names_of(compiler), TableLayout.TWO_TABLES)
+        except UndefinedEffect:
+            continue
+        if found.mark != mark.dscp:
+            verdict = verdicts[mark.object.key, mark.path, mark.network]
+            assert verdict not in {ObjectVerdict.IN_FORCE, ObjectVerdict.IDLE}, (drawn, found, mark)
+
+
+def without_annotations(cluster: Cluster) -> Cluster:
+    """The cluster without limits and marks of single pods, whose rows the oracle does not know."""
+    pods = tuple(replace(one, qos=NO_POD_QOS) for one in cluster.pods)
+    return replace(cluster, pods=pods, namespaces=tuple(replace(one, qos=NO_POD_QOS) for one in cluster.namespaces))
+
+
+def change(random: Random, row: QosRow) -> dict[str, Any]:
+    """What becomes of a row."""
+    return random.choice(
+        (
+            {"dscp": 63 if row.dscp != 63 else 1},
+            {"match": row.match & random.choice((m.tcp, m.ip4, m.ip6, m.udp.dst.isin(80)))},
+            {"switches": frozenset(random.sample(sorted(row.switches), 1))},
+        )
+    )
+
+
+def foreign_rows(random: Random, rows: list[QosRow]) -> list[QosRow]:
+    """Rows that mark, above or beside the others."""
+    return [
+        QosRow(
+            switches=random.choice(rows).switches,
+            direction=random.choice(rows).direction,
+            priority=random.choice((30_000, random.choice(rows).priority + 1)),
+            match=random.choice(
+                (m.ip4, m.tcp.dst.isin(80), m.ip4.dst.isin("10.0.0.4/30") & m.tcp, m.ip6.dst.isin("fd00::5"))
+            ),
+            dscp=random.randint(0, 63),
+            identity=f"foreign/{number}",
+        )
+        for number in range(random.randint(0, 1))
+    ]
