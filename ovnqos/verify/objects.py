@@ -40,7 +40,7 @@ _FIRST_TERM: Final = 160
 """Packets around the first term of a match, and IP version; it varies over the values at which any match changes."""
 _FURTHER_TERM: Final = 8
 """Packets around each further one."""
-_TERMS_OF_ROW: Final = 4
+_TERMS_OF_ROW: Final = 16
 """Terms of an actual row that are looked at."""
 _ROWS_MAXIMUM: Final = 32
 """Rows of others on a switch at whose values packets are tried, too."""
