@@ -39,7 +39,7 @@ _ETHERNET_TYPES: Final = {4: 0x800, 6: 0x86DD}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """An IP packet that is no fragment, in one pass through a logical switch; of ICMP an echo request.
+    """An IP packet that is no fragment, in one pass through a logical switch.
 
     Attributes:
         inport: the logical port that it enters by.
@@ -52,6 +52,7 @@ class Packet:
         not_outports: where `outport` is None, ports that it does not leave by.
         switch_ports: ports of the switch, as far as they are known.
         next_hop: the MAC address that it goes to, as a number; 0 for one that no pod has; None where it is not known.
+        icmp_type: of ICMP; None for an echo request.
     """
 
     inport: str
@@ -64,6 +65,7 @@ class Packet:
     not_outports: frozenset[str] = frozenset()
     switch_ports: frozenset[str] = frozenset()
     next_hop: int | None = None
+    icmp_type: int | None = None
 
     def __post_init__(self) -> None:
         if self.source.version != self.destination.version:
@@ -108,8 +110,14 @@ def _protocol_number(packet: Packet) -> int | None:
     return None if packet.protocol is None else _NUMBERS[packet.protocol]
 
 
-def _of_ping(value: int) -> Callable[[Packet], int | None]:
-    return lambda packet: value if packet.protocol is Protocol.ICMP else None
+def _icmp_type(packet: Packet) -> int | None:
+    if packet.protocol is not Protocol.ICMP:
+        return None
+    return ECHO_REQUEST[packet.version] if packet.icmp_type is None else packet.icmp_type
+
+
+def _icmp_code(packet: Packet) -> int | None:
+    return 0 if packet.protocol is Protocol.ICMP else None
 
 
 ECHO_REQUEST: Final[Mapping[int, int]] = {4: 8, 6: 128}
@@ -123,10 +131,10 @@ FIELDS: Final[Mapping[str, Field]] = {
     **{f"{one}.src": Field(16, one, lambda packet: packet.source_port) for one in TRANSPORTS},
     **{f"{one}.dst": Field(16, one, lambda packet: packet.destination_port) for one in TRANSPORTS},
     "tcp.flags": Field(12, "tcp", _unknown),
-    "icmp4.type": Field(8, "icmp4", _of_ping(ECHO_REQUEST[4]), nominal=True),
-    "icmp4.code": Field(8, "icmp4", _of_ping(0), nominal=True),
-    "icmp6.type": Field(8, "icmp6", _of_ping(ECHO_REQUEST[6]), nominal=True),
-    "icmp6.code": Field(8, "icmp6", _of_ping(0), nominal=True),
+    "icmp4.type": Field(8, "icmp4", _icmp_type, nominal=True),
+    "icmp4.code": Field(8, "icmp4", _icmp_code, nominal=True),
+    "icmp6.type": Field(8, "icmp6", _icmp_type, nominal=True),
+    "icmp6.code": Field(8, "icmp6", _icmp_code, nominal=True),
     "ip.frag": Field(2, "ip", lambda _packet: 0),
     **{f"ip.{one}_frag": Field(1, "ip", lambda _packet: 0) for one in ("is", "first", "later")},
     "ip.proto": Field(8, "ip", _protocol_number, nominal=True),

@@ -85,7 +85,7 @@ def _next_port(ports: Iterable[SwitchPort], packet: Packet) -> SwitchPort | None
 def microflow(packet: Packet, *, eth_src: str, eth_dst: str) -> str:
     """Write a packet as an expression of `field == value`.
 
-    Unknown fields are left out, except for ports, which ovn-trace would take for 0. ICMP is an echo request.
+    Unknown fields are left out, except for ports, which ovn-trace would take for 0.
 
     Args:
         packet: what enters the switch.
@@ -99,12 +99,13 @@ def microflow(packet: Packet, *, eth_src: str, eth_dst: str) -> str:
         f"eth.dst == {eth_dst}",
         f"{ip}.src == {packet.source}",
         f"{ip}.dst == {packet.destination}",
-        "ip.ttl == 64",
+        f"ip.ttl == {64 if packet.icmp_type is None else 255}",  # as neighbour discovery needs (RFC 4861)
     ]
     if packet.protocol in TRANSPORTS:
         source = _SOURCE_PORT if packet.source_port is None else packet.source_port
         destination = _DISCARD if packet.destination_port is None else packet.destination_port
         fields += [f"{packet.protocol}.src == {source}", f"{packet.protocol}.dst == {destination}"]
     elif packet.protocol is Protocol.ICMP:
-        fields.append(f"icmp{packet.version}.type == {ECHO_REQUEST[packet.version]}")
+        kind = ECHO_REQUEST[packet.version] if packet.icmp_type is None else packet.icmp_type
+        fields.append(f"icmp{packet.version}.type == {kind}")
     return " && ".join(fields)

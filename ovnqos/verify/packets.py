@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPAddress
 
 from ovnqos.match.addresses import WIDTH
-from ovnqos.match.packet import NO_PORT, PORT_FIELDS, TRANSPORTS, Packet, Protocol
+from ovnqos.match.packet import ECHO_REQUEST, NO_PORT, PORT_FIELDS, TRANSPORTS, Packet, Protocol
 from ovnqos.match.terms import Term
 from ovnqos.southbound.packet_path import UNKNOWN_NEXT_HOP, UNKNOWN_SENDER, PacketPath
 
@@ -58,9 +58,9 @@ class SwitchPorts:
         )
 
     def is_natural(self, packet: Packet) -> bool:
-        """Whether, as far as addresses show, the sender has the packet's source, and OVN sends it out by its port."""
+        """Whether a sender with this source, but not this destination, sends such packets, and OVN out by this port."""
         inport, outport = self.ports.get(packet.inport), self.ports.get(packet.outport or "")
-        if inport is None or outport is None:
+        if inport is None or outport is None or packet.destination in inport.addresses:
             return False
         own = [address for address in inport.addresses if address.version == packet.version]
         if own and not inport.kind and packet.source not in own:
@@ -92,7 +92,7 @@ def packets_of_term(
         if version not in versions:
             continue
         destinations = _destinations(term, version, switch.ports, edges)
-        numbers = list(_transport_ports(term, edges))
+        numbers = list(_transport_ports(term, edges, version))
         for source in _sources(term, version, switch.ports, edges):
             for destination, number in product(destinations, numbers):
                 path = _path(switch, source, destination, number, term)
@@ -118,7 +118,7 @@ def packets_around_term(
     loose = Term({field: values for field, values in term.nominal.items() if field in PORT_FIELDS}, {})
     sources = list(_sources(term, version, switch.ports, edges))
     destinations = _destinations(term, version, switch.ports, edges)
-    numbers = list(_transport_ports(term, edges))
+    numbers = list(_transport_ports(term, edges, version))
     if not (sources and destinations and numbers):
         return
     first = (sources[0], destinations[0], numbers[0])
@@ -126,7 +126,7 @@ def packets_around_term(
     varied = (
         ((source, *first[1:]) for source in (*sources, *_sources(loose, version, switch.ports, edges))),
         ((first[0], destination, first[2]) for destination in every),
-        ((*first[:2], number) for number in (*numbers, *_transport_ports(loose, edges))),
+        ((*first[:2], number) for number in (*numbers, *_transport_ports(loose, edges, version))),
     )
     turns = (one for turn in zip_longest(*varied) for one in turn if one is not None)
     for source, destination, number in chain([first], turns):
@@ -157,7 +157,8 @@ def _path(
         destination=destination,
         protocol=protocol,
         source_port=source_port,
-        destination_port=destination_port,
+        destination_port=destination_port if protocol in TRANSPORTS else None,
+        icmp_type=None if protocol in TRANSPORTS else destination_port,
         switch_ports=switch.names,
         next_hop=int(eth_dst.replace(":", ""), 16),
     )
@@ -204,12 +205,18 @@ def _destinations(term: Term, version: int, ports: Mapping[str, SwitchPort], edg
     return _addresses(term.ranges(field), natural, _bounds(edges, field), version)
 
 
-def _transport_ports(term: Term, edges: Sequence[Term]) -> Iterator[tuple[Protocol, int | None, int | None]]:
+def _transport_ports(
+    term: Term, edges: Sequence[Term], version: int
+) -> Iterator[tuple[Protocol, int | None, int | None]]:
+    """Protocols with source and destination port; of ICMP with its type in place of the latter, None for a ping."""
     for protocol in _PROTOCOLS:
         if protocol not in term.protocols:
             continue
         if protocol not in TRANSPORTS:
-            yield protocol, None, None
+            types = term.ranges(f"icmp{version}.type")
+            if types is None or ECHO_REQUEST[version] in types:
+                yield protocol, None, None
+            yield from ((protocol, None, first) for first, _ in (types.bounds if types is not None else ()))
             continue
         source, destination = f"{protocol}.src", f"{protocol}.dst"
         sources = _values(term.ranges(source), (_SOURCE_PORT,), _bounds(edges, source), 65_535)

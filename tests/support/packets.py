@@ -81,6 +81,8 @@ def _compares(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
         return NUMBERS.get(packet.protocol) in {int(one.text) for one in comparison.constants}
     if comparison.field == "inport":
         return packet.inport in set(_ports(comparison.constants, names))
+    if comparison.field == "icmp6.type":  # no packet here is of neighbour discovery
+        return False
     if scope in {"ip4", "ip6"}:
         address = {"src": packet.source, "dst": packet.destination}[part]
         return packet.version == int(scope[2]) and any(

@@ -95,6 +95,8 @@ class TestRealised:
             Verbatim('inport == "a" && ip4.dst != {10.0.0.0/8, 203.0.113.0/24} && tcp.dst > 1023'),
             Verbatim("!(ip4.dst == 203.0.113.0/24) && ip4 && udp.src < 1024"),
             Verbatim("ip4.src == 10.0.0.2 && ip.proto == 17"),
+            Verbatim("icmp6.type == {133, 134, 135, 136, 137, 143}"),
+            Verbatim('inport == "a" && icmp4.type == 3 && !ip.is_frag'),
         ],
         ids=str,
     )
