@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.compile.rows import Direction
+from ovnqos.explain.candidates import name_row
 from ovnqos.explain.pipeline import QOS_STAGES, PipelineVersion, direction_of_stage
 from ovnqos.match import NamedSets, Verbatim, read_match, references
 from ovnqos.match.terms import find_terms
+from ovnqos.model.owner import JOINED_KEY
 from ovnqos.plan.snapshot import SetKind, references_in
 from ovnqos.southbound.trace import FlowEffect, Meter
 from ovnqos.verify.findings import Finding, Realisation, describe_chassis, hint_for_chassis
@@ -17,8 +19,9 @@ from ovnqos.verify.findings import Finding, Realisation, describe_chassis, hint_
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from ovnqos.explain.candidates import RowName
     from ovnqos.match.terms import Terms
-    from ovnqos.plan.snapshot import RowContent, Snapshot
+    from ovnqos.plan.snapshot import ActualRow, RowContent, Snapshot
     from ovnqos.southbound.contents import QosFlow, SouthboundContents, SwitchDatapath, SwitchPort
 
 CHECK_NORTHD: Final = "check that ovn-northd runs: `ovn-appctl -t ovn-northd status`, and its log"
@@ -184,6 +187,47 @@ class FlowTable:
             yield replace(flow, stage=f"{prefix}_mark", meter=None)
         if meter is not None:
             yield replace(flow, stage=f"{prefix}_meter", dscp=None)
+
+
+class RowsOfFlows:
+    """The rows of a Northbound, found by the flows that northd makes of them."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Index rows of all owners."""
+        self._owner = snapshot.owner
+        self._rows: Mapping[tuple[str, str, int, str], list[ActualRow]] = defaultdict(list)
+        for row in (*snapshot.rows, *snapshot.foreign_rows):
+            for switch in row.switches:
+                self._rows[switch, row.content.direction, row.content.priority, row.content.match].append(row)
+
+    def name(self, row: ActualRow) -> RowName:
+        """What a row is called."""
+        known = row.content.external_ids
+        name = name_row(known, self._owner, f"row {row.uuid[:8]}")
+        return name if self._owner.owns(known) else name._replace(text=f"{name.text} of another owner")
+
+    def name_flow(self, switch: str, flow: FlowEffect) -> str:
+        """Name the row that a flow on a switch was made for, with its priority."""
+        row = self._row_of(switch, flow)
+        return f"{self.name(row).text if row is not None else 'a deleted row'} (priority {flow.priority})"
+
+    def has_joined(self, finding: Finding, flow: FlowEffect) -> bool:
+        """Whether the row of a flow says that it does what a finding's row does, beside a limit of its own."""
+        row = self._row_of(finding.switch, flow)
+        joined = row.content.external_ids.get(JOINED_KEY, "") if row is not None else ""
+        return bool(joined) and joined == f"{finding.name.object}/{finding.name.rule}"
+
+    def _row_of(self, switch: str, flow: FlowEffect) -> ActualRow | None:
+        """The row that a flow was made for; of several that do the same, one of the owner's."""
+        rows = self._rows.get((switch, str(flow.direction), flow.priority, flow.match), ())
+        of_flow = (row for row in rows if _is_of_row(flow, row.content))
+        return next(of_flow, None) or next(iter(rows), None)
+
+
+def _is_of_row(flow: FlowEffect, content: RowContent) -> bool:
+    """Whether a flow does what a row of its match and priority says."""
+    rate = content.bandwidth.get("rate")
+    return flow.dscp in {None, content.action.get("dscp")} and (flow.meter is None or flow.meter.rate_kbps == rate)
 
 
 def check_chassis(

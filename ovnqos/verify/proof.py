@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.match import NamedSets
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
     from ovnqos.southbound.trace import FlowEffect, Trace
-    from ovnqos.verify.checks import FlowTable
+    from ovnqos.verify.checks import FlowTable, RowsOfFlows
     from ovnqos.verify.samples import AnalysedMatch, Samples
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")
@@ -54,7 +54,7 @@ class Prover:
         analyse: Callable[[str], AnalysedMatch],
         names: NamedSets,
         tracer: Tracer | None,
-        name_flow: Callable[[str, FlowEffect], str],
+        rows: RowsOfFlows,
     ) -> None:
         """Start without traces.
 
@@ -63,13 +63,13 @@ class Prover:
             analyse: analyses a match.
             names: the members of the Southbound's sets.
             tracer: runs the packets; None: only ties are found.
-            name_flow: returns the name of the row on a switch that a flow was made for.
+            rows: the rows of all owners.
         """
         self._flows = flows
         self._analyse = analyse
         self._names = names
         self._tracer = tracer
-        self._name_flow = name_flow
+        self._rows = rows
         self._traces: dict[tuple[str, str], Trace] = {}
         self._ports: dict[str, SwitchPorts] = {}  # by datapath
 
@@ -121,8 +121,9 @@ class Prover:
             [self._analyse(one.effect.match) for one in above],
             [self._analyse(one.effect.match) for one in later],
         )
-        shadowed_by = [self._name(finding.switch, above[place].effect) for place in samples.shadowed_by]
-        result, traces = self._prove_flow(finding, flow, ports.names, samples, dict.fromkeys(shadowed_by))
+        takers = [above[place].effect for place in samples.shadowed_by]
+        shadowed_by = [self._name(finding.switch, one) for one in takers]
+        result, traces = self._prove_flow(finding, flow, ports.names, samples, takers)
         if result.verdict is Realisation.REALISED and shadowed_by:
             result = replace(result, details=(*result.details, f"partly shadowed by {listed(set(shadowed_by))}"))
         if flow.effect.meter is not None:
@@ -130,10 +131,11 @@ class Prover:
         if flow.effect.dscp is None:
             return
         if result.verdict is Realisation.REALISED:
-            replaced = [mark for trace in traces if (mark := _last_mark(trace)) != flow.effect]
-            names = dict.fromkeys(f"dscp={one.dscp} by {self._name(finding.switch, one)}" for one in replaced if one)
+            last = [_last_mark(trace) for trace in traces]
+            replaced = [mark for mark in last if mark is not None and mark.dscp != flow.effect.dscp]
+            names = dict.fromkeys(f"dscp={one.dscp} by {self._name(finding.switch, one)}" for one in replaced)
             re_marked_by = {self._name(finding.switch, later[place].effect) for place in samples.re_marked_by}
-            if len(replaced) == len(traces):
+            if traces and len(replaced) == len(traces):
                 reason = f"re-marked as it leaves the switch, with {listed(names)}: {samples.packets[0]}"
                 result = result.but(Realisation.RE_MARKED, reason, "remove or narrow the row that marks later")
             elif re_marked_by:
@@ -141,7 +143,7 @@ class Prover:
         yield _Judged(QosAction.MARK, version, result)
 
     def _prove_flow(
-        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, shadowed_by: dict[str, None]
+        self, finding: Finding, flow: QosFlow, ports: Iterable[str], samples: Samples, takers: Sequence[FlowEffect]
     ) -> tuple[Finding, list[Trace]]:
         """What the samples show of one flow, and the traces of those that it takes.
 
@@ -149,7 +151,7 @@ class Prover:
         """
         if not samples.packets:
             return self._without_sample(finding, flow, ports), []
-        winners: dict[str, None] = {}
+        winners: dict[FlowEffect, None] = {}
         lost: list[str] = []
         taken: list[Trace] = []
         for packet in samples.packets:
@@ -166,22 +168,16 @@ class Prover:
                 taken.append(trace)
                 if not taken[1:]:
                     finding = replace(finding.but(Realisation.REALISED, str(packet)), sample=packet.microflow)
-                if hit.dscp is None or _last_mark(trace) == hit:
+                mark = _last_mark(trace)
+                if hit.dscp is None or mark is None or mark.dscp == hit.dscp:
                     return finding, taken
             else:
-                winners[self._name(finding.switch, hit)] = None
+                winners[hit] = None
         if taken:
             return finding, taken
         finding = replace(finding, sample=samples.packets[0].microflow)
         if winners or not samples.reaches:
-            return (
-                finding.but(
-                    Realisation.SHADOWED,
-                    f"shadowed by {listed(winners | shadowed_by)}: no sample packet reaches it",
-                    "raise its priority, or narrow the match of the row above",
-                ),
-                [],
-            )
+            return self._shadowed(finding, samples, list(winners | dict.fromkeys(takers))), []
         if any(lost) or not samples.sure:
             why = next((one for one in lost if one), "no packet is certain to match")
             return finding.but(Realisation.UNPROVEN, f"{why} (tried {samples.packets[0]})"), []
@@ -193,6 +189,14 @@ class Prover:
             ),
             [],
         )
+
+    def _shadowed(self, finding: Finding, samples: Samples, takers: Sequence[FlowEffect]) -> Finding:
+        """The finding on a row that no sample reaches; it is realised if rows that have joined it take them."""
+        names = listed({self._name(finding.switch, one) for one in takers})
+        if takers and all(self._rows.has_joined(finding, one) for one in takers):
+            return finding.but(Realisation.REALISED, f"{samples.packets[0]}, by {names}")
+        reason = f"shadowed by {names}: no sample packet reaches it"
+        return finding.but(Realisation.SHADOWED, reason, "raise its priority, or narrow the match of the row above")
 
     def _without_sample(self, finding: Finding, flow: QosFlow, ports: Iterable[str]) -> Finding:
         # a match that OVN cannot parse may well be one that no packet fulfils: any packet makes ovn-trace report it
@@ -220,7 +224,7 @@ class Prover:
         return self._traces[key]
 
     def _name(self, switch: str, flow: FlowEffect) -> str:
-        return self._name_flow(switch, flow)
+        return self._rows.name_flow(switch, flow)
 
 
 _BY_WEIGHT: Final = (

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import tenacity
 
-from ovnqos.explain.candidates import name_row
 from ovnqos.match import read_match
 from ovnqos.ovsdb.protocol import Deadline
 from ovnqos.southbound.southbound import sync_chassis
-from ovnqos.verify.checks import CHECK_NORTHD, FlowTable, RowSets, add_unbound_ports, check_chassis
+from ovnqos.verify.checks import CHECK_NORTHD, FlowTable, RowSets, RowsOfFlows, add_unbound_ports, check_chassis
 from ovnqos.verify.findings import Finding, Realisation, Report
 from ovnqos.verify.proof import Prover
 from ovnqos.verify.samples import AnalysedMatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from ovnqos.explain.candidates import RowName
     from ovnqos.northbound.northbound import Northbound
-    from ovnqos.plan.snapshot import ActualRow, RowContent, Snapshot
+    from ovnqos.plan.snapshot import ActualRow, Snapshot
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.southbound import NorthboundSequence, Southbound
-    from ovnqos.southbound.trace import FlowEffect
     from ovnqos.verify.proof import Tracer
 
 _PAUSES_S: Final = (0.1, 2.0)
@@ -129,16 +125,13 @@ class _Verifier:
         self._sets = RowSets(snapshot, southbound)
         self._flows = FlowTable(southbound)
         self._analyse = cache(lambda match: AnalysedMatch.of(read_match(match), self._sets.names))
-        self._rows: Mapping[tuple[str, str, int, str], list[ActualRow]] = defaultdict(list)
-        for row in (*snapshot.rows, *snapshot.foreign_rows):
-            for switch in row.switches:
-                self._rows[switch, row.content.direction, row.content.priority, row.content.match].append(row)
-        self._prover = Prover(self._flows, self._analyse, self._sets.names, tracer, self._name_flow)
+        self._rows = RowsOfFlows(snapshot)
+        self._prover = Prover(self._flows, self._analyse, self._sets.names, tracer, self._rows)
 
     def verify(self, row: ActualRow, switch: str) -> Finding:
         """Find the first thing that is wrong with a row on a switch, in the order from Northbound to packet."""
         content = row.content
-        finding = Finding(row=row, name=self._name(row), switch=switch)
+        finding = Finding(row=row, name=self._rows.name(row), switch=switch)
         if not switch:
             return finding.but(Realisation.UNBOUND, "no logical switch has it", "run `ovnqos apply`")
         fault = self._sets.check(finding)
@@ -159,24 +152,6 @@ class _Verifier:
         finding = add_unbound_ports(finding, datapath, terms)
         proof = self._prover.prove(finding, self._flows.of_row(content, datapath.uuid), datapath)
         return proof if finding.verdict.is_good or not proof.verdict.is_good else finding
-
-    def _name(self, row: ActualRow) -> RowName:
-        owner, known = self._snapshot.owner, row.content.external_ids
-        name = name_row(known, owner, f"row {row.uuid[:8]}")
-        return name if owner.owns(known) else name._replace(text=f"{name.text} of another owner")
-
-    def _name_flow(self, switch: str, flow: FlowEffect) -> str:
-        """Name the row of a flow; of several that do the same, one of the owner's counts."""
-        rows = self._rows.get((switch, str(flow.direction), flow.priority, flow.match), ())
-        of_flow = (row for row in rows if _is_of_row(flow, row.content))
-        row = next(of_flow, None) or next(iter(rows), None)
-        return f"{self._name(row).text if row is not None else 'a deleted row'} (priority {flow.priority})"
-
-
-def _is_of_row(flow: FlowEffect, content: RowContent) -> bool:
-    """Whether a flow does what a row of its match and priority says."""
-    rate = content.bandwidth.get("rate")
-    return flow.dscp in {None, content.action.get("dscp")} and (flow.meter is None or flow.meter.rate_kbps == rate)
 
 
 def _worth_another_look(report: Report, deadline: Deadline) -> bool:

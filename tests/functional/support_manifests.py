@@ -32,7 +32,10 @@ def pod(
     """A running pod with this address on the default network, and with those of `networks` by attachment."""
     given = {"default": [address], **(networks or {})}
     annotation = {
-        key: {"ip_addresses": [f"{one}/24" for one in addresses], "mac_address": mac_address(addresses[0])}
+        key: {
+            "ip_addresses": [f"{one}/24" for one in addresses],
+            **({"mac_address": mac_address(addresses[0])} if addresses else {}),
+        }
         for key, addresses in given.items()
     }
     return {

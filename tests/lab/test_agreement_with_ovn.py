@@ -34,4 +34,5 @@ def test_verdicts_on_objects_are_what_ovn_does(programs: Programs, ovn_version: 
     compared = compare_verdicts_on_objects(programs, version=version, packets=300, seed=2)
     assert not compared.wrong, compared.wrong[:3]
     assert compared.affected > 60
-    assert min(compared.kept[True], compared.kept[False]) > 5, compared.kept
+    assert compared.kept[True] > 30
+    assert compared.kept[False]

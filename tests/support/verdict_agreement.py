@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -98,6 +98,7 @@ def _compare_cluster(
         promised = PromisedEffects(promises)
         for _ in range(PACKETS):
             switch, packet, eth_dst = agreement._packet(random, cluster, switches)
+            packet = replace(packet, next_hop=int(eth_dst.replace(":", ""), 16))
             explanation = actual.explain(switch, packet)
             departures = actual.departures(explanation, version, crosses=False)
             flow = microflow(packet, eth_src=switches[switch][packet.inport], eth_dst=eth_dst)

@@ -288,5 +288,6 @@ def test_verdicts_on_random_packets_are_what_ovn_trace_shows() -> None:
     assert compared.packets >= packets
     assert compared.affected > packets / 5
     assert compared.undefined < packets / 5
-    assert min(compared.kept[True], compared.kept[False]) > packets / 100, compared.kept
+    assert compared.kept[True] > packets / 10
+    assert compared.kept[False]
     assert {ObjectVerdict.IN_FORCE, ObjectVerdict.DIFFERS} <= compared.verdicts.keys()
