@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.precedence import RECEIVERS
-from ovnqos.model.owner import BESIDE_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
+from ovnqos.model.owner import BESIDE_KEY, NEIGHBOUR_DISCOVERY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import SetKind, references_in
 
@@ -104,6 +104,7 @@ def find_removals(plan: Plan, known: KnownRemovals, *, is_part: bool = False) ->
     """
     found = _Found(plan, known, is_part=is_part)
     rows = [one for change in plan.changes if (one := found.row(change)) is not None]
+    rows = [one for one in rows if not (isinstance(one, RowDelete) and found.protects_kept(one))]
     sets = [one for change in plan.changes if (one := found.set(change)) is not None]
     first = [one for one in sets if not isinstance(one, SetDelete)]
     last = [one for one in sets if isinstance(one, SetDelete)]
@@ -124,6 +125,7 @@ class _Found:
         self._is_part = is_part
         self._deleted_sets = {change.content.name for change in plan.changes if isinstance(change, SetDelete)}
         self._kept_references: set[str] = set()
+        self._kept_switches: set[str] = set()
         self._replacing: dict[tuple[str, str], set[str]] = {}  # references of new and changed rows, by rule
         self._binding: dict[tuple[str, str], set[str]] = {}  # switches that they come to, likewise
         self._staying: Counter[str] = Counter()  # rows of each identity
@@ -148,22 +150,31 @@ class _Found:
         if isinstance(change, RowDelete):
             if self._may_go(change):
                 return change
-            self._keep(change.identity, change.content)
+            self._keep(change.identity, change.content, change.switches)
             return None
         if isinstance(change, RowUpdate):
             if self._is_known(change.identity, change.before) or self._is_beside_one_that_stays(change.before):
                 return change
             if not references_in(change.before.match) <= references_in(change.after.match):
                 self.sources = None
-                self._keep(change.identity, change.before)
+                self._keep(change.identity, change.before, change.switches)
                 return None
             unbind = tuple(one for one in change.unbind if one in self._binding[self._rule(change.after)])
             if unbind == change.unbind:
                 return change
             self.any_kept = True  # the pods on the other switches may be missing only
+            self._kept_switches.update(change.unbind)
             left = replace(change, unbind=unbind)
             return left if left.columns or left.bind or unbind else None
         return change if isinstance(change, RowInsert) else None
+
+    def protects_kept(self, change: RowDelete) -> bool:
+        """Whether a row keeps neighbour discovery from limits that stay; a part does not show all of these."""
+        if change.content.external_ids.get(RULE_KEY) != NEIGHBOUR_DISCOVERY:
+            return False
+        is_kept = self._is_part or not self._kept_switches.isdisjoint(change.switches)
+        self.any_kept |= is_kept
+        return is_kept
 
     def set(self, change: Change) -> Change | None:
         """Likewise of a set."""
@@ -232,7 +243,8 @@ class _Found:
         if self.sources is not None:
             self.sources += sources
 
-    def _keep(self, identity: str, content: RowContent) -> None:
+    def _keep(self, identity: str, content: RowContent, switches: Iterable[str]) -> None:
+        self._kept_switches.update(switches)
         self.any_kept = True
         self.rows.add(identity)
         self._kept_references |= references_in(content.match)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovnqos import Bandwidth, Compiler, DesiredState, OvnKubernetesTopology, Owner, Plan, plan_changes
-from ovnqos.controller import KnownRemovals, SetKind, count_desired_limits, find_removals
+from ovnqos.controller import KnownRemovals, RowDelete, SetKind, count_desired_limits, find_removals
 from ovnqos.model.policy import PodPeer
 from ovnqos.model.workloads import PodQos
 from tests.support.cluster import attachment, labels, pod, policy, rule
@@ -143,3 +143,17 @@ def test_rows_for_receivers_with_a_limit_go_with_the_last_of_these(number: int) 
     found = find_removals(plan, known)
     assert not found
     assert found.rest is plan
+
+
+def test_what_keeps_neighbour_discovery_from_limits_stays_with_them() -> None:
+    pods = [pod(f"p{number}", f"fd00::{number}", node="node1", labels={"app": "web"}) for number in range(3)]
+    whole = desired(*pods, POLICIES[0])
+    neighbours = {identity for identity in whole.rows if identity.startswith("neighbour-discovery/")}
+    assert neighbours
+    ports = {name for group in whole.port_groups.values() for name in group.ports}
+    database = stored(whole, Owner(), {"node1"}, ports)
+    plan = planned(POLICIES[0], database=database)
+    assert neighbours <= {change.identity for change in plan.changes if isinstance(change, RowDelete)}
+    assert find_removals(plan, KnownRemovals()).rest.is_empty
+    known = KnownRemovals(objects={f"Pod/{one.key}" for one in pods}, ports=ports)
+    assert find_removals(plan, known).rest is plan
