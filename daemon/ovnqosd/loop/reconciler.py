@@ -257,6 +257,7 @@ class Reconciler:
         self.connected = True
         self._failures.succeed()
         if record.incomplete:  # what is refused is retried with everything else, and meanwhile holds up nothing
+            self._guard.forget_old_pods()
             self._refusals.fail()
             self._full_at = min(self._full_at, self._refusals.retry_at)
         else:

@@ -33,14 +33,14 @@ _FEW_LIMITS: Final = 10
 _RULES_MAXIMUM: Final = 20
 """A port that leaves a group ends at most so many limits: a policy has no more rules."""
 _REMEMBERED_S: Final = 600.0
-"""For so long a process that stands by remembers what was deleted, in case the one that writes has not seen it."""
+"""For so long a pod that was deleted is remembered where it could not be removed: its ports go soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Gone:
+class _GonePod:
     at: float
-    ports: frozenset[str] = frozenset()
-    addresses: frozenset[str] = frozenset()
+    ports: frozenset[str]
+    addresses: frozenset[str]
 
 
 class RemovalGuard:
@@ -68,7 +68,8 @@ class RemovalGuard:
         self._maximum = maximum
         self._compiler = compiler
         self._clock = clock
-        self._gone: dict[str, _Gone] = {}  # by object, in the order in which they went
+        self._pods: dict[str, _GonePod] = {}  # that went, by key, in that order
+        self._policies: set[str] = set()  # that went or were changed
         self._held_keys: frozenset[tuple[str, str]] = frozenset()
         self._limits = 0  # that are desired, as of the last comparison of everything
 
@@ -85,11 +86,11 @@ class RemovalGuard:
                         self._note_pod(one.object.key, now)  # it has ended
             elif changes.kind == "NetworkQoS":
                 for key in () if changes.listed else changes.deleted:
-                    self._gone[f"NetworkQoS/{key}"] = _Gone(at=now)
+                    self._policies.add(key)
                 for one in changes.updated:
                     new = one.object
                     if isinstance(new, NetworkQoS) and self._is_changed(new):
-                        self._gone[f"NetworkQoS/{new.key}"] = _Gone(at=now)
+                        self._policies.add(new.key)
 
     def _is_changed(self, new: NetworkQoS) -> bool:
         """Whether it says something else than what its rows are of; at the start that is not known."""
@@ -97,14 +98,19 @@ class RemovalGuard:
 
     def forget(self) -> None:
         """Forget what went, since it was removed."""
-        self._gone.clear()
+        self._pods.clear()
+        self._policies.clear()
 
     def stand_by(self) -> None:
-        """Hold nothing, since another process writes; forget what went long ago."""
+        """Hold nothing, since another process writes."""
         self.held = {}
+        self.forget_old_pods()
+
+    def forget_old_pods(self) -> None:
+        """Forget the pods that went long ago, whose ports are gone by now: there is no end of them."""
         first = self._clock.monotonic() - _REMEMBERED_S
-        while self._gone and next(iter(self._gone.values())).at < first:
-            del self._gone[next(iter(self._gone))]
+        while self._pods and next(iter(self._pods.values())).at < first:
+            del self._pods[next(iter(self._pods))]
 
     def check_all(self, plan: Plan, desired: DesiredState, northbound: Northbound, *, is_drift: bool) -> Plan:
         """Return what of a plan for the whole database is to be carried out.
@@ -173,17 +179,18 @@ class RemovalGuard:
         return self._maximum.share == 1.0
 
     def _known(self) -> KnownRemovals:
-        gone = self._gone.values()
+        pods = self._pods.values()
         return KnownRemovals(
-            objects=self._gone.keys(),
-            ports=frozenset().union(*(one.ports for one in gone)),
-            addresses=frozenset().union(*(one.addresses for one in gone)),
+            objects={*map("Pod/{}".format, self._pods), *map("NetworkQoS/{}".format, self._policies)},
+            ports=frozenset().union(*(one.ports for one in pods)),
+            addresses=frozenset().union(*(one.addresses for one in pods)),
         )
 
     def _note_pod(self, key: str, now: float) -> None:
         record = self._compiler.inventory.record(*key.split("/", 1))
         interfaces = record.interfaces if record is not None else ()
-        self._gone[f"Pod/{key}"] = _Gone(
+        self._pods.pop(key, None)
+        self._pods[key] = _GonePod(
             at=now,
             ports=frozenset(one.port for one in interfaces),
             addresses=frozenset(address for one in interfaces for address in one.addresses),

@@ -1,0 +1,154 @@
+"""What the guard takes for removed, and for how long; what it does on a real Northbound is in the functional tier."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from ovnqos import Compiler, DesiredState, Northbound, OvnKubernetesTopology, Owner, plan_changes
+from ovnqos.controller import EndedLimitsMaximum
+from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject
+from ovnqosd.loop.removal_guard import RemovalGuard
+from tests.support.cluster import labels, pod, policy, rule
+from tests.support.database import stored
+
+if TYPE_CHECKING:
+    from ovnqos import NetworkQoS, Pod
+
+PODS = [pod(f"p{number}", f"10.0.0.{number}", labels={"app": "web"}) for number in range(12)]
+GOLD = policy(rule(20), pods=labels(app="web"))
+NORTHBOUND = cast("Northbound", None)  # no address is in question
+
+
+class _Clock(Clock):
+    time = 1000.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class Zone:
+    """A guard, the compiler that knows the objects, and a database with their rows."""
+
+    def __init__(self, maximum: EndedLimitsMaximum | None = None) -> None:
+        self.clock = _Clock()
+        self.compiler = Compiler.of((*PODS, GOLD), OvnKubernetesTopology())
+        self.guard = RemovalGuard(maximum or EndedLimitsMaximum(share=0.3), self.compiler, self.clock)
+        whole = self.desired()
+        ports = {name for group in whole.port_groups.values() for name in group.ports}
+        self.database = stored(whole, Owner(), {"node1"}, ports)
+
+    def desired(self) -> DesiredState:
+        return replace(self.compiler.desired(), scope=None)
+
+    def delete(self, *keys: str, kind: str = "Pod", listed: bool = False) -> None:
+        self.guard.observe([Changes(kind=kind, deleted=keys, listed=listed)])
+        for key in keys:
+            self.compiler.delete(kind, key)
+
+    def update(self, *objects: Pod | NetworkQoS) -> None:
+        for one in objects:
+            metadata = Metadata(namespace=one.namespace, name=one.name, uid="u", generation=2, resource_version="2")
+            seen = ObservedObject(metadata=metadata, object=one)
+            self.guard.observe([Changes(kind=type(one).__name__, updated=(seen,))])
+            self.compiler.apply(one)
+
+    def is_held(self, *, is_drift: bool = False) -> bool:
+        """Whether the guard holds back a part of what is to be done."""
+        desired = self.desired()
+        plan = plan_changes(desired, self.database.snapshot(Owner()))
+        return self.guard.check_all(plan, desired, NORTHBOUND, is_drift=is_drift) != plan
+
+
+@pytest.fixture
+def zone() -> Zone:
+    return Zone()
+
+
+def keys(number: int) -> list[str]:
+    return [one.key for one in PODS[:number]]
+
+
+def test_what_is_missing_from_a_list_is_held_and_asks_for_a_comparison_of_everything(zone: Zone) -> None:
+    zone.delete(*keys(6), listed=True)
+    assert zone.guard.in_doubt
+    assert zone.is_held()
+    assert zone.guard.held == {"NetworkQoS/shop/gold": 6}
+    assert not zone.guard.in_doubt
+
+
+def test_a_share_may_go(zone: Zone) -> None:
+    zone.delete(*keys(3), listed=True)
+    assert not zone.is_held()
+
+
+def test_a_count_is_a_count() -> None:
+    zone = Zone(EndedLimitsMaximum(count=2))
+    zone.delete(*keys(3), listed=True)
+    assert zone.is_held()
+
+
+def test_what_is_deleted_goes(zone: Zone) -> None:
+    zone.delete(*keys(9))
+    zone.delete("shop/gold", kind="NetworkQoS")
+    assert not zone.guard.in_doubt
+    assert not zone.is_held()
+
+
+def test_pods_that_have_ended_lose_their_limits(zone: Zone) -> None:
+    zone.update(*(replace(one, phase="Succeeded") for one in PODS[:9]))
+    assert not zone.is_held()
+
+
+def test_a_policy_that_says_something_else_is_no_removal_and_one_that_says_the_same_is_none(zone: Zone) -> None:
+    zone.update(GOLD)
+    zone.delete(*keys(6), listed=True)
+    assert zone.is_held()
+    zone.update(replace(GOLD, pod_selector=labels(app="none")))
+    assert not zone.is_held()
+
+
+def test_what_was_removed_is_forgotten(zone: Zone) -> None:
+    zone.delete(*keys(6))
+    zone.guard.forget()
+    assert zone.is_held()
+
+
+def test_a_process_that_stands_by_remembers_policies_and_for_a_while_pods(zone: Zone) -> None:
+    zone.delete(*keys(6))
+    zone.clock.time += 500
+    zone.guard.stand_by()
+    assert not zone.is_held()
+    zone.clock.time += 500
+    zone.guard.stand_by()
+    assert zone.is_held()
+    zone.delete("shop/gold", kind="NetworkQoS")
+    zone.clock.time += 5000
+    zone.guard.stand_by()
+    assert not zone.is_held()
+
+
+def test_what_began_it_has_to_come_back_and_a_smaller_share_is_not_enough(zone: Zone) -> None:
+    zone.delete(*keys(6), listed=True)
+    assert zone.is_held()
+    for one in PODS[:5]:
+        zone.compiler.apply(one)
+    assert zone.is_held()
+    assert sum(zone.guard.held.values()) == 1
+    zone.compiler.apply(PODS[5])
+    zone.compiler.delete("Pod", PODS[11].key)  # another one, within the share
+    assert not zone.is_held()
+    assert zone.guard.held == {}
+
+
+def test_what_another_writer_did_is_repaired_whatever_it_removes(zone: Zone) -> None:
+    zone.compiler.delete("NetworkQoS", "shop/gold")
+    assert not zone.is_held(is_drift=True)
+
+
+def test_all_may_end_where_that_is_said() -> None:
+    zone = Zone(EndedLimitsMaximum(share=1.0))
+    zone.delete(*keys(12), listed=True)
+    assert not zone.is_held()
