@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.compile.compiled import CompileContext, scope_of
 from ovnqos.compile.desired_table import DesiredTable
 from ovnqos.compile.dirty_objects import PodCompiler, PolicyCompiler
-from ovnqos.compile.empty_selections import find_non_source
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.precedence import CatchAllRules, LimitedReceivers
 from ovnqos.compile.promises import Promises, find_promises
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND, Delta
 from ovnqos.compile.selections import PeerMembers, Selections, SourceMembers
+from ovnqos.compile.source_selection import find_non_source
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import NetworkAttachmentDefinition
 from ovnqos.model.owner import Owner

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import receiver_set
 from ovnqos.compile.compiled import PolicyCounts
-from ovnqos.compile.empty_selections import why_no_limit, why_nothing_is_selected
 from ovnqos.compile.network_qos import compile_policy
 from ovnqos.compile.overlaps import Conflicts
 from ovnqos.compile.pod_qos import compile_pod, describe_pod_row
 from ovnqos.compile.precedence import PortClaims, has_catch_all_rule
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.compile.selections import PodSelection
+from ovnqos.compile.source_selection import why_no_limit, why_nothing_is_selected
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.networks import takes
 from ovnqos.model.owner import PORT_KEY, RULE_KEY
@@ -80,7 +80,7 @@ class PolicyCompiler:
         elif compiled is not None:
             yield from compiled.diagnostics
             if not compiled.attachments:
-                yield from why_nothing_is_selected(compiled, self._context)
+                yield from why_nothing_is_selected(compiled.policy, compiled, self._context)
         if conflicts := self.conflicts(key):
             text = f"conflicts with {listed(conflicts)}: equal priority and overlapping matches"
             yield Diagnostic.warning(_ref(key), Code.CONFLICT, text, path="spec.priority", hint="change one priority")

@@ -1,8 +1,4 @@
-"""Compile a NetworkQoS to rows: its source interfaces by network, source port groups, and rules.
-
-UserDefinedNetworks and ClusterUserDefinedNetworks are known by the NADs that ovn-kubernetes generates from them, which
-have their labels and name them as owner.
-"""
+"""Compile a NetworkQoS to rows: a row a rule and network, with source port groups and sets of destinations."""
 
 from __future__ import annotations
 
@@ -21,23 +17,24 @@ from ovnqos.compile.compiled import CompiledObject, SetDescription, SourcePorts
 from ovnqos.compile.precedence import has_both_directions
 from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.compile.selections import PodSelection
+from ovnqos.compile.source_selection import NetworkSources, find_sources
 from ovnqos.diagnostics import Code, ObjectRef
 from ovnqos.match import FALSE, And, Not, Or, eth, inport, references
-from ovnqos.model.networks import NetworkSelectionType
 from ovnqos.model.owner import BESIDE_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, PodPeer, frame_advice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.selections import SourceMembers
     from ovnqos.compile.topology import Network, PodInterface
     from ovnqos.match import Match
-    from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelector
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS, Rule
+
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +161,7 @@ class _Network:
         if self._has_both:
             into.switches_of_receivers |= switches
         self._switches = switches
+        self._switches_of_receivers = frozenset(filter(context.receivers.is_on, switches)) if self._has_both else _NONE
         self._group = _source_group(policy, sources, context.owner)
 
     def compile(self) -> None:
@@ -215,48 +213,45 @@ class _Network:
         if is_per_port:
             group = replace(group, name=f"{group.name}_each", is_written=False)
         self._into.add_set(group)
-        row, source = self._row(index), inport.in_group(group.name)
-        self._into.claims.append(replace(row, match=And.of(source, classifier)))
-        for one, part, of_receivers in self._parts(row, rule, classifier):
-            if is_per_port:
-                self._into.port_rows.append(
-                    PortRows(
-                        row=one,
-                        classifier=part,
-                        network=self._network,
-                        attachments=frozenset(self._sources.attachments),
-                        of_receivers=of_receivers,
-                    )
-                )
-                continue
-            switches = one.switches
-            if of_receivers:
-                switches = frozenset(filter(self._context.receivers.is_on, switches))
-            if switches:
-                self._into.add_row(replace(one, match=And.of(source, part), switches=switches))
-
-    def _parts(self, row: QosRow, rule: Rule, classifier: Match) -> Iterator[tuple[QosRow, Match, bool]]:
-        """The rows of a rule: each with its match but for the source, and whether it is for limited receivers only.
-
-        On a network with rows in both directions, to-lport would meter a packet to a group of receivers once a copy,
-        and there the ingress limit of a receiver on the same switch is above it: from-lport is for these.
-        """
-        if not self._has_both:
-            yield row, classifier, False
+        source = inport.in_group(group.name)
+        row = self._row(index, And.of(source, classifier))
+        self._into.claims.append(row)
+        # on a network with rows in both directions to-lport would meter a packet to a group of receivers once a copy,
+        # and the ingress limit of a receiver on the same switch is above it there: from-lport is for these
+        in_group = self._has_both and rule.bandwidth is not None and may_take_groups(rule.classifier)
+        if in_group:
+            part = And.of(classifier, Not(eth.mcast))
+            self._add(replace(row, match=And.of(source, part)), part, is_per_port=is_per_port)
+        else:
+            self._add(row, classifier, is_per_port=is_per_port)
+        limited = self._switches_of_receivers
+        if not in_group and not limited and not (self._has_both and is_per_port):
             return
-        receivers, sets = for_receivers(self._network, self._context)
-        in_group = rule.bandwidth is not None and may_take_groups(rule.classifier)
-        further = replace(
+        receivers, used = for_receivers(self._network, self._context)
+        part = And.of(classifier, Or.of(eth.mcast, receivers) if in_group else receivers)
+        beside = replace(
             row,
+            switches=self._switches if in_group or is_per_port else limited,
             direction=Direction.FROM_LPORT,
+            match=And.of(source, part),
             identity=f"{row.identity}/{Direction.FROM_LPORT}",
             external_ids={**row.external_ids, BESIDE_KEY: row.identity},
         )
-        yield row, And.of(classifier, Not(eth.mcast)) if in_group else classifier, False
-        yield further, And.of(classifier, Or.of(eth.mcast, receivers) if in_group else receivers), not in_group
-        if in_group or any(map(self._context.receivers.is_on, self._switches)):
-            for one in sets:
-                self._into.add_set(one)
+        self._add(beside, part, is_per_port=is_per_port, of_receivers=not in_group)
+        for one in used if in_group or limited else ():
+            self._into.add_set(one)
+
+    def _add(self, row: QosRow, part: Match, *, is_per_port: bool, of_receivers: bool = False) -> None:
+        """Add a row, or one for each port, of which `part` is the match without the source."""
+        if not is_per_port:
+            self._into.add_row(row)
+            return
+        attachments = frozenset(self._sources.attachments)
+        self._into.port_rows.append(
+            PortRows(
+                row=row, classifier=part, network=self._network, attachments=attachments, of_receivers=of_receivers
+            )
+        )
 
     @property
     def _is_before_load_balancing(self) -> bool:
@@ -264,14 +259,13 @@ class _Network:
         inventory = self._context.inventory
         return self._direction is Direction.FROM_LPORT and any(map(inventory.has_services, self._sources.attachments))
 
-    def _row(self, index: int) -> QosRow:
-        """The row of a rule on all of its switches; its match comes later."""
+    def _row(self, index: int, match: Match) -> QosRow:
         policy, rule, network = self._policy, self._policy.rules[index], self._network
         return QosRow(
             switches=self._switches,
             direction=self._direction,
             priority=network_qos_priority(policy.priority, index),
-            match=FALSE,
+            match=match,
             dscp=rule.dscp,
             rate_kbps=rule.bandwidth.rate_kbps if rule.bandwidth else None,
             burst_kbit=rule.bandwidth.burst_kbit if rule.bandwidth else None,
@@ -300,74 +294,3 @@ def _source_group(policy: NetworkQoS, sources: NetworkSources, owner: Owner) -> 
         external_ids={NETWORK_KEY: sources.network.name},
         members=SourcePorts(selection=selection, attachments=frozenset(sources.attachments)),
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class NetworkSources:
-    """A policy's source interfaces on one network: their switches by name, and the attachments they came by."""
-
-    network: Network
-    switches: set[str] = field(default_factory=set)
-    attachments: set[str] = field(default_factory=set)
-
-
-def find_sources(
-    selectors: Sequence[NetworkSelector] | None, members: SourceMembers, inventory: Inventory, compiled: CompiledObject
-) -> tuple[NetworkSources, ...]:
-    """A selection's interfaces by network, sorted by its name.
-
-    Args:
-        selectors: which networks; None: any.
-        members: the interfaces.
-        inventory: the cluster.
-        compiled: gets a diagnostic for each attachment that is skipped.
-    """
-    topology = inventory.topology
-    by_network: dict[str, NetworkSources] = {}
-    unknown: set[str] = set()
-    contradictory: dict[str, str] = {}
-    for attachment, locations in members.locations.items():
-        network = inventory.network_of(attachment)
-        if network is None:
-            unknown.add(attachment)
-            continue
-        if selectors is not None and not inventory.selects(selectors, attachment):
-            continue
-        layouts = inventory.layouts(network.name)
-        if len(layouts) > 1:
-            contradictory[network.name] = " and ".join(sorted(layouts))
-        sources = by_network.setdefault(network.key, NetworkSources(network=network))
-        if sources.network.versions != network.versions:  # two attachments of one network: what both carry
-            versions = sources.network.versions | network.versions
-            sources.network = replace(sources.network, versions=versions)
-        sources.switches.update(topology.switch(network, location) for location in locations)
-        sources.attachments.add(attachment)
-    _warn_of_foreign(selectors or (), inventory, compiled)
-    if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
-        _warn_of_unknown(unknown, inventory, compiled)
-    for name, given in sorted(contradictory.items()):
-        text = f"network {name}: its NetworkAttachmentDefinitions disagree on the topology ({given})"
-        compiled.warn(Code.TOPOLOGIES_DIFFER, text, hint="give all of them one topology")
-    return tuple(by_network[key] for key in sorted(by_network))
-
-
-def _warn_of_foreign(selectors: Sequence[NetworkSelector], inventory: Inventory, compiled: CompiledObject) -> None:
-    for index, selector in enumerate(selectors):
-        for definition in inventory.not_ovn(selector):
-            if not inventory.topology.wires(definition):
-                compiled.warn(Code.NOT_OVN, _wired_by(definition), path=f"spec.networkSelectors[{index}]")
-
-
-def _warn_of_unknown(attachments: set[str], inventory: Inventory, compiled: CompiledObject) -> None:
-    for attachment in sorted(attachments):
-        definition = inventory.attachment(inventory.topology.definition_key(attachment))
-        if definition is not None:
-            compiled.warn(Code.NOT_OVN, f"{_wired_by(definition)}; its interfaces are skipped")
-        else:
-            text = f"network attachment {attachment}: no OVN network is known of this name; its interfaces are skipped"
-            compiled.warn(Code.UNKNOWN_NETWORK, text)
-
-
-def _wired_by(definition: NetworkAttachmentDefinition) -> str:
-    plugin = definition.plugin or "unknown"
-    return f"network attachment {definition.key}: CNI plugin {plugin} wires it, so OVN can neither mark nor limit"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqos.compile.classifiers import RuleSets, compile_classifier
 from ovnqos.compile.compiled import CompiledObject
-from ovnqos.compile.network_qos import find_sources
 from ovnqos.compile.pod_qos import default_interface
 from ovnqos.compile.rows import POLICY_KIND, network_qos_priority
 from ovnqos.compile.selections import PodSelection
+from ovnqos.compile.source_selection import find_sources
 from ovnqos.diagnostics import ObjectRef
 from ovnqos.match import NamedSets, ip
 from ovnqos.model.owner import RULE_KEY
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.compiled import CompileContext, SetDescription
     from ovnqos.compile.inventory import PodRecord
-    from ovnqos.compile.network_qos import NetworkSources
+    from ovnqos.compile.source_selection import NetworkSources
     from ovnqos.match import Match
     from ovnqos.model.policy import Bandwidth, NetworkQoS
 

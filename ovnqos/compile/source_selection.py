@@ -1,8 +1,13 @@
-"""Why a policy selects no pod, or no network, of this zone: each cause is a diagnostic of its own."""
+"""The source interfaces of a policy by network; and why there is none, each cause a diagnostic of its own.
+
+UserDefinedNetworks and ClusterUserDefinedNetworks are known by the NADs that ovn-kubernetes generates from them, which
+have their labels and name them as owner.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ovnqos.compile.rows import POD_KIND
@@ -11,13 +16,86 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity, listed
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkSelectionType, takes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ovnqos.compile.compiled import CompileContext
+    from ovnqos.compile.compiled import CompileContext, CompiledObject
     from ovnqos.compile.inventory import Inventory
-    from ovnqos.compile.network_qos import CompiledPolicy
+    from ovnqos.compile.selections import SourceMembers
+    from ovnqos.compile.topology import Network
+    from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkSelector
     from ovnqos.model.policy import NetworkQoS
     from ovnqos.model.workloads import Pod
+
+
+@dataclass(slots=True, kw_only=True)
+class NetworkSources:
+    """A policy's source interfaces on one network: their switches by name, and the attachments they came by."""
+
+    network: Network
+    switches: set[str] = field(default_factory=set)
+    attachments: set[str] = field(default_factory=set)
+
+
+def find_sources(
+    selectors: Sequence[NetworkSelector] | None, members: SourceMembers, inventory: Inventory, compiled: CompiledObject
+) -> tuple[NetworkSources, ...]:
+    """A selection's interfaces by network, sorted by its name.
+
+    Args:
+        selectors: which networks; None: any.
+        members: the interfaces.
+        inventory: the cluster.
+        compiled: gets a diagnostic for each attachment that is skipped.
+    """
+    topology = inventory.topology
+    by_network: dict[str, NetworkSources] = {}
+    unknown: set[str] = set()
+    contradictory: dict[str, str] = {}
+    for attachment, locations in members.locations.items():
+        network = inventory.network_of(attachment)
+        if network is None:
+            unknown.add(attachment)
+            continue
+        if selectors is not None and not inventory.selects(selectors, attachment):
+            continue
+        layouts = inventory.layouts(network.name)
+        if len(layouts) > 1:
+            contradictory[network.name] = " and ".join(sorted(layouts))
+        sources = by_network.setdefault(network.key, NetworkSources(network=network))
+        if sources.network.versions != network.versions:  # two attachments of one network: what both carry
+            versions = sources.network.versions | network.versions
+            sources.network = replace(sources.network, versions=versions)
+        sources.switches.update(topology.switch(network, location) for location in locations)
+        sources.attachments.add(attachment)
+    _warn_of_foreign(selectors or (), inventory, compiled)
+    if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):
+        _warn_of_unknown(unknown, inventory, compiled)
+    for name, given in sorted(contradictory.items()):
+        text = f"network {name}: its NetworkAttachmentDefinitions disagree on the topology ({given})"
+        compiled.warn(Code.TOPOLOGIES_DIFFER, text, hint="give all of them one topology")
+    return tuple(by_network[key] for key in sorted(by_network))
+
+
+def _warn_of_foreign(selectors: Sequence[NetworkSelector], inventory: Inventory, compiled: CompiledObject) -> None:
+    for index, selector in enumerate(selectors):
+        for definition in inventory.not_ovn(selector):
+            if not inventory.topology.wires(definition):
+                compiled.warn(Code.NOT_OVN, _wired_by(definition), path=f"spec.networkSelectors[{index}]")
+
+
+def _warn_of_unknown(attachments: set[str], inventory: Inventory, compiled: CompiledObject) -> None:
+    for attachment in sorted(attachments):
+        definition = inventory.attachment(inventory.topology.definition_key(attachment))
+        if definition is not None:
+            compiled.warn(Code.NOT_OVN, f"{_wired_by(definition)}; its interfaces are skipped")
+        else:
+            text = f"network attachment {attachment}: no OVN network is known of this name; its interfaces are skipped"
+            compiled.warn(Code.UNKNOWN_NETWORK, text)
+
+
+def _wired_by(definition: NetworkAttachmentDefinition) -> str:
+    plugin = definition.plugin or "unknown"
+    return f"network attachment {definition.key}: CNI plugin {plugin} wires it, so OVN can neither mark nor limit"
 
 
 class NonSource(NamedTuple):
@@ -86,18 +164,19 @@ def why_no_limit(key: str, inventory: Inventory) -> Iterator[Diagnostic]:
         yield Diagnostic.warning(ref, found.cause, "not wired yet, so the annotations have no effect")
 
 
-def why_nothing_is_selected(compiled: CompiledPolicy, context: CompileContext) -> Iterator[Diagnostic]:
+def why_nothing_is_selected(
+    policy: NetworkQoS, compiled: CompiledObject, context: CompileContext
+) -> Iterator[Diagnostic]:
     """Say why a policy has no source interface in this zone, at the cost of a look at the pods of its namespace.
 
     Nothing is said where its parser or compiler said why: it has no rules, or a network of the pods is unknown.
     """
-    policy = compiled.policy
     if not policy.rules:
         return
     if not context.sources.members(PodSelection.of_sources(policy)).locations:
         yield from _why_no_pod(policy, compiled.object, context.inventory)
     elif policy.network_selectors is not None:
-        yield from _why_no_network(compiled, context.inventory)
+        yield from _why_no_network(policy, compiled, context.inventory)
 
 
 def _why_no_pod(policy: NetworkQoS, ref: ObjectRef, inventory: Inventory) -> Iterator[Diagnostic]:
@@ -122,8 +201,8 @@ def _why_no_pod(policy: NetworkQoS, ref: ObjectRef, inventory: Inventory) -> Ite
         yield Diagnostic.warning(ref, Code.NO_POD_MATCHES, f"no pod in namespace {namespace}")
 
 
-def _why_no_network(compiled: CompiledPolicy, inventory: Inventory) -> Iterator[Diagnostic]:
-    path, selectors = "spec.networkSelectors", compiled.policy.network_selectors or ()
+def _why_no_network(policy: NetworkQoS, compiled: CompiledObject, inventory: Inventory) -> Iterator[Diagnostic]:
+    path, selectors = "spec.networkSelectors", policy.network_selectors or ()
     names = [
         one.key
         for one in inventory.attachments()
