@@ -90,7 +90,7 @@ test-functional: ovn deploy-tools venv ## against real database servers
 
 # What depends on the API server's version: the CRD, watches, status, Events, rights
 MODERN_TESTS := $(patsubst %,tests/cluster/test_%.py, \
-	crd crd_of_ovn_kubernetes kubernetes_api reflector status events rbac chart daemon_stored_objects)
+	command crd crd_of_ovn_kubernetes example_controller kubernetes_api reflector status events rbac chart daemon_stored_objects)
 
 test-cluster: ovn kubernetes deploy-tools venv ## the daemon against a real Kubernetes API; what depends on its version also on the newest
 	$(BIN)/pytest tests/cluster

@@ -151,7 +151,7 @@ def load(
 
 def _limit(scope: InputScope, given: InputOptions, manifests: Manifests, *, unread: frozenset[str]) -> InputScope:
     """The scope with what `-n`, `-l` and `--policy` leave of it."""
-    namespace = "" if given.all_namespaces else given.namespace or ""
+    namespace = given.only_namespace
     if given.selector is None and not given.policies:
         return replace(scope, unread=unread, namespace=namespace)
     named = {f"NetworkQoS/{one if '/' in one else f'{given.namespace}/{one}'}" for one in given.policies}
@@ -167,8 +167,13 @@ def _is_shown(ref: ObjectRef, scope: InputScope) -> bool:
     """Whether what is said of an object is about what may change."""
     if ref.kind == "NetworkQoS" and ref.name:
         return scope.may_change(f"NetworkQoS/{ref.key}")
-    namespace = ref.name if ref.kind == "Namespace" else ref.namespace
-    return not scope.namespace or not namespace or namespace == scope.namespace
+    return in_namespace(ref, scope.namespace)
+
+
+def in_namespace(ref: ObjectRef, namespace: str) -> bool:
+    """Whether an object belongs to a namespace, or to none; any does where the namespace is empty."""
+    own = ref.name if ref.kind == "Namespace" else ref.namespace
+    return not namespace or not own or own == namespace
 
 
 def _unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> Iterator[Diagnostic]:

@@ -113,10 +113,17 @@ class SourceOptions:
     kubeconfig: Path | None
     context: str | None
     allow_incomplete: bool
+    namespace: str | None
+    all_namespaces: bool
 
     def __post_init__(self) -> None:
         if self.files and (self.cluster or self.kubeconfig or self.context):
             raise click.UsageError("--cluster, --kubeconfig and --context choose a cluster; leave them out, or -f")
+
+    @property
+    def only_namespace(self) -> str:
+        """The only namespace to show and change; empty for all."""
+        return "" if self.all_namespaces else self.namespace or ""
 
     @property
     def is_given(self) -> bool:
@@ -128,8 +135,6 @@ class SourceOptions:
 class InputOptions(SourceOptions):
     """What to compile, for whom, and how much of it to show and write."""
 
-    namespace: str | None
-    all_namespaces: bool
     selector: LabelSelector | None
     policies: tuple[str, ...]
     zone_nodes: tuple[str, ...]
@@ -206,6 +211,16 @@ cluster_cidr_option = click.option(
     show_envvar=True,
     help="A CIDR of the cluster: the DSCP annotation of a pod marks packets to other addresses. May be repeated.",
 )
+namespace_option = click.option(
+    "-n",
+    "--namespace",
+    metavar="NAME",
+    shell_complete=completion.namespaces,
+    help="Show and change only what belongs to objects of this namespace. All objects are read none the less.",
+)
+all_namespaces_option = click.option(
+    "-A", "--all-namespaces", is_flag=True, help="Of all namespaces: the default; overrides -n."
+)
 _source = (
     click.option(
         "-f",
@@ -232,6 +247,8 @@ _source = (
         is_flag=True,
         help="Continue although objects are missing from the input; what depends on them stays as it is.",
     ),
+    namespace_option,
+    all_namespaces_option,
 )
 source_options = _collected("source", SourceOptions, *_source)
 """Where the objects are; the command gets `source: SourceOptions`."""
@@ -280,14 +297,6 @@ input_options = _collected(
     "given",
     InputOptions,
     *_source,
-    click.option(
-        "-n",
-        "--namespace",
-        metavar="NAME",
-        shell_complete=completion.namespaces,
-        help="Show and change only what belongs to objects of this namespace. All objects are read none the less.",
-    ),
-    click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces: the default; overrides -n."),
     click.option(
         "-l",
         "--selector",

@@ -97,6 +97,26 @@ def test_the_context_chooses_and_a_wrong_one_is_told(cluster: KubernetesApi) -> 
     assert ended.errors == [f"Kubernetes: {kubeconfig}: no context prod; use sandbox"]
 
 
+def test_in_a_pod_the_service_account_is_used(
+    cluster: KubernetesApi,
+    daemon_token: str,
+    command: Callable[..., Ended],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "token").write_text(daemon_token)
+    host, _, port = cluster.url.removeprefix("https://").partition(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    monkeypatch.delenv("KUBECONFIG")
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(cluster.ca_certificate))
+    ended = ovnqos("render", "--zone-node", "ovn-worker")
+    assert (ended.code, ended.errors) == (0, []), ended
+    assert f"reading the cluster {cluster.url} (the service account)" in ended.err
+    assert ended.out == command("render", "--zone-node", "ovn-worker").out
+
+
 def test_explain_and_convert_read_the_cluster_too(cluster: KubernetesApi, command: Callable[..., Ended]) -> None:
     ended = command("explain", "--pod", "default/pod1", "--to", "10.245.2.3", "--network", "ovn-stream")
     assert (ended.code, ended.errors) == (0, []), ended

@@ -66,8 +66,8 @@ def test_the_example_keeps_objects_and_its_own_row_true(
     apply(cluster, guide_policy(dscp=30))
     compiled(30)
     invalid = guide_policy(dscp=40)
-    invalid["spec"]["egress"][0]["classifier"]["to"][0] = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/8"]}}
-    apply(cluster, invalid, guide_policy(name="other", priority=11, dscp=41))  # the daemon's CRD cannot see that
+    invalid["metadata"]["annotations"] = {"ovnqos.io/bandwidth-scope": "node"}  # what no CRD can refuse
+    apply(cluster, invalid, guide_policy(name="other", priority=11, dscp=41))
 
     compiled(30, 41)
     delete(cluster, "NetworkQoS", "other")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from netaddr import IPNetwork
 
-    from ovnqos.convert import Part, Replacement
+    from ovnqos.convert import AnnotatedObject, Part, Replacement
     from ovnqos.diagnostics import Diagnostic, ObjectRef
     from ovnqos.sources import Manifests
+
+    _About = TypeVar("_About", Diagnostic, Replacement, AnnotatedObject)
 
 
 _KINDS: Final = ("NetworkQoS", "EgressQoS", "NetworkAttachmentDefinition", "Namespace", "Pod")
@@ -78,10 +80,11 @@ def convert(
 
     \b
     Examples:
-      ovnqos convert --cluster-cidr 10.128.0.0/14 --cluster-cidr 172.30.0.0/16
+      ovnqos convert -n shop --cluster-cidr 10.128.0.0/14 --cluster-cidr 172.30.0.0/16
       ovnqos convert -f all.yaml --cluster-cidr 10.128.0.0/14 --dscp 0 > network-qos.yaml
       ovnqos convert -f all.yaml --cluster-cidr 10.128.0.0/14 --to annotations | sh
     """  # noqa: D301 - \b keeps click from filling the lines
+    from ovnqos.cli.input import in_namespace
     from ovnqos.convert import (
         annotate_commands,
         annotation_documents,
@@ -97,17 +100,28 @@ def convert(
     if not to_policies and mark is not None:
         raise click.UsageError("--dscp goes with --to network-qos: annotations limit without a mark")
     manifests = _read(source)
+    namespace = source.only_namespace
+
+    def shown(items: Iterable[_About]) -> list[_About]:
+        return [one for one in items if in_namespace(one.object, namespace)]
+
     if to_policies:
         made = to_network_qos(manifests, cluster_cidrs=cluster_cidrs, mark=mark)
-        _print_documents([network_qos_document(policy) for policy in made.policies], chosen)
-        _report(made.diagnostics, made.replacements, nothing="no annotation or EgressQoS that a NetworkQoS can express")
+        policies = [one for one in made.policies if namespace in {"", one.namespace}]
+        _print_documents([network_qos_document(policy) for policy in policies], chosen)
+        _report(
+            shown(made.diagnostics),
+            shown(made.replacements),
+            nothing="no annotation or EgressQoS that a NetworkQoS can express",
+        )
         return
-    annotated = to_annotations(manifests, cluster_cidrs=cluster_cidrs)
+    found = to_annotations(manifests, cluster_cidrs=cluster_cidrs)
+    annotated = shown(found.annotated)
     if chosen is ConvertFormat.COMMANDS:
-        output.result("".join(f"{command}\n" for command in annotate_commands(annotated.annotated)))
+        output.result("".join(f"{command}\n" for command in annotate_commands(annotated)))
     else:
-        _print_documents(annotation_documents(annotated.annotated), chosen)
-    _report(annotated.diagnostics, annotated.replacements, nothing="no NetworkQoS that annotations can express")
+        _print_documents(annotation_documents(annotated), chosen)
+    _report(shown(found.diagnostics), shown(found.replacements), nothing="no NetworkQoS that annotations can express")
 
 
 def _read(source: options.SourceOptions) -> Manifests:

@@ -114,7 +114,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     try:
         sent = packet_of_pod(
             inputs.compiler.inventory,
-            pod,
+            pod if "/" in pod or not given.namespace else f"{given.namespace}/{pod}",
             destination,
             network=network,
             source=source,

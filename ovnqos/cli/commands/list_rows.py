@@ -21,8 +21,18 @@ _COLUMNS = ("object", "rule", "network", "switch", "direction", "priority", "dsc
 @options.database_options()
 @options.owner_option
 @click.option("-a", "--all", "everyone", is_flag=True, help="Rows of other owners too.")
+@options.namespace_option
+@options.all_namespaces_option
 @options.table_format_option
-def list_rows(database: options.DatabaseOptions, owner: Owner, everyone: bool, form: options.TableFormat) -> None:
+def list_rows(  # noqa: PLR0913 - one parameter an option
+    *,
+    database: options.DatabaseOptions,
+    owner: Owner,
+    everyone: bool,
+    namespace: str | None,
+    all_namespaces: bool,
+    form: options.TableFormat,
+) -> None:
     """List the QoS rows in the Northbound with the object each comes from: one line a row and switch.
 
     Rates are in kbps, bursts in kbit; - stands for what a row does not have.
@@ -30,6 +40,7 @@ def list_rows(database: options.DatabaseOptions, owner: Owner, everyone: bool, f
     \b
     Examples:
       ovnqos list
+      ovnqos list -n shop
       ovnqos list --all --nb unix:/var/run/ovn/ovnnb_db.sock
       ovnqos list -o json | jq '.[] | select(.dscp == 20)'
     """  # noqa: D301 - \b keeps click from filling the lines
@@ -37,6 +48,8 @@ def list_rows(database: options.DatabaseOptions, owner: Owner, everyone: bool, f
         snapshot = northbound.snapshot()
     found = [*snapshot.rows, *(snapshot.foreign_rows if everyone else ())]
     records = sorted(_records(found, owner), key=lambda one: tuple(map(str, (one["object"], *one.values()))))
+    if namespace and not all_namespaces:
+        records = [one for one in records if one["object"].split("/")[1:2] == [namespace]]
     if form is options.TableFormat.JSON:
         output.result_json(records, sort_keys=True)
     elif records:

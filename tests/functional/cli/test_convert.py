@@ -60,6 +60,16 @@ def test_network_qos_goes_to_standard_output_and_each_warning_to_standard_error(
         assert f"remove after applying: {replaced} (replaced by {by})" in ended.err
 
 
+def test_of_one_namespace_only_what_belongs_to_it_is_said() -> None:
+    text = kubectl_list([WEB, DB, NAMESPACE, EGRESS_QOS])
+    ended = _convert(*CIDR, "-n", "calls", stdin=text)
+    assert ended.code == 0
+    assert [parse_policy(one).key for one in yaml.safe_load_all(ended.out)] == ["calls/egress-qos"]
+    assert "EgressQoS calls/default" in ended.err
+    assert "shop" not in ended.err
+    assert _convert(*CIDR, "-n", "calls", "-A", stdin=text).out == _convert(*CIDR, stdin=text).out
+
+
 def test_the_outcome_is_what_the_other_commands_read(tmp_path: Path) -> None:
     ended = _convert(*CIDR, "--dscp", "0", stdin=kubectl_list([WEB, DB]))
     assert ended.code == 0

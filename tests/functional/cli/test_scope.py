@@ -113,3 +113,12 @@ def test_diff_and_render_show_the_scope_alone(server: NorthboundServer, manifest
 def test_a_policy_that_is_not_there_is_told(manifests: Path) -> None:
     (line,) = ovnqos("render", "-f", manifests, "--policy", "shop/nope").errors
     assert line == "the input has no NetworkQoS/shop/nope; check --policy"
+
+
+def test_list_and_explain_take_the_namespace(server: NorthboundServer, manifests: Path) -> None:
+    assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
+    listed = json.loads(ovnqos("list", "-n", "bank", "-o", "json", "--nb", server.remote).out)
+    assert {row["object"] for row in listed} == {"NetworkQoS/bank/tin"}
+    explained = ovnqos("explain", "-f", manifests, "-n", "bank", "--pod", "a", "--to", "10.244.0.5")
+    assert explained.code == 0
+    assert "bank/a (port bank_a" in explained.out
