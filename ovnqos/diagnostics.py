@@ -65,6 +65,7 @@ class Code(StrEnum):
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNKNOWN_NETWORK = "UnknownNetwork"
     # plan
+    FOREIGN_ROW_SHADOWED = "ForeignRowShadowed"
     INCOMPLETE_INPUT = "IncompleteInput"
     # verify
     CHASSIS_BEHIND = "ChassisBehind"

@@ -27,6 +27,7 @@ POD_KIND = "Pod"
 """Rows of pods have identities and objects that begin with this: `Pod/<namespace>/<name>`."""
 
 PRIORITY_MAXIMUM = 32_767
+MARK_MAXIMUM = 4_294_967_295
 
 NETWORK_QOS_BASE = 10_000
 """Lowest OVN priority of a NetworkQoS rule, as in ovn-kubernetes. Below it: EgressIP and EgressQoS of ovn-kubernetes
@@ -42,6 +43,8 @@ INGRESS_QOS_PRIORITY = 15_000
 """OVN priority of ingress limits: above every NetworkQoS. No policy of a sender shadows the limit of a receiver."""
 
 _STEP = 2
+_CARRYING_STEP = 10_000
+_CARRYING = "//"  # in no other identity: names of Kubernetes hold no slash and are not empty
 _T = TypeVar("_T")
 
 
@@ -56,6 +59,14 @@ def network_qos_priority(priority: int, rule_index: int) -> int:
 def joined_priority(rule_priority: int) -> int:
     """OVN priority of a pod's row that has the effect of a rule of this OVN priority beside the pod's own limit."""
     return rule_priority + 1
+
+
+def carrying_priority(priority: int) -> int:
+    """OVN priority of the row that does what one of this priority does, and what a foreign row below it does.
+
+    Right above it for limits of pods. Those beside rules of policies are in a band of their own, in the same order.
+    """
+    return priority + (1 if priority < NETWORK_QOS_BASE else _CARRYING_STEP)
 
 
 class Direction(StrEnum):
@@ -77,6 +88,7 @@ class QosRow:
         dscp: mark to set, 0 to 63; None leaves the mark alone.
         rate_kbps: limit in kbps (1000 bit/s); None for no limit. One meter per chassis and row.
         burst_kbit: bucket size in kbit (1000 bit); None for OVN's default, one second of rate.
+        mark: of the packet inside OVN, 0 to 4294967295, which routers see; None leaves it alone. From OVN 24.03 on.
         identity: tells the row apart among its owner's rows, so that a later change edits it in place. Empty: derived
             from direction, priority and match, so that changing one of these replaces the row.
         external_ids: further keys to keep with the row.
@@ -91,6 +103,7 @@ class QosRow:
     dscp: int | None = None
     rate_kbps: int | None = None
     burst_kbit: int | None = None
+    mark: int | None = None
     identity: str = ""
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
@@ -104,12 +117,13 @@ class QosRow:
             )
         _check_range("priority", self.priority, 1, PRIORITY_MAXIMUM)
         _check_range("dscp", self.dscp, 0, DSCP_MAXIMUM)
+        _check_range("mark", self.mark, 0, MARK_MAXIMUM)
         _check_range("rate_kbps", self.rate_kbps, 1, BANDWIDTH_MAXIMUM)
         _check_range("burst_kbit", self.burst_kbit, 1, BANDWIDTH_MAXIMUM)
         if self.burst_kbit is not None and self.rate_kbps is None:
             raise InvalidRow("burst_kbit: needs rate_kbps; OVN ignores a burst without a rate")
-        if self.dscp is None and self.rate_kbps is None:
-            raise InvalidRow("dscp, rate_kbps: give at least one; a row without either differs by OVN version")
+        if self.dscp is None and self.rate_kbps is None and self.mark is None:
+            raise InvalidRow("dscp, rate_kbps, mark: give at least one; a row without any differs by OVN version")
         if not self.identity:
             digest = name_hash(self.direction, str(self.priority), str(self.match))
             object.__setattr__(self, "identity", f"row/{digest}")
@@ -117,7 +131,8 @@ class QosRow:
     @property
     def action(self) -> dict[str, int]:
         """Column `action`."""
-        return {} if self.dscp is None else {"dscp": self.dscp}
+        given = {"dscp": self.dscp, "mark": self.mark}
+        return {key: value for key, value in given.items() if value is not None}
 
     @property
     def bandwidth(self) -> dict[str, int]:
@@ -293,6 +308,16 @@ def name_hash(*parts: str) -> str:
 def object_of(identity: str) -> str:
     """The object (`<kind>/<namespace>/<name>`) that the identity of a compiled row names."""
     return "/".join(identity.split("/", 3)[:3])
+
+
+def carrying_identity(identity: str, what: str) -> str:
+    """The identity of a row that does what the row of this identity does, and what foreign rows below it do."""
+    return f"{identity}{_CARRYING}{name_hash(what)}"
+
+
+def carried_for(identity: str) -> str:
+    """The identity of the desired row that a row of this identity belongs to: that one, or itself."""
+    return identity.partition(_CARRYING)[0]
 
 
 def policy_of(identity: str) -> str:

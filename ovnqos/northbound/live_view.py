@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.rows import NETWORK_QOS_BASE
+from ovnqos.compile.rows import NETWORK_QOS_BASE, carried_for
 from ovnqos.northbound.replica_reader import PORT, SWITCH, ReplicaReader
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
+from ovnqos.plan.foreign import MARK
 from ovnqos.plan.snapshot import ActualRow, SetKind, choose_switches
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class DatabaseChange:
         switches: names of logical switches that came.
         ports: names of logical switch ports that came.
         foreign_rows: whether a foreign row came or changed that has a priority in the band of NetworkQoS rules.
+        beside_marks: identities of the owner's rows on a switch where a foreign row came, changed or went that sets
+            the mark of packets: what the owner's rows carry of it may be another now.
     """
 
     rows: set[str] = field(default_factory=set)
@@ -41,9 +44,11 @@ class DatabaseChange:
     switches: set[str] = field(default_factory=set)
     ports: set[str] = field(default_factory=set)
     foreign_rows: bool = False
+    beside_marks: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.sets or self.switches or self.ports or self.foreign_rows)
+        named = self.rows or self.sets or self.switches or self.ports or self.beside_marks
+        return bool(named or self.foreign_rows)
 
     def merge(self, other: DatabaseChange) -> None:
         """Add what else changed, so that many changes stay one of the size of what they name."""
@@ -51,6 +56,7 @@ class DatabaseChange:
         self.switches |= other.switches
         self.ports |= other.ports
         self.foreign_rows |= other.foreign_rows
+        self.beside_marks |= other.beside_marks
         for name, members in other.sets.items():
             self.add_set(name, members)
 
@@ -78,9 +84,10 @@ class ExpectedChanges:
         names: Counter[str] = Counter()
         for change in changes:
             if isinstance(change, RowInsert | RowUpdate | RowDelete):
-                if change.identity not in self._rows:
-                    self._rows[change.identity] = {row.uuid: row for row in reader.rows(change.identity)}
-                _carry_out(change, self._rows[change.identity])
+                identity = carried_for(change.identity)
+                if identity not in self._rows:
+                    self._rows[identity] = {row.uuid: row for row in reader.rows(identity)}
+                _carry_out(change, self._rows[identity])
             else:
                 self._sets[change.content.name] = change
                 names[change.content.name] += 1
@@ -114,7 +121,7 @@ class ExpectedChanges:
 
 def _carry_out(change: RowInsert | RowUpdate | RowDelete, rows: dict[str, ActualRow]) -> None:
     if isinstance(change, RowInsert):
-        rows[""] = ActualRow(uuid="", content=change.content, switches=frozenset(change.switches))
+        rows[f"new {len(rows)}"] = ActualRow(uuid="", content=change.content, switches=frozenset(change.switches))
     elif isinstance(change, RowUpdate):
         switches = (change.switches | set(change.bind)) - set(change.unbind)
         rows[change.uuid] = ActualRow(uuid=change.uuid, content=change.after, switches=switches)
@@ -144,6 +151,7 @@ def _is_set_as_expected(
 
 _KINDS = {str(kind): kind for kind in SetKind}
 _GONE_PORTS_MAXIMUM = 1_000
+_NOWHERE: frozenset[str] = frozenset()
 _NAMED = (SWITCH, PORT, *_KINDS)
 
 
@@ -161,7 +169,9 @@ class LiveView:
         self._expected: ExpectedChanges | None = None
         self._on_change = on_change
         self._owner = owner
-        self._rows_of: dict[str, list[str]] = {}  # identity -> rows
+        self._rows_of: dict[str, list[str]] = {}  # identity -> rows, with those that carry foreign marks for it
+        self._marking: dict[str, frozenset[str]] = {}  # foreign row that sets a mark -> switches
+        self._marking_on: dict[str, set[str]] = defaultdict(set)  # switch -> such rows
         self._switches_of: dict[str, list[str]] = {}  # row -> switches
         self._named: dict[str, dict[str, str]] = {table: {} for table in _NAMED}  # table -> name -> row
         self._doubles: dict[str, set[str]] = {}  # name -> further switches that have it
@@ -180,13 +190,16 @@ class LiveView:
         foreign_rows = False
         for record in tables["QoS"].records.values():
             if self._owner.owns(record.external_ids):
-                rows_of[self._owner.identity(record.external_ids)].append(record.uuid)
+                rows_of[self._identity(record.external_ids)].append(record.uuid)
             else:
                 foreign_rows |= record.priority >= NETWORK_QOS_BASE
         for record in tables[SWITCH].records.values():
             for rule in record.qos_rules:
                 switches_of[rule].append(record.uuid)
         self._rows_of, self._switches_of = dict(rows_of), dict(switches_of)
+        self._marking.clear()
+        self._marking_on.clear()
+        self._index_marks(tables["QoS"].records, tables, DatabaseChange())
         if self._is_filled and self._on_change is not None:
             change = DatabaseChange(
                 rows=set(rows_of),
@@ -216,6 +229,7 @@ class LiveView:
                 self._switch_changed(one, tables, change)
             elif one.table in _KINDS:
                 self._set_changed(one, _KINDS[one.table], tables, change)
+        self._index_marks(_rows_concerned(changes), tables, change)
         if self._on_change is None:
             return
         if self._expected is not None:
@@ -267,15 +281,38 @@ class LiveView:
         was_ours = one.event != "create" and self._owner.owns(ids_before)
         is_ours = one.event != "delete" and self._owner.owns(ids_after)
         if was_ours:
-            identity = self._owner.identity(ids_before)
+            identity = self._identity(ids_before)
             _discard(self._rows_of, identity, one.record.uuid)
             change.rows.add(identity)
         if is_ours:
-            identity = self._owner.identity(ids_after)
+            identity = self._identity(ids_after)
             self._rows_of.setdefault(identity, []).append(one.record.uuid)
             change.rows.add(identity)
         if not was_ours and not is_ours:
             change.foreign_rows |= one.record.priority >= NETWORK_QOS_BASE
+
+    def _identity(self, external_ids: Mapping[str, str]) -> str:
+        return carried_for(self._owner.identity(external_ids))
+
+    def _index_marks(self, uuids: Iterable[str], tables: Mapping[str, RecordTable], change: DatabaseChange) -> None:
+        """Index those of these rows that are foreign and set the mark of packets, and name the owner's beside them."""
+        rows, switches = tables["QoS"].records, tables[SWITCH].records
+        for uuid in uuids:
+            record = rows.get(uuid)
+            sets_mark = record is not None and MARK in record.action and not self._owner.owns(record.external_ids)
+            before = self._marking.pop(uuid, _NOWHERE)
+            after = frozenset(self._switches_of.get(uuid, ())) if sets_mark else _NOWHERE
+            if after:
+                self._marking[uuid] = after
+            for switch in before - after:
+                self._marking_on[switch].discard(uuid)
+                if not self._marking_on[switch]:
+                    del self._marking_on[switch]
+            for switch in after:
+                self._marking_on[switch].add(uuid)
+            for rule in [rule for one in before | after if one in switches for rule in switches[one].qos_rules]:
+                if rule in rows and self._owner.owns(rows[rule].external_ids):
+                    change.beside_marks.add(self._identity(rows[rule].external_ids))
 
     def _switch_changed(self, one: RecordChange, tables: Mapping[str, RecordTable], change: DatabaseChange) -> None:
         switch, rows = one.record, tables["QoS"].records
@@ -286,12 +323,12 @@ class LiveView:
             else:
                 _discard(self._switches_of, rule, switch.uuid)
             if rule in rows and self._owner.owns(rows[rule].external_ids):
-                change.rows.add(self._owner.identity(rows[rule].external_ids))
+                change.rows.add(self._identity(rows[rule].external_ids))
         if one.event == "create" or (one.event == "update" and "name" in one.before):
             change.switches.add(switch.name)
         if one.event == "update" and "name" in one.before:  # its rows are on a switch of another name
             change.rows.update(
-                self._owner.identity(rows[rule].external_ids)
+                self._identity(rows[rule].external_ids)
                 for rule in switch.qos_rules
                 if rule in rows and self._owner.owns(rows[rule].external_ids)
             )
@@ -341,7 +378,20 @@ class LiveView:
         return self._reader(tables).part(delta, self._owner)
 
     def _reader(self, tables: Mapping[str, RecordTable]) -> ReplicaReader:
-        return ReplicaReader(tables, named=self._named, rows_of=self._rows_of, switches_of=self._switches_of)
+        return ReplicaReader(
+            tables, named=self._named, rows_of=self._rows_of, switches_of=self._switches_of, marking_on=self._marking_on
+        )
+
+
+def _rows_concerned(changes: Iterable[RecordChange]) -> set[str]:
+    """The rows that changed, or came to a switch or left one."""
+    found: set[str] = set()
+    for one in changes:
+        if one.table == "QoS":
+            found.add(one.record.uuid)
+        elif one.table == SWITCH:
+            found.update(one.moved.get("qos_rules", ()) if one.event == "update" else one.record.qos_rules)
+    return found
 
 
 def _discard(index: dict[str, list[str]], key: str, uuid: str) -> None:

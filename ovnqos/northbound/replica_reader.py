@@ -68,12 +68,14 @@ class ReplicaReader:
         named: Mapping[str, Mapping[str, str]],
         rows_of: Mapping[str, Iterable[str]],
         switches_of: Mapping[str, Iterable[str]],
+        marking_on: Mapping[str, Iterable[str]],
     ) -> None:
         """Over a replica and its indexes, as `LiveView` keeps them."""
         self._tables = tables
         self._named = named
         self._rows_of = rows_of
         self._switches_of = switches_of
+        self._marking_on = marking_on
         self._switches: dict[str, str] = {}
         self._ports: dict[str, str] = {}
 
@@ -91,10 +93,23 @@ class ReplicaReader:
         return Snapshot(
             owner=owner,
             rows=tuple(sorted(rows, key=lambda one: one.uuid)),
+            foreign_rows=self._foreign_marks(delta.desired),
             sets=sets,
             foreign_sets=foreign,
             switches=self._switches,
             ports=self._ports,
+        )
+
+    def _foreign_marks(self, desired: DesiredState) -> tuple[ActualRow, ...]:
+        """The foreign rows that set marks of packets, on the switches of these rows."""
+        if not self._marking_on:
+            return ()
+        records = self._tables["QoS"].records
+        switches = {self._named[SWITCH].get(name, "") for row in desired.rows.values() for name in row.switches}
+        uuids = {uuid for switch in switches for uuid in self._marking_on.get(switch, ())}
+        return tuple(
+            ActualRow(uuid=uuid, content=_row_content(records[uuid]), switches=self._switch_names(uuid))
+            for uuid in sorted(uuids)
         )
 
     def rows(self, identity: str) -> list[ActualRow]:

@@ -1,22 +1,32 @@
-"""Foreign rows that conflict with ours: equal priority, and one packet can match both; which wins is undefined."""
+"""Foreign rows beside ours: those that conflict with ours, and those whose effect ours carry.
+
+Equal priority, and one packet can match both: which wins is undefined. A foreign row of lower priority would lose its
+packets to ours (from OVN 24.09 on, or where ours marks them as well). EgressIP's, whose mark of a packet routers look
+at, must not: a further row does what ours does, and sets the mark.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.match import read_match
+from ovnqos.compile.rows import PRIORITY_MAXIMUM, carrying_identity, carrying_priority
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity, listed
+from ovnqos.match import And, Comparison, ConstantKind, Match, Or, Verbatim, read_match
+from ovnqos.match.packet import PORT_FIELDS
 from ovnqos.match.terms import find_terms
-from ovnqos.model.owner import Owner
+from ovnqos.model.owner import BESIDE_KEY, NEIGHBOUR_DISCOVERY, OBJECT_KEY, PORT_KEY, RULE_KEY, Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ovnqos.compile.rows import DesiredState, QosRow
     from ovnqos.match.terms import Terms
     from ovnqos.plan.snapshot import ActualRow, Snapshot
 
+MARK = "mark"
+"""Key of the column `action`: the mark of a packet inside OVN."""
 _UPSTREAM = Owner.ovn_kubernetes()
 
 
@@ -71,3 +81,137 @@ def _conflicts(
                     terms = find_terms(read_match(foreign.content.match), names)
                 if terms.overlap(find_terms(row.match, names)):
                     yield ForeignConflict(identity=row.identity, switch=switch, row=foreign)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedMarks:
+    """What desired rows do for foreign rows that they would shadow.
+
+    Attributes:
+        rows: by identity, the further rows that set foreign rows' marks.
+        diagnostics: what of foreign rows is lost.
+    """
+
+    rows: Mapping[str, QosRow] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class _ForeignRow:
+    """A foreign row with an action, as far as it decides which rows shadow it."""
+
+    def __init__(self, row: ActualRow) -> None:
+        self.priority = row.content.priority
+        self.mark = row.content.action.get(MARK)
+        self.dscp = row.content.action.get("dscp")
+        self.match = read_match(row.content.match)
+        self.text = f"{row.content.direction} {self.priority} ({row.content.match})"
+        operands = self.match.operands if isinstance(self.match, And) else (self.match,)
+        self._ports = [set(_ports(one)) for one in operands if isinstance(one, Comparison) and _is_of_ports(one)]
+
+    def may_take_packets_of(self, row: QosRow) -> bool:
+        """Whether both may take one packet. Sets are not looked into, so that their members do not matter."""
+        port = row.external_ids.get(PORT_KEY)
+        return port is None or all(port in ports for ports in self._ports)
+
+
+def carry_marks(desired: DesiredState, snapshot: Snapshot) -> CarriedMarks:
+    """Find the rows that carry the marks of foreign rows below desired ones.
+
+    Each has the match, the mark and the limit of a desired row, for the packets that a foreign row takes as well. It is
+    on the switches of both. Rows for packets that stay on their switch carry nothing: routers see none of these.
+
+    Args:
+        desired: the desired rows.
+        snapshot: the foreign rows.
+    """
+    acting: _Acting = defaultdict(list)
+    for foreign in snapshot.foreign_rows:
+        if foreign.content.action:
+            one = _ForeignRow(foreign)
+            for switch in foreign.switches:
+                acting[switch, foreign.content.direction].append(one)
+    if not acting:
+        return _NOTHING
+    rows: dict[str, QosRow] = {}
+    lost: dict[tuple[str, bool], set[str]] = defaultdict(set)  # by object, and whether it is a mark of the packet
+    for row in desired.rows.values():
+        if BESIDE_KEY in row.external_ids or row.external_ids.get(RULE_KEY) == NEIGHBOUR_DISCOVERY:
+            continue
+        for below, switches in _below(row, acting).items():
+            carrying = _carrying_row(row, below, frozenset(switches))
+            if carrying is not None:
+                known = rows.setdefault(carrying.identity, carrying)
+                rows[carrying.identity] = replace(known, switches=known.switches | carrying.switches)
+            for is_mark, text in _find_lost(row, below, carrying):
+                lost[row.external_ids.get(OBJECT_KEY, ""), is_mark].add(text)
+    diagnostics = (_lost(name, texts, is_mark=is_mark) for (name, is_mark), texts in sorted(lost.items()) if name)
+    return CarriedMarks(rows=rows, diagnostics=tuple(diagnostics))
+
+
+def _below(row: QosRow, acting: _Acting) -> dict[tuple[_ForeignRow, ...], list[str]]:
+    """The foreign rows that a row shadows, the highest first, with the switches where it is these."""
+    found: dict[tuple[_ForeignRow, ...], list[str]] = defaultdict(list)
+    for switch in sorted(row.switches):
+        candidates = acting.get((switch, str(row.direction)), ())
+        below = [one for one in candidates if one.priority < row.priority and one.may_take_packets_of(row)]
+        if below:
+            found[tuple(sorted(below, key=lambda one: (-one.priority, one.text)))].append(switch)
+    return found
+
+
+def _find_lost(row: QosRow, below: Sequence[_ForeignRow], carrying: QosRow | None) -> Iterator[tuple[bool, str]]:
+    """What packets lose of foreign rows: whether it is their mark in OVN, and the row."""
+    for one in below:
+        if one.mark is not None and (carrying is None or carrying.mark != one.mark or not _is_read(one)):
+            yield True, one.text
+        if one.dscp is not None and row.dscp is None:
+            yield False, one.text
+
+
+_NOTHING = CarriedMarks()
+_Acting = dict[tuple[str, str], list[_ForeignRow]]  # by switch and direction
+
+
+def _carrying_row(row: QosRow, below: Sequence[_ForeignRow], switches: frozenset[str]) -> QosRow | None:
+    """The row that does what a desired one does, with the mark of the highest foreign rows; None for no mark."""
+    marking = [one for one in below if one.mark is not None and _is_read(one)]
+    marking = [one for one in marking if one.mark == marking[0].mark]
+    priority = carrying_priority(row.priority)
+    if not marking or priority > PRIORITY_MAXIMUM:
+        return None
+    foreign = Or.of(*dict.fromkeys(one.match for one in marking))
+    return replace(
+        row,
+        switches=switches,
+        priority=priority,
+        match=And.of(row.match, foreign),
+        mark=marking[0].mark,
+        identity=carrying_identity(row.identity, f"{marking[0].mark} {foreign}"),
+        external_ids={**row.external_ids, BESIDE_KEY: row.identity},
+    )
+
+
+def _is_read(row: _ForeignRow) -> bool:
+    return not isinstance(row.match, Verbatim)
+
+
+def _is_of_ports(comparison: Comparison) -> bool:
+    """Whether a comparison names ports, and no groups of them."""
+    return comparison.field in PORT_FIELDS and all(one.kind is ConstantKind.STRING for one in comparison.constants)
+
+
+def _ports(match: Match) -> Iterator[str]:
+    if isinstance(match, Comparison):
+        yield from (one.text for one in match.constants)
+
+
+def _lost(name: str, texts: set[str], *, is_mark: bool) -> Diagnostic:
+    kind, namespace, name = name.split("/")
+    what = "the mark" if is_mark else "from OVN 24.09 on the DSCP"
+    return Diagnostic(
+        severity=Severity.WARNING if is_mark else Severity.INFO,
+        code=Code.FOREIGN_ROW_SHADOWED,
+        object=ObjectRef(kind=kind, namespace=namespace, name=name),
+        text=f"shadows foreign rows, so that packets lose {what} that these set: {listed(texts)}",
+        hint="" if not is_mark else "write their matches so that OVN can read them, and with one mark a switch",
+    )

@@ -21,6 +21,7 @@ from ovnqos.plan.changes import (
     SetUpdate,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, ScopeComparison, count_limits, ended_limits
+from ovnqos.plan.foreign import carry_marks
 from ovnqos.plan.ovsdbapp_command import PlanCommand
 from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
@@ -60,6 +61,9 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     if desired.scope is not None:
         comparison = ScopeComparison(desired.scope, snapshot, prune=prune)
         desired = _limited(desired, desired.scope, snapshot)
+    carried = carry_marks(desired, snapshot)
+    if carried.rows:
+        desired = replace(desired, rows={**desired.rows, **carried.rows})
     rows, missing, kept_references = _plan_rows(desired, snapshot, comparison)
     sets, missing_ports = _plan_sets(desired, snapshot, kept_references, comparison)
     first = [change for change in sets if not isinstance(change, SetDelete)]
@@ -71,6 +75,7 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
         desired_rows=len(desired.rows),
         kept=tuple(sorted(comparison.kept)) if comparison is not None else (),
         incomplete=tuple(comparison.diagnostics()) if comparison is not None else (),
+        shadowed=carried.diagnostics,
     )
 
 
@@ -116,6 +121,7 @@ class Plan:
         desired_rows: how many rows are desired in all.
         kept: objects (`<kind>/<namespace>/<name>`) that are not in the input and whose rows stay; see `plan_changes`.
         incomplete: what is missing from the input, as errors. What depends on it is left as it is.
+        shadowed: what packets lose of foreign rows, by the rows of objects that the plan is for.
     """
 
     snapshot: Snapshot
@@ -124,6 +130,7 @@ class Plan:
     desired_rows: int = 0
     kept: tuple[str, ...] = ()
     incomplete: tuple[Diagnostic, ...] = ()
+    shadowed: tuple[Diagnostic, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -57,8 +57,8 @@ MUTATIONS: Final = (
     Mutation(
         name="dscp 0 is no mark",
         file="ovnqos/compile/rows.py",
-        old='return {} if self.dscp is None else {"dscp": self.dscp}',
-        new='return {"dscp": self.dscp} if self.dscp else {}',
+        old='given = {"dscp": self.dscp, "mark": self.mark}',
+        new='given = {"dscp": self.dscp or None, "mark": self.mark}',
         found_by=("tests/unit/compile/test_rows.py",),
     ),
     Mutation(

@@ -206,6 +206,11 @@ def plan_diagnostics() -> Iterator[Diagnostic]:
         for prune in (False, True):
             yield from plan_changes(compiled(kept, *pods).desired(), snapshot, prune=prune).incomplete
     yield from plan_changes(compiled(policies, marked).desired(), replace(snapshot, ports={"x": "uuid"})).incomplete
+    limited = compiled([], replace(CLIENT, qos=PodQos(egress=SLOW))).desired()
+    for match, action in (("ip4 && (", {"mark": 42}), ("ip4", {"dscp": 30})):
+        content = replace(_foreign_row(103, {}).content, direction="from-lport", match=match, action=action)
+        foreign = replace(_foreign_row(103, {}), content=content, switches=frozenset({"node1"}))
+        yield from plan_changes(limited, replace(snapshot, foreign_rows=(foreign,))).shadowed
     invalid = InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="tin"), [])
     only_invalid = compiled((), invalid, ON_BLUE, marked, attachment("shop/blue"), cluster_cidrs=CIDRS)
     yield from plan_changes(only_invalid.desired(), snapshot, prune=True).incomplete

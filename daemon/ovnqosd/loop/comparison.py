@@ -86,7 +86,9 @@ class NorthboundComparison:
         with self._search("conflicts with foreign rows"):
             self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
         record.upstream_rows = len(upstream_rows(snapshot))
-        plan = self._guard.check_all(plan_changes(desired, snapshot), desired, northbound, is_drift=was_complete)
+        plan = plan_changes(desired, snapshot)
+        self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
+        plan = self._guard.check_all(plan, desired, northbound, is_drift=was_complete)
         self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())
         self._retained.update(delta.desired, snapshot)
         repairs, plan = self._retained.repair(plan)
@@ -99,11 +101,7 @@ class NorthboundComparison:
         self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.objects()))
         self._writer.apply(plan, record)
         with self._search("shadowed limits"):  # after what is urgent
-            shadowed: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
-            for limit in find_shadowed_limits(desired):
-                one = limit.diagnostic
-                key = (one.object.kind, one.object.key)
-                shadowed[key] = (*shadowed.get(key, ()), one)
+            shadowed = _by_object(one.diagnostic for one in find_shadowed_limits(desired))
             self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
 
     def compare_changes(self, database: DatabaseChange, record: PassRecord) -> bool:
@@ -121,7 +119,7 @@ class NorthboundComparison:
         if self._retained.is_changed(database):
             return False
         appeared_rows, appeared_sets = self.missing.appeared(database)
-        self._compiler.mark_dirty(rows=appeared_rows | database.rows, sets=appeared_sets)
+        self._compiler.mark_dirty(rows=appeared_rows | database.rows | database.beside_marks, sets=appeared_sets)
         self._compiler.mark_dirty(sets=database.sets)
         delta = self._compiler.drain()
         record.policies |= delta.policies | delta.recounted
@@ -335,6 +333,14 @@ def find_conflicts(desired: DesiredState, snapshot: Snapshot) -> dict[tuple[str,
         text = f"conflicts with {where}: equal priority and overlapping matches"
         one = _warning(key, Code.FOREIGN_CONFLICT, text, hint="change one priority")
         found.setdefault((POLICY_KIND, key), (one,))
+    return found
+
+
+def _by_object(diagnostics: Iterable[Diagnostic]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
+    found: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
+    for one in diagnostics:
+        key = (one.object.kind, one.object.key)
+        found[key] = (*found.get(key, ()), one)
     return found
 
 

@@ -51,7 +51,13 @@ _PROBLEMS: Final = {
 }
 _COUNTED_ONLY: Final = frozenset({Code.POD_NOT_WIRED, Code.MISSING_SWITCH})
 """What passes by itself while pods and nodes start: the metric counts it, no Event tells it."""
-_OF_PODS: Final = (Finding.SHADOWED_LIMIT, Finding.REMOVAL_HELD, Finding.MISSING_SWITCH, Finding.REFUSAL)
+_OF_PODS: Final = (
+    Finding.SHADOWED_LIMIT,
+    Finding.FOREIGN_ROW_SHADOWED,
+    Finding.REMOVAL_HELD,
+    Finding.MISSING_SWITCH,
+    Finding.REFUSAL,
+)
 _Key = tuple[str, str]  # kind, and `<namespace>/<name>` or `<name>`
 _log = structlog.get_logger()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from ovnqos import Code, Diagnostic, Severity
@@ -65,6 +66,7 @@ class Finding(Enum):
     FOREIGN_CONFLICT = auto()
     MISSING_SWITCH = auto()
     SHADOWED_LIMIT = auto()
+    FOREIGN_ROW_SHADOWED = auto()
     REMOVAL_HELD = auto()
 
 
@@ -128,7 +130,8 @@ def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], t
     """
     errors, conflicts, others = _sorted(state.diagnostics)
     found = state.findings
-    warnings = (*others, *found.get(Finding.SHADOWED_LIMIT, ()))
+    shadowed = (found.get(one, ()) for one in (Finding.SHADOWED_LIMIT, Finding.FOREIGN_ROW_SHADOWED))
+    warnings = (*others, *chain.from_iterable(shadowed))
     if state.is_invalid or errors:
         kept = (last_valid_version(errors[0].object),) if state.is_compiled and errors else ()
         return Reason.INVALID if state.is_invalid else Reason.UNSUPPORTED, (*errors, *kept), warnings

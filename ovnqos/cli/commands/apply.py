@@ -55,6 +55,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
         other_writer = None if dry_run else _take_lock(northbound)
         plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
         output.missing(plan)
+        output.diagnostics(plan.shadowed)
         refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
         output.ended(plan)
         plan.check(limit)

@@ -43,6 +43,7 @@ def diff(  # one parameter an option
     output.plan(plan, form)
     output.ended(plan)
     output.info(f"to do: {plan.summary()}")
+    output.diagnostics(plan.shadowed)
     refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)

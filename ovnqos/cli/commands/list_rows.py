@@ -75,6 +75,7 @@ def _records(rows: Iterable[ActualRow], owner: Owner) -> Iterator[dict[str, Any]
                 "direction": content.direction,
                 "priority": content.priority,
                 "dscp": content.action.get("dscp", "-"),
+                **({"mark": content.action["mark"]} if "mark" in content.action else {}),
                 "rate": content.bandwidth.get("rate", "-"),
                 "burst": content.bandwidth.get("burst", "-"),
                 "match": content.match,

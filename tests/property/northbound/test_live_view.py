@@ -215,3 +215,47 @@ def test_after_a_reconnect_everything_of_ours_is_told(random: Random) -> None:
     assert replica.told.sets == {name: None for _, name in _sets(database)}
     assert replica.told.switches == set(THERE[0])
     assert replica.told.ports == set(THERE[1])
+
+
+def _with_marks(random: Random, database: Database) -> Database:
+    """The same, where some foreign rows set the mark of packets, and others no longer do."""
+    rows = dict(database.rows)
+    for uuid, row in rows.items():
+        if not owns(OWNER, row.content.external_ids) and random.random() < 0.5:
+            action = random.choice(({"mark": 42}, {"mark": 7}, {"dscp": 9}))
+            rows[uuid] = replace(row, content=replace(row.content, action=action))
+    return replace(database, rows=rows)
+
+
+def _marks(database: Database) -> dict[str, set[tuple[str, str, int]]]:
+    """By switch, the foreign rows that set marks."""
+    found: dict[str, set[tuple[str, str, int]]] = {}
+    for uuid, row in database.rows.items():
+        if "mark" in row.content.action and not owns(OWNER, row.content.external_ids):
+            for switch in row.switches:
+                found.setdefault(switch, set()).add((uuid, row.content.match, row.content.action["mark"]))
+    return found
+
+
+@given(RANDOMS)
+def test_rows_beside_foreign_marks_that_came_changed_or_went_are_told_and_part_has_the_marks(random: Random) -> None:
+    desired, database, _changes = _case(random)
+    before = _with_marks(random, database)
+    replica = Replica(before)
+    for _ in range(3):
+        replica.hear(_with_marks(random, make.meddle(random, replica.database, 2)), random)
+
+    old, new = _marks(before), _marks(replica.database)
+    changed = {switch for switch in old.keys() | new.keys() if old.get(switch) != new.get(switch)}
+    beside = {
+        row.content.external_ids.get(ID_KEY, "")
+        for row in replica.database.rows.values()
+        if owns(OWNER, row.content.external_ids) and row.switches & changed
+    }
+    assert beside <= replica.told.beside_marks | replica.told.rows
+    found = replica.view.part(_everything(desired), replica.tables)
+    assert found == Replica(replica.database).view.part(_everything(desired), replica.tables)
+    needed = {switch for row in desired.rows.values() for switch in row.switches}
+    assert {row.uuid for row in found.foreign_rows} == {
+        uuid for switch in needed for uuid, _match, _mark in new.get(switch, ())
+    }

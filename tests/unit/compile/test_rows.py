@@ -26,7 +26,7 @@ from tests.support.rows import qos_row
         ({"rate_kbps": 1, "burst_kbit": 4_294_967_296}, "burst_kbit: 4294967296 is out of range"),
         ({"burst_kbit": 100}, "burst_kbit: needs rate_kbps"),
         ({"switches": frozenset()}, "switches: name at least one"),
-        ({"dscp": None}, "dscp, rate_kbps: give at least one"),
+        ({"dscp": None}, "dscp, rate_kbps, mark: give at least one"),
     ],
 )
 def test_what_ovn_would_drop_or_not_obey_is_refused(changes: dict[str, Any], words: str) -> None:
