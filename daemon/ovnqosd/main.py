@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from ovnqosd.settings.settings import Settings
 
 _log = structlog.get_logger()
-_NODE_TIMEOUT_S: Final = 10.0
+_NODE_TIMEOUT_S: Final = 5.0
+_NODE_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0)
+"""Between attempts to read the node: together less than the time in which `/healthz` has to answer."""
 _END_S: Final = 4.5
 """After SIGTERM the process ends within 5 s, whatever does not answer; later only while it still cleans up."""
 
@@ -60,21 +63,35 @@ def run(arguments: Sequence[str]) -> int:
 
 def _make_daemon(settings: Settings) -> Daemon:
     client = connect(settings.kubeconfig, user_agent="ovnqosd")
-    zone = settings.zone or _find_zone(settings, client)
+    zone = settings.zone or find_zone(settings, client)
     logs.configure(settings.log_format, settings.log_level, zone=zone)
     return Daemon(settings, client, zone)
 
 
-def _find_zone(settings: Settings, client: KubernetesClient) -> str:
-    """The zone's name in statuses: in central mode a fixed one, else that of ovn-kubernetes' annotation of the node."""
+def find_zone(settings: Settings, client: KubernetesClient, pauses_s: Sequence[float] = _NODE_PAUSES_S) -> str:
+    """The zone's name in statuses: in central mode a fixed one, else that of ovn-kubernetes' annotation of the node.
+
+    It holds until the process ends. So one refusal, or an API server that starts, does not decide it.
+
+    Args:
+        settings: mode and node.
+        client: the API.
+        pauses_s: between the attempts to read the node, in seconds; after the last one its name is used.
+    """
     if settings.mode is Mode.CENTRAL or settings.node is None:
         return DEFAULT_ZONE
-    try:
-        path = f"/api/v1/nodes/{settings.node}"
-        document = client.request("GET", path, timeout=_NODE_TIMEOUT_S)
-    except RequestError as error:
-        _log.warning("node not readable; using its name as the zone's name", node=settings.node, error=str(error))
-        return settings.node
+    document: dict[str, object] = {}
+    for pause in (*pauses_s, None):
+        try:
+            document = client.request("GET", f"/api/v1/nodes/{settings.node}", timeout=_NODE_TIMEOUT_S)
+            break
+        except RequestError as error:
+            if pause is None:
+                _log.warning(
+                    "node not readable; using its name as the zone's name", node=settings.node, error=str(error)
+                )
+                return settings.node
+            time.sleep(pause)
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     return zone_of(settings.node, annotations if isinstance(annotations, dict) else {})

@@ -27,6 +27,20 @@ class Mutation:
 
 MUTATIONS: Final = (
     Mutation(
+        name="objects that are missing from a list end their limits, however many",
+        file="daemon/ovnqosd/loop/removal_guard.py",
+        old="        return bool(self._held_keys)\n",
+        new="        return False\n",
+        found_by=("tests/unit/daemon/loop/test_removal_guard.py",),
+    ),
+    Mutation(
+        name="objects that go with their custom resource count as deleted",
+        file="ovnqos/kubernetes/objects.py",
+        old='            if "create" in (one.get("verbs") or ()):\n',
+        new="            if True:\n",
+        found_by=("tests/unit/kubernetes/test_reflector_removals.py",),
+    ),
+    Mutation(
         name="rules of one object share priorities with a pod's joined limit",
         file="ovnqos/compile/rows.py",
         old="_STEP = 2\n",

@@ -11,7 +11,7 @@ import pytest
 
 from ovnqos.kubernetes import RESOURCES, Interruption, KubernetesClient, Reflector, Resource
 from ovnqosd.leadership.lease import Lease, LeaseRecord
-from ovnqosd.main import _find_zone
+from ovnqosd.main import find_zone
 from ovnqosd.settings.settings import Mode, Settings
 from ovnqosd.status.event_writer import EventWriter
 from ovnqosd.status.events import WARNING, Event
@@ -110,7 +110,7 @@ def hold_lease(client: KubernetesClient, api: AnsweringApi) -> None:
 
 
 def read_node(client: KubernetesClient, api: AnsweringApi) -> None:
-    assert _find_zone(Settings(mode=Mode.ZONE, node="node1"), client) == "zone1"
+    assert find_zone(Settings(mode=Mode.ZONE, node="node1"), client) == "zone1"
 
 
 @pytest.fixture
