@@ -186,8 +186,12 @@ class _ObjectVerifier:
         return [row for row in rows if row.object == promise.object_name], list(islice(near, _ROWS_MAXIMUM))
 
     def _is_natural(self, packet: Packet, switch: SwitchPorts) -> bool:
-        """Whether there may be such a packet: nobody sends to the address of a finished pod, which sets may hold."""
-        return switch.is_natural(packet) and str(packet.destination) not in self._unused
+        """Whether somebody may send a packet, and an object's promise may be about it.
+
+        Nobody sends to the address of a finished pod, which sets may hold, and no promise is about neighbour discovery.
+        """
+        is_ping = packet.icmp_type is None
+        return is_ping and switch.is_natural(packet) and str(packet.destination) not in self._unused
 
     def _receivers(self, port: str, switch: SwitchPorts, version: int) -> list[IPAddress]:
         """The address of a pod on the same node, and of one on another node of the same switch."""

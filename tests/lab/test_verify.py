@@ -140,7 +140,7 @@ def test_a_row_above_hides_the_guides_on_one_node_only(guide: Guide, programs: P
     report = look(guide.cluster, programs)
     central.nbctl("qos-del", "ovn.stream_ovn-worker", "to-lport", "30000", "ip4")
     central.nbctl("qos-del", "ovn.stream_ovn-worker2", "to-lport", "30000", "ip4.dst == 8.8.8.8")
-    shadowed, partly = report.findings
+    shadowed, partly = (one for one in report.findings if one.row.content.direction == "to-lport")
     assert (shadowed.verdict, partly.verdict) == (Realisation.SHADOWED, Realisation.REALISED)
     assert "of another owner (priority 30000)" in shadowed.reason
     assert "of another owner (priority 30000)" in partly.details[0]
@@ -168,7 +168,7 @@ def test_the_commands_apply_and_verify_end_with_0_on_the_guide(
     capsys.readouterr()
     assert run(["verify", *place, "--wait", "-o", "json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert [one["verdict"] for one in report["rows"]] == ["realised", "realised"]
+    assert {one["verdict"] for one in report["rows"]} == {"realised"}
     assert [one["caught_up"] for one in report["chassis"]] == [True, True]
 
 

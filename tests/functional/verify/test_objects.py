@@ -14,6 +14,7 @@ from ovnqos.verify import ObjectVerdict
 from tests.functional.support_command import Ended, ovnqos
 from tests.functional.support_manifests import attachment, pod, policy, rule, write
 from tests.support import verdict_agreement
+from tests.support.cluster import mac_address
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def server() -> Iterator[TracedOvn]:
         ports = {"node1": {"shop_a": "10.0.0.1", "shop_c": "10.0.0.3"}, "node2": {"shop_b": "10.0.1.2"}}
         started.run([["lr-add", "router"]])
         for number, (node, pods) in enumerate(ports.items(), start=1):
-            macs = {port: f"0a:00:00:00:0{number}:0{index} {ip}" for index, (port, ip) in enumerate(pods.items())}
-            started.add_switch(node, macs)
+            started.add_switch(node, {port: f"{mac_address(address)} {address}" for port, address in pods.items()})
             started.run(
                 [
                     ["lrp-add", "router", f"rtos-{node}", ROUTER, f"10.0.{number - 1}.254/24"],
@@ -128,6 +128,21 @@ class TestInForce:
         ended = verify(ovn, path, "--trace")
         assert ended.code == 0, ended
         assert ended.err == "1 rule of 1 object: 1 in force\n"
+
+    @pytest.mark.parametrize("scope", ["pod", "policy"])
+    def test_a_policy_beside_limits_of_its_sender_and_of_a_receiver(
+        self, ovn: TracedOvn, tmp_path: Path, scope: str
+    ) -> None:
+        sender, receiver = pod("a", "10.0.0.1", labels={"app": "web"}), pod("c", "10.0.0.3")
+        receiver["metadata"]["annotations"]["kubernetes.io/ingress-bandwidth"] = "6M"
+        if scope == "pod":
+            sender["metadata"]["annotations"]["kubernetes.io/egress-bandwidth"] = "3M"
+        gold = policy("gold", rule(10, bandwidth={"rate": 9_000}), podSelector={"matchLabels": {"app": "web"}})
+        gold["metadata"]["annotations"] = {"ovnqos.io/bandwidth-scope": scope}
+        path = write(tmp_path / "all.yaml", gold, sender, receiver)
+        apply(ovn, path)
+        ended = verify(ovn, path, "--trace")
+        assert (ended.code, ended.errors) == (0, []), ended
 
     def test_an_object_without_pods_is_idle(self, ovn: TracedOvn, tmp_path: Path) -> None:
         path = write(tmp_path / "all.yaml", policy("gold", podSelector={"matchLabels": {"app": "none"}}), *PODS)
