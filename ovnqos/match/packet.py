@@ -111,7 +111,7 @@ def _protocol_number(packet: Packet) -> int | None:
 
 
 def _icmp_type(packet: Packet) -> int | None:
-    if packet.protocol is not Protocol.ICMP:
+    if packet.protocol not in {Protocol.ICMP, None}:
         return None
     return ECHO_REQUEST[packet.version] if packet.icmp_type is None else packet.icmp_type
 

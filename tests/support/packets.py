@@ -77,6 +77,8 @@ def _symbol(name: str, packet: Packet) -> bool:
 def _compares(comparison: m.Comparison, packet: Packet, names: Names) -> bool:
     scope, _, part = comparison.field.partition(".")
     assert comparison.relation is m.Relation.EQUAL or scope in TRANSPORTS, comparison
+    if scope == "icmp6":  # of ICMP a packet is an echo request
+        return False
     if comparison.field == "ip.proto":
         return NUMBERS.get(packet.protocol) in {int(one.text) for one in comparison.constants}
     if comparison.field == "inport":

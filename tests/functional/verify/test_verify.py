@@ -59,6 +59,14 @@ class TestRealised:
         assert "realised  a to 203.0.113.1, udp port 9: dscp=10, rate=1000 burst=5000" in line
         assert ended.err == "1 row on 1 switch: 1 realised\n"
 
+    def test_what_keeps_neighbour_discovery_from_limits(self, central: Central) -> None:
+        discovery = m.parse("icmp6.type == {135, 136}")
+        rule_of_it = {"ovnqos.io/rule": "neighbour-discovery"}
+        apply(central, row(priority=32_767, match=discovery, dscp=None, external_ids=rule_of_it))
+        ended = verify(central)
+        assert (ended.code, ended.errors) == (0, []), ended
+        assert [one["verdict"] for one in findings(central)] == ["realised"]
+
     def test_rows_that_are_alike_on_two_switches_share_flows_and_are_both_found(self, central: Central) -> None:
         wire_lan(central, "second")
         apply(central, row(switches=frozenset({"lan", "second"}), match=m.ip4.dst.isin("203.0.113.0/24")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from netaddr import IPAddress
 
@@ -230,6 +232,12 @@ def test_a_port_known_to_be_on_the_switch_puts_its_group_there() -> None:
         inport="p", source=TCP.source, destination=TCP.destination, switch_ports=frozenset({"p", "elsewhere"})
     )
     assert verdict("ip4 || inport == @far", packet).truth is Truth.YES
+
+
+def test_a_packet_of_any_protocol_is_no_neighbour_discovery() -> None:
+    some = replace(SIX, protocol=None)
+    assert verdict("icmp6.type == {133, 134, 135, 136, 137}", some).truth is Truth.NO
+    assert verdict("icmp6.type == 128", some).truth is Truth.UNKNOWN
 
 
 def test_icmp_of_each_version() -> None:
