@@ -171,6 +171,7 @@ def _packet(random: Random, cluster: Cluster, switches: Mapping[str, Mapping[str
     ports = switches[drawn.switch]
     receivers = [one.port for one in cluster.interfaces if one.port in ports and drawn.destination in one.addresses]
     outport = random.choice(receivers) if receivers else f"away_{drawn.switch}"
+    next_hop = ports.get(outport, _AWAY)
     packet = Packet(
         inport=drawn.inport,
         outport=outport,
@@ -180,5 +181,6 @@ def _packet(random: Random, cluster: Cluster, switches: Mapping[str, Mapping[str
         source_port=None if drawn.destination_port is None else 1024,
         destination_port=drawn.destination_port,
         switch_ports=frozenset({*ports, f"away_{drawn.switch}"}),
+        next_hop=int(next_hop.replace(":", ""), 16),
     )
-    return drawn.switch, packet, ports.get(outport, _AWAY)
+    return drawn.switch, packet, next_hop

@@ -169,6 +169,6 @@ def test_the_command_prints_scripts_that_do_what_it_applies(northbound: Northbou
         assert ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote).code == 0
 
         applied = comparable(dump(northbound), before)
-        assert len(applied["QoS"]) == 3
+        assert len(applied["QoS"]) == 4
         assert comparable(dump(planned), before) == applied
         assert comparable(dump(rendered), before) == applied
