@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ovnqos.errors import OvnQosError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import click
 
@@ -27,7 +27,7 @@ def contexts(context: click.Context, _parameter: click.Parameter, incomplete: st
     try:
         from ovnqos.kubernetes import context_names
 
-        return _starting(iter(context_names(context.params.get("kubeconfig"))), incomplete)
+        return _starting(context_names(context.params.get("kubeconfig")), incomplete)
     except (ImportError, OvnQosError):
         return []  # a completion has nobody to complain to
 
@@ -62,20 +62,19 @@ def _keys(context: click.Context, kind: str, incomplete: str) -> list[str]:
     return _starting(_names(context, kind, namespace), incomplete)
 
 
-def _starting(names: Iterator[str], incomplete: str) -> list[str]:
+def _starting(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted({name for name in names if name.startswith(incomplete)})
 
 
-def _names(context: click.Context, kind: str, namespace: str = "") -> Iterator[str]:
+def _names(context: click.Context, kind: str, namespace: str = "") -> list[str]:
     """The names of a kind: of files all, of the cluster those of a namespace; none where they cannot be read."""
+    given = context.params
     try:
-        yield from (
-            _names_in_files(context.params["files"], kind)
-            if context.params.get("files")
-            else _names_in_cluster(context.params, kind, namespace)
-        )
+        if given.get("files"):
+            return [*_names_in_files(given["files"], kind)]
+        return [*_names_in_cluster(given, kind, namespace)]
     except (ImportError, OvnQosError):
-        return  # likewise
+        return []  # likewise
 
 
 def _names_in_files(files: tuple[str, ...], kind: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ go to its connection pool directly.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -53,6 +54,7 @@ _UNAUTHORIZED: Final = 401
 _POOL_SIZE: Final = 16
 _CHUNK: Final = 65_536
 _NOT_INSTALLED: Final = "Kubernetes: the Python package kubernetes is not installed; install ovnqos[kubernetes]"
+_TEXT_MAXIMUM: Final = 500
 _INTERRUPTED: Final = "the request was interrupted"
 _KEEPALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -151,7 +153,8 @@ def _token_file(context: Mapping[str, Any], merged: Any) -> Path | None:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _TEXT_MAXIMUM else f"{text[:_TEXT_MAXIMUM]} …"
 
 
 def parse_document(body: bytes, where: str) -> dict[str, object]:
@@ -167,6 +170,33 @@ def parse_document(body: bytes, where: str) -> dict[str, object]:
     if not isinstance(document, dict):
         raise UnreadableAnswerError(f"{where}: not a JSON object")
     return document
+
+
+class _LoaderErrors(logging.Handler):
+    """What the official client's loader of kubeconfigs logs as errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.module == "kube_config":
+            self.texts.append(record.getMessage())
+
+
+@contextmanager
+def _logged_errors_raised() -> Iterator[None]:
+    """Raise ConfigException where the loader only logs: a credential program failed, and requests would go without."""
+    from kubernetes.config import ConfigException  # noqa: PLC0415 # see connect
+
+    handler = _LoaderErrors()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+    if handler.texts:
+        raise ConfigException(f"the user's credential program failed: {handler.texts[0].removeprefix('exec: ')}")
 
 
 class Credentials:
@@ -187,7 +217,8 @@ class Credentials:
         self._token_file = token_file
         self._lock = threading.Lock()
         self._version = self._file_version()
-        load(configuration)
+        with _logged_errors_raised():
+            load(configuration)
 
     def authorization(self, *, refused: Mapping[str, str] | None = None) -> dict[str, str]:
         """The header of a request; none where there is no token.
@@ -199,7 +230,7 @@ class Credentials:
             ConfigException: of the official client: there are no credentials.
             OSError: likewise.
         """
-        with self._lock:  # it may run the kubeconfig's credential program
+        with self._lock, _logged_errors_raised():  # it may run the kubeconfig's credential program
             version = self._file_version()
             if refused is not None or version not in (None, self._version):
                 self._load(self._configuration)

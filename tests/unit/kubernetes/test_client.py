@@ -95,6 +95,27 @@ def test_in_a_pod_a_kubeconfig_of_the_environment_goes_first(tmp_path: Path, mon
     assert connect().name == "context test"
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("echo 'please log in' >&2; exit 1", "please log in"), ("echo '{}'", ""), (None, "No such file")],
+)
+def test_a_credential_program_that_fails_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], script: str | None, words: str
+) -> None:
+    program = tmp_path / "login"
+    if script is not None:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    execution = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "Never"}
+    path = write_kubeconfig(tmp_path, "http://127.0.0.1:1", {"exec": execution})
+    with pytest.raises(KubernetesConfigurationError) as caught:
+        connect(path)
+    assert str(caught.value).startswith(f"Kubernetes: {path}: the user's credential program failed: ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     with (
         ScriptedApi(lambda exchange: exchange.send_json(302, {}, {"Location": "/elsewhere"})) as api,
