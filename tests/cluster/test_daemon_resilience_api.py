@@ -66,8 +66,9 @@ def test_a_restart_of_the_api_loses_nothing(
 
 @eventually
 def wait_for_row(northbound: NorthboundServer, words: str) -> None:
-    (row,) = northbound.nbctl("qos-list", SWITCHES[0]).splitlines()
-    assert words in row
+    found = northbound.nbctl("qos-list", SWITCHES[0]).splitlines()
+    assert found
+    assert all(words in row for row in found), found
 
 
 def test_while_the_api_is_away_a_nodes_daemon_keeps_its_rows_and_repairs_them(
