@@ -1,4 +1,4 @@
-"""Packets that are not what one thinks of: neighbour discovery beside a limit that is used up, and fragments."""
+"""Packets that are not what one thinks of: neighbour discovery at a limit, fragments, marks of the application."""
 
 from __future__ import annotations
 
@@ -149,3 +149,23 @@ def test_fragments_do_not_escape_by_a_rule_with_a_port_and_a_higher_rate(pods: L
     )
     fast = measure_rates(pods.cluster.sandbox, [stream])[0]
     assert fast.bits_per_second < 1.1 * 2e6 * (1 + 1 / 4)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_limit_without_a_mark_leaves_the_applications_mark_alone(pods: LimitedPods, version: int) -> None:
+    sender, to = _pod(pods, "sender"), to_pod(_pod(pods, "distant"), version=version)
+    rate_kbps, application = 2000, 0x28
+    limit_alone: Document = {"bandwidth": {"rate": rate_kbps, "burst": 1000}}
+    pods.apply(network_qos("gold", [limit_alone], namespace=NAMESPACE))
+    ping = Programs().command("ping", "-n", "-q", "-c", "3", "-i", "0.2", "-Q", str(application), to.address)
+    capture = Capture(to.receiver.namespace, "eth0", folder=sender.folder, expression="icmp or icmp6")
+    with capture:
+        run(sender.namespace.command(ping))
+        seen = capture.wait_for(
+            lambda packet: packet.protocol == "icmp" and packet.destination == to.address, count=3, timeout=5
+        )
+    assert {packet.traffic_class for packet in seen} == {application}
+    pods.apply(network_qos("gold", [limit_alone | {"classifier": {"ports": udp_ports(5001)}}], namespace=NAMESPACE))
+    stream = Stream(sender=sender, receiver=to.receiver, address=to.address, port=5001, offered=6e6, seconds=4)
+    measured = measure_rates(pods.cluster.sandbox, [stream])[0].bits_per_second
+    assert measured == pytest.approx((rate_kbps + 1000 / stream.seconds) * 1000, rel=0.1)

@@ -164,6 +164,16 @@ CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
             Packets(protocol="tcp", port=5000, matched=NOWHERE),
         ),
     ),
+    "ports: UDP 5000 to 5009": (
+        _written({"ports": [{"protocol": "UDP", "port": 5000, "endPort": 5009}]}),
+        (
+            Packets(protocol="udp", port=5000, matched=EVERYWHERE),
+            Packets(protocol="udp", port=5009, matched=EVERYWHERE),
+            Packets(protocol="udp", port=4999, matched=NOWHERE),
+            Packets(protocol="udp", port=5010, matched=NOWHERE),
+            Packets(protocol="tcp", port=5005, matched=NOWHERE),
+        ),
+    ),
     "ports: 7000, no protocol": (
         _written({"ports": [{"port": 7000}]}),
         (
