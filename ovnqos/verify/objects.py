@@ -91,7 +91,7 @@ class _Outcome(NamedTuple):
     """How a promise stands for one packet: kept, not kept, or (None) not defined."""
 
     kept: bool | None
-    is_untouched: bool
+    is_lacking: bool
     difference: Difference
 
 
@@ -242,11 +242,12 @@ class _ObjectVerifier:
             )
             rows = tuple(sorted({row.identity for one in departures for row in one.rows}))
             signature = (kept, is_outside, sample.crosses, packet.version, rows)
-            yield signature, _Outcome(kept, all(not one.rows for one in departures), difference)
+            lacking = not is_outside and all(_lacks(promise, promised, one) for one in departures)
+            yield signature, _Outcome(kept, lacking, difference)
 
     def _conclude(self, finding: ObjectFinding, outcomes: Sequence[_Outcome], *, kept: bool) -> ObjectFinding:
         wrong = [one for one in outcomes if one.kept is False]
-        touched = next((one for one in wrong if not one.is_untouched), None)
+        touched = next((one for one in wrong if not one.is_lacking), None)
         if touched is not None:
             return finding.but(ObjectVerdict.DIFFERS, touched.difference)
         if open_ := next((one for one in outcomes if one.kept is None), None):
@@ -302,13 +303,28 @@ def is_kept(promise: Promise, promised: Promised, departure: Departure) -> bool:
     """Whether a packet leaves with what one promise is about, and the object's own rows do nothing else to it."""
     if promise is promised.mark and departure.dscp != promise.dscp:
         return False
-    if promise.limit is not None and promise in promised.limits:
-        meters = departure.limited_by
-        if promise.kind is PromiseKind.INGRESS:
-            meters += departure.received_by
-        if not _is_limited(promise, promised, meters):
-            return False
+    if promise in promised.limits and not _is_limited(promise, promised, _meters(promise, departure)):
+        return False
     return not any(_exceeds(row, promise, promised) for row in departure.rows)
+
+
+def _lacks(promise: Promise, promised: Promised, departure: Departure) -> bool:
+    """Whether a packet gets nothing of the kind that it is promised, where others get something else."""
+    unmarked = promise is not promised.mark or departure.dscp is None
+    if promise not in promised.limits:
+        return unmarked
+    others = {one.limit for one in promised.limits if one is not promise}
+    return unmarked and all(_limit_of(row) in others for row in _meters(promise, departure))
+
+
+def _meters(promise: Promise, departure: Departure) -> tuple[CandidateRow, ...]:
+    """The rows whose limits count for a promise: of a receiver's limit those at its own chassis, too."""
+    is_ingress = promise.kind is PromiseKind.INGRESS
+    return departure.limited_by + (departure.received_by if is_ingress else ())
+
+
+def _limit_of(row: CandidateRow) -> Bandwidth:
+    return Bandwidth(rate_kbps=row.rate_kbps or 0, burst_kbit=row.burst_kbit)
 
 
 def _is_limited(promise: Promise, promised: Promised, meters: Iterable[CandidateRow]) -> bool:
@@ -322,7 +338,7 @@ def _is_limited(promise: Promise, promised: Promised, meters: Iterable[Candidate
             for other in promised.limits
             if other.limit is not None and other.is_per_port and _tightness(other.limit) <= _tightness(limit)
         }
-    return any(Bandwidth(rate_kbps=row.rate_kbps or 0, burst_kbit=row.burst_kbit) in enough for row in meters)
+    return any(_limit_of(row) in enough for row in meters)
 
 
 def _tightness(limit: Bandwidth) -> tuple[int, int]:
