@@ -153,6 +153,10 @@ def test_what_may_not_be_listed_is_named_and_nothing_is_written_unless_that_is_a
     assert len(told) == 1, ended
     assert f'cannot list resource "{forbidden}"' in told[0]
 
+    verified = ovnqos("verify", "--kubeconfig", cluster.kubeconfig(token), "--no-trace")
+    assert (verified.code, verified.out) == (1, "")
+    assert "nothing verified: the input is incomplete" in verified.err
+
     ended = ovnqos(*words, "--allow-incomplete", "--max-deletes", "100%", "--yes")
     assert ended.code == 0, ended
     assert len(rows(northbound)) == len(before)

@@ -43,7 +43,7 @@ def _release(text: str) -> PipelineVersion:
 
 @click.command
 @options.input_options
-@options.database_options(default="the rows of the files are explained")
+@options.database_options(default="the rows that the input compiles to are explained")
 @click.option(
     "--pod",
     required=True,

@@ -123,9 +123,11 @@ def verify(  # noqa: PLR0913 - one parameter an option
 
 
 def _read(given: options.InputOptions) -> Input:
-    from ovnqos.cli.input import read_input
+    from ovnqos.cli.input import read_input, refuse_incomplete
 
-    return read_input(given)
+    inputs = read_input(given)
+    refuse_incomplete(inputs.incomplete, allowed=given.allow_incomplete)
+    return inputs
 
 
 def _verify_objects(
@@ -140,7 +142,7 @@ def _verify_objects(
     from ovnqos.verify.objects import verify_objects
 
     snapshot, contents = northbound.snapshot(addresses=True), southbound.read()
-    output.diagnostics((*inputs.incomplete, *plan_changes(inputs.desired, snapshot).incomplete), as_warnings=True)
+    output.diagnostics(plan_changes(inputs.desired, snapshot).incomplete, as_warnings=True)
     with tracer or nullcontext() as opened:
         compiler, scope = inputs.compiler, inputs.desired.scope
         report = verify_objects(
