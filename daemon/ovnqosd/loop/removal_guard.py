@@ -218,7 +218,8 @@ class RemovalGuard:
         ended, limits = removals.ended, count_limits(removals.plan.snapshot)
         number = sum(ended.values())
         is_enough = self._maximum.count is not None or limits >= _FEW_LIMITS
-        if is_enough and not self._maximum.allows(number, limits):
+        self._held_keys &= removals.keys  # what ends meanwhile does not prolong it
+        if not self._held_keys and is_enough and not self._maximum.allows(number, limits):
             if not self.held:
                 _log.warning(
                     "removals held: objects are missing that nobody deleted",
@@ -228,8 +229,6 @@ class RemovalGuard:
                     objects=listed(ended),
                 )
             self._held_keys = removals.keys
-        else:
-            self._held_keys &= removals.keys
         self.held = ended if self._held_keys else {}
         return bool(self._held_keys)
 

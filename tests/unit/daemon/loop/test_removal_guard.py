@@ -143,6 +143,27 @@ def test_what_began_it_has_to_come_back_and_a_smaller_share_is_not_enough(zone: 
     assert zone.guard.held == {}
 
 
+def test_what_ends_meanwhile_does_not_prolong_it(zone: Zone) -> None:
+    zone.delete(*keys(6), listed=True)
+    assert zone.is_held()
+    zone.compiler.apply(replace(PODS[11], labels={"app": "other"}))
+    assert zone.is_held()
+    for one in PODS[:6]:
+        zone.compiler.apply(one)
+    assert not zone.is_held()
+
+
+def test_a_second_cause_outlasts_the_first(zone: Zone) -> None:
+    zone.delete(*keys(6), listed=True)
+    assert zone.is_held()
+    zone.delete(*(one.key for one in PODS[6:]), listed=True)
+    assert zone.is_held()
+    for one in PODS[:6]:
+        zone.compiler.apply(one)
+    assert zone.is_held()
+    assert sum(zone.guard.held.values()) == 6
+
+
 def test_what_another_writer_did_is_repaired_whatever_it_removes(zone: Zone) -> None:
     zone.compiler.delete("NetworkQoS", "shop/gold")
     assert not zone.is_held(is_drift=True)
