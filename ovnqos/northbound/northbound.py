@@ -15,8 +15,7 @@ from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
 from ovnqos.plan import render_operations
-from ovnqos.plan.changes import SchemaChecks
-from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
+from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, SchemaChecks, batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from ovnqos.errors import StalePlan
 from ovnqos.plan import render_operations
-from ovnqos.plan.changes import RowInsert, SchemaChecks
-from ovnqos.plan.render_operations import PORT, describe_gone_port, describe_stale
+from ovnqos.plan.changes import RowInsert
+from ovnqos.plan.render_operations import PORT, SchemaChecks, describe_gone_port, describe_stale
 from ovnqos.plan.snapshot import ROW_COLUMNS, SetKind
 
 if TYPE_CHECKING:

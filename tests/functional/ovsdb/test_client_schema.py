@@ -14,7 +14,7 @@ from ovnqos.northbound.northbound import NEEDED_COLUMNS
 from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
-from ovnqos.plan.changes import SchemaChecks
+from ovnqos.plan.render_operations import SchemaChecks
 from ovnqos.sandbox import NorthboundServer, SouthboundServer
 from tests.functional.support_connection import connect
 
