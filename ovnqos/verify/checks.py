@@ -183,7 +183,7 @@ class FlowTable:
         if self._is_joined:
             yield flow
             return
-        if dscp is not None:
+        if content.action:
             yield replace(flow, stage=f"{prefix}_mark", meter=None)
         if meter is not None:
             yield replace(flow, stage=f"{prefix}_meter", dscp=None)

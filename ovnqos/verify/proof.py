@@ -93,6 +93,8 @@ class Prover:
             allowed = {version for term in terms for version in term.versions}
             for version in sorted(allowed & ports.versions or allowed) or [4]:
                 judged.extend(self._judge(finding, flow, version, switch.uuid, ports))
+        if not judged:
+            return finding.but(Realisation.UNPROVEN, "it sets neither a DSCP mark nor a limit")
         return _combine(judged, ", ".join(_effect(flow.effect) for flow in flows))
 
     def _find_tie(self, finding: Finding, flow: QosFlow, datapath: str, ports: SwitchPorts) -> Finding | None:

@@ -121,6 +121,16 @@ class TestPipelineVersions:
         (finding,) = verify_snapshot(snapshot(row), southbound(flows=(replace(mark, row_hint=""),)), nb_cfg=3).findings
         assert finding.reason == "northd has made no logical flow for it in ls_in_qos_meter"
 
+    @pytest.mark.parametrize("stage", ["ls_in_qos", "ls_in_qos_mark"])
+    def test_a_row_that_only_marks_inside_ovn_needs_its_flow_and_is_not_proven(self, stage: str) -> None:
+        """From OVN 24.03 on; its effect is not among what ovn-trace is read for."""
+        row = snapshot(stored(action={"mark": 42}))
+        contents = southbound(stages=frozenset({stage}), flows=(flow(stage=stage, dscp=None),))
+        (finding,) = verify_snapshot(row, contents, nb_cfg=3, tracer=Answers(NO_HIT)).findings
+        assert finding.verdict is Realisation.UNPROVEN
+        (finding,) = verify_snapshot(row, replace(contents, flows=()), nb_cfg=3, tracer=Answers(NO_HIT)).findings
+        assert finding.verdict is Realisation.ABSENT
+
     def test_a_flow_of_another_datapath_is_not_the_rows(self) -> None:
         assert judged(flows=(flow(datapaths=frozenset({"other"})),)).verdict is Realisation.ABSENT
 
