@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from ovnqosd.settings.settings import DEFAULT_ZONE, Mode
 from ovnqosd.status.condition import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ovnqos.kubernetes import KubernetesClient
     from ovnqosd.settings.settings import Settings
@@ -42,15 +43,13 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         logs.configure(settings.log_format, settings.log_level)
         daemon = RuleMetricsServer(settings) if settings.mode is Mode.STATS else _make_daemon(settings)
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        wait_for_signal = catch_signals()
         daemon.start()
     except OvnQosError as error:
         sys.stderr.write("".join(f"ovnqosd: {line}\n" for line in str(error).splitlines()))
         return 1
     _log.info("started", mode=settings.mode.value, owner=settings.owner.name, node=settings.node)
-    stop.wait()
+    wait_for_signal()
     _log.info("stopping")
     ending = threading.Thread(target=daemon.stop, name="end", daemon=True)
     ending.start()
@@ -59,6 +58,18 @@ def run(arguments: Sequence[str]) -> int:
         _log.warning("shutdown timed out; exiting without waiting for what does not answer")
     _log.info("stopped")
     return 0
+
+
+def catch_signals() -> Callable[[], object]:
+    """From now on SIGTERM and SIGINT do nothing but end the call of what is returned.
+
+    The `set` of an Event takes the lock that its `wait` holds for a moment: a handler that ran just then never ended
+    (seen). A SimpleQueue's `put` may interrupt its `get` at any moment.
+    """
+    caught: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: caught.put(number))
+    return caught.get
 
 
 def _make_daemon(settings: Settings) -> Daemon:

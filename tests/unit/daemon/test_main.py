@@ -1,7 +1,9 @@
-"""The zone's name: one answer of the API does not decide it for as long as the process runs."""
+"""The process: the name of its zone, which one answer of the API does not decide, and its end."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,3 +38,28 @@ def test_a_node_that_is_not_readable_gives_the_zone_its_name_and_is_told(tmp_pat
     with capture_logs() as logs, ScriptedApi(FORBIDDEN, FORBIDDEN) as api, client_of(api.url, tmp_path) as client:
         assert find_zone(ZONE, client, (0.0,)) == "n1"
     assert [line["log_level"] for line in logs] == ["warning"]
+
+
+def test_a_signal_at_any_moment_of_the_wait_ends_it() -> None:
+    """In a process of its own: at each line of Python that the wait runs, one after the other, SIGTERM arrives."""
+    program = """
+import faulthandler, os, signal, sys
+from ovnqosd.main import catch_signals
+faulthandler.dump_traceback_later(20, exit=True)
+for moment in range(40):
+    wait, lines = catch_signals(), 0
+    def trace(frame, event, _argument):
+        global lines
+        lines += 1
+        if lines == moment:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # of a wait that is not traced
+    sys.settrace(trace)
+    wait()
+    sys.settrace(None)
+print("ended")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "ended\n"), ended.stderr
