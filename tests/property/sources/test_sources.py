@@ -30,6 +30,7 @@ from ovnqos.model.policy import (
     Rule,
 )
 from ovnqos.sources import KINDS, load_manifests, parse_manifests, parse_object, parse_policy, read_documents
+from ovnqos.sources.rules import parse_label_selector
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 WORDS = st.sampled_from(
@@ -247,6 +248,12 @@ def ip_blocks(draw: st.DrawFn) -> IPBlock:
             continue  # IPv4-mapped, which is refused
         excluded.append(IPNetwork((inner, inner_length), version=4 if version == 4 else 6).cidr)
     return IPBlock(cidr=cidr, excluded=tuple(excluded))
+
+
+@given(SELECTORS)
+def test_a_selector_in_kubectls_words_reads_as_it_is_written(selector: LabelSelector) -> None:
+    if selector.requirements:
+        assert parse_label_selector(str(selector)) == selector
 
 
 PEERS = st.builds(PodPeer, pod_selector=SELECTORS, namespace_selector=st.none() | SELECTORS) | st.builds(

@@ -8,6 +8,7 @@ import pytest
 
 from ovnqos.errors import InvalidObject
 from ovnqos.sources import parse_policy
+from ovnqos.sources.rules import parse_label_selector
 from tests.support import invalid_documents as cases
 from tests.support.invalid_documents import outline
 
@@ -51,3 +52,23 @@ def test_values_that_kubernetes_takes_are_taken(value: str) -> None:
 def test_values_that_kubernetes_refuses_are_errors(value: str) -> None:
     errors = errors_of({"matchLabels": {"app.kubernetes.io/name": value}})
     assert errors == ["error InvalidField spec.podSelector.matchLabels[app.kubernetes.io/name]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("app=web", "app=web"),
+        (" app == web , tier!=x", "app=web,tier notin (x)"),
+        ("a in (x, y),b notin(z)", "a in (x,y),b notin (z)"),
+        ("example.org/a,!b", "!b,example.org/a"),
+        ("a=", "a="),
+    ],
+)
+def test_a_selector_is_read_as_kubectl_reads_it(text: str, canonical: str) -> None:
+    assert str(parse_label_selector(text)) == canonical
+
+
+@pytest.mark.parametrize("text", ["", ",", "a=b,", "a=b c=d", "a in x", "a in (x", "=a", "a>1", "-a=b", "a=-b"])
+def test_what_is_no_selector_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=r"label|must|character"):
+        parse_label_selector(text)
