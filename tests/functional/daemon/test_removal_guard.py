@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from ovnqos import Bandwidth, Code, InvalidObject, ObjectRef
+from ovnqos import Bandwidth, Code, InvalidObject, ObjectRef, OvnKubernetesTopology
 from ovnqos.controller import EndedLimitsMaximum
 from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.model.policy import PodPeer, PortMatch, Protocol
@@ -272,3 +272,24 @@ def test_pods_that_were_replaced_while_no_daemon_ran_hold_nothing_back(
     assert second.outcomes[-1].removals_held == 0
     assert rows(server) == {DEFAULT_ROW}
     assert server.nbctl("--bare", "--columns=addresses", "list", "Address_Set").split() == ["10.0.9.1"]
+
+
+def test_in_a_zone_pods_of_other_zones_may_be_replaced_but_not_vanish(
+    start: Callable[..., Daemon], server: NorthboundServer
+) -> None:
+    """Their ports are in other Northbounds, so that there is no witness of them here."""
+    to_db = policy(rule(9, rate=10, destinations=(PodPeer(pod_selector=labels(app="db")),)), pods=labels(app="web"))
+    away = [pod(f"d{number}", f"10.0.5.{number}", node="node2", labels={"app": "db"}) for number in range(4)]
+    daemon = start(topology=OvnKubernetesTopology(zone_nodes=["node1"]))
+    daemon.sync(*PODS, *away, to_db)
+    daemon.forget_outcomes()
+    new = [pod(f"e{number}", f"10.0.6.{number}", node="node2", labels={"app": "db"}) for number in range(4)]
+    seen = tuple(ObservedObject(metadata=metadata(one), object=one) for one in new)
+    daemon.inbox.changed(Changes(kind="Pod", updated=seen, deleted=tuple(one.key for one in away), listed=True))
+    daemon.wait(lambda one: one.trigger == "full" and "set_update" in one.changes and not one.removals_held)
+    sets = server.nbctl("--bare", "--columns=addresses", "list", "Address_Set")
+    assert "10.0.6.3" in sets
+    assert "10.0.5." not in sets
+    gone(daemon, *new)
+    daemon.wait(lambda one: one.removals_held == 10)
+    assert server.nbctl("--bare", "--columns=addresses", "list", "Address_Set") == sets
