@@ -13,12 +13,13 @@ from ovnqos.match.packet import Packet, Protocol
 from ovnqos.match.verdict import Truth
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of
-from tests.support.packets import matches
+from tests.support.packets import GROUP, matches
 from tests.support.random_matches import ADDRESS_SETS, expression, random_packet
 
 if TYPE_CHECKING:
     from random import Random
 
+BROADCAST = 0xFFFFFFFFFFFF
 NAMES = NamedSets(
     address_sets=ADDRESS_SETS, port_groups={"here": ["p"], "beside": ["q"], "elsewhere": ["far"], "empty": []}
 )
@@ -66,6 +67,7 @@ def test_of_compiled_matches_it_says_what_their_tree_says(random: Random) -> Non
             destination=drawn.destination,
             protocol=Protocol(drawn.protocol),
             destination_port=drawn.destination_port,
+            next_hop=BROADCAST if drawn.next_hop == GROUP else int(drawn.next_hop.replace(":", ""), 16),
         )
         if drawn.source.version != drawn.destination.version:
             continue
