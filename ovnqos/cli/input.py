@@ -12,10 +12,11 @@ import click
 from ovnqos.cli import output
 from ovnqos.compile.compiler import Compiler
 from ovnqos.compile.overlaps import find_shadowed_limits
-from ovnqos.compile.rows import POLICY_KIND
+from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.compile.topologies.choice import TopologyKind, make_topology
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import UnreadableInput
+from ovnqos.model.workloads import NO_POD_QOS
 from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
@@ -218,7 +219,15 @@ def _command() -> str:
 def _warn_of_missing_kinds(manifests: Manifests, desired: DesiredState) -> None:
     """Warn where a kind is missing without which there are no rows; of single policies the compiler says it."""
     has_policies = bool(manifests.policies) or any(one.object.kind == POLICY_KIND for one in manifests.invalid)
+    has_invalid_pods = any(one.object.kind == POD_KIND for one in manifests.invalid)
     if not has_policies and not desired.rows:
-        output.warning("no rows: the input has no NetworkQoS object, and no pod with a limit or mark of its own")
+        if any(one.qos is not NO_POD_QOS for one in (*manifests.pods, *manifests.namespaces)):
+            pods = "no limit or mark of its pods gives a row"
+        else:
+            pods = f"no {'valid ' if has_invalid_pods else ''}pod with a limit or mark of its own"
+        output.warning(f"no rows: the input has no NetworkQoS object, and {pods}")
     elif manifests.policies and not manifests.pods:
-        output.warning("no rows: the input has no pods; add them, e.g. from `kubectl get pods -A -o yaml`")
+        if has_invalid_pods:
+            output.warning("no rows: all pods of the input are invalid; correct them")
+        else:
+            output.warning("no rows: the input has no pods; add them, e.g. from `kubectl get pods -A -o yaml`")

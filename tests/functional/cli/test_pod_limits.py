@@ -80,3 +80,32 @@ def test_a_shadowed_limit_is_warned_of(tmp_path: Path) -> None:
 def test_without_policies_and_limits_a_line_says_that_there_is_nothing(tmp_path: Path) -> None:
     write(tmp_path / "all.yaml", pod("plain", "10.0.0.6"))
     assert "no NetworkQoS object, and no pod with a limit" in ovnqos("render", "-f", tmp_path).err
+
+
+@pytest.mark.parametrize("cause", ["mark without cluster CIDRs", "not wired", "host network", "invalid annotation"])
+def test_a_limit_or_mark_without_a_row_is_not_said_to_be_missing(cause: str, tmp_path: Path) -> None:
+    given = {"mark without cluster CIDRs": {"dscp": "10"}, "invalid annotation": {"egress": "10Q"}}
+    one = _annotated(**given.get(cause, {"egress": "10M"}))
+    if cause == "not wired":
+        one["metadata"]["annotations"].pop("k8s.ovn.org/pod-networks")
+    if cause == "host network":
+        one["spec"]["hostNetwork"] = True
+    write(tmp_path / "all.yaml", one)
+    found = ovnqos("render", "-f", tmp_path).err
+    assert "Pod shop/web: " in found
+    assert "no rows: the input has no NetworkQoS object, and no limit or mark of its pods gives a row" in found
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ([policy("gold", rule(10))], "no rows: all pods of the input are invalid"),
+        ([], "no rows: the input has no NetworkQoS object, and no valid pod with a limit or mark of its own"),
+    ],
+    ids=["with a policy", "without"],
+)
+def test_invalid_pods_are_not_said_to_be_missing(others: list[dict[str, Any]], words: str, tmp_path: Path) -> None:
+    one = _annotated(egress="10M")
+    one["spec"] = "none"
+    write(tmp_path / "all.yaml", one, *others)
+    assert words in ovnqos("render", "-f", tmp_path).err
