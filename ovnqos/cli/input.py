@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -221,7 +222,8 @@ def _warn_of_missing_kinds(manifests: Manifests, desired: DesiredState) -> None:
     has_policies = bool(manifests.policies) or any(one.object.kind == POLICY_KIND for one in manifests.invalid)
     has_invalid_pods = any(one.object.kind == POD_KIND for one in manifests.invalid)
     if not has_policies and not desired.rows:
-        if any(one.qos is not NO_POD_QOS for one in (*manifests.pods, *manifests.namespaces)):
+        said = chain((one.qos for one in manifests.pods), (one.qos for one in manifests.namespaces))
+        if any(qos is not NO_POD_QOS for qos in said):
             pods = "no limit or mark of its pods gives a row"
         else:
             pods = f"no {'valid ' if has_invalid_pods else ''}pod with a limit or mark of its own"

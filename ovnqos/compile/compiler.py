@@ -222,12 +222,12 @@ class Compiler:
         return self._policies.conflicts(key)
 
     def diagnostics(self, kind: str, key: str) -> tuple[Diagnostic, ...]:
-        """What is to be said of an object (`<namespace>/<name>`, or `<name>`), errors of an invalid version first."""
+        """What is to be said of an object (`<namespace>/<name>`, or `<name>`), first of a version that is not valid."""
         self._compile()
         found: list[Diagnostic] = []
         invalid = self._invalid.get(kind, {}).get(key)
         if invalid is not None:
-            found.extend(invalid.diagnostics)
+            found.extend((*invalid.diagnostics, *invalid.warnings))
         if kind == POLICY_KIND:
             found.extend(self._policies.diagnostics(key))
         elif kind == POD_KIND:
@@ -238,7 +238,7 @@ class Compiler:
             found.extend(self.inventory.namespace_qos(key).diagnostics)
         elif kind == _NAD_KIND and (definition := self.inventory.attachment(key)) is not None:
             found.extend(definition.diagnostics)
-        return tuple(found)
+        return tuple(dict.fromkeys(found))  # an invalid version may have the warnings of the last valid one
 
     def all_diagnostics(self) -> Iterator[Diagnostic]:
         """What is to be said of all objects, by kind and key."""

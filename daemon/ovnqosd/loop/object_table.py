@@ -24,6 +24,7 @@ from ovnqos import (
 )
 from ovnqos.controller import NO_POD_QOS
 from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, Trigger
+from ovnqosd.status.events import is_of_qos
 from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, PolicyState, Reason, choose_reason
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _PROBLEMS: Final = {
     Code.NO_DEFAULT_INTERFACE: AnnotationProblem.NO_INTERFACE,
     Code.NO_CLUSTER_CIDRS: AnnotationProblem.NO_CLUSTER_CIDRS,
     Code.SHADOWED_LIMIT: AnnotationProblem.SHADOWED,
+    Code.PORT_CLAIMED: AnnotationProblem.PORT_CLAIMED,
     Code.MISSING_SWITCH: AnnotationProblem.NORTHBOUND,
     Code.NORTHBOUND_UNAVAILABLE: AnnotationProblem.NORTHBOUND,
     Code.COMPILE_FAILED: AnnotationProblem.COMPILE_FAILED,
@@ -100,6 +102,7 @@ class ObjectTable:
         self._unreported_pods: set[_Key] = set()
         self._written_pods: set[_Key] = set()  # whose rows were written, and not reported since
         self._unreported: set[_Key] = set()  # objects of no single zone
+        self._invalid_elsewhere: set[_Key] = set()  # invalid pods that are not known to be of this zone
 
     # Objects
 
@@ -110,8 +113,7 @@ class ObjectTable:
                 named = (changes.kind, one.metadata.key)
                 if changes.kind == POLICY_KIND and self._is_another(named, one):
                     self._compiler.delete(*named)  # an invalid object has no last valid version of a dead one
-                self._compile(named, one)
-                self._apply(named, one)
+                self._apply(named, one, self._compile(named, one))
             for key in changes.deleted:
                 self._compiler.delete(changes.kind, key)
                 self._delete((changes.kind, key))
@@ -120,53 +122,70 @@ class ObjectTable:
         """Have the outcome of every policy reported again."""
         self._dirty.update(key for kind, key in self._objects if kind == POLICY_KIND)
 
-    def _compile(self, key: _Key, observed: ObservedObject) -> None:
+    def _compile(self, key: _Key, observed: ObservedObject) -> tuple[Diagnostic, ...]:
+        """Have an object compiled. Returns an error when that fails, which loses none of the objects that follow."""
         try:
             self._compiler.apply(observed.object)
-        except Exception as error:  # an object that trips the compiler must not lose those that come after it
+        except Exception as error:
             _log.exception("object not compiled", kind=key[0], object=key[1])
             text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
             ref = _ref(key)
-            self._compiler.apply(InvalidObject(ref, [Diagnostic.error(ref, Code.COMPILE_FAILED, text)]))
-            if key[0] == POD_KIND:
-                self._unreported_pods.add(key)
+            failed = InvalidObject(ref, [Diagnostic.error(ref, Code.COMPILE_FAILED, text)])
+            self._compiler.apply(failed)
+            return failed.diagnostics
+        return ()
 
-    def _apply(self, key: _Key, observed: ObservedObject) -> None:
+    def _apply(self, key: _Key, observed: ObservedObject, failed: tuple[Diagnostic, ...]) -> None:
         one, kind = observed.object, key[0]
         parsed: tuple[Diagnostic, ...] = ()
         is_kept = kind == POLICY_KIND
         if isinstance(one, InvalidObject):
             _log.warning("invalid object", kind=kind, object=key[1], error=str(one))
-            if not is_kept:
-                return
-        elif isinstance(one, Pod):
-            parsed, is_kept = self._apply_pod(key, one)
+            parsed = one.warnings if kind == POLICY_KIND else (*one.diagnostics, *one.warnings)
         elif isinstance(one, Namespace):
-            parsed, is_kept = one.qos.diagnostics, one.qos is not NO_POD_QOS
-        elif isinstance(one, NetworkQoS | NetworkAttachmentDefinition):
-            parsed = one.diagnostics
+            parsed, is_kept = (*failed, *one.qos.diagnostics), one.qos is not NO_POD_QOS
+        elif isinstance(one, NetworkQoS):
+            parsed = one.diagnostics  # a policy's errors are in its condition
+        elif isinstance(one, NetworkAttachmentDefinition):
+            parsed = (*failed, *one.diagnostics)
+        if kind == POD_KIND:
+            parsed, is_kept = (), self._apply_pod(key, one, is_invalid=isinstance(one, InvalidObject) or bool(failed))
         known = self._objects.get(key)
         if known is None and not is_kept and not parsed:
             return
         if known is None or self._is_another(key, observed):
             known = self._replace(key, _Object())
-        if kind == _NAMESPACE_KIND:
-            self._count_problems(known, parsed)
+        if isinstance(one, Namespace):  # of one that is not valid the last valid version's annotations hold
+            self._count_problems(known, parsed if is_kept else ())
         known.uid, known.generation, known.parsed = observed.metadata.uid, observed.metadata.generation, parsed
         if kind == POLICY_KIND:
             self._dirty.add(key[1])
         if kind != POD_KIND and parsed != known.reported:
             self._unreported.add(key)
 
-    def _apply_pod(self, key: _Key, pod: Pod) -> tuple[tuple[Diagnostic, ...], bool]:
-        """Return what a pod's parser says, and whether there is more to say of the pod; nothing in another zone."""
+    def _apply_pod(self, key: _Key, one: object, *, is_invalid: bool) -> bool:
+        """Return whether there may be anything to say of a pod; another zone's daemon says it of that zone's pods."""
         inventory = self._compiler.inventory
-        if not inventory.topology.in_zone(pod.node):
-            return (), False
-        is_kept = pod.qos is not NO_POD_QOS or pod.key in inventory.problems
+        if isinstance(one, Pod):
+            pod: Pod | None = one
+        else:  # the last valid version knows the node
+            namespace, _, name = key[1].partition("/")
+            record = inventory.record(namespace, name)
+            pod = record.pod if record is not None else inventory.pod_without_interfaces(namespace, name)
+        is_ours = pod is not None and inventory.topology.in_zone(pod.node)
+        self._invalid_elsewhere.discard(key)
+        self._unreported.discard(key)
+        if is_invalid and not is_ours:
+            self._invalid_elsewhere.add(key)
+        if pod is None:
+            self._unreported.add(key)
+            return True
+        if not is_ours:
+            return False
+        is_kept = is_invalid or pod.qos is not NO_POD_QOS or pod.key in inventory.problems
         if is_kept or key in self._objects:
             self._unreported_pods.add(key)
-        return pod.qos.diagnostics, is_kept
+        return is_kept
 
     def _is_another(self, key: _Key, observed: ObservedObject) -> bool:
         known = self._objects.get(key)
@@ -179,6 +198,7 @@ class ObjectTable:
         if key[0] == POLICY_KIND:
             self._dirty.discard(key[1])
         self._unreported.discard(key)
+        self._invalid_elsewhere.discard(key)
 
     def _replace(self, key: _Key, new: _Object) -> _Object:
         """Exchange what is known of an object for what is known of a new one."""
@@ -193,7 +213,7 @@ class ObjectTable:
 
     def _count_problems(self, known: _Object, diagnostics: Iterable[Diagnostic]) -> None:
         self.annotation_problems.subtract(known.problems)
-        known.problems = tuple(_PROBLEMS[one.code] for one in diagnostics if one.code in _PROBLEMS)
+        known.problems = tuple(_PROBLEMS[one.code] for one in diagnostics if one.code in _PROBLEMS and is_of_qos(one))
         self.annotation_problems.update(known.problems)
 
     def _count_policy(self, policy: _Object, reason: Reason | None) -> None:
@@ -231,7 +251,7 @@ class ObjectTable:
 
     def mark_pods(self, keys: Iterable[str]) -> None:
         """Have the diagnostics of pods looked at again: they were compiled anew."""
-        self._unreported_pods.update((POD_KIND, key) for key in keys)
+        self._unreported_pods.update({(POD_KIND, key) for key in keys} - self._invalid_elsewhere)
 
     def report(self, record: PassRecord) -> tuple[dict[str, PolicyOutcome], tuple[ObjectReport, ...]]:
         """Return the outcomes that a pass may have changed, and the objects with new diagnostics.
@@ -329,7 +349,7 @@ class ObjectTable:
                 return None
             known = self._objects[key] = _Object()
         if kind == POD_KIND:
-            self._count_problems(known, found)
+            self._count_problems(known, found if self._may_have_qos(name) else ())
         in_force = self._in_force(key, known)
         is_new = diagnostics != known.reported
         known.reported = diagnostics
@@ -337,6 +357,13 @@ class ObjectTable:
             return None
         told = diagnostics if is_new else ()
         return ObjectReport(object=_ref(key), uid=known.uid, diagnostics=told, in_force=in_force)
+
+    def _may_have_qos(self, pod: str) -> bool:
+        """Whether a pod may have a limit or mark that is not in force: not every pod without readable networks has."""
+        if pod not in self._compiler.inventory.problems:
+            return True
+        found = self._compiler.inventory.pod_without_interfaces(*pod.split("/"))
+        return found is not None and found.qos is not NO_POD_QOS
 
     def _in_force(self, key: _Key, known: _Object) -> str | None:
         """What an annotated pod has in force, where its rows were written and that is another than was reported."""

@@ -54,6 +54,7 @@ class AnnotationProblem(StrEnum):
     NO_INTERFACE = "no_interface"
     NO_CLUSTER_CIDRS = "no_cluster_cidrs"
     SHADOWED = "shadowed"
+    PORT_CLAIMED = "port_claimed"
     NORTHBOUND = "northbound"
     COMPILE_FAILED = "compile_failed"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import Severity
+from ovnqos import Code, Severity
 from ovnqosd.status.condition import ConditionStatus, message_of
 from ovnqosd.status.policy_outcome import Reason
 
@@ -52,13 +52,13 @@ class Event:
 
 
 def events_of_report(report: ObjectReport) -> list[Event]:
-    """Make the Events of an object: one a code of its diagnostics, for pods and namespaces one in all.
+    """Make the Events of an object: one a code of its diagnostics, for annotations of pods and namespaces one in all.
 
     And one of what a pod's annotations have in force, where that is new.
     """
     by_reason: dict[str, list[Diagnostic]] = {}
     for one in report.diagnostics:
-        reason = QOS_ANNOTATIONS if report.object.kind in _ANNOTATED else one.code.value
+        reason = QOS_ANNOTATIONS if report.object.kind in _ANNOTATED and is_of_qos(one) else one.code.value
         by_reason.setdefault(reason, []).append(one)
     said = [
         Event(
@@ -83,6 +83,12 @@ def events_of_report(report: ObjectReport) -> list[Event]:
             )
         )
     return said
+
+
+def is_of_qos(diagnostic: Diagnostic) -> bool:
+    """Whether what is said of a pod or namespace is about its annotations, not about another field of it."""
+    is_of_field = diagnostic.code in {Code.INVALID_FIELD, Code.UNKNOWN_FIELD}
+    return not is_of_field or diagnostic.path.startswith("metadata.annotations")
 
 
 def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Event | None:

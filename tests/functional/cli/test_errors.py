@@ -58,6 +58,13 @@ def server_certificate(pki: Pki) -> Certificate:
 
 
 class TestInvalidObjects:
+    def test_a_misspelt_field_that_explains_an_error_is_said_once(self, tmp_path: Path) -> None:
+        write(tmp_path / "all.yaml", policy(priority=101, prioritty=5), pod("web", "10.0.0.5"))
+        found = ovnqos("render", "-f", tmp_path)
+        assert found.code == 1
+        assert found.err.count("spec.prioritty") == 1
+        assert "repeated" not in found.err
+
     @pytest.mark.parametrize(
         ("document", "path", "words"),
         [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +15,9 @@ from ovnqos import (
     Compiler,
     Diagnostic,
     InvalidObject,
+    KubeOvnTopology,
     Namespace,
+    NetworkAttachmentDefinition,
     NetworkQoS,
     ObjectRef,
     OutcomeUnknown,
@@ -28,10 +31,15 @@ from ovnqos.controller import NO_POD_QOS, NorthboundUnavailable, parse_namespace
 from ovnqos.kubernetes import Changes, Metadata, ObservedObject
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PassRecord, Trigger
+from ovnqosd.status.condition import condition_of
 from ovnqosd.status.events import events_of_report
 from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, Reason
+from tests.support import kube_ovn
 from tests.support.cluster import pod, policy, rule
 from tests.support.outcomes import cause
+
+if TYPE_CHECKING:
+    from ovnqos.compile.topology import Topology
 
 WEB = ObjectRef(kind="Pod", namespace="shop", name="web")
 GOLD = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
@@ -46,8 +54,8 @@ FINE = PodQos(ingress=Bandwidth(rate_kbps=5_000))
 class Zone:
     """The compiler of one zone and the table beside it, given objects as the reconcile loop is."""
 
-    def __init__(self, *, elected: bool = True) -> None:
-        self.compiler = Compiler(OvnKubernetesTopology(zone_nodes=["node1"]))
+    def __init__(self, *, elected: bool = True, topology: Topology | None = None) -> None:
+        self.compiler = Compiler(topology or OvnKubernetesTopology(zone_nodes=["node1"]))
         self.elected = elected
         self.table = ObjectTable(self.compiler, is_elected=lambda: self.elected)
 
@@ -166,6 +174,24 @@ def test_a_pod_whose_networks_cannot_be_read_is_reported_without_annotations_too
     (report,) = zone.tell(odd)
     assert (report.object, report.uid) == (WEB, "u")
     assert zone.tell(replace(odd, labels={"x": "y"})) == ()
+
+
+@pytest.mark.parametrize(("qos", "count"), [(NO_POD_QOS, 0), (FINE, 1)], ids=["no annotation", "a limit"])
+def test_only_a_limit_or_mark_of_a_pod_whose_networks_cannot_be_read_is_counted(
+    zone: Zone, qos: PodQos, count: int
+) -> None:
+    zone.tell(replace(pod("web", "10.0.0.1"), annotations={"k8s.ovn.org/pod-networks": "{"}, qos=qos))
+    assert sum(zone.table.annotation_problems.values()) == count
+
+
+def test_a_limit_whose_port_another_pod_holds_is_counted() -> None:
+    zone = Zone(topology=KubeOvnTopology(zone_nodes=["node1"]))
+    for name, rate in (("web", 1_000), ("twin", 5_000)):
+        launcher = kube_ovn.pod(name, kube_ovn.interface("10.16.0.5", machine="vm"))
+        zone.apply(replace(launcher, qos=PodQos(egress=Bandwidth(rate_kbps=rate))))
+    (report,) = zone.report()[1]
+    assert [one.code for one in report.diagnostics] == [Code.PORT_CLAIMED]
+    assert +zone.table.annotation_problems == {AnnotationProblem.PORT_CLAIMED: 1}
 
 
 def test_the_event_is_of_the_pod_and_names_key_and_value(zone: Zone) -> None:
@@ -297,6 +323,95 @@ def test_an_invalid_version_is_reported_with_its_errors_and_that_the_last_valid_
     outcome = zone.outcome()
     assert [one.code for one in outcome.causes] == [Code.INVALID_FIELD, Code.LAST_VALID_VERSION]
     assert outcome.generation == 2
+
+
+def test_a_misspelt_field_that_explains_an_error_is_in_the_condition_and_in_an_event(zone: Zone) -> None:
+    zone.apply(_source())
+    zone.apply(replace(policy(rule(dscp=20)), diagnostics=(UNKNOWN,)))
+    zone.report()
+    misspelt = Diagnostic.warning(GOLD, Code.UNKNOWN_FIELD, "unknown field", path="spec.prioritty")
+    zone.apply(InvalidObject(GOLD, [cause("missing", path="spec.priority"), misspelt, UNKNOWN]), generation=2)
+    for error in (NorthboundUnavailable("gone"), None):
+        outcomes, reports = zone.report(error=error)
+        outcome = outcomes["shop/gold"]
+        assert (outcome.reason, outcome.warnings) == (Reason.INVALID, (misspelt, UNKNOWN))
+        assert "spec.prioritty" in condition_of(outcome, "a", previous=None, now=datetime.now(UTC)).message
+    (event,) = events_of_report(reports[0])
+    assert (event.key, event.reason) == ("shop/gold", "UnknownField")
+    assert misspelt.message in event.message
+    assert zone.report()[1] == ()
+
+
+# Invalid objects of the other kinds
+
+NAD = ObjectRef(kind="NetworkAttachmentDefinition", namespace="shop", name="blue")
+SHOP = ObjectRef(kind="Namespace", name="shop")
+
+
+def _invalid(ref: ObjectRef) -> InvalidObject:
+    said = (Diagnostic.warning(ref, Code.UNKNOWN_FIELD, "unknown field", path="spec.x"), cause("is wrong", path="spec"))
+    return InvalidObject(ref, said)
+
+
+@pytest.mark.parametrize("ref", [NAD, SHOP, WEB], ids=lambda ref: ref.kind)
+def test_an_invalid_object_of_no_known_zone_is_reported_once_by_the_elected_daemon(ref: ObjectRef) -> None:
+    zone, invalid = Zone(elected=False), _invalid(ref)
+    zone.apply(invalid)
+    assert zone.report()[1] == ()
+    zone.elected = True
+    (report,) = zone.report()[1]
+    assert (report.object, report.uid) == (ref, "u")
+    assert report.diagnostics == (*invalid.diagnostics, *invalid.warnings)
+    assert {one.reason for one in events_of_report(report)} == {"InvalidField", "UnknownField"}
+    zone.apply(invalid)
+    assert zone.report()[1] == ()
+    assert not sum(zone.table.annotation_problems.values())
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_an_invalid_version_of_a_pod_is_for_its_zone_to_report(zone: Zone, node: str) -> None:
+    zone.tell(_pod(FINE, node=node))
+    zone.apply(_invalid(WEB))
+    reports = zone.report()[1]
+    assert [(one.object, one.uid) for one in reports] == ([(WEB, "u")] if node == "node1" else [])
+    assert not sum(zone.table.annotation_problems.values())
+    assert zone.tell(_pod(FINE, node=node)) == ()
+
+
+BLUE = NetworkAttachmentDefinition(namespace="shop", name="blue", labels={}, plugin="bridge", ovn=None)
+
+
+@pytest.mark.parametrize(
+    ("one", "is_told"),
+    [
+        (BLUE, True),
+        (Namespace(name="shop", labels={}), True),
+        (pod("web", "10.0.0.1", node="node1"), True),
+        (pod("web", "10.0.0.1", node="node2"), False),
+    ],
+    ids=["network", "namespace", "pod", "pod of another zone"],
+)
+def test_an_object_that_does_not_compile_is_reported_by_one_daemon(
+    zone: Zone, one: Any, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("trips")
+
+    monkeypatch.setattr(zone.compiler.inventory, "apply", fail)
+    with capture_logs():
+        zone.apply(one)
+    found = [(report.uid, [one.code for one in report.diagnostics]) for report in zone.report()[1]]
+    assert found == ([("u", [Code.COMPILE_FAILED])] if is_told else [])
+
+
+@pytest.mark.parametrize("ref", [NAD, SHOP], ids=lambda ref: ref.kind)
+def test_an_invalid_object_that_is_corrected_or_deleted_is_reported_no_more(zone: Zone, ref: ObjectRef) -> None:
+    zone.apply(_invalid(ref))
+    zone.delete(ref.kind, ref.key)
+    assert zone.report()[1] == ()
+    zone.apply(_invalid(ref))
+    zone.apply(BLUE if ref == NAD else Namespace(name="shop", labels={}))
+    assert zone.report()[1] == ()
 
 
 def test_what_the_database_says_decides_the_reason_in_this_order(zone: Zone) -> None:

@@ -197,13 +197,13 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_a_report_is_an_event_a_code_and_of_a_pod_one_in_all() -> None:
     found = (
-        cause("a"),
+        cause("a", path="metadata.annotations[x]"),
         replace(cause("b", code=Code.NO_EFFECT), severity=Severity.WARNING),
         replace(cause("c", code=Code.NO_EFFECT), severity=Severity.INFO),
     )
     events = events_of_report(ObjectReport(object=GOLD, uid="u1", diagnostics=found))
     assert [(event.key, event.uid, event.type, event.reason, event.message) for event in events] == [
-        ("shop/gold", "u1", "Warning", "InvalidField", "a"),
+        ("shop/gold", "u1", "Warning", "InvalidField", "metadata.annotations[x]: a"),
         ("shop/gold", "u1", "Warning", "NoEffect", "b; c"),
     ]
     web = ObjectRef(kind="Pod", namespace="shop", name="web")
