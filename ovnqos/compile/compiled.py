@@ -278,6 +278,7 @@ def scope_of(
         unlabelled_ports=frozenset(unlabelled_ports),
         cluster_cidrs=bool(inventory.cluster_cidrs),
         all_nodes=inventory.topology.zone_nodes is None,
+        topology=inventory.topology.name,
     )
 
 

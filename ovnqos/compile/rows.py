@@ -201,6 +201,7 @@ class InputScope:
         selects_namespaces: whether a policy selects pods by labels of their namespaces.
         cluster_cidrs: whether the addresses inside the cluster are known.
         all_nodes: whether the Northbound wires the pods of all nodes.
+        topology: the name of the topology that the ports are named by.
         unread: kinds whose objects could not be read, so that none of them counts as gone.
         namespace: the only one whose objects' rows may change; empty: all.
         only: the only objects whose rows may change; None: all.
@@ -220,6 +221,7 @@ class InputScope:
     selects_namespaces: bool = False
     cluster_cidrs: bool = False
     all_nodes: bool = False
+    topology: str = ""
     unread: frozenset[str] = frozenset()
     namespace: str = ""
     only: frozenset[str] | None = None

@@ -77,6 +77,8 @@ class Network:
 class Topology(ABC):
     """Names and addresses. `zone_nodes`: the nodes whose pods this Northbound wires; None: all nodes."""
 
+    name: ClassVar[str] = ""
+    """As `--topology` has it."""
     has_mac_addresses: ClassVar[bool] = False
     """Whether the MAC addresses of the interfaces are known."""
 
@@ -160,6 +162,7 @@ _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 class OvnKubernetesTopology(Topology):
     """Names as ovn-kubernetes gives them; `<net>` below is a network's name with `-` and `/` as `.`."""
 
+    name = "ovn-kubernetes"
     has_mac_addresses = True
 
     def interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:

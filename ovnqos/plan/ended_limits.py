@@ -279,10 +279,15 @@ class ScopeComparison:
         """What is missing from the input, as errors."""
         scope = self._scope
         if self._ports:
-            text = f"not in the input, but their logical switch ports exist: {listed(self._ports)}"
+            named = scope.ports or scope.finished_ports or scope.undeclared_ports or scope.unlabelled_ports
+            fits = bool(named) or not scope.pods
+            text = "not in the input, but their logical switch ports exist"
+            if not fits:
+                text = f"no pod of the input has a port by topology {scope.topology}, but logical switch ports exist"
+            text += f": {listed(self._ports)}"
             if self._objects:
                 text += f"; they stay limited by {listed(self._objects)}"
-            yield _incomplete("Pod", text)
+            yield _incomplete("Pod", text, hint=_ALL if fits else "check --topology; all pods have to be in the input")
         elif scope.policies and not scope.pods and self._snapshot.ports:
             yield _incomplete("Pod", "there is no pod in the input")
         if self._pruned and not scope.policies:

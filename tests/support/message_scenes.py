@@ -206,6 +206,8 @@ def plan_diagnostics() -> Iterator[Diagnostic]:
         for prune in (False, True):
             yield from plan_changes(compiled(kept, *pods).desired(), snapshot, prune=prune).incomplete
     yield from plan_changes(compiled(policies, marked).desired(), replace(snapshot, ports={"x": "uuid"})).incomplete
+    other = compiled(policies, ON_BLUE, marked, topology=KubeOvnTopology())
+    yield from plan_changes(other.desired(), snapshot).incomplete
     limited = compiled([], replace(CLIENT, qos=PodQos(egress=SLOW))).desired()
     for match, action in (("ip4 && (", {"mark": 42}), ("ip4", {"dscp": 30})):
         content = replace(_foreign_row(103, {}).content, direction="from-lport", match=match, action=action)

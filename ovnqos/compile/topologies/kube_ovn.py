@@ -36,6 +36,8 @@ class KubeOvnTopology(Topology):
     outside) counts to the default VPC, and as a network of its own when pods come to it by a NAD.
     """
 
+    name = "kube-ovn"
+
     def interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:
         """Read the annotations of each provider; raises InvalidObject when they are not what Kube-OVN writes.
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class StaticTopology(Topology):
     """As a topology map says. An attachment is a network's name in the map, a location the switch itself."""
 
+    name = "static"
+
     def __init__(self, topology_map: TopologyMap, *, zone_nodes: Iterable[str] | None = None) -> None:
         super().__init__(zone_nodes=zone_nodes)
         self._map = topology_map
