@@ -109,9 +109,20 @@ def missing(planned: Plan) -> None:
 
 
 def ended(planned: Plan) -> None:
-    """Name every object whose limits or marks end by a plan."""
-    for name, number in planned.ended.items():
-        info(f"{name}: {'1 limit or mark of a pod ends' if number == 1 else f'{number} limits and marks of pods end'}")
+    """Name every object whose limits or marks end by a plan, and every one whose rows all go."""
+    numbers = {**dict.fromkeys(planned.changed_objects().get("ended", ()), 0), **planned.ended}
+    for name, number in sorted(numbers.items()):
+        if not number:
+            info(f"{name}: its rows go; no pod has a limit or mark by them")
+        else:
+            ends = "1 limit or mark of a pod ends" if number == 1 else f"{number} limits and marks of pods end"
+            info(f"{name}: {ends}")
+
+
+def changed_objects(planned: Plan) -> None:
+    """Summarize a plan by object: which are new, changed and ended, a line each."""
+    for word, names in planned.changed_objects().items():
+        info(f"{word}: {listed(names)}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> None:

@@ -27,7 +27,7 @@ from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ovnqos.compile.rows import DesiredState, InputScope
     from ovnqos.diagnostics import Diagnostic
@@ -150,6 +150,41 @@ class Plan:
     def ended(self) -> Mapping[str, int]:
         """How many limits and marks of pods end, by object (`<kind>/<namespace>/<name>`)."""
         return ended_limits(self.changes, self.snapshot)
+
+    def changed_objects(self) -> Mapping[str, tuple[str, ...]]:
+        """The objects (`<kind>/<namespace>/<name>`) whose rows or their sets change, as `new`, `changed` or `ended`.
+
+        New is one that had no row, ended one of which no row stays. A pod's row that is joined with the rule of a
+        policy is a row of both.
+        """
+        rows = {row.uuid: row.content for row in self.snapshot.rows}
+        before = self._objects_of(rows.values())
+        touched: set[str] = set()
+        sets: set[str] = set()
+        for change in self.changes:
+            if isinstance(change, RowInsert):
+                rows[change.identity] = change.content
+                touched |= self._objects_of([change.content])
+            elif isinstance(change, RowUpdate):
+                rows[change.uuid] = change.after
+                touched |= self._objects_of([change.before, change.after])
+            elif isinstance(change, RowDelete):
+                rows.pop(change.uuid, None)
+                touched |= self._objects_of([change.content])
+            else:
+                sets.add(change.content.name)
+        if sets:
+            touched |= self._objects_of(one for one in rows.values() if not sets.isdisjoint(references_in(one.match)))
+        after = self._objects_of(rows.values())
+        parts = {"new": touched - before, "changed": touched & before & after, "ended": touched - after}
+        return {word: tuple(sorted(names)) for word, names in parts.items() if names}
+
+    def _objects_of(self, rows: Iterable[RowContent]) -> set[str]:
+        found: set[str] = set()
+        for one in rows:
+            found.add(self.snapshot.owner.object_of(one.external_ids))
+            found.add(object_of(one.external_ids.get(JOINED_KEY, "")))
+        return found - {""}
 
     def check(self, max_deletes: int | float | EndedLimitsMaximum) -> None:
         """Raise UnsafePlan when more limits of pods would end than a count (int), or a share of all (float)."""

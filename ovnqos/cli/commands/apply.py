@@ -36,8 +36,9 @@ def apply(  # noqa: PLR0913 # one parameter an option
 
     Objects that are not among the manifests are left alone, unless --prune is given. Rows of other owners are never
     changed, and rows that are up to date are not written again. Nothing is written when an object is invalid
-    (--keep-going), or when the Northbound shows that objects are missing from the input (--allow-incomplete). On a
-    terminal it asks before the limit of a pod ends. What is written increments nb_cfg, so that `ovnqos verify` can tell
+    (--keep-going), or when the Northbound shows that objects are missing from the input (--allow-incomplete). Before it
+    writes, it names the objects that are new, changed and ended; on a terminal it asks before the limit of a pod ends.
+    What is written increments nb_cfg, so that `ovnqos verify` can tell
     which chassis have caught up.
 
     \b
@@ -57,6 +58,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
         output.missing(plan)
         output.diagnostics(plan.shadowed)
         refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
+        output.changed_objects(plan)
         output.ended(plan)
         plan.check(limit)
         if other_writer is not None and not plan.is_empty:

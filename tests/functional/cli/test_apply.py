@@ -36,13 +36,31 @@ class TestApply:
         write(tmp_path / "all.yaml", policy("gold", rule(46), rule(10)), *PODS)
         first = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
         assert (first.code, first.out) == (0, "")
-        assert first.err == "applied in 1 transaction: rows: 2 new; sets: 1 new\n"
+        assert first.err == "new: NetworkQoS/shop/gold\napplied in 1 transaction: rows: 2 new; sets: 1 new\n"
         assert marks(server) == {"NetworkQoS/shop/gold/0/default": 46, "NetworkQoS/shop/gold/1/default": 10}
 
         before = server.file.read_bytes()
         second = ovnqos("apply", "-f", tmp_path, "--nb", server.remote)
         assert (second.code, second.err) == (0, "nothing to do: the Northbound is up to date\n")
         assert server.file.read_bytes() == before
+
+    @pytest.mark.parametrize("options", [[], ["--yes"], ["--dry-run"]], ids=" ".join)
+    def test_says_before_it_writes_which_objects_are_new_changed_and_ended(
+        self, server: NorthboundServer, tmp_path: Path, options: list[str]
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), policy("lead"), policy("tin"), *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        many = [policy(f"p{number}", priority=20 + number) for number in range(7)]
+        write(tmp_path / "all.yaml", policy("gold", rule(46)), policy("tin"), *many, *PODS)
+        words = ["apply", "--prune", "--max-deletes", "100%", "-f", str(tmp_path), "--nb", server.remote, *options]
+        lines = ovnqos(*words).err.splitlines()
+        last = next(number for number, line in enumerate(lines) if line.startswith(("applied in", "to do: ")))
+        said = [line for line in lines[:last] if line.startswith(("new: ", "changed: ", "ended: "))]
+        assert said == [
+            "new: " + ", ".join(f"NetworkQoS/shop/p{number}" for number in range(5)) + " and 2 more",
+            "changed: NetworkQoS/shop/gold",
+            "ended: NetworkQoS/shop/lead",
+        ]
 
     def test_writes_nothing_when_an_object_is_invalid(self, server: NorthboundServer, tmp_path: Path) -> None:
         write(tmp_path / "all.yaml", policy("gold"), policy("lead", rule(64)), *PODS)

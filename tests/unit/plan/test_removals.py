@@ -157,3 +157,21 @@ def test_what_keeps_neighbour_discovery_from_limits_stays_with_them() -> None:
     assert find_removals(plan, KnownRemovals()).rest.is_empty
     known = KnownRemovals(objects={f"Pod/{one.key}" for one in pods}, ports=ports)
     assert find_removals(plan, known).rest is plan
+
+
+def test_objects_are_new_changed_or_ended_by_their_rows_and_by_members_of_their_sets() -> None:
+    def named(*objects: object, database: Database = DATABASE) -> dict[str, tuple[str, ...]]:
+        return dict(planned(*objects, database=database).changed_objects())
+
+    everything, to_db, limited = "NetworkQoS/shop/all", "NetworkQoS/shop/to-db", "Pod/shop/p1"
+    empty = stored(DesiredState.of(rows=()), Owner(), _SWITCHES, _PORTS)
+    assert named(*EVERYTHING) == {}
+    assert named(*EVERYTHING, database=empty) == {"new": (everything, to_db, limited)}
+    assert named() == {"ended": (everything, to_db, limited)}
+    assert named(*without(POLICIES[1])) == {"ended": (to_db,)}
+    assert named(*without(PODS[8])) == {"changed": (everything, to_db)}
+    assert named(*without(LIMITED), PODS[0]) == {"ended": (limited,)}
+    mark = policy(rule(5), name="all")
+    joined = stored(desired(LIMITED, mark), Owner(), _SWITCHES, _PORTS)  # one row for both
+    assert named(PODS[0], mark, database=joined) == {"changed": (everything,), "ended": (limited,)}
+    assert named(LIMITED, database=joined) == {"changed": (limited,), "ended": (everything,)}
