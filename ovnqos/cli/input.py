@@ -22,7 +22,7 @@ from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ovnqos.cli.options import InputOptions, SourceOptions
     from ovnqos.compile.rows import DesiredState, InputScope
@@ -55,7 +55,8 @@ def read_input(given: InputOptions) -> Input:
     """Load and compile; print warnings and errors.
 
     Raises:
-        click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set.
+        click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set, or the input names no
+            node of the zone.
         UnreadableInput: a file or the cluster cannot be read.
         KubernetesConfigurationError: the cluster's configuration cannot be used.
         InvalidObject: the topology map is not valid.
@@ -104,12 +105,13 @@ def read_input(given: InputOptions) -> Input:
         output.info(f"nothing {_DONE[command]}: {invalid}; use --keep-going to {verb} the valid ones")
         raise click.exceptions.Exit(output.EXIT_INVALID)
     refuse_unnamed_objects(manifests)
+    _refuse_unknown_nodes(given.zone_nodes, manifests)
     return Input(
         manifests=manifests,
         compiler=compiler,
         desired=desired,
         is_partial=bool(errors),
-        incomplete=(*incomplete, *_unknown_nodes(given.zone_nodes, manifests)),
+        incomplete=incomplete,
     )
 
 
@@ -178,11 +180,19 @@ def in_namespace(ref: ObjectRef, namespace: str) -> bool:
     return not namespace or not own or own == namespace
 
 
-def _unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> Iterator[Diagnostic]:
+def _refuse_unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> None:
+    """Stop when a node of the zone is not in the input: that of its pods, all would look like pods of other zones.
+
+    Raises:
+        click.exceptions.Exit: with code 1.
+    """
     known = {node.name for node in manifests.nodes} | {pod.node for pod in manifests.pods}
     if unknown := set(zone_nodes) - known:
         text = f"no Node or pod of the input names the node {listed(unknown)}"
-        yield Diagnostic.error(ObjectRef(kind="Node"), Code.INCOMPLETE_INPUT, text, hint="check --zone-node")
+        hint = "check --zone-node, or add the Node"
+        output.diagnostics([Diagnostic.error(ObjectRef(kind="Node"), Code.INCOMPLETE_INPUT, text, hint=hint)])
+        output.info(f"nothing {_DONE[_command()]}: it is unknown which pods are of the zone")
+        raise click.exceptions.Exit(output.EXIT_INVALID)
 
 
 def refuse_incomplete(found: Iterable[Diagnostic], *, allowed: bool) -> None:

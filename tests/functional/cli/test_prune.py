@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +39,11 @@ def objects(server: NorthboundServer) -> list[str]:
     """The object of each row of ours."""
     found = (as_map(row["external_ids"]).get("ovnqos.io/object") for row in dump(server)["QoS"].values())
     return sorted(one for one in found if one)
+
+
+def reported(text: str, severity: str) -> list[dict[str, Any]]:
+    """The lines of this severity among those of `-o json`."""
+    return [one for one in map(json.loads, text.splitlines()) if one["severity"] == severity]
 
 
 @pytest.mark.parametrize("command", [["apply"], ["diff", "--exit-code"]])
@@ -124,16 +130,49 @@ def test_namespaces_that_a_selector_needs_have_to_be_in_the_input(server: Northb
 
 
 @pytest.mark.parametrize(
-    "options", [["--zone-node", "nod1"], ["--topology", "kube-ovn"]], ids=["a typo in a node", "another topology"]
+    ("options", "incomplete"),
+    [
+        (["--zone-node", "nod1"], 1),
+        (["--zone-node", "node2", "--zone-node", "nod1"], 1),
+        (["--topology", "kube-ovn"], 0),
+    ],
+    ids=["a typo in a node", "a typo in one of two nodes", "another topology"],
 )
 def test_options_that_do_not_fit_the_cluster_end_nothing(
-    server: NorthboundServer, tmp_path: Path, options: list[str]
+    server: NorthboundServer, tmp_path: Path, options: list[str], incomplete: int
 ) -> None:
     before = dump(server)
-    for command in (["apply"], ["apply", "--prune"]):
+    allowed = ["--allow-incomplete", "--max-deletes", "100%", "--yes"]
+    for command, code in (
+        (["apply"], 1),
+        (["apply", "--prune"], 1),
+        (["apply", *allowed], incomplete),
+        (["apply", "--prune", *allowed], incomplete),
+    ):
         ended = ovnqos(*command, *options, "-f", tmp_path, "--nb", server.remote)
-        assert ended.code == 1
+        assert ended.code == code
         assert dump(server) == before
+
+
+def test_a_node_that_the_input_does_not_name_is_an_error_of_the_option(
+    server: NorthboundServer, tmp_path: Path
+) -> None:
+    words = ["diff", "-o", "json", "--zone-node", "nod1", "--allow-incomplete", "-f", str(tmp_path)]
+    ended = ovnqos(*words, "--nb", server.remote)
+    (error,) = reported(ended.err, "error")
+    assert (ended.code, ended.out) == (1, "")
+    assert (error["code"], error["object"]["kind"]) == ("IncompleteInput", "Node")
+    assert "--zone-node" in error["hint"]
+
+
+def test_a_topology_by_which_no_pod_has_a_port_is_told_as_such(server: NorthboundServer, tmp_path: Path) -> None:
+    ended = ovnqos("diff", "-o", "json", "--topology", "kube-ovn", "-f", tmp_path, "--nb", server.remote)
+    (error,) = reported(ended.err, "error")
+    assert ended.code == 1
+    assert (error["code"], error["object"]["kind"]) == ("IncompleteInput", "Pod")
+    assert "kube-ovn" in error["text"]
+    assert "not in the input" not in error["text"]
+    assert "--topology" in error["hint"]
 
 
 def test_a_mark_stays_where_the_clusters_cidrs_are_not_given(server: NorthboundServer, tmp_path: Path) -> None:
@@ -184,6 +223,33 @@ def test_all_policies_can_be_removed_on_purpose(server: NorthboundServer, tmp_pa
     assert len(objects(server)) == 3
     assert ovnqos(*words, "--max-deletes", "100%").code == 0
     assert objects(server) == []
+
+
+def test_prune_names_an_object_whose_rows_go_though_no_pod_loses_a_limit(
+    server: NorthboundServer, tmp_path: Path
+) -> None:
+    server.nbctl("lsp-del", "shop_a")  # the only one that `lead` is for
+    write(tmp_path / "all.yaml", GOLD, PODS[1])
+    words = ["--prune", "-f", str(tmp_path), "--nb", server.remote]
+    for command in (["diff"], ["apply", "--dry-run"], ["apply"]):
+        ended = ovnqos(*command, *words)
+        assert ended.code == 0
+        assert any(line.startswith("NetworkQoS/shop/lead: ") for line in ended.err.splitlines())
+    assert objects(server) == ["NetworkQoS/shop/gold"] * 2
+
+
+def test_an_empty_list_lifts_what_policies_ask_for_and_leaves_the_limits_that_pods_ask_for(
+    server: NorthboundServer, tmp_path: Path
+) -> None:
+    limited = pod("a", "10.0.0.1", labels={"app": "web"})
+    limited["metadata"]["annotations"]["kubernetes.io/egress-bandwidth"] = "10M"
+    write(tmp_path / "all.yaml", policy("gold", rule(46)), limited, PODS[1])
+    assert ovnqos("apply", "--prune", "-f", tmp_path, "--nb", server.remote, "--max-deletes", "100%").code == 0
+    words = ["apply", "-f", "-", "--prune", "--allow-incomplete", "--max-deletes", "100%", "--nb", server.remote]
+    ended = ovnqos(*words, stdin="{apiVersion: v1, kind: List, items: []}")
+    assert ended.code == 0
+    assert set(objects(server)) == {"Pod/shop/a"}
+    assert "shop_a" in ended.err
 
 
 def test_rows_of_a_pod_go_when_its_port_is_gone(server: NorthboundServer, tmp_path: Path) -> None:
