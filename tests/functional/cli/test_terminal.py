@@ -40,13 +40,22 @@ class TestTerminal:
         write(tmp_path / "all.yaml", policy("gold", rule(46)), policy("lead", rule(64)), *PODS)
         return tmp_path
 
-    def on_terminal(self, *words: str | Path, environment: Mapping[str, str] | None = None) -> str:
-        """What a terminal is sent when it is both standard output and standard error."""
+    def on_terminal(
+        self,
+        *words: str | Path,
+        environment: Mapping[str, str] | None = None,
+        answer: str | None = None,
+        code: int = 1,
+    ) -> str:
+        """What a terminal is sent when it is both standard output and standard error.
+
+        With an answer it is standard input too, where that is typed when the command asks.
+        """
         ours, theirs = pty.openpty()
         clean = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
         child = subprocess.Popen(
             [PROGRAM, *map(str, words)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if answer is None else theirs,
             stdout=theirs,
             stderr=theirs,
             env={**clean, "TERM": "xterm", "COLUMNS": "60", **(environment or {})},
@@ -61,8 +70,11 @@ class TestTerminal:
             if not block:
                 break
             said += block
+            if answer is not None and b"[y/N]" in said:
+                os.write(ours, f"{answer}\n".encode())
+                answer = None
         os.close(ours)
-        assert child.wait(timeout=60) == 1
+        assert child.wait(timeout=60) == code
         return said.decode().replace("\r\n", "\n")
 
     def test_colour_is_for_terminals(self, manifests: Path) -> None:
@@ -75,6 +87,23 @@ class TestTerminal:
         assert f"{ESCAPE}1;31merror: " in shown
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
         assert all(line in plain.splitlines() for line in piped.out.splitlines())
+
+    @pytest.mark.parametrize(
+        ("options", "answer", "applies"),
+        [([], "n", False), ([], "", False), ([], "y", True), (["--yes"], "n", True)],
+        ids=["no", "no answer", "yes", "not asked"],
+    )
+    def test_apply_asks_before_a_limit_ends(
+        self, server: NorthboundServer, tmp_path: Path, options: list[str], answer: str, applies: bool
+    ) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), policy("lead"), *PODS)
+        assert ovnqos("apply", "-f", tmp_path, "--nb", server.remote).code == 0
+        write(tmp_path / "all.yaml", policy("gold"), *PODS)
+        words = ["apply", "--prune", "--max-deletes", "100%", "-f", str(tmp_path), "--nb", server.remote, *options]
+        shown = self.on_terminal(*words, answer=answer, code=0 if applies else 1)
+        assert ("[y/N]" in shown) is not bool(options)
+        assert "NetworkQoS/shop/lead" in shown.partition("[y/N]")[0]
+        assert len(marks(server)) == (1 if applies else 2)
 
     def test_no_color_is_heeded(self, manifests: Path) -> None:
         assert "32m" not in self.on_terminal("render", "--keep-going", "-f", manifests, environment={"NO_COLOR": "1"})
