@@ -105,7 +105,7 @@ def read_input(given: InputOptions) -> Input:
         output.info(f"nothing {_DONE[command]}: {invalid}; use --keep-going to {verb} the valid ones")
         raise click.exceptions.Exit(output.EXIT_INVALID)
     refuse_unnamed_objects(manifests)
-    _refuse_unknown_nodes(given.zone_nodes, manifests)
+    _refuse_unknown_nodes(given.zone_nodes, manifests, incomplete)
     return Input(
         manifests=manifests,
         compiler=compiler,
@@ -180,8 +180,10 @@ def in_namespace(ref: ObjectRef, namespace: str) -> bool:
     return not namespace or not own or own == namespace
 
 
-def _refuse_unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> None:
-    """Stop when a node of the zone is not in the input: that of its pods, all would look like pods of other zones.
+def _refuse_unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests, incomplete: Iterable[Diagnostic]) -> None:
+    """Stop when a node of the zone is not in the input: its pods would look like those of other zones.
+
+    What could not be read (`incomplete`) is told too: it may be why.
 
     Raises:
         click.exceptions.Exit: with code 1.
@@ -190,7 +192,8 @@ def _refuse_unknown_nodes(zone_nodes: Iterable[str], manifests: Manifests) -> No
     if unknown := set(zone_nodes) - known:
         text = f"no Node or pod of the input names the node {listed(unknown)}"
         hint = "check --zone-node, or add the Node"
-        output.diagnostics([Diagnostic.error(ObjectRef(kind="Node"), Code.INCOMPLETE_INPUT, text, hint=hint)])
+        unknown_node = Diagnostic.error(ObjectRef(kind="Node"), Code.INCOMPLETE_INPUT, text, hint=hint)
+        output.diagnostics([*incomplete, unknown_node])
         output.info(f"nothing {_DONE[_command()]}: it is unknown which pods are of the zone")
         raise click.exceptions.Exit(output.EXIT_INVALID)
 
