@@ -40,7 +40,7 @@ from ovnqos.plan.changes import (
     SetUpdate,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, count_limits
-from ovnqos.plan.foreign import ForeignConflict, find_foreign_conflicts, upstream_rows
+from ovnqos.plan.foreign import ForeignConflict, describe_conflicts, find_foreign_conflicts, upstream_rows
 from ovnqos.plan.removals import KnownRemovals, Removals, count_desired_limits, find_removals
 from ovnqos.plan.renderings import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, references_in
@@ -87,6 +87,7 @@ __all__ = [
     "collector_paused",
     "count_desired_limits",
     "count_limits",
+    "describe_conflicts",
     "detect_topology",
     "find_foreign_conflicts",
     "find_removals",

@@ -65,8 +65,10 @@ class Code(StrEnum):
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNKNOWN_NETWORK = "UnknownNetwork"
     # plan
+    FOREIGN_CONFLICT = "ForeignConflict"
     FOREIGN_ROW_SHADOWED = "ForeignRowShadowed"
     INCOMPLETE_INPUT = "IncompleteInput"
+    SECOND_CONTROLLER = "SecondController"
     # verify
     CHASSIS_BEHIND = "ChassisBehind"
     PROMISE_DIFFERS = "PromiseDiffers"
@@ -83,12 +85,10 @@ class Code(StrEnum):
     ROW_UNBOUND = "RowUnbound"
     ROW_UNDEFINED = "RowUndefined"
     # daemon
-    FOREIGN_CONFLICT = "ForeignConflict"
     LAST_VALID_VERSION = "LastValidVersion"
     MISSING_SWITCH = "MissingSwitch"
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
     REMOVAL_HELD = "RemovalHeld"
-    SECOND_CONTROLLER = "SecondController"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

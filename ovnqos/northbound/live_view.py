@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.rows import NETWORK_QOS_BASE, carried_for
+from ovnqos.compile.rows import POD_MARK_PRIORITY, carried_for
 from ovnqos.northbound.replica_reader import PORT, SWITCH, ReplicaReader
 from ovnqos.plan.changes import Change, RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.foreign import MARK
@@ -34,7 +34,7 @@ class DatabaseChange:
             more changed.
         switches: names of logical switches that came.
         ports: names of logical switch ports that came.
-        foreign_rows: whether a foreign row came or changed that has a priority in the band of NetworkQoS rules.
+        foreign_rows: whether a foreign row came, changed or went that may conflict: as high as pods' marks, or higher.
         beside_marks: identities of the owner's rows on a switch where a foreign row came, changed or went that sets
             the mark of packets: what the owner's rows carry of it may be another now.
     """
@@ -192,7 +192,7 @@ class LiveView:
             if self._owner.owns(record.external_ids):
                 rows_of[self._identity(record.external_ids)].append(record.uuid)
             else:
-                foreign_rows |= record.priority >= NETWORK_QOS_BASE
+                foreign_rows |= record.priority >= POD_MARK_PRIORITY
         for record in tables[SWITCH].records.values():
             for rule in record.qos_rules:
                 switches_of[rule].append(record.uuid)
@@ -289,7 +289,8 @@ class LiveView:
             self._rows_of.setdefault(identity, []).append(one.record.uuid)
             change.rows.add(identity)
         if not was_ours and not is_ours:
-            change.foreign_rows |= one.record.priority >= NETWORK_QOS_BASE
+            highest = max(one.record.priority, one.before.get("priority", 0))
+            change.foreign_rows |= highest >= POD_MARK_PRIORITY
 
     def _identity(self, external_ids: Mapping[str, str]) -> str:
         return carried_for(self._owner.identity(external_ids))

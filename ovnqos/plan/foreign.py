@@ -11,12 +11,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.rows import PRIORITY_MAXIMUM, carrying_identity, carrying_priority
+from ovnqos.compile.rows import POLICY_KIND, PRIORITY_MAXIMUM, carrying_identity, carrying_priority
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity, listed
 from ovnqos.match import And, Comparison, ConstantKind, Match, Or, Verbatim, read_match
 from ovnqos.match.packet import PORT_FIELDS
 from ovnqos.match.terms import find_terms
 from ovnqos.model.owner import BESIDE_KEY, NEIGHBOUR_DISCOVERY, OBJECT_KEY, PORT_KEY, RULE_KEY, Owner
+from ovnqos.plan.renderings import qos_list_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,16 +33,50 @@ _UPSTREAM = Owner.ovn_kubernetes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignConflict:
-    """One of our rows, by identity, and the foreign row that it conflicts with on a switch."""
+    """One of our rows, by identity, and a foreign row that it conflicts with on these switches."""
 
     identity: str
-    switch: str
+    switches: frozenset[str]
     row: ActualRow
 
 
 def upstream_rows(snapshot: Snapshot) -> tuple[ActualRow, ...]:
     """The rows of ovn-kubernetes' own NetworkQoS controller: any of them: a second controller is at work."""
     return tuple(row for row in snapshot.foreign_rows if _UPSTREAM.owns(row.content.external_ids))
+
+
+def describe_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[Diagnostic, ...]:
+    """Warn of each object whose rows conflict with foreign ones, or that ovn-kubernetes' controller writes rows for.
+
+    Where the desired state has a scope, of those objects only whose rows may change.
+    """
+    conflicts: dict[str, list[ForeignConflict]] = defaultdict(list)  # by object
+    for one in find_foreign_conflicts(desired, snapshot):
+        conflicts[desired.rows[one.identity].external_ids.get(OBJECT_KEY, "")].append(one)
+    conflicts.pop("", None)  # what keeps neighbour discovery from limits is no object's
+    upstream = {_UPSTREAM.object_of(row.content.external_ids) for row in upstream_rows(snapshot)}
+    found = []
+    for name in sorted(upstream | conflicts.keys()):
+        if desired.scope is not None and not desired.scope.may_change(name):
+            continue
+        if name in upstream:
+            text = "ovn-kubernetes' own NetworkQoS controller writes rows for it"
+            hint = "disable that controller, or ovnqos"
+            found.append(Diagnostic.warning(_ref(name), Code.SECOND_CONTROLLER, text, hint=hint))
+        if name in conflicts:
+            text = f"conflicts with {_conflicting(conflicts[name])}: equal priority and overlapping matches"
+            found.append(Diagnostic.warning(_ref(name), Code.FOREIGN_CONFLICT, text, hint="change one priority"))
+    return tuple(found)
+
+
+def _conflicting(conflicts: Sequence[ForeignConflict]) -> str:
+    """The first foreign row with its switch, and how many more there are of each."""
+    switches: dict[str, set[str]] = defaultdict(set)  # by row
+    for one in conflicts:
+        switches[qos_list_line(one.row.content).strip()] |= one.switches
+    first, more = min(switches), len(switches) - 1
+    others = f", and with {more} more row{'' if more == 1 else 's'}" if more else ""
+    return f"foreign row {first} on switch {listed(switches[first], at_most=1)}{others}"
 
 
 def find_foreign_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[ForeignConflict, ...]:
@@ -61,7 +96,7 @@ def find_foreign_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[F
             if place in places:
                 ours[place].append(row)
     found = _conflicts(ours, desired, snapshot) if ours else ()
-    return tuple(sorted(found, key=lambda one: (one.identity, one.switch, one.row.uuid)))
+    return tuple(sorted(found, key=lambda one: (one.identity, one.row.uuid)))
 
 
 def _conflicts(
@@ -73,14 +108,20 @@ def _conflicts(
         address_sets={**actual.address_sets, **{name: one.addresses for name, one in desired.address_sets.items()}},
         port_groups={**actual.port_groups, **{name: one.ports for name, one in desired.port_groups.items()}},
     )
+    terms: dict[str, Terms] = {}  # of our rows: each is compared with many
     for foreign in snapshot.foreign_rows:
-        terms: Terms | None = None
+        shared: dict[str, list[str]] = defaultdict(list)  # by our row, the switches of both
         for switch in foreign.switches:
             for row in ours.get((switch, foreign.content.direction, foreign.content.priority), ()):
-                if terms is None:
-                    terms = find_terms(read_match(foreign.content.match), names)
-                if terms.overlap(find_terms(row.match, names)):
-                    yield ForeignConflict(identity=row.identity, switch=switch, row=foreign)
+                shared[row.identity].append(switch)
+        if not shared:
+            continue
+        theirs = find_terms(read_match(foreign.content.match), names)
+        for identity, switches in shared.items():
+            if identity not in terms:
+                terms[identity] = find_terms(desired.rows[identity].match, names)
+            if terms[identity].overlap(theirs):
+                yield ForeignConflict(identity=identity, switches=frozenset(switches), row=foreign)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,12 +247,18 @@ def _ports(match: Match) -> Iterator[str]:
 
 
 def _lost(name: str, texts: set[str], *, is_mark: bool) -> Diagnostic:
-    kind, namespace, name = name.split("/")
     what = "the mark" if is_mark else "from OVN 24.09 on the DSCP"
     return Diagnostic(
         severity=Severity.WARNING if is_mark else Severity.INFO,
         code=Code.FOREIGN_ROW_SHADOWED,
-        object=ObjectRef(kind=kind, namespace=namespace, name=name),
+        object=_ref(name),
         text=f"shadows foreign rows, so that packets lose {what} that these set: {listed(texts)}",
         hint="" if not is_mark else "write their matches so that OVN can read them, and with one mark a switch",
     )
+
+
+def _ref(name: str) -> ObjectRef:
+    """The object of this name, `<kind>/<namespace>/<name>`; of the kind as a whole where a row names none."""
+    kind, _, key = name.partition("/")
+    namespace, _, own = key.rpartition("/")
+    return ObjectRef(kind=kind or POLICY_KIND, namespace=namespace, name=own)

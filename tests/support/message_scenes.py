@@ -31,12 +31,19 @@ from ovnqos import (
 )
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topology import OvnKubernetesTopology
-from ovnqos.controller import ActualRow, NetworkTopology, NorthboundUnavailable, RowContent, find_shadowed_limits
+from ovnqos.controller import (
+    ActualRow,
+    NetworkTopology,
+    NorthboundUnavailable,
+    RowContent,
+    describe_conflicts,
+    find_shadowed_limits,
+)
 from ovnqos.convert import to_annotations, to_network_qos
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
-from ovnqosd.loop.comparison import MissingReferences, find_conflicts
+from ovnqosd.loop.comparison import MissingReferences
 from ovnqosd.loop.object_table import _unavailable
 from ovnqosd.loop.removal_guard import removal_held
 from ovnqosd.status.policy_outcome import last_valid_version
@@ -226,9 +233,9 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
     policies = missing.update(plan_changes(desired, Snapshot(owner=compiler.owner)), desired.rows)
     upstream = {"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:silver"}
     foreign = Snapshot(foreign_rows=(_foreign_row(10_000, upstream), _foreign_row(10_400, {})))
-    for found in (missing.diagnostics(policies), find_conflicts(desired, foreign)):
-        for diagnostics in found.values():
-            yield from diagnostics
+    for diagnostics in missing.diagnostics(policies).values():
+        yield from diagnostics
+    yield from describe_conflicts(desired, foreign)
     yield _unavailable(("NetworkQoS", "shop/gold"), NorthboundUnavailable("ssl:nb1:6641: connection refused"))
     yield removal_held("NetworkQoS", "shop/gold", 12)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))

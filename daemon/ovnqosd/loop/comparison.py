@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
-from ovnqos import Code, Diagnostic, ObjectRef, Owner, plan_changes
+from ovnqos import Code, Diagnostic, ObjectRef, plan_changes
 from ovnqos.controller import (
     NameTaken,
     RowDelete,
@@ -19,11 +19,10 @@ from ovnqos.controller import (
     SetInsert,
     SetKind,
     SetUpdate,
-    find_foreign_conflicts,
+    describe_conflicts,
     find_shadowed_limits,
     listed,
     object_of,
-    policy_of,
     qos_list_line,
     references_in,
     upstream_rows,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from ovnqosd.loop.removal_guard import RemovalGuard
 
 _log = structlog.get_logger()
-_UPSTREAM: Final = Owner.ovn_kubernetes()
 
 
 class NorthboundComparison:
@@ -84,7 +82,7 @@ class NorthboundComparison:
         self._taken.clear()
         desired = self._without_taken(delta.desired, snapshot, record)
         with self._search("conflicts with foreign rows"):
-            self._table.replace(Finding.FOREIGN_CONFLICT, find_conflicts(desired, snapshot))
+            self._table.replace(Finding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
         record.upstream_rows = len(upstream_rows(snapshot))
         plan = plan_changes(desired, snapshot)
         self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
@@ -318,22 +316,6 @@ def _set_drift(
         kind = DriftKind.SET_DELETED if isinstance(change, SetInsert) else DriftKind.SET_EXTRA
         text = "no set" if isinstance(change, SetInsert) else f"{len(change.content.members)} members"
         yield Drift(kind=kind, what=name, policy="", found=text)
-
-
-def find_conflicts(desired: DesiredState, snapshot: Snapshot) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
-    """Return the policies whose rows conflict with foreign rows, or are written by ovn-kubernetes' controller too."""
-    found: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
-    for row in upstream_rows(snapshot):
-        key = _UPSTREAM.object_of(row.content.external_ids).removeprefix(f"{POLICY_KIND}/")
-        text, hint = "ovn-kubernetes' own NetworkQoS controller writes rows for it too", "disable one of the two"
-        found[POLICY_KIND, key] = (_warning(key, Code.SECOND_CONTROLLER, text, hint=hint),)
-    for conflict in find_foreign_conflicts(desired, snapshot):
-        key, row_text = policy_of(conflict.identity), qos_list_line(conflict.row.content).strip()
-        where = f"foreign row {row_text} on switch {conflict.switch}"
-        text = f"conflicts with {where}: equal priority and overlapping matches"
-        one = _warning(key, Code.FOREIGN_CONFLICT, text, hint="change one priority")
-        found.setdefault((POLICY_KIND, key), (one,))
-    return found
 
 
 def _by_object(diagnostics: Iterable[Diagnostic]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:

@@ -45,6 +45,7 @@ _PROBLEMS: Final = {
     Code.POD_NOT_WIRED: AnnotationProblem.NO_INTERFACE,
     Code.NO_DEFAULT_INTERFACE: AnnotationProblem.NO_INTERFACE,
     Code.NO_CLUSTER_CIDRS: AnnotationProblem.NO_CLUSTER_CIDRS,
+    Code.FOREIGN_CONFLICT: AnnotationProblem.CONFLICT,
     Code.SHADOWED_LIMIT: AnnotationProblem.SHADOWED,
     Code.PORT_CLAIMED: AnnotationProblem.PORT_CLAIMED,
     Code.MISSING_SWITCH: AnnotationProblem.NORTHBOUND,
@@ -54,6 +55,7 @@ _PROBLEMS: Final = {
 _COUNTED_ONLY: Final = frozenset({Code.POD_NOT_WIRED, Code.MISSING_SWITCH})
 """What passes by itself while pods and nodes start: the metric counts it, no Event tells it."""
 _OF_PODS: Final = (
+    Finding.FOREIGN_CONFLICT,
     Finding.SHADOWED_LIMIT,
     Finding.FOREIGN_ROW_SHADOWED,
     Finding.REMOVAL_HELD,
@@ -245,7 +247,8 @@ class ObjectTable:
             elif key in self._objects:
                 self._dirty.add(key[1])
                 if finding is Finding.FOREIGN_CONFLICT and diagnostics:
-                    _log.warning("conflict with foreign rows", object=key[1], conflict=diagnostics[0].message)
+                    conflict = "; ".join(one.message for one in diagnostics)
+                    _log.warning("conflict with foreign rows", object=key[1], conflict=conflict)
 
     # What is to be reported
 

@@ -53,6 +53,7 @@ class AnnotationProblem(StrEnum):
     INEXPRESSIBLE = "inexpressible"
     NO_INTERFACE = "no_interface"
     NO_CLUSTER_CIDRS = "no_cluster_cidrs"
+    CONFLICT = "conflict"
     SHADOWED = "shadowed"
     PORT_CLAIMED = "port_claimed"
     NORTHBOUND = "northbound"

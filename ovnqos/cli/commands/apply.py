@@ -49,6 +49,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
       ovnqos apply -f manifests/ --max-deletes 50
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.cli.input import read_input, refuse_incomplete
+    from ovnqos.plan.foreign import describe_conflicts
     from ovnqos.plan.plan import plan_changes
 
     found = read_input(given)
@@ -56,7 +57,7 @@ def apply(  # noqa: PLR0913 # one parameter an option
         other_writer = None if dry_run else _take_lock(northbound)
         plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
         output.missing(plan)
-        output.diagnostics(plan.shadowed)
+        output.diagnostics((*plan.shadowed, *describe_conflicts(found.desired, plan.snapshot)))
         refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
         output.changed_objects(plan)
         output.ended(plan)

@@ -35,6 +35,7 @@ def diff(  # one parameter an option
       ovnqos diff -f manifests/ -o nbctl > change.sh && sh change.sh --db=unix:/var/run/ovn/ovnnb_db.sock
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.cli.input import read_input, refuse_incomplete
+    from ovnqos.plan.foreign import describe_conflicts
     from ovnqos.plan.plan import plan_changes
 
     found = read_input(given)
@@ -43,7 +44,7 @@ def diff(  # one parameter an option
     output.plan(plan, form)
     output.ended(plan)
     output.info(f"to do: {plan.summary()}")
-    output.diagnostics(plan.shadowed)
+    output.diagnostics((*plan.shadowed, *describe_conflicts(found.desired, plan.snapshot)))
     refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)

@@ -88,6 +88,32 @@ class TestDiff:
         assert script.startswith("#!/bin/sh\n")
         assert "ovn-nbctl " not in re.sub("(?m)^#.*$", "", script)
 
+    @pytest.mark.parametrize(("command", "code"), [(["diff", "--exit-code"], 2), (["apply"], 0)])
+    def test_a_foreign_row_of_equal_priority_is_warned_of(
+        self, server: NorthboundServer, manifests: Path, command: list[str], code: int
+    ) -> None:
+        limited = pod("c", "10.0.0.3")
+        limited["metadata"]["annotations"]["kubernetes.io/egress-bandwidth"] = "20M"
+        write(manifests / "limited.yaml", limited)
+        server.nbctl("lsp-add", "node1", "shop_c")
+        for priority, direction, match in (
+            (10400, "to-lport", 'inport == "shop_a" && ip4'),
+            (10400, "to-lport", 'inport == "another"'),  # takes no packet of ours
+            (5000, "from-lport", "ip4"),
+        ):
+            add_row(server, ["node1"], priority=priority, direction=direction, match=match, action={"dscp": 9})
+        words = [*command, "-f", str(manifests), "--nb", server.remote]
+        elsewhere = ovnqos(*words, "-n", "other")
+        assert not [line for line in elsewhere.warnings if "conflicts with" in line]
+        ended = ovnqos(*words)
+        assert ended.code == code
+        assert sorted(line for line in ended.warnings if "conflicts with" in line) == [
+            'NetworkQoS shop/gold: conflicts with foreign row to-lport 10400 (inport == "shop_a" && ip4) dscp=9 on '
+            "switch node1: equal priority and overlapping matches; change one priority",
+            "Pod shop/c: conflicts with foreign row from-lport  5000 (ip4) dscp=9 on switch node1: equal priority and "
+            "overlapping matches; change one priority",
+        ]
+
     def test_an_object_that_is_invalid_keeps_diff_from_saying_all_is_well(
         self, server: NorthboundServer, tmp_path: Path
     ) -> None:
@@ -145,6 +171,17 @@ class TestUpstreamRows:
         source = pod("a", "10.244.1.5", namespace="nqos-ns", labels={"nqos-app": "bw-limited"})
         write(tmp_path / "all.yaml", guide, source)
         return tmp_path
+
+    @pytest.mark.parametrize("command", ["diff", "apply"])
+    def test_their_controller_is_warned_of(self, audited: NorthboundServer, manifests: Path, command: str) -> None:
+        add_row(audited, ["node1"], priority=10_900, external_ids=self.ids("1", **{"k8s.ovn.org/name": "a:other"}))
+        ended = ovnqos(command, "-f", manifests, "--nb", audited.remote)
+        assert ended.code == 0
+        (told,) = (line for line in ended.warnings if "controller writes" in line)
+        assert told.startswith("NetworkQoS a/other, NetworkQoS nqos-ns/qos-external: ovn-kubernetes' own NetworkQoS")
+        own = ovnqos(command, "-f", manifests, "--nb", audited.remote, "-n", "nqos-ns")
+        (told,) = (line for line in own.warnings if "controller writes" in line)
+        assert told.startswith("NetworkQoS nqos-ns/qos-external: ovn-kubernetes' own")
 
     def test_apply_leaves_them_alone(self, audited: NorthboundServer, manifests: Path) -> None:
         before = dump(audited)

@@ -47,6 +47,18 @@ class TestInput:
         assert ended.code == 0
         assert "to do: rows: 2 new; sets: 1 new" in ended.err
 
+    def test_render_warns_of_a_conflict_of_policies(self, tmp_path: Path) -> None:
+        write(tmp_path / "all.yaml", policy("gold"), policy("tin"), *PODS)
+        ended = ovnqos("render", "-f", tmp_path)
+        assert ended.code == 0
+        assert [line.partition(": conflicts with ")[::2] for line in ended.warnings] == [
+            (
+                f"NetworkQoS shop/{name}: spec.priority",
+                f"shop/{other}: equal priority and overlapping matches; change one priority",
+            )
+            for name, other in (("gold", "tin"), ("tin", "gold"))
+        ]
+
     def test_says_why_there_are_no_rows(self, tmp_path: Path) -> None:
         write(tmp_path / "all.yaml", policy("gold"))
         assert any("has no pods" in line for line in ovnqos("render", "-f", tmp_path).warnings)

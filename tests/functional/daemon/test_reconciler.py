@@ -12,7 +12,7 @@ from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, Transa
 from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.model.policy import PortMatch
 from ovnqos.model.workloads import PodQos
-from ovnqosd.loop.outcomes import DriftKind
+from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind
 from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, metadata, rows_of
 from tests.support.cluster import pod, policy, rule
@@ -285,6 +285,19 @@ def test_a_row_of_somebody_else_that_meets_ours_is_told_until_it_goes(synced: Da
     wired.nbctl("qos-del", "node1", "to-lport", "10400", 'inport == "shop_web" && ip4')
     outcome = synced.wait(lambda one: "shop/gold" in one.policies)
     assert outcome.policies["shop/gold"].reason is Reason.SUCCESS
+
+
+def test_a_row_of_somebody_else_that_meets_a_pods_own_is_told_of_the_pod(
+    daemon: Daemon, wired: NorthboundServer
+) -> None:
+    wired.nbctl("qos-add", "node1", "from-lport", "5000", "ip4", "dscp=9")
+    daemon.sync(replace(PODS[0], qos=PodQos(egress=Bandwidth(rate_kbps=10_000))), POLICY)
+    told = daemon.wait(lambda one: one.trigger == "full")
+    (report,) = (one for one in told.reports if one.diagnostics)
+    assert (report.object.key, [one.code for one in report.diagnostics]) == ("shop/web", [Code.FOREIGN_CONFLICT])
+    assert "5000" in report.diagnostics[0].text
+    assert told.annotation_problems[AnnotationProblem.CONFLICT] == 1
+    assert told.policies["shop/gold"].reason is Reason.SUCCESS
 
 
 def test_ovn_kubernetes_own_controller_is_noticed(synced: Daemon, wired: NorthboundServer) -> None:

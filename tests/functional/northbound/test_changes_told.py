@@ -78,6 +78,20 @@ def test_what_others_do_is_told_by_identity_and_member(
     )
 
 
+def test_foreign_rows_are_told_that_have_or_had_a_priority_that_rows_of_policies_or_pods_have(
+    server: NorthboundServer, client: Northbound, told: DatabaseChange
+) -> None:
+    for priority, is_told in (("2003", False), ("4990", True), ("5000", True)):
+        server.nbctl("qos-add", "lan", "from-lport", priority, "ip4", "dscp=1")
+        client.refresh()
+        assert told.foreign_rows is is_told
+        told.foreign_rows = False
+    uuid = server.nbctl("--bare", "--columns=_uuid", "find", "QoS", "priority=5000").strip()
+    server.nbctl("set", "QoS", uuid, "priority=3")
+    client.refresh()
+    assert told == DatabaseChange(foreign_rows=True)
+
+
 def test_a_port_that_goes_is_told_as_a_member_that_went(
     server: NorthboundServer, client: Northbound, told: DatabaseChange
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from ovnqos import DesiredState, Direction, PortGroup, QosRow, Snapshot
+from ovnqos import Code, DesiredState, Direction, PortGroup, QosRow, Snapshot
 from ovnqos import match as m
 from ovnqos.controller import (
     ActualRow,
@@ -12,6 +14,7 @@ from ovnqos.controller import (
     RowContent,
     SetContent,
     SetKind,
+    describe_conflicts,
     find_foreign_conflicts,
     upstream_rows,
 )
@@ -72,10 +75,31 @@ def foreign(
 )
 def test_a_row_of_equal_priority_that_may_match_the_same_packet_is_found(row: ActualRow, meets: bool) -> None:
     found = find_foreign_conflicts(DESIRED, Snapshot(foreign_rows=(row,), foreign_sets=FOREIGN_SETS))
-    assert [(one.identity, one.switch, one.row) for one in found] == ([(ROW.identity, "lan", row)] if meets else [])
+    assert [(one.identity, one.switches, one.row) for one in found] == (
+        [(ROW.identity, frozenset({"lan"}), row)] if meets else []
+    )
 
 
 def test_rows_of_ovn_kubernetes_own_controller_are_known() -> None:
     theirs = foreign("ip4", owner={"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:gold"})
     other = foreign("ip4", owner={"k8s.ovn.org/owner-type": "EgressQoS"})
     assert upstream_rows(Snapshot(foreign_rows=(theirs, other))) == (theirs,)
+
+
+def test_conflicts_are_told_once_an_object_and_rows_of_no_object_are_not() -> None:
+    gold = replace(ROW, external_ids={"ovnqos.io/object": "NetworkQoS/shop/gold"})
+    limit = replace(gold, identity="Pod/shop/a/egress", external_ids={"ovnqos.io/object": "Pod/shop/a"})
+    desired = DesiredState.of(rows=[gold, limit, replace(ROW, identity="neighbour-discovery/x")], port_groups=[GROUP])
+    rows = [
+        replace(foreign("ip4"), uuid="1", switches=frozenset({"lan", "wan"})),
+        replace(foreign("udp"), uuid="2"),
+        foreign("ip4", priority=77, owner={"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:gold"}),
+    ]
+    found = describe_conflicts(desired, Snapshot(foreign_rows=tuple(rows), foreign_sets=FOREIGN_SETS))
+    assert [(str(one.object), one.code) for one in found] == [
+        ("NetworkQoS shop/gold", Code.SECOND_CONTROLLER),
+        ("NetworkQoS shop/gold", Code.FOREIGN_CONFLICT),
+        ("Pod shop/a", Code.FOREIGN_CONFLICT),
+    ]
+    words = "conflicts with foreign row to-lport 10400 (ip4) dscp=2 on switch lan and 1 more, and with 1 more row: "
+    assert {one.text for one in found[1:]} == {words + "equal priority and overlapping matches"}

@@ -261,6 +261,7 @@ def test_all_annotations_that_are_not_in_force_are_counted(
     [
         (Finding.SHADOWED_LIMIT, Code.SHADOWED_LIMIT, AnnotationProblem.SHADOWED),
         (Finding.MISSING_SWITCH, Code.MISSING_SWITCH, AnnotationProblem.NORTHBOUND),
+        (Finding.FOREIGN_CONFLICT, Code.FOREIGN_CONFLICT, AnnotationProblem.CONFLICT),
     ],
 )
 def test_annotations_that_the_northbound_keeps_from_being_in_force_are_counted(
