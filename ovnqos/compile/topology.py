@@ -1,6 +1,7 @@
 """How a cluster's CNI names things in OVN, and where it writes a pod's addresses; ovn-kubernetes', the default one.
 
-One object holds all of it, so that another OVN user brings its own.
+One object holds all of it, so that another OVN user brings its own. The other topologies, and the choice among them,
+are in `ovnqos/compile/topologies/`.
 """
 
 from __future__ import annotations
