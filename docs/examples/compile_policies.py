@@ -34,9 +34,11 @@ def main() -> None:
         print(diagnostic, file=sys.stderr)
     with Northbound.connect(owner=owner) as northbound:
         plan = plan_changes(compiler.desired(), northbound.snapshot())
+        for diagnostic in plan.incomplete:  # e.g. pods that were forgotten: what depends on them stays as it is
+            print(diagnostic, file=sys.stderr)
         print(plan.as_diff() or "no changes")
         if not options.dry_run:
-            plan.check(max_deletes=0.3)  # raises UnsafePlan when more than 30 % of our rows would be deleted
+            plan.check(max_deletes=0.3)  # raises UnsafePlan when more than 30 % of all limits of pods would end
             northbound.apply(plan)
 
 

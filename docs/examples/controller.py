@@ -96,5 +96,7 @@ if __name__ == "__main__":
             for resource in RESOURCES:
                 Reflector(resource, client, events).start()
             run(northbound, Compiler(OvnKubernetesTopology(), owner=OWNER), events, options.switch)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OvnQosError as error:
         sys.exit(str(error))

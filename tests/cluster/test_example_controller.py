@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.kubernetes.api import KubernetesApi
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "controller.py"
+EXIT_INTERRUPTED = 130
 OWN = "from-lport 20000 (ip4.dst == 203.0.113.0/24) rate=50000"
 
 eventually = tenacity.retry(stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(0.1), reraise=True)
@@ -33,7 +36,11 @@ def controller(
     process = Process(command, name="example", log=tmp_path / "example.log")
     process.start()
     yield process
-    process.kill()
+    os.kill(process.pid, signal.SIGINT)
+    try:
+        assert process.wait(timeout=10) == EXIT_INTERRUPTED
+    finally:
+        process.kill()
     assert "Traceback" not in process.log_text()
 
 

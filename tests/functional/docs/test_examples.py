@@ -103,6 +103,18 @@ class TestCompilePolicies:
         assert "spec.egress[0].bandwidth.rate" in done.stderr
         assert dump(northbound) == before
 
+    def test_forgotten_pods_end_no_limit_and_are_named(self, northbound: NorthboundServer, tmp_path: Path) -> None:
+        wire(northbound, ["node1"], ["shop_a"])
+        file = write(tmp_path / "all.yaml", policy("gold", rule(46)), pod("a", "10.0.0.1"))
+        assert run("compile_policies.py", file, remote=northbound.remote).returncode == 0
+        before = dump(northbound)
+        done = run(
+            "compile_policies.py", write(tmp_path / "all.yaml", policy("gold", rule(46))), remote=northbound.remote
+        )
+        assert (done.returncode, done.stdout) == (0, "no changes\n")
+        assert "Pod: not in the input" in done.stderr
+        assert dump(northbound) == before
+
     @pytest.mark.parametrize("text", ["kind: NetworkQos\nmetadata: {name: a}\n", "spec: {}\n"])
     def test_an_object_that_may_be_a_policy_and_has_no_name_stops_all(self, tmp_path: Path, text: str) -> None:
         file = tmp_path / "all.yaml"
