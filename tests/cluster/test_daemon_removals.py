@@ -102,8 +102,9 @@ def test_networks_whose_custom_resource_vanishes_keep_their_limits_until_it_is_b
     assert _uuids(northbound) == before
     for name in NAMES:
         status = wait_for_status(crds, "RemovalHeld", name)
-        (zone,) = [one for one in status["conditions"] if one["type"] == "Ready-In-Zone-global"]
-        assert (zone["status"], zone["reason"]) == ("False", "RemovalHeld")
+        found = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+        assert found["Ready-In-Zone-global"] == ("False", "RemovalHeld")
+        assert found["Ready"] == ("False", "RemovalHeld")
     _wait_for_event(crds, NAMES[0])
     daemon.wait_for_line("removals held: objects are missing that nobody deleted", limits=LIMITS, of=LIMITS)
     crds.install_crd(NETWORK_ATTACHMENT_DEFINITION_CRD.read_text())

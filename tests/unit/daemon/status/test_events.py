@@ -214,10 +214,14 @@ def test_a_report_is_an_event_a_code_and_of_a_pod_one_in_all() -> None:
 
 
 class Hurried(Clock):
-    """Pauses take no time."""
+    """Pauses take no time. `pauses` has the seconds of each."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
 
     def wait(self, seconds: float, interruption: Interruption) -> None:
         """Returns at once."""
+        self.pauses.append(seconds)
 
 
 @contextmanager
@@ -317,6 +321,24 @@ def test_an_event_that_an_outage_of_the_api_kept_from_being_written_is_written_a
         writer.stop(drain_seconds=PATIENCE)
     assert [request.body["count"] for request in requests] == [1, 1, 1, 1]
     assert len(api.requests) == 4
+
+
+def test_an_event_that_the_api_refuses_for_now_is_sent_again_after_the_time_that_it_asks_for(tmp_path: Path) -> None:
+    asked = threading.Semaphore(1)
+    clock = Hurried()
+
+    def answer(request: Request) -> tuple[int, object]:
+        too_many = refusal(429, "TooManyRequests", retry_after="7")
+        return too_many if asked.acquire(blocking=False) else created(request)
+
+    with AnsweringApi(answer) as api, writing(api, tmp_path, clock=clock) as writer:
+        writer.record([INVALID])
+        first, second = api.wait_for(2)
+        writer.stop(drain_seconds=PATIENCE)
+    assert first.body["involvedObject"] == second.body["involvedObject"]
+    assert [request.body["reason"] for request in api.requests] == [INVALID.reason] * 2
+    (pause,) = clock.pauses
+    assert pause >= 7
 
 
 def test_a_flood_is_held_back(tmp_path: Path) -> None:
