@@ -16,7 +16,7 @@ from ovnqos.errors import InvalidObject
 from ovnqos.kubernetes.client import parse_document
 from ovnqos.kubernetes.errors import ApiStatusError, UnreadableAnswerError
 from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.resources import Changes, Metadata, ObservedObject
+from ovnqos.kubernetes.resources import Changes, Emptied, Metadata, ObservedObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -229,13 +229,17 @@ class KnownObjects:
         """Take a complete list; return what it changed."""
         deleted = tuple(key for key in self.versions if key not in listed.versions)
         self.versions = listed.versions
-        return Changes(kind=self._resource.kind, updated=tuple(listed.objects), deleted=deleted, listed=True)
+        emptied = Emptied.EMPTY if deleted and not listed.versions else None
+        return Changes(
+            kind=self._resource.kind, updated=tuple(listed.objects), deleted=deleted, listed=True, emptied=emptied
+        )
 
     def clear(self) -> Changes:
-        """Take the resource to have no objects; return what that changed."""
+        """Take the resource, which is absent, to have no objects; return what that changed."""
         deleted = tuple(self.versions)
         self.versions = {}
-        return Changes(kind=self._resource.kind, deleted=deleted, listed=True)
+        emptied = Emptied.ABSENT if deleted else None
+        return Changes(kind=self._resource.kind, deleted=deleted, listed=True, emptied=emptied)
 
     def apply(self, events: Iterable[WatchEvent]) -> Changes:
         """Take watch events of type ADDED, MODIFIED or DELETED.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
@@ -90,6 +91,14 @@ class ObservedObject:
     status: Any = None
 
 
+class Emptied(StrEnum):
+    """Why a kind has no object left although none was seen to be deleted."""
+
+    ABSENT = "absent"
+    """The API server does not serve the resource any more: its custom resource definition was removed."""
+    EMPTY = "empty list"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """How the objects of one kind differ from what a handler was given before; no object is in both tuples.
@@ -100,12 +109,14 @@ class Changes:
         deleted: the keys (`Metadata.key`) of the objects that are gone.
         listed: whether they differ because a list, or the absence of the whole resource, shows it. Otherwise watch
             events say so: of a deleted object, that somebody deleted it.
+        emptied: why all objects of the kind are gone at once; None if they are not, or were seen to be deleted.
     """
 
     kind: str
     updated: tuple[ObservedObject, ...] = ()
     deleted: tuple[str, ...] = ()
     listed: bool = False
+    emptied: Emptied | None = None
 
     def __bool__(self) -> bool:
         return bool(self.updated or self.deleted)

@@ -29,8 +29,15 @@ MUTATIONS: Final = (
     Mutation(
         name="objects that are missing from a list end their limits, however many",
         file="daemon/ovnqosd/loop/removal_guard.py",
-        old="        return bool(self._held_keys)\n",
+        old="        return is_held\n",
         new="        return False\n",
+        found_by=("tests/unit/daemon/loop/test_removal_guard.py",),
+    ),
+    Mutation(
+        name="objects that go with their whole kind end their limits where these are few",
+        file="daemon/ovnqosd/loop/removal_guard.py",
+        old="        if self._is_new_emptied and number:\n",
+        new="        if False:\n",
         found_by=("tests/unit/daemon/loop/test_removal_guard.py",),
     ),
     Mutation(

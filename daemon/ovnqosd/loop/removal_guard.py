@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import Code, Diagnostic, NetworkQoS, ObjectRef, Pod
+from ovnqos import Code, Diagnostic, InvalidObject, NetworkQoS, ObjectRef, Pod
 from ovnqos.controller import (
     Delta,
     KnownRemovals,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ovnqos import Compiler, DesiredState, Northbound, Plan
     from ovnqos.controller import EndedLimitsMaximum, Removals
-    from ovnqos.kubernetes import Changes, Clock
+    from ovnqos.kubernetes import Changes, Clock, Emptied
 
 _log = structlog.get_logger()
 _FEW_LIMITS: Final = 10
@@ -47,8 +47,9 @@ class RemovalGuard:
     """Decide which removals of a plan are carried out. Not thread-safe.
 
     Removals are explained by pods and policies that were seen to be deleted, policies that were changed, and ports that
-    are gone. If the others would end more limits than allowed, all of them are held back, as long as one of those is
-    left that began it: they come to an end by the objects' coming back, or by delete events.
+    are gone. If the others would end more limits than allowed, or any since a kind has no object left, all of them are
+    held back, as long as one of those is left that began it: they come to an end by the objects' coming back, or by
+    delete events.
 
     Attributes:
         in_doubt: whether objects are missing from a list, so that everything is to be compared.
@@ -70,7 +71,10 @@ class RemovalGuard:
         self._clock = clock
         self._pods: dict[str, _GonePod] = {}  # that went, by key, in that order
         self._policies: set[str] = set()  # that went or were changed
-        self._held_keys: frozenset[tuple[str, str]] = frozenset()
+        self._held_keys: frozenset[tuple[str, str]] = frozenset()  # more than may end
+        self._emptied: dict[tuple[str, Emptied], set[str]] = {}  # what is not back yet, by kind
+        self._is_new_emptied = False  # since the last comparison of everything
+        self._emptied_keys: frozenset[tuple[str, str]] = frozenset()  # that would end by that, however few
         self._limits = 0  # that are desired, as of the last comparison of everything
 
     def observe(self, batches: Iterable[Changes]) -> None:
@@ -78,6 +82,7 @@ class RemovalGuard:
         now = self._clock.monotonic()
         for changes in batches:
             self.in_doubt |= changes.listed and bool(changes.deleted)
+            self._observe_emptied(changes)
             if changes.kind == "Pod":
                 for key in () if changes.listed else changes.deleted:
                     self._note_pod(key, now)
@@ -91,6 +96,16 @@ class RemovalGuard:
                     new = one.object
                     if isinstance(new, NetworkQoS) and self._is_changed(new):
                         self._policies.add(new.key)
+
+    def _observe_emptied(self, changes: Changes) -> None:
+        if changes.emptied is not None:
+            self._emptied.setdefault((changes.kind, changes.emptied), set()).update(changes.deleted)
+            self._is_new_emptied = True
+        elif self._emptied:
+            back = {one.metadata.key for one in changes.updated if not isinstance(one.object, InvalidObject)}
+            for (kind, _), missing in self._emptied.items():
+                if kind == changes.kind:
+                    missing.difference_update(back)
 
     def _is_changed(self, new: NetworkQoS) -> bool:
         """Whether it says something else than what its rows are of; at the start that is not known."""
@@ -127,6 +142,7 @@ class RemovalGuard:
         self.in_doubt = False
         self._limits = count_desired_limits(desired)
         if self._is_off or (is_drift and not self.held):
+            self._release()
             return plan
         removals = find_removals(plan, self._known())
         inventory = self._compiler.inventory
@@ -220,22 +236,36 @@ class RemovalGuard:
         is_enough = self._maximum.count is not None or limits >= _FEW_LIMITS
         self._held_keys &= removals.keys  # what ends meanwhile does not prolong it
         if not self._held_keys and is_enough and not self._maximum.allows(number, limits):
-            if not self.held:
-                _log.warning(
-                    "removals held: objects are missing that nobody deleted",
-                    limits=number,
-                    of=limits,
-                    maximum=str(self._maximum),
-                    objects=listed(ended),
-                )
             self._held_keys = removals.keys
-        self.held = ended if self._held_keys else {}
-        return bool(self._held_keys)
+        self._emptied_keys &= removals.keys
+        if self._is_new_emptied and number:
+            self._emptied_keys = removals.keys
+        self._is_new_emptied = False
+        if not any(self._emptied.values()):
+            self._emptied_keys = frozenset()  # all are back: what is left of it is within the share, or is not
+        is_held = bool(self._held_keys or self._emptied_keys)
+        if is_held and not self.held:
+            emptied = [f"{kind} ({why.value})" for (kind, why), missing in self._emptied.items() if missing]
+            _log.warning(
+                "removals held: objects are missing that nobody deleted",
+                limits=number,
+                of=limits,
+                maximum=str(self._maximum),
+                objects=listed(ended),
+                emptied=listed(emptied) if self._emptied_keys else "",
+            )
+        if not self._emptied_keys:
+            self._emptied.clear()
+        if is_held:
+            self.held = ended
+        return is_held
 
     def _release(self) -> None:
         if self.held or self._held_keys:
             _log.info("removals no longer held")
         self.held, self._held_keys = {}, frozenset()
+        self._emptied_keys, self._is_new_emptied = frozenset(), False
+        self._emptied.clear()
 
 
 def removal_held(kind: str, key: str, limits: int) -> Diagnostic:

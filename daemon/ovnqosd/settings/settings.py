@@ -217,7 +217,8 @@ class Settings:
         EndedLimitsMaximum(share=0.3),
         ENDED_LIMITS,
         "How many limits and marks of pods may end in one pass because objects are missing that nobody deleted: a "
-        "number, or a share of all where there are 10 or more. Beyond that they are kept; 100% lets all of them end.",
+        "number, or a share of all where there are 10 or more. Beyond that they are kept, and always those that would "
+        "end since a kind has no object left; 100% lets all of them end.",
         default_is="30%",
     )
     absent_crd_seconds: float = _setting(

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from ovnqos import Bandwidth, Code, InvalidObject, ObjectRef, OvnKubernetesTopology
 from ovnqos.controller import EndedLimitsMaximum
-from ovnqos.kubernetes import Changes, ObservedObject
+from ovnqos.kubernetes import Changes, Emptied, ObservedObject
 from ovnqos.model.policy import PodPeer, PortMatch, Protocol
 from ovnqos.model.workloads import PodQos
 from ovnqosd.status.policy_outcome import Reason
@@ -61,10 +61,10 @@ def synced(daemon: Daemon, *objects: Any) -> Daemon:
     return daemon
 
 
-def gone(daemon: Daemon, *objects: Any, listed: bool = True) -> None:
+def gone(daemon: Daemon, *objects: Any, listed: bool = True, emptied: Emptied | None = None) -> None:
     for kind in sorted({type(one).__name__ for one in objects}):
         keys = [getattr(one, "key", one.name) for one in objects if type(one).__name__ == kind]
-        daemon.inbox.changed(Changes(kind=kind, deleted=tuple(keys), listed=listed))
+        daemon.inbox.changed(Changes(kind=kind, deleted=tuple(keys), listed=listed, emptied=emptied))
 
 
 def rows(server: NorthboundServer) -> set[str]:
@@ -198,12 +198,37 @@ def test_one_pod_that_is_relabelled_costs_no_comparison_of_everything(
     assert daemon.outcomes[-1].removals_held == 0
 
 
-def test_few_limits_are_not_held(start: Callable[..., Daemon], server: NorthboundServer) -> None:
+def test_few_limits_are_not_held_where_a_list_lacks_some_objects(
+    start: Callable[..., Daemon], server: NorthboundServer
+) -> None:
     daemon = start()
-    daemon.sync(BLUE, *PODS[:4], POLICY)
+    daemon.sync(BLUE, attachment("shop/red", "10.2.0.0/16"), *PODS[:4], POLICY)
     gone(daemon, BLUE)
     daemon.wait(lambda one: "row_delete" in one.changes)
     assert rows(server) == {DEFAULT_ROW}
+
+
+@pytest.mark.parametrize("why", Emptied)
+@pytest.mark.parametrize("limited", [4, 10], ids=["fewer than ten limits", "a small share of all"])
+def test_what_goes_with_its_whole_kind_is_held_however_few_limits_it_ends(
+    start: Callable[..., Daemon], server: NorthboundServer, limited: int, why: Emptied
+) -> None:
+    attached = PODS[: limited // 4 + 1]
+    names = [one.name for one in PODS[len(attached) : limited]]
+    plain = [pod(name, f"10.0.0.{name[1:]}", labels={"app": "web"}) for name in names]
+    daemon = start()
+    daemon.sync(BLUE, *attached, *plain, POLICY)
+    before, wired = uuids(server), members(server)
+    daemon.forget_outcomes()
+    gone(daemon, BLUE, emptied=why)
+    assert daemon.wait(lambda one: one.removals_held > 0).removals_held == len(attached)
+    assert daemon.wait(lambda one: bool(one.policies)).policies["shop/gold"].reason is Reason.REMOVAL_HELD
+    assert (uuids(server), members(server)) == (before, wired)
+    daemon.forget_outcomes()
+    daemon.tell(BLUE)
+    told = daemon.wait(lambda one: one.trigger == "full" and not one.removals_held)
+    assert told.policies["shop/gold"].reason is Reason.SUCCESS
+    assert (uuids(server), members(server)) == (before, wired)
 
 
 def test_drift_is_repaired_while_removals_are_held_and_what_is_held_outlives_a_full_pass(

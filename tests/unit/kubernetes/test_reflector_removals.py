@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos.kubernetes import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES, PODS, RestartReason, RetryPolicy
+from ovnqos.kubernetes import NETWORK_ATTACHMENT_DEFINITIONS, NETWORK_QOSES, PODS, Emptied, RestartReason, RetryPolicy
 from tests.support.reflectors import Recorder
 from tests.support.scripted_api import FakeClock, ScriptedApi, event, page, pod, reflected, refusal, watch
 
@@ -74,6 +74,7 @@ def test_a_custom_resource_that_comes_back_is_as_its_list_says(tmp_path: Path) -
     ):
         recorder.wait_for_objects("shop/silver")
         assert recorder.changes[-1].listed
+        assert recorder.changes[-1].emptied is None
         assert recorder.changes[-1].deleted == (_POLICY,)
         api.wait_for_requests(7)
 
@@ -116,7 +117,20 @@ def test_a_list_that_is_still_empty_after_five_seconds_is_believed(tmp_path: Pat
         recorder.wait_until(lambda: [one.deleted for one in recorder.changes] == [(), ("shop/web",)])
         assert sum(clock.waits) >= 5
         assert recorder.changes[-1].listed
+        assert [one.emptied for one in recorder.changes] == [None, Emptied.EMPTY]
         assert reflector.restarts[RestartReason.EMPTY] >= 1
+
+
+def test_objects_of_a_resource_that_stays_missing_go_because_it_is_absent(tmp_path: Path) -> None:
+    resource, recorder, clock = NETWORK_ATTACHMENT_DEFINITIONS, Recorder(), FakeClock()
+    with (
+        ScriptedApi(page([_object(resource, "blue", 3)], 5), watch(ends=True), refusal(410, "Expired")) as api,
+        reflected(api.url, tmp_path, recorder, resource=resource, policy=RetryPolicy(), clock=clock),
+    ):
+        api.last = _MISSING
+        recorder.wait_until(lambda: len(recorder.changes) == 2)
+        assert recorder.changes[-1].deleted == ("shop/blue",)
+        assert [one.emptied for one in recorder.changes] == [None, Emptied.ABSENT]
 
 
 def test_a_list_that_is_empty_from_the_start_is_believed(tmp_path: Path) -> None:

@@ -6,10 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from structlog.testing import capture_logs
 
-from ovnqos import Compiler, DesiredState, Northbound, OvnKubernetesTopology, Owner, plan_changes
+from ovnqos import (
+    Compiler,
+    DesiredState,
+    InvalidObject,
+    Northbound,
+    ObjectRef,
+    OvnKubernetesTopology,
+    Owner,
+    plan_changes,
+)
 from ovnqos.controller import EndedLimitsMaximum
-from ovnqos.kubernetes import Changes, Clock, Metadata, ObservedObject
+from ovnqos.kubernetes import Changes, Clock, Emptied, Metadata, ObservedObject
 from ovnqosd.loop.removal_guard import RemovalGuard
 from tests.support.cluster import labels, pod, policy, rule
 from tests.support.database import stored
@@ -36,6 +46,10 @@ class Zone:
         self.clock = _Clock()
         self.compiler = Compiler.of((*PODS, GOLD), OvnKubernetesTopology())
         self.guard = RemovalGuard(maximum or EndedLimitsMaximum(share=0.3), self.compiler, self.clock)
+        self.store()
+
+    def store(self) -> None:
+        """Have the database as desired now."""
         whole = self.desired()
         ports = {name for group in whole.port_groups.values() for name in group.ports}
         self.database = stored(whole, Owner(), {"node1"}, ports)
@@ -45,6 +59,12 @@ class Zone:
 
     def delete(self, *keys: str, kind: str = "Pod", listed: bool = False) -> None:
         self.guard.observe([Changes(kind=kind, deleted=keys, listed=listed)])
+        for key in keys:
+            self.compiler.delete(kind, key)
+
+    def empty(self, *keys: str, kind: str = "Pod", why: Emptied = Emptied.ABSENT) -> None:
+        """The kind has no object left."""
+        self.guard.observe([Changes(kind=kind, deleted=keys, listed=True, emptied=why)])
         for key in keys:
             self.compiler.delete(kind, key)
 
@@ -173,3 +193,87 @@ def test_all_may_end_where_that_is_said() -> None:
     zone = Zone(EndedLimitsMaximum(share=1.0))
     zone.delete(*keys(12), listed=True)
     assert not zone.is_held()
+
+
+@pytest.mark.parametrize("why", Emptied)
+def test_what_ends_since_a_kind_has_no_object_left_is_held_however_few_it_is(zone: Zone, why: Emptied) -> None:
+    zone.empty(*keys(2), why=why)
+    assert zone.guard.in_doubt
+    assert zone.is_held()
+    assert zone.guard.held == {"NetworkQoS/shop/gold": 2}
+    assert zone.is_held()
+
+
+def test_where_few_limits_are_those_of_a_kind_without_objects_are_held_too() -> None:
+    zone = Zone()
+    zone.delete(*(one.key for one in PODS[4:]))
+    assert not zone.is_held()
+    zone.store()
+    zone.guard.forget()
+    zone.empty(*keys(4))
+    assert zone.is_held()
+
+
+def test_a_count_does_not_let_a_kind_without_objects_end_limits() -> None:
+    zone = Zone(EndedLimitsMaximum(count=100))
+    zone.empty(*keys(4))
+    assert zone.is_held()
+
+
+def test_all_may_end_though_a_kind_has_no_object_left_where_that_is_said() -> None:
+    zone = Zone(EndedLimitsMaximum(share=1.0))
+    zone.empty(*keys(12))
+    assert not zone.is_held()
+
+
+def test_a_kind_that_is_back_in_part_stays_held_until_the_rest_is_back(zone: Zone) -> None:
+    zone.empty(*keys(3))
+    assert zone.is_held()
+    zone.update(*PODS[:2])
+    assert zone.is_held()
+    assert sum(zone.guard.held.values()) == 1
+    zone.update(PODS[2])
+    assert not zone.is_held()
+    assert zone.guard.held == {}
+
+
+def test_what_was_relabelled_meanwhile_ends_within_the_share_once_the_kind_is_back(zone: Zone) -> None:
+    zone.empty(*keys(2))
+    zone.update(replace(PODS[11], labels={"app": "other"}))
+    assert zone.is_held()
+    assert sum(zone.guard.held.values()) == 3
+    zone.update(*PODS[:2])
+    with capture_logs() as logs:
+        assert not zone.is_held()
+    assert [line["event"] for line in logs] == ["removals no longer held"]
+    assert zone.guard.held == {}
+
+
+def test_an_object_that_is_back_but_invalid_does_not_end_what_is_held(zone: Zone) -> None:
+    zone.empty(*keys(2))
+    assert zone.is_held()
+    for one in PODS[:2]:
+        metadata = Metadata(namespace=one.namespace, name=one.name, uid="u", generation=2, resource_version="2")
+        invalid = InvalidObject(ObjectRef(kind="Pod", namespace=one.namespace, name=one.name), [])
+        zone.guard.observe([Changes(kind="Pod", updated=(ObservedObject(metadata=metadata, object=invalid),))])
+    assert zone.is_held()
+
+
+def test_a_relabelled_pod_long_after_a_kind_went_that_ended_nothing_is_within_the_share(zone: Zone) -> None:
+    zone.empty("shop/blue", kind="NetworkAttachmentDefinition")
+    assert not zone.is_held()
+    zone.update(replace(PODS[11], labels={"app": "other"}))
+    assert not zone.is_held()
+
+
+def test_a_repair_after_a_kind_went_that_ended_nothing_leaves_the_share_to_decide(zone: Zone) -> None:
+    zone.empty("shop/blue", kind="NetworkAttachmentDefinition")
+    assert not zone.is_held(is_drift=True)
+    zone.update(replace(PODS[11], labels={"app": "other"}))
+    assert not zone.is_held()
+
+
+def test_a_process_that_stood_by_while_a_kind_went_holds_it(zone: Zone) -> None:
+    zone.empty(*keys(2))
+    zone.guard.stand_by()
+    assert zone.is_held()
