@@ -116,6 +116,26 @@ def test_networks_whose_custom_resource_vanishes_keep_their_limits_until_it_is_b
     assert len(daemon.lines("removals no longer held")) == 1
 
 
+def test_networks_whose_custom_resource_vanishes_keep_their_limits_however_few(
+    crds: KubernetesApi, northbound: NorthboundServer, start: Callable[..., Daemon], unused_port: int
+) -> None:
+    daemon = start("--metrics-address", f"127.0.0.1:{unused_port}", "--absent-crd-seconds", "1")
+    apply(crds, guide_policy())
+    wait_for_status(crds, APPLIED)
+    wait_for_rows(northbound, 2)
+    before = _uuids(northbound)
+    _remove(crds, NETWORK_ATTACHMENT_DEFINITION_CRD)
+    _wait_until_held(unused_port, 2)
+    assert _uuids(northbound) == before
+    crds.install_crd(NETWORK_ATTACHMENT_DEFINITION_CRD.read_text())
+    apply(crds, yaml.safe_load(guide_text("nad.yaml")))
+    _wait_until_held(unused_port, 0)
+    assert _uuids(northbound) == before
+    assert daemon.lines("removals held: objects are missing that nobody deleted")[0]["emptied"] == (
+        "NetworkAttachmentDefinition (absent)"
+    )
+
+
 def test_policies_that_vanish_with_their_custom_resource_stay_in_force(
     daemon: Daemon, crds: KubernetesApi, northbound: NorthboundServer, unused_port: int
 ) -> None:
