@@ -230,7 +230,8 @@ _source = (
         multiple=True,
         metavar="PATH",
         help="File or folder of YAML or JSON manifests, or - for standard input. May be repeated. NetworkQoS, Pod, "
-        "Namespace, Node and NetworkAttachmentDefinition objects are read.  [default: the cluster's own]",
+        "Namespace, Node and NetworkAttachmentDefinition objects are read. Without it the cluster's are; for verify "
+        "say --cluster.",
     ),
     click.option(
         "--cluster", is_flag=True, help="Read the cluster of the kubeconfig, or of the pod's service account."
