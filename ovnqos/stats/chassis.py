@@ -92,7 +92,7 @@ class Chassis:
 
     def _ask_controller(self, command: str) -> str:
         """Send a command to ovn-controller, as ovn-appctl does (ovs-appctl(8))."""
-        sockets = sorted(self._ovn_folder.glob("ovn-controller.*.ctl"), key=lambda one: one.stat().st_mtime)
+        sockets = sorted(self._ovn_folder.glob("ovn-controller.*.ctl"), key=_modified)
         cause = "no socket ovn-controller.*.ctl is there"
         for path in reversed(sockets):  # one that was killed leaves its socket
             try:
@@ -130,7 +130,18 @@ def _ask(path: str, request: Mapping[str, Any], timeout_s: float) -> dict[str, A
             part = connection.recv(_CHUNK)
             answer += part
             try:
-                return dict(json.loads(answer))
+                found = json.loads(answer)
             except ValueError:
                 if not part:
                     raise
+                continue
+            if not isinstance(found, dict):
+                raise ValueError(f"{found!r:.40} is no answer")
+            return found
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # it went since the folder was read
