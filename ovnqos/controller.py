@@ -17,13 +17,7 @@ from ovnqos.compile.topologies.choice import (
 )
 from ovnqos.compile.topology import Network, PodInterface
 from ovnqos.diagnostics import listed
-from ovnqos.errors import (
-    InvalidRemote,
-    InvalidRow,
-    NameTaken,
-    NorthboundUnavailable,
-    SouthboundUnavailable,
-)
+from ovnqos.errors import InvalidRemote, InvalidRow, NameTaken, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import NetworkTopology, TopologyMap
 from ovnqos.model.workloads import NO_POD_QOS

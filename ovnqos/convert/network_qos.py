@@ -29,15 +29,7 @@ from ovnqos.convert.conversion import (
 from ovnqos.convert.label_selectors import uses_transient_labels
 from ovnqos.convert.pod_limits import ANNOTATIONS, DEFAULTS, PodLimitConversion
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
-from ovnqos.model.policy import (
-    PRIORITY_MAXIMUM,
-    RULES_MAXIMUM,
-    BandwidthScope,
-    Classifier,
-    IPBlock,
-    NetworkQoS,
-    Rule,
-)
+from ovnqos.model.policy import PRIORITY_MAXIMUM, RULES_MAXIMUM, BandwidthScope, Classifier, IPBlock, NetworkQoS, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

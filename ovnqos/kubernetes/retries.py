@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ovnqos.kubernetes.errors import (
-    ApiStatusError,
-    ApiUnreachableError,
-    UnconfirmedListError,
-    UnreadableAnswerError,
-)
+from ovnqos.kubernetes.errors import ApiStatusError, ApiUnreachableError, UnconfirmedListError, UnreadableAnswerError
 
 if TYPE_CHECKING:
     from ovnqos.kubernetes.interruption import Interruption

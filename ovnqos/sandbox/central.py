@@ -9,7 +9,7 @@ from typing import Self
 
 from ovnqos.sandbox.ovsdb import NorthboundServer, SouthboundServer, ask
 from ovnqos.sandbox.process import Process
-from ovnqos.sandbox.programs import Programs, SandboxError, run, unused_path
+from ovnqos.sandbox.programs import Programs, SandboxError, unused_path
 
 
 class Central:
@@ -78,17 +78,6 @@ class Central:
     def sbctl(self, *arguments: str, timeout: float = 30) -> str:
         """Run `ovn-sbctl` and return its output."""
         return self.southbound.sbctl(*arguments, timeout=timeout)
-
-    def trace(self, datapath: str, flow: str, *options: str) -> str:
-        """Run `ovn-trace` on the Southbound and return what it prints.
-
-        Args:
-            datapath: a logical switch or router.
-            flow: the packet, as an OVN expression of `field == value`.
-            options: e.g. `--summary`, `--ct=new`.
-        """
-        database = f"--db={self.southbound.remote}"
-        return run(self.programs.command("ovn-trace", database, *options, datapath, flow), folder=self.folder)
 
     def sync(self, *, timeout: float = 30) -> None:
         """Wait until northd and every chassis have caught up with the Northbound."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, Final, Self
 
 import netaddr
 
 from ovnqos.sandbox.central import Central
 from ovnqos.sandbox.host import Host, NetworkNamespace
-from ovnqos.sandbox.network import DEFAULT, mac_of
+from ovnqos.sandbox.network import DEFAULT
 from ovnqos.sandbox.node import SandboxNode, Underlay
-from ovnqos.sandbox.ovn_kubernetes import Layer3Network, external_gateways
+from ovnqos.sandbox.ovn_kubernetes import Layer3Network
 from ovnqos.sandbox.programs import Programs, SandboxError, require_root
 
 if TYPE_CHECKING:
@@ -30,8 +29,9 @@ REQUIRED_PROGRAMS: Final = (
 )
 """All programs that a sandbox with nodes, and the measurements on it, run."""
 
-_UNDERLAY: Final = (netaddr.IPNetwork("172.30.0.0/24"), netaddr.IPNetwork("fd30::/64"))
-_OUTSIDE, _FIRST_NODE, _FIRST_GATEWAY = 1, 11, 101
+UNDERLAY: Final = netaddr.IPNetwork("172.30.0.0/24")
+"""The nodes' own network."""
+_FIRST_NODE: Final = 11
 
 
 class SandboxPod(Host):
@@ -85,10 +85,7 @@ class Sandbox:
         central: Northbound, Southbound and northd.
         nodes: by name.
         networks: by their key in the annotation `k8s.ovn.org/pod-networks`.
-        outside: a host on the nodes' own network, reached from the default network through the node's gateway router.
     """
-
-    outside: Host
 
     def __init__(
         self,
@@ -111,7 +108,6 @@ class Sandbox:
         self._first_networks = (Layer3Network(),) if networks is None else tuple(networks)
         self._programs = programs or Programs()
         self._stack = ExitStack()
-        self._gateway_numbers = count(_FIRST_GATEWAY)
         self.central = Central(programs=self._programs)
         self.nodes: dict[str, SandboxNode] = {}
         self.networks: dict[str, SandboxNetwork] = {}
@@ -119,22 +115,26 @@ class Sandbox:
     def __enter__(self) -> Self:
         require_root()
         self._programs.require(*REQUIRED_PROGRAMS)
-        with ExitStack() as stack:
-            stack.callback(self.central.close)  # an interrupt may come when it runs, and before the stack knows
-            stack.enter_context(self.central)
-            underlay = stack.enter_context(Underlay(self.folder))
-            for number, name in enumerate(self._node_names):
-                address = str(_at(_UNDERLAY[0], _FIRST_NODE + number))
-                node = SandboxNode(name, address=address, central=self.central, underlay=underlay)
-                self.nodes[name] = stack.enter_context(node)
-            self._add_outside(stack, underlay)
-            for network in self._first_networks:
-                self.add_network(network)
-            for node in self.nodes.values():
-                node.wait_for_chassis()
-            self.central.sync()
-            self._stack = stack.pop_all()
+        try:
+            self._start(self._stack)
+        except BaseException:
+            self.close()
+            raise
         return self
+
+    def _start(self, stack: ExitStack) -> None:
+        stack.callback(self.central.close)  # an interrupt may come when it runs, and before the stack knows
+        stack.enter_context(self.central)
+        self._underlay = stack.enter_context(Underlay(self.folder))
+        for number, name in enumerate(self._node_names):
+            address = f"{UNDERLAY.network + _FIRST_NODE + number}/{UNDERLAY.prefixlen}"
+            node = SandboxNode(name, address=address, central=self.central, underlay=self._underlay)
+            self.nodes[name] = stack.enter_context(node)
+        for network in self._first_networks:
+            self.add_network(network)
+        for node in self.nodes.values():
+            node.wait_for_chassis()
+        self.central.sync()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -149,11 +149,9 @@ class Sandbox:
         self._stack.close()
 
     def add_network(self, network: SandboxNetwork) -> None:
-        """Build a logical network on all nodes; a primary one reaches the outside."""
+        """Build a logical network on all nodes."""
         self._northbound(network.create(self._node_names))
         self.networks[network.key] = network
-        if network.role == "primary":
-            self._join_outside(network)
 
     def add_service(self, name: str, *, address: str, port: int, backends: Sequence[str]) -> None:
         """Balance TCP and UDP to one address and port over backends, on the default network's node switches.
@@ -171,11 +169,6 @@ class Sandbox:
             commands.append(("lb-add", balancer, bracketed[0], ",".join(bracketed[1:]), protocol))
             commands += [("ls-lb-add", self.networks[DEFAULT].switch(node), balancer) for node in self._node_names]
         self._northbound(commands)
-        self.central.sync()
-
-    def remove_service(self, name: str) -> None:
-        """Take a service's load balancers away."""
-        self._northbound([("lb-del", f"{name}_{protocol}") for protocol in ("tcp", "udp")])
         self.central.sync()
 
     def add_pod(
@@ -210,35 +203,6 @@ class Sandbox:
         self.central.sync()
         return pod
 
-    def remove_pod(self, pod: SandboxPod) -> None:
-        """Take a pod away: its ports, its interfaces, its namespace."""
-        if pod.node is not None:
-            for attachment in pod.attachments:
-                self.nodes[pod.node].unplug(attachment.port)
-        self._northbound([("lsp-del", attachment.port) for attachment in pod.attachments])
-        pod.namespace.close()
-        self.central.sync()
-
-    def _add_outside(self, stack: ExitStack, underlay: Underlay) -> None:
-        namespace = stack.enter_context(NetworkNamespace("outside", folder=self.folder))
-        underlay.plug(namespace, "eth0")
-        own = [_at(subnet, _OUTSIDE) for subnet in _UNDERLAY]
-        self.outside = Host("outside", namespace=namespace, folder=self.folder, node=None)
-        self.outside.configure("eth0", mac=mac_of(own[0]), addresses=[str(address) for address in own], mtu=1500)
-
-    def _join_outside(self, network: SandboxNetwork) -> None:
-        numbers = {node: next(self._gateway_numbers) for node in self._node_names}
-        gateways = {node: [_at(subnet, number) for subnet in _UNDERLAY] for node, number in numbers.items()}
-        outside = [str(_at(subnet, _OUTSIDE).ip) for subnet in _UNDERLAY]
-        self._northbound(external_gateways(network, gateways, outside=outside))
-        back: dict[str, str] = {}  # a subnet that several nodes have is reached by the first of them
-        for node, addresses in gateways.items():
-            for subnet in network.node_subnets(node):
-                for gateway in addresses:
-                    if gateway.version == subnet.version:
-                        back.setdefault(str(subnet), str(gateway.ip))
-        self.outside.add_routes(back.items())
-
     def _northbound(self, commands: Commands) -> None:
         arguments = [word for command in commands for word in ("--", *command)]
         self.central.nbctl(*arguments[1:])
@@ -246,7 +210,3 @@ class Sandbox:
 
 def _interface(index: int) -> str:
     return "eth0" if index == 0 else f"net{index}"
-
-
-def _at(subnet: netaddr.IPNetwork, number: int) -> netaddr.IPNetwork:
-    return netaddr.IPNetwork(f"{subnet.network + number}/{subnet.prefixlen}")

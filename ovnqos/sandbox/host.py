@@ -171,11 +171,3 @@ class Host:
         for address in addresses:
             self.add_address(address, interface=interface)
         self.add_routes(routes)
-
-    def reaches(self, address: str, *, timeout: float = 5) -> bool:
-        """Whether the address answers a ping within `timeout` seconds."""
-        # with -w, -c counts answers: it goes on sending until one has come
-        options = ("-n", "-q", "-c", "1", "-i", "0.2", "-w", str(max(1, round(timeout))))
-        ping = Programs().command("ping", *options, address)
-        said = run(self.namespace.command(ping), timeout=timeout + 5, accept=(0, 1))
-        return " 0 received" not in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from ovnqos.sandbox.host import NetworkNamespace
 from ovnqos.sandbox.ovsdb import VswitchServer
 from ovnqos.sandbox.process import Process
-from ovnqos.sandbox.programs import Programs, SandboxError, last_lines, require_root, run
+from ovnqos.sandbox.programs import Programs, SandboxError, last_lines, require_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from ovnqos.sandbox.central import Central
     from ovnqos.sandbox.host import Host
 
-_DROPS: Final = re.compile(r"skmem:\([^)]*,d(\d+)\)")  # ss(8), --memory: sk_drop
 PHYSICAL_NETWORK: Final = "physnet"
 """What localnet ports call the underlay, and ovn-bridge-mappings ties to `br-phy`."""
 
@@ -74,7 +72,6 @@ class SandboxNode:
         self._programs: Programs = central.programs
         self.namespace = NetworkNamespace(name, folder=central.folder)
         self.vswitch = VswitchServer(name="conf", folder=self._folder, programs=self._programs)
-        self._device_of: dict[str, str] = {}
         self._daemons: dict[str, Process] = {}
         self._stack = ExitStack()
 
@@ -118,11 +115,6 @@ class SandboxNode:
             *("--", "add-port", "br-int", device),
             *("--", "set", "Interface", device, f"external_ids:iface-id={port}"),
         )
-        self._device_of[port] = device
-
-    def unplug(self, port: str) -> None:
-        """Take a logical switch port's interface off this node's integration bridge."""
-        self.vsctl("del-port", "br-int", self._device_of.pop(port))
 
     def vsctl(self, *arguments: str) -> str:
         """Run `ovs-vsctl` on the node's switch and return its output."""
@@ -131,23 +123,6 @@ class SandboxNode:
     def inherit_marks(self) -> None:
         """Have the outer header of geneve take over the mark of the packet inside; OVN's default is no mark."""
         self.vsctl("set", "Open_vSwitch", ".", "external_ids:ovn-encap-tos=inherit")
-
-    def ofctl(self, command: str, *arguments: str) -> str:
-        """Run `ovs-ofctl` on `br-int`, e.g. `dump-flows`, and return its output."""
-        bridge = f"unix:{self._folder / 'br-int.mgmt'}"
-        return run(self._programs.command("ovs-ofctl", "-O", "OpenFlow15", command, bridge, *arguments))
-
-    def appctl(self, daemon: str, *arguments: str) -> str:
-        """Run `ovs-appctl` on `ovs-vswitchd` or `ovn-controller`, e.g. `meter-table-list`, and return its output."""
-        return run(self._programs.command("ovs-appctl", "-t", self._control(daemon), *arguments))
-
-    def overruns(self) -> int:
-        """How many packets its switch has lost because it did not get the processor in time.
-
-        They are those that the kernel dropped at the sockets by which a userspace datapath reads its interfaces.
-        """
-        said = run(self.namespace.command(self._programs.command("ss", "-0", "-a", "-m", "-n", "-H")))
-        return sum(map(int, _DROPS.findall(said)))
 
     def log_text(self, daemon: str) -> str:
         """What `ovs-vswitchd` or `ovn-controller` has logged."""

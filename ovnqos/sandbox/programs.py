@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +33,6 @@ PACKAGES: Final[Mapping[str, Sequence[str]]] = {
 """Debian package -> the programs of it that a sandbox runs."""
 
 _PACKAGE_OF: Final = {program: package for package, programs in PACKAGES.items() for program in programs}
-_OVN_PACKAGES: Final = frozenset(package for package in PACKAGES if package.startswith(("openvswitch-", "ovn-")))
 _SCHEMAS: Final = {
     "OVN_Northbound": ("ovn-nb.ovsschema", ("usr/share/ovn", "usr/local/share/ovn"), "ovn-common"),
     "OVN_Southbound": ("ovn-sb.ovsschema", ("usr/share/ovn", "usr/local/share/ovn"), "ovn-common"),
@@ -45,16 +42,7 @@ _SCHEMAS: Final = {
         "openvswitch-common",
     ),
 }
-_ENTER_ROOT: Final = """
-set -e
-root=$1 shared=$2
-shift 2
-mount -t tmpfs tmpfs "$root/tmp"
-mkdir -p "$root$shared"
-for folder in /proc /sys /dev "$shared"; do mount --rbind "$folder" "$root$folder"; done
-exec chroot "$root" "$@"
-"""
-_FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
+FOLDERS: Final = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")
 
 
 class SandboxError(OvnQosError):
@@ -81,78 +69,41 @@ def last_lines(text: str, count: int = 5) -> str:
     return " | ".join(lines[-count:]) or "(no output)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """The set of programs that a sandbox runs.
-
-    Attributes:
-        root: a folder holding another Debian system, whose OVN and Open vSwitch programs are to run (needs root). Each
-            runs by chroot in a mount namespace of its own, where the folder has this system's /proc, /sys and /dev and
-            the temporary folder at its own path: nothing else sees these mounts, and they end with the program. Other
-            programs are always this system's.
-    """
-
-    root: Path | None = None
-
-    @classmethod
-    def of_debian(cls, suite: str) -> Programs:
-        """OVN as a Debian release has it, from the folder that `scripts/make-ovn-root <suite>` makes."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        root = cache / "ovnqos/ovn-roots" / suite
-        if not root.is_dir():
-            raise MissingProgramError(f"not found: {root}; scripts/make-ovn-root {suite} makes it")
-        return cls(root=root)
-
-    @property
-    def ovn_version(self) -> str:
-        """OVN's release, year and month, e.g. `23.03`."""
-        said = run(self.command("ovn-northd", "--version"))
-        if not (found := re.search(r"^ovn-northd (\d+\.\d+)", said)):
-            raise SandboxError(f"`ovn-northd --version` was not understood: {last_lines(said)}")
-        return found[1]
+    """The programs that a sandbox runs: those of this system."""
 
     def require(self, *names: str) -> None:
         """Return if all of these programs are installed."""
         missing = [name for name in names if self._find(name) is None]
         if missing:
-            packages = sorted({_PACKAGE_OF[name] for name in missing})
-            where = f" into {self.root}" if self.root else ""
-            raise MissingProgramError(
-                f"not found: {', '.join(missing)}; install the Debian package "
-                f"{', '.join(packages)}{where} (apt-get install {' '.join(packages)})"
-            )
+            raise _missing(missing, {_PACKAGE_OF[name] for name in missing})
 
     def command(self, name: str, *arguments: str | Path) -> list[str]:
         """The argument vector that runs one program."""
         self.require(name)
-        path = str(self._find(name))
-        arguments_text = [str(argument) for argument in arguments]
-        if self.root is None or _PACKAGE_OF[name] not in _OVN_PACKAGES:
-            return [path, *arguments_text]
-        self.require("chroot", "mount", "unshare")
-        private = self.command("unshare", "--mount", "--propagation", "private", "--")
-        enter = ["sh", "-c", _ENTER_ROOT, "sh", str(self.root), str(Path(tempfile.gettempdir()).resolve())]
-        return [*private, *enter, "/" + os.path.relpath(path, self.root), *arguments_text]
+        return [str(self._find(name)), *map(str, arguments)]
 
     def schema(self, database: str) -> Path:
-        """The file of a database's schema, as the programs see it.
-
-        Args:
-            database: `OVN_Northbound`, `OVN_Southbound` or `Open_vSwitch`.
-        """
+        """The file of the schema of `OVN_Northbound`, `OVN_Southbound` or `Open_vSwitch`, as the programs see it."""
         name, folders, package = _SCHEMAS[database]
         for folder in folders:
-            if ((self.root or Path("/")) / folder / name).is_file():
-                return Path("/") / folder / name
-        raise MissingProgramError(
-            f"not found: {name}; install the Debian package {package} (apt-get install {package})"
-        )
+            if self._has_file(path := Path("/") / folder / name):
+                return path
+        raise _missing([name], {package})
+
+    def _has_file(self, path: Path) -> bool:
+        return path.is_file()
 
     def _find(self, name: str) -> str | None:
-        if self.root is None or _PACKAGE_OF[name] not in _OVN_PACKAGES:
-            system = os.pathsep.join(f"/{folder}" for folder in _FOLDERS)
-            return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + system)
-        return shutil.which(name, path=os.pathsep.join(str(self.root / folder) for folder in _FOLDERS))
+        return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map("/{}".format, FOLDERS)]))
+
+
+def _missing(names: Sequence[str], packages: Collection[str]) -> MissingProgramError:
+    needed = sorted(packages)
+    return MissingProgramError(
+        f"not found: {', '.join(names)}; install the Debian package {', '.join(needed)} "
+        f"(apt-get install {' '.join(needed)})"
+    )
 
 
 def unused_path() -> Path:

@@ -28,12 +28,7 @@ from ovnqos.model.workloads import (
     PodQos,
     is_pod_qos_key,
 )
-from ovnqos.sources.fields import (
-    Fields,
-    Report,
-    dns_label_error,
-    dns_subdomain_error,
-)
+from ovnqos.sources.fields import Fields, Report, dns_label_error, dns_subdomain_error
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqos.sources.values import describe
 

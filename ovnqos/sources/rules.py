@@ -10,11 +10,7 @@ from netaddr import cidr_merge
 from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
 from ovnqos.model.policy import PORT_MAXIMUM, Classifier, IPBlock, PodPeer, PortMatch, Protocol
-from ovnqos.sources.fields import (
-    Fields,
-    label_key_error,
-    label_value_error,
-)
+from ovnqos.sources.fields import Fields, label_key_error, label_value_error
 from ovnqos.sources.values import InvalidValueError, child_path, parse_cidr, show, suggest
 
 if TYPE_CHECKING:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.sandbox import REQUIRED_PROGRAMS, Programs, Sandbox, SandboxError, require_root
+from ovnqos.sandbox import REQUIRED_PROGRAMS, Programs, SandboxError, require_root
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
 from tests.lab.support_ovn import INSTALLED, OVN, PART, REPORT, WHOLE_MATRIX
 from tests.lab.support_report import document, remarks, tables
 from tests.lab.support_results import RESULTS, Results
+from tests.support.lab_sandbox import LabSandbox
 from tests.support.machine_lock import machine
+from tests.support.ovn_programs import ProgramsOfRoot
+from tests.support.ovn_programs import ovn_version as version_of
 from tests.support.pairwise import pairwise
 
 if TYPE_CHECKING:
@@ -104,7 +107,7 @@ def programs(lab: None, request: pytest.FixtureRequest) -> Programs:
     if request.param == INSTALLED:
         return Programs()
     try:
-        found = Programs.of_debian(request.param)
+        found = ProgramsOfRoot.of_debian(request.param)
         found.require(*REQUIRED_PROGRAMS)
     except SandboxError as missing:
         cannot_run(missing)
@@ -114,22 +117,22 @@ def programs(lab: None, request: pytest.FixtureRequest) -> Programs:
 @pytest.fixture(scope="session")
 def ovn_version(programs: Programs) -> str:
     """Their release, e.g. `23.03`."""
-    return programs.ovn_version
+    return version_of(programs)
 
 
 @pytest.fixture(scope="session")
-def sandbox(programs: Programs) -> Iterator[Sandbox]:
+def sandbox(programs: Programs) -> Iterator[LabSandbox]:
     """Two nodes, `ovn-worker` and `ovn-worker2`, the dual-stack default network and a host outside; no pods yet.
 
     It serves the whole session: a test's pods live in a Kubernetes namespace of the test's own, and its QoS rows are
     removed when it ends.
     """
-    with Sandbox(nodes=("ovn-worker", "ovn-worker2"), programs=programs) as started:
+    with LabSandbox(nodes=("ovn-worker", "ovn-worker2"), programs=programs) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def session_matrix(sandbox: Sandbox) -> Iterator[Matrix]:
+def session_matrix(sandbox: LabSandbox) -> Iterator[Matrix]:
     """The networks and pods of the traffic matrix, in the session's sandbox."""
     with Northbound.connect(sandbox.central.northbound.remote) as northbound:
         yield Matrix(LabCluster(sandbox, northbound))
@@ -146,7 +149,7 @@ def matrix(session_matrix: Matrix) -> Iterator[Matrix]:
 def session_guide(programs: Programs) -> Iterator[Guide]:
     """The guide's network and pods, in a sandbox of their own."""
     with (
-        Sandbox(nodes=("ovn-worker", "ovn-worker2"), programs=programs) as sandbox,
+        LabSandbox(nodes=("ovn-worker", "ovn-worker2"), programs=programs) as sandbox,
         Northbound.connect(sandbox.central.northbound.remote) as northbound,
     ):
         yield Guide(LabCluster(sandbox, northbound))

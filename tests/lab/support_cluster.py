@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from ovnqos import Northbound
     from ovnqos.controller import Applied
-    from ovnqos.sandbox import Sandbox, SandboxPod
+    from ovnqos.sandbox import SandboxPod
+    from tests.support.lab_sandbox import LabSandbox
 
 Document = dict[str, Any]
 
@@ -41,7 +42,7 @@ class LabCluster:
         pods: the wired pods, by `<namespace>/<name>`.
     """
 
-    def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
+    def __init__(self, sandbox: LabSandbox, northbound: Northbound) -> None:
         self.sandbox = sandbox
         self.northbound = northbound
         self.compiler = Compiler(OvnKubernetesTopology())

@@ -11,11 +11,12 @@ from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after
 
 from ovnqos import Northbound, parse_object
 from ovnqos.controller import find_shadowed_limits
-from ovnqos.sandbox import Sandbox, Stream, StreamError, measure
+from ovnqos.sandbox import Stream, StreamError, measure
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_matrix import Destination
 from tests.lab.support_networks import DEFAULT_NETWORK
 from tests.lab.support_results import Cell
+from tests.support.lab_sandbox import LabSandbox, ofctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,7 +113,7 @@ class LimitedPods:
 def limited_pods(programs: Programs) -> Iterator[LimitedPods]:
     """Two nodes and no pods yet."""
     with (
-        Sandbox(nodes=(WORKER, WORKER2), programs=programs) as sandbox,
+        LabSandbox(nodes=(WORKER, WORKER2), programs=programs) as sandbox,
         Northbound.connect(sandbox.central.northbound.remote) as northbound,
     ):
         yield LimitedPods(LabCluster(sandbox, northbound))
@@ -151,5 +152,5 @@ def by_second(stream: Stream) -> StreamResult:
 @retry(retry=retry_if_result(lambda drops: not drops), wait=wait_fixed(0.05), stop=stop_after_delay(5))
 def wait_until_a_meter_drops(node: SandboxNode) -> bool:
     """Returns when a meter of this node has dropped packets, as it does once its bucket is empty."""
-    bands = (line for line in node.ofctl("meter-stats").splitlines() if line.startswith("0: packet_count:"))
+    bands = (line for line in ofctl(node, "meter-stats").splitlines() if line.startswith("0: packet_count:"))
     return any(not line.startswith("0: packet_count:0 ") for line in bands)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ovnqos import Northbound
-    from ovnqos.sandbox import Sandbox, SandboxPod
+    from ovnqos.sandbox import SandboxPod
+    from tests.support.lab_sandbox import LabSandbox
 
 ADDRESSES = "example.com/addresses"
 
@@ -21,7 +22,7 @@ ADDRESSES = "example.com/addresses"
 class _OtherCluster(LabCluster):
     """A cluster of another topology than ovn-kubernetes'."""
 
-    def __init__(self, sandbox: Sandbox, northbound: Northbound, topology: Topology) -> None:
+    def __init__(self, sandbox: LabSandbox, northbound: Northbound, topology: Topology) -> None:
         super().__init__(sandbox, northbound)
         self.compiler = Compiler(topology)
 
@@ -45,7 +46,7 @@ class _OtherCluster(LabCluster):
 class KubeOvnCluster(_OtherCluster):
     """Subnets in VPCs; pods go by the names of Subnets."""
 
-    def __init__(self, sandbox: Sandbox, northbound: Northbound) -> None:
+    def __init__(self, sandbox: LabSandbox, northbound: Northbound) -> None:
         super().__init__(sandbox, northbound, KubeOvnTopology())
         self._subnets: list[KubeOvnSubnet] = []
 
@@ -62,7 +63,7 @@ class KubeOvnCluster(_OtherCluster):
 class StaticCluster(_OtherCluster):
     """A topology map, given as YAML would; pods have an annotation with the addresses of their first interface."""
 
-    def __init__(self, sandbox: Sandbox, northbound: Northbound, topology_map: dict[str, Any]) -> None:
+    def __init__(self, sandbox: LabSandbox, northbound: Northbound, topology_map: dict[str, Any]) -> None:
         super().__init__(sandbox, northbound, StaticTopology(parse_topology_map(topology_map)))
 
     def annotations(self, pod: SandboxPod) -> Mapping[str, str]:

@@ -72,9 +72,9 @@ def _network() -> Document:
 
 
 @pytest.fixture(scope="module")
-def module_pods(programs: Programs) -> Iterator[LimitedPods]:
-    if programs.ovn_version < FIRST_WITH_MARKS:
-        pytest.skip(f"OVN {programs.ovn_version} has no marks in rows of QoS, so EgressIP cannot use them")
+def module_pods(programs: Programs, ovn_version: str) -> Iterator[LimitedPods]:
+    if ovn_version < FIRST_WITH_MARKS:
+        pytest.skip(f"OVN {ovn_version} has no marks in rows of QoS, so EgressIP cannot use them")
     with limited_pods(programs) as pods:
         pods.add_pod("plain", node=WORKER)
         pods.cluster.add_network(_network())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tests.support.lab_sandbox import ofctl
+
 if TYPE_CHECKING:
     from ovnqos.sandbox import Sandbox, SandboxNode
     from tests.lab.support_guide import Guide
@@ -40,7 +42,7 @@ def _flows(sandbox: Sandbox, node: SandboxNode) -> Counter[str]:
     logical = {uuid[:8] for uuid in sandbox.central.sbctl("--bare", "--columns=_uuid", "list", "Logical_Flow").split()}
     cookies = (
         line.partition(",")[0].strip().removeprefix("cookie=0x").zfill(8)
-        for line in node.ofctl("dump-flows", "--no-stats").splitlines()
+        for line in ofctl(node, "dump-flows", "--no-stats").splitlines()
     )
     return Counter(cookie for cookie in cookies if cookie in logical)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos.sandbox import Central, MissingProgramError, Programs, Sandbox
+from ovnqos.sandbox.programs import run
+from tests.support.ovn_programs import ProgramsOfRoot, ovn_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +24,9 @@ _SCRIPT = textwrap.dedent("""
     import sys
     from pathlib import Path
     from ovnqos.sandbox import Programs, Sandbox
-    root = Path(sys.argv[1]) if sys.argv[1] else None
-    with Sandbox(nodes=("ovn-worker",), programs=Programs(root=root)) as sandbox:
+    from tests.support.ovn_programs import ProgramsOfRoot
+    programs = ProgramsOfRoot(Path(sys.argv[1])) if sys.argv[1] else Programs()
+    with Sandbox(nodes=("ovn-worker",), programs=programs) as sandbox:
         print("ready", flush=True)
         input()
 """)
@@ -37,6 +40,10 @@ def mounts_unchanged() -> Iterator[None]:
     assert _mounts() == before
 
 
+def _root(programs: Programs) -> Path | None:
+    return programs.root if isinstance(programs, ProgramsOfRoot) else None
+
+
 def _mounts() -> str:
     return Path("/proc/self/mountinfo").read_text()
 
@@ -45,13 +52,14 @@ def test_a_sandbox_shows_no_mount_on_this_machine(programs: Programs, mounts_unc
     before = _mounts()
     with Sandbox(nodes=("ovn-worker",), programs=programs) as sandbox:
         assert _mounts() == before
-        said = sandbox.nodes["ovn-worker"].appctl("ovn-controller", "version")
-        assert f"ovn-controller {programs.ovn_version}." in said
+        control = sandbox.nodes["ovn-worker"]._control("ovn-controller")
+        said = run(programs.command("ovs-appctl", "-t", control, "version"))
+        assert f"ovn-controller {ovn_version(programs)}." in said
 
 
 def test_a_killed_parent_leaves_no_mount_and_no_program(programs: Programs, mounts_unchanged: None) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, str(programs.root or "")],
+        [sys.executable, "-c", _SCRIPT, str(_root(programs) or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -85,7 +93,8 @@ def test_its_temporary_files_are_this_machines(
         central.nbctl("ls-add", "lan")
         assert central.folder.parent == tmp_path
         assert central.northbound.file.stat().st_size > 0
-        assert programs.root is None or list((programs.root / "tmp").iterdir()) == []
+        root = _root(programs)
+        assert root is None or list((root / "tmp").iterdir()) == []
 
 
 def test_a_release_that_was_not_made_is_missing_and_says_how_to_make_it(
@@ -93,9 +102,9 @@ def test_a_release_that_was_not_made_is_missing_and_says_how_to_make_it(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(MissingProgramError, match="scripts/make-ovn-root trixie makes it"):
-        Programs.of_debian("trixie")
+        ProgramsOfRoot.of_debian("trixie")
 
 
 def test_a_folder_without_ovn_names_the_packages(lab: None, tmp_path: Path) -> None:
-    with pytest.raises(MissingProgramError, match=f"openvswitch-switch, ovn-central into {tmp_path}"):
-        Programs(root=tmp_path).require("ovsdb-server", "ovn-northd")
+    with pytest.raises(MissingProgramError, match="openvswitch-switch, ovn-central"):
+        ProgramsOfRoot(tmp_path).require("ovsdb-server", "ovn-northd")

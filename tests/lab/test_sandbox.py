@@ -19,7 +19,6 @@ from ovnqos.sandbox import (
     Layer3Network,
     Marks,
     Probe,
-    Sandbox,
     SandboxError,
     SandboxPod,
     Stream,
@@ -27,6 +26,7 @@ from ovnqos.sandbox import (
     read_marks,
 )
 from tests.support.flat_networks import Layer2Network, LocalnetNetwork
+from tests.support.lab_sandbox import LabSandbox, reaches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.one_ovn
 
 
 @pytest.fixture(scope="module")
-def pods(sandbox: Sandbox) -> Iterator[dict[str, SandboxPod]]:
+def pods(sandbox: LabSandbox) -> Iterator[dict[str, SandboxPod]]:
     sandbox.add_network(Layer3Network("ovn-stream", subnets=["10.245.0.0/16/24", "fd10:245::/48/64"], nad=STREAM))
     sandbox.add_network(Layer2Network("flat-l2", subnets=["10.246.0.0/16", "fd10:246::/64"], nad=FLAT))
     sandbox.add_network(LocalnetNetwork("localnet", subnets=["10.247.0.0/16", "fd10:247::/64"], nad=LOCALNET))
@@ -60,12 +60,12 @@ def pods(sandbox: Sandbox) -> Iterator[dict[str, SandboxPod]]:
 
 
 @pytest.fixture
-def receiver(sandbox: Sandbox, pods: dict[str, SandboxPod], where: str) -> Host:
+def receiver(sandbox: LabSandbox, pods: dict[str, SandboxPod], where: str) -> Host:
     return {"same node": pods["same"], "other node": pods["other"], "outside": sandbox.outside}[where]
 
 
 @pytest.fixture
-def qos(sandbox: Sandbox, pods: dict[str, SandboxPod]) -> Iterator[Callable[[str, str], None]]:
+def qos(sandbox: LabSandbox, pods: dict[str, SandboxPod]) -> Iterator[Callable[[str, str], None]]:
     """Adds a row to the sender's switch: mark 20, and the rate."""
     switch = pods["sender"].attachment("default").switch
 
@@ -84,14 +84,14 @@ class TestConnectivity:
     def test_pods_reach_one_another_and_the_outside(
         self, pods: dict[str, SandboxPod], receiver: Host, version: int
     ) -> None:
-        assert pods["sender"].reaches(receiver.address(version=version, interface="eth0"))
+        assert reaches(pods["sender"], receiver.address(version=version, interface="eth0"))
 
     @VERSIONS
     def test_the_outside_reaches_pods_on_every_node(
-        self, sandbox: Sandbox, pods: dict[str, SandboxPod], version: int
+        self, sandbox: LabSandbox, pods: dict[str, SandboxPod], version: int
     ) -> None:
         for pod in pods.values():
-            assert sandbox.outside.reaches(pod.address_on("default", version=version))
+            assert reaches(sandbox.outside, pod.address_on("default", version=version))
 
     @VERSIONS
     @pytest.mark.parametrize("network", [STREAM, FLAT, LOCALNET], ids=["layer3", "layer2", "localnet"])
@@ -99,28 +99,28 @@ class TestConnectivity:
         self, pods: dict[str, SandboxPod], network: str, version: int
     ) -> None:
         for name in ("same", "other"):
-            assert pods["sender"].reaches(pods[name].address_on(network, version=version))
+            assert reaches(pods["sender"], pods[name].address_on(network, version=version))
 
-    def test_the_outside_can_have_further_addresses(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
+    def test_the_outside_can_have_further_addresses(self, sandbox: LabSandbox, pods: dict[str, SandboxPod]) -> None:
         for address in ("203.0.113.7", "2001:db8::7"):
-            assert not pods["sender"].reaches(address, timeout=1)
+            assert not reaches(pods["sender"], address, timeout=1)
             sandbox.outside.add_address(f"{address}/{128 if ':' in address else 32}")
-            assert pods["sender"].reaches(address)
+            assert reaches(pods["sender"], address)
 
     def test_an_address_of_nobody_is_not_reached(self, pods: dict[str, SandboxPod]) -> None:
-        assert not pods["sender"].reaches("10.244.0.250", timeout=1)
+        assert not reaches(pods["sender"], "10.244.0.250", timeout=1)
 
     def test_a_removed_pod_is_not_reached_and_leaves_no_port(
-        self, sandbox: Sandbox, pods: dict[str, SandboxPod]
+        self, sandbox: LabSandbox, pods: dict[str, SandboxPod]
     ) -> None:
         short = sandbox.add_pod("short-lived", namespace="sandbox", node="ovn-worker2")
         address = short.address(version=4)
-        assert pods["sender"].reaches(address)
+        assert reaches(pods["sender"], address)
         sandbox.remove_pod(short)
-        assert not pods["sender"].reaches(address, timeout=1)
+        assert not reaches(pods["sender"], address, timeout=1)
         assert "short-lived" not in sandbox.central.nbctl("show")
 
-    def test_unknown_nodes_and_networks_are_refused(self, sandbox: Sandbox) -> None:
+    def test_unknown_nodes_and_networks_are_refused(self, sandbox: LabSandbox) -> None:
         with pytest.raises(SandboxError, match="no node nowhere"):
             sandbox.add_pod("a", node="nowhere")
         with pytest.raises(SandboxError, match="no network default/none"):
@@ -128,7 +128,7 @@ class TestConnectivity:
 
 
 class TestAnnotation:
-    def test_it_says_how_the_pod_is_wired(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
+    def test_it_says_how_the_pod_is_wired(self, sandbox: LabSandbox, pods: dict[str, SandboxPod]) -> None:
         pod = pods["other"]
         annotation = json.loads(pod.annotation)
         assert list(annotation) == ["default", STREAM, FLAT, LOCALNET]
@@ -141,7 +141,9 @@ class TestAnnotation:
         assert [annotation[key]["role"] for key in annotation] == ["primary", *["secondary"] * 3]
         assert "gateway_ips" not in annotation[FLAT]
 
-    def test_switches_and_ports_bear_ovn_kubernetes_names(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
+    def test_switches_and_ports_bear_ovn_kubernetes_names(
+        self, sandbox: LabSandbox, pods: dict[str, SandboxPod]
+    ) -> None:
         wired = {key: (pods["other"].attachment(key).switch, pods["other"].attachment(key).port) for key in NETWORKS}
         assert wired["default"] == ("ovn-worker2", "sandbox_other")
         assert wired[STREAM] == ("ovn.stream_ovn-worker2", "sandbox.ovn.stream_sandbox_other")
@@ -156,7 +158,14 @@ class TestMarks:
     @RECEIVERS
     @pytest.mark.parametrize("protocol", ["icmp", "udp", "tcp"])
     def test_an_unmarked_packet_reads_zero(
-        self, *, sandbox: Sandbox, pods: dict[str, SandboxPod], receiver: Host, version: int, where: str, protocol: str
+        self,
+        *,
+        sandbox: LabSandbox,
+        pods: dict[str, SandboxPod],
+        receiver: Host,
+        version: int,
+        where: str,
+        protocol: str,
     ) -> None:
         address = receiver.address(version=version, interface="eth0")
         probe = Probe(sender=pods["sender"], receiver=receiver, address=address, protocol=protocol)  # type: ignore[arg-type]  # parametrized
@@ -168,7 +177,7 @@ class TestMarks:
     def test_a_marked_packet_reads_its_mark_and_others_stay_unmarked(
         self,
         *,
-        sandbox: Sandbox,
+        sandbox: LabSandbox,
         pods: dict[str, SandboxPod],
         qos: Callable[[str, str], None],
         receiver: Host,
@@ -183,12 +192,12 @@ class TestMarks:
         unmarked = Probe(sender=pods["sender"], receiver=receiver, address=address, protocol="tcp")
         assert read_marks(sandbox, unmarked).received == frozenset([0])
 
-    def test_a_localnet_network_reaches_the_outside(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
+    def test_a_localnet_network_reaches_the_outside(self, sandbox: LabSandbox, pods: dict[str, SandboxPod]) -> None:
         sandbox.outside.add_address("10.247.255.1/16")
         probe = Probe(sender=pods["sender"], receiver=sandbox.outside, address="10.247.255.1", protocol="udp")
         assert read_marks(sandbox, probe) == Marks(received=frozenset([0]), wire=frozenset([0]))
 
-    def test_a_layer2_switchs_mark_comes_after_the_wire(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
+    def test_a_layer2_switchs_mark_comes_after_the_wire(self, sandbox: LabSandbox, pods: dict[str, SandboxPod]) -> None:
         sender, other = pods["sender"], pods["other"]
         switch, port = sender.attachment(FLAT).switch, sender.attachment(FLAT).port
         sandbox.central.nbctl("qos-add", switch, "to-lport", "100", f'inport == "{port}" && ip4', "dscp=20")
@@ -197,7 +206,7 @@ class TestMarks:
         assert marks == Marks(received=frozenset([TOS_OF_DSCP_20]), wire=frozenset([0]))
 
     def test_a_dropped_packet_reads_nothing_where_it_should_arrive(
-        self, sandbox: Sandbox, pods: dict[str, SandboxPod]
+        self, sandbox: LabSandbox, pods: dict[str, SandboxPod]
     ) -> None:
         switch, address = pods["same"].attachment("default").switch, pods["same"].address_on("default")
         sandbox.central.nbctl("acl-add", switch, "to-lport", "1000", f"ip4.dst == {address} && udp", "drop")
@@ -207,7 +216,7 @@ class TestMarks:
         sandbox.central.nbctl("acl-del", switch)
         sandbox.central.sync()
 
-    def test_an_address_must_be_the_receivers(self, sandbox: Sandbox, pods: dict[str, SandboxPod]) -> None:
+    def test_an_address_must_be_the_receivers(self, sandbox: LabSandbox, pods: dict[str, SandboxPod]) -> None:
         probe = Probe(sender=pods["sender"], receiver=pods["same"], address=pods["other"].address(version=4))
         with pytest.raises(SandboxError, match="not an address of sandbox/same"):
             read_marks(sandbox, probe)
@@ -238,10 +247,10 @@ class TestRates:
 
 
 class TestLife:
-    def test_two_sandboxes_live_side_by_side_and_leave_nothing(self, lab: None, sandbox: Sandbox) -> None:
-        with Sandbox(nodes=("ovn-worker",)) as second:
+    def test_two_sandboxes_live_side_by_side_and_leave_nothing(self, lab: None, sandbox: LabSandbox) -> None:
+        with LabSandbox(nodes=("ovn-worker",)) as second:
             pod = second.add_pod("pod", node="ovn-worker")
-            assert pod.reaches(second.outside.address(version=4))
+            assert reaches(pod, second.outside.address(version=4))
             folder, processes = second.folder, _processes_in(second.folder)
             assert len(processes) >= 8
         assert not folder.exists()
@@ -255,7 +264,7 @@ class TestLife:
         one_subnet_for_two_nodes = Layer3Network(subnets=["10.244.0.0/24/24"])
         with (
             pytest.raises(SandboxError, match="fewer node subnets"),
-            Sandbox(networks=[one_subnet_for_two_nodes]),
+            LabSandbox(networks=[one_subnet_for_two_nodes]),
         ):
             pass
         assert list(tmp_path.iterdir()) == []
@@ -263,8 +272,8 @@ class TestLife:
 
     def test_nothing_outlives_a_killed_parent(self, lab: None, tmp_path: Path) -> None:
         script = textwrap.dedent("""
-            from ovnqos.sandbox import Sandbox
-            with Sandbox(nodes=("ovn-worker",)) as sandbox:
+            from tests.support.lab_sandbox import LabSandbox
+            with LabSandbox(nodes=("ovn-worker",)) as sandbox:
                 sandbox.add_pod("pod", node="ovn-worker")
                 print("ready", flush=True)
                 input()

@@ -17,6 +17,7 @@ from ovnqos.sandbox import measure
 from tests.lab.support_cluster import rule
 from tests.lab.support_rates import limited_rule, udp_stream
 from tests.support.kubernetes.programs import free_port
+from tests.support.lab_sandbox import ofctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +103,7 @@ def test_a_limit_whose_meter_the_switch_lost_is_named(guide: Guide, statistics: 
     sandbox = guide.cluster.sandbox
     node = sandbox.nodes[NODE]
     try:
-        node.ofctl("del-meters")
+        ofctl(node, "del-meters")
         (found,) = statistics("--object", "NetworkQoS/default/stats", code=1)
         assert found["meter"] == "missing"
         stream = udp_stream(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.sandbox import Probe, Sandbox, Stream, read_marks
+from ovnqos.sandbox import Probe, Stream, read_marks
 from ovnqos.sandbox.network import StaticNetwork
 from tests.lab.support_cluster import network_qos, rule, udp_ports
 from tests.lab.support_rates import SECONDS, limit, limited_rule, measure_rates
 from tests.lab.support_topologies import ADDRESSES, KubeOvnCluster, StaticCluster
+from tests.support.lab_sandbox import LabSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def session_kube_ovn(programs: Programs) -> Iterator[KubeOvnCluster]:
     For each place there is a target and a pod that is none.
     """
     with (
-        Sandbox((HERE, THERE), networks=(), programs=programs) as sandbox,
+        LabSandbox((HERE, THERE), networks=(), programs=programs) as sandbox,
         Northbound.connect(sandbox.central.northbound.remote) as northbound,
     ):
         cluster = KubeOvnCluster(sandbox, northbound)
@@ -214,7 +215,7 @@ MAP: Final = {
 def static(programs: Programs) -> Iterator[StaticCluster]:
     """One switch on two nodes; the port of `appliance` does not go by the template."""
     with (
-        Sandbox((HERE, THERE), networks=(), programs=programs) as sandbox,
+        LabSandbox((HERE, THERE), networks=(), programs=programs) as sandbox,
         Northbound.connect(sandbox.central.northbound.remote) as northbound,
     ):
         cluster = StaticCluster(sandbox, northbound, MAP)

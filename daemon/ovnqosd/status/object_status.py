@@ -9,14 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.controller import PolicyCounts
-from ovnqosd.status.condition import (
-    CONDITION_PREFIX,
-    PENDING,
-    READY,
-    Condition,
-    field_manager,
-    read_conditions,
-)
+from ovnqosd.status.condition import CONDITION_PREFIX, PENDING, READY, Condition, field_manager, read_conditions
 
 if TYPE_CHECKING:
     from ovnqosd.status.policy_outcome import PolicyOutcome

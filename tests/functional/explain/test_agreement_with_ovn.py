@@ -5,8 +5,8 @@ from __future__ import annotations
 from ovnqos.explain.explanation import RowVerdict
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.verdict import Truth
-from ovnqos.sandbox import Programs
 from tests.support import explanation_agreement, match_agreement
+from tests.support.ovn_programs import ovn_version
 
 
 def test_the_verdict_on_random_matches_is_what_ovn_does() -> None:
@@ -19,7 +19,7 @@ def test_the_verdict_on_random_matches_is_what_ovn_does() -> None:
 
 
 def test_explanations_of_random_packets_are_what_ovn_does() -> None:
-    version = PipelineVersion.of_release(Programs().ovn_version)
+    version = PipelineVersion.of_release(ovn_version())
     compared = explanation_agreement.compare_explanations(version=version)
     assert not compared.wrong, compared.wrong[:5]
     assert len(compared.packets) >= 500

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ovnqos.explain.pipeline import PipelineVersion
-from ovnqos.sandbox import Programs
 from tests.functional.support_command import Ended, ovnqos
 from tests.functional.support_manifests import attachment, pod, policy, rule, write
+from tests.support.ovn_programs import ovn_version
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def explain(manifests: Path, *words: str, pod: str = "shop/a", to: str = "203.0.
 
 def installed() -> PipelineVersion:
     """How the OVN that is installed here looks up rows."""
-    return PipelineVersion.of_release(Programs().ovn_version)
+    return PipelineVersion.of_release(ovn_version())
 
 
 def places(ovn: TracedOvn) -> list[str]:

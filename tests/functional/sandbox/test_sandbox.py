@@ -16,6 +16,7 @@ import pytest
 
 from ovnqos.sandbox import Central, MissingProgramError, NorthboundServer, Programs, SandboxError
 from ovnqos.sandbox.programs import run
+from tests.support.ovn_programs import ProgramsOfRoot, trace
 from tests.support.raft import RaftCluster
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class TestCentral:
             central.sync()
             assert "lan" in central.sbctl("--bare", "--columns=external_ids", "list", "Datapath_Binding")
             flow = 'inport == "a" && eth.src == 02:00:00:00:00:01 && eth.dst == 02:00:00:00:00:02 && ip4 && ip.ttl == 9'
-            traced = central.trace("lan", flow)
+            traced = trace(central, "lan", flow)
             assert "ip.dscp = 20" in traced
             assert 'output to "b"' in traced
 
@@ -223,7 +224,7 @@ class TestCentral:
 
 class TestPrograms:
     def test_a_missing_program_names_its_debian_package(self, tmp_path: Path) -> None:
-        programs = Programs(root=tmp_path)  # an empty system: nothing is installed in it
+        programs = ProgramsOfRoot(tmp_path)  # an empty system: nothing is installed in it
         with pytest.raises(MissingProgramError, match=r"ovn-northd.*apt-get install .*ovn-central"):
             programs.require("ovn-northd")
         with pytest.raises(MissingProgramError, match="openvswitch-switch"), NorthboundServer(programs=programs):

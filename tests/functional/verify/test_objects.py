@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ovnqos.explain.pipeline import PipelineVersion
-from ovnqos.sandbox import Programs
 from ovnqos.verify import ObjectVerdict
 from tests.functional.support_command import Ended, ovnqos
 from tests.functional.support_manifests import attachment, pod, policy, rule, write
 from tests.support import verdict_agreement
 from tests.support.cluster import mac_address
+from tests.support.ovn_programs import ovn_version
 from tests.support.traced_ovn import TracedOvn
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ class TestFaultsOfOvnKubernetes:
 def test_verdicts_on_random_packets_are_what_ovn_trace_shows() -> None:
     """1,000 packets with HYPOTHESIS_PROFILE=explore."""
     packets = 1_000 if os.environ.get("HYPOTHESIS_PROFILE") == "explore" else 150
-    version = PipelineVersion.of_release(Programs().ovn_version)
+    version = PipelineVersion.of_release(ovn_version())
     compared = verdict_agreement.compare_verdicts(version=version, packets=packets)
     assert not compared.wrong, compared.wrong[:3]
     assert compared.packets >= packets

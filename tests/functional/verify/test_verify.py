@@ -11,10 +11,11 @@ from ovnqos import AddressSet, Direction, PortGroup
 from ovnqos import match as m
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match import Verbatim
-from ovnqos.sandbox import Central, Programs
+from ovnqos.sandbox import Central
 from tests.functional.support_command import ovnqos
 from tests.functional.support_manifests import pod, policy, rule, write
 from tests.functional.support_verify import apply, bind, findings, register_chassis, row, verdicts, verify, wire_lan
+from tests.support.ovn_programs import ovn_version, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ TO_OUTSIDE = m.inport("a") & m.ip4.dst.isin("203.0.113.0/24")
 
 def is_split() -> bool:
     """Whether the OVN installed here looks up mark and limit apart."""
-    return PipelineVersion.of_release(Programs().ovn_version) is PipelineVersion.SPLIT
+    return PipelineVersion.of_release(ovn_version()) is PipelineVersion.SPLIT
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +256,7 @@ class TestIdle:
         apply(central, row(match=match), port_groups=[group])
         assert verdicts(central) == ["idle"]
         packet = 'inport == "a" && ip4.src == 10.0.0.1 && ip4.dst == 203.0.113.1 && ip.ttl == 64'
-        assert "ls_in_qos" not in central.trace("lan", packet, "--detailed")
+        assert "ls_in_qos" not in trace(central, "lan", packet, "--detailed")
         central.nbctl("ls-del", "second")
 
     @pytest.mark.parametrize("match", ['outport == "b"', "ip4.src == 10.0.0.1 && ip6", "tcp && udp"])

@@ -15,6 +15,7 @@ from tests.lab.support_matrix import Destination, expected_marks, probe
 from tests.lab.support_networks import OTHER_NODE, SAME_NODE
 from tests.lab.support_rates import OFFERED, limit, udp_stream
 from tests.lab.support_results import TOLERANCE, Cell, MarkResult, RateResult, Results
+from tests.support.lab_sandbox import reaches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,7 +153,7 @@ def test_the_capture_shows_what_the_guide_shows(applied: Guide, sender: str, req
     one, other = applied.destination(sender), applied.destination("pod2")
     node = sandbox.nodes["ovn-worker"]
     with Capture(node.namespace, "eth0", folder=sandbox.folder, expression="udp port 6081") as capture:
-        assert one.receiver.reaches(other.address)
+        assert reaches(one.receiver, other.address)
         requests = capture.wait_for(_between(one, other), count=1, timeout=5)
         answers = capture.wait_for(_between(other, one), count=1, timeout=5)
     assert {packet.protocol for packet in requests} == {"icmp"}

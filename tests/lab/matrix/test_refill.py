@@ -16,6 +16,7 @@ from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe
 from tests.lab.support_networks import DEFAULT_NETWORK, OTHER_NODE, OWN
 from tests.lab.support_rates import limit, limited_rule, udp_stream
 from tests.lab.support_results import Cell, MarkResult, RateResult, Results
+from tests.support.lab_sandbox import ofctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,5 +105,5 @@ def test_applying_what_is_already_there_writes_nothing(matrix: Matrix) -> None:
 @retry(retry=retry_if_result(lambda dropping: not dropping), wait=wait_fixed(0.05), stop=stop_after_delay(5))
 def wait_for_dropping_meters(node: SandboxNode, *, count: int) -> bool:
     """Returns when `count` meters of a node have dropped packets, which they do once their bucket is empty."""
-    bands = re.findall(r"^0: packet_count:(\d+)", node.ofctl("meter-stats"), re.MULTILINE)
+    bands = re.findall(r"^0: packet_count:(\d+)", ofctl(node, "meter-stats"), re.MULTILINE)
     return sum(int(dropped) > 0 for dropped in bands) >= count
