@@ -18,7 +18,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 .DEFAULT_GOAL := help
 .PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools \
 	test test-unit test-functional test-cluster test-cluster-modern test-lab test-long test-newest test-oldest \
-	matrix matrix-unstable check format bench mutations shape clean
+	matrix matrix-unstable check docs format bench mutations shape clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9. -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,7 @@ lock: venv ## renew the locks: the newest versions that pyproject.toml allows
 	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements-dev.lock
 	$(LOCK) pyproject.toml --all-extras --constraint requirements-dev.lock --output-file requirements.lock
 	$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+	$(LOCK) pyproject.toml --group docs --constraint requirements-dev.lock --output-file requirements-docs.lock
 
 ovn: ## install OVN, Open vSwitch and the measuring tools from Debian, if they are missing
 	@missing=; for program in $(OVN_PROGRAMS); do \
@@ -126,6 +127,10 @@ check: venv ## types, lint, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: venv ## make the documentation site in site/; a broken link is an error
+	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements-docs.lock
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: venv ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -140,4 +145,4 @@ shape: ovn venv ## print the yardsticks of CONTRIBUTING's "Shape of the code"
 	$(BIN)/python scripts/shape
 
 clean: ## remove what make made
-	rm -rf $(VENV) .venv-highest .venv-lowest-direct bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .venv-highest .venv-lowest-direct bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
