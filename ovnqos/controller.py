@@ -20,10 +20,12 @@ from ovnqos.diagnostics import listed
 from ovnqos.errors import InvalidRemote, InvalidRow, NameTaken, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import NetworkTopology, TopologyMap
+from ovnqos.model.owner import PORT_KEY
 from ovnqos.model.workloads import NO_POD_QOS
 from ovnqos.northbound.live_view import DatabaseChange
 from ovnqos.northbound.northbound import Applied
 from ovnqos.plan.changes import (
+    PORT,
     Change,
     MissingReference,
     RowDelete,
@@ -32,6 +34,9 @@ from ovnqos.plan.changes import (
     SetDelete,
     SetInsert,
     SetUpdate,
+    describe_missing,
+    missing_ports,
+    missing_switches,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, count_limits
 from ovnqos.plan.foreign import ForeignConflict, describe_conflicts, find_foreign_conflicts, upstream_rows
@@ -42,6 +47,8 @@ from ovnqos.sources import parse_namespace, parse_network_attachment_definition,
 
 __all__ = [
     "NO_POD_QOS",
+    "PORT",
+    "PORT_KEY",
     "ActualRow",
     "ActualSet",
     "Applied",
@@ -82,12 +89,15 @@ __all__ = [
     "count_desired_limits",
     "count_limits",
     "describe_conflicts",
+    "describe_missing",
     "detect_topology",
     "find_foreign_conflicts",
     "find_removals",
     "find_shadowed_limits",
     "listed",
     "make_topology",
+    "missing_ports",
+    "missing_switches",
     "object_of",
     "parse_namespace",
     "parse_network_attachment_definition",

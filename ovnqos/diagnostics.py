@@ -63,11 +63,14 @@ class Code(StrEnum):
     PORT_CLAIMED = "PortClaimed"
     SHADOWED_LIMIT = "ShadowedLimit"
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
+    UNCERTAIN_TOPOLOGY = "UncertainTopology"
     UNKNOWN_NETWORK = "UnknownNetwork"
     # plan
     FOREIGN_CONFLICT = "ForeignConflict"
     FOREIGN_ROW_SHADOWED = "ForeignRowShadowed"
     INCOMPLETE_INPUT = "IncompleteInput"
+    MISSING_PORT = "MissingPort"
+    MISSING_SWITCH = "MissingSwitch"
     SECOND_CONTROLLER = "SecondController"
     # verify
     CHASSIS_BEHIND = "ChassisBehind"
@@ -86,7 +89,6 @@ class Code(StrEnum):
     ROW_UNDEFINED = "RowUndefined"
     # daemon
     LAST_VALID_VERSION = "LastValidVersion"
-    MISSING_SWITCH = "MissingSwitch"
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
     REMOVAL_HELD = "RemovalHeld"
 

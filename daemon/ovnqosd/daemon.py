@@ -254,9 +254,9 @@ class Daemon:
         self._events.drift_repaired(outcome.drift, self._status.uid_of)
         self._events.reported(outcome.reports)
         for report in outcome.reports:
-            if not report.diagnostics:
+            said = "; ".join(one.message for one in (*report.diagnostics, *report.logged))
+            if not said:
                 continue
-            said = "; ".join(one.message for one in report.diagnostics)
             _log.warning("object diagnostics", kind=report.object.kind, object=report.object.key, diagnostics=said)
         for drift in outcome.drift:
             _log.warning(

@@ -94,6 +94,8 @@ class Metrics:
         self._by_reason = gauge("ovnqosd_policies", text, "reason")
         text = "QoS annotations of this zone's pods, and of namespaces, that are not in force, by problem."
         self._annotations = gauge("ovnqosd_annotations_not_in_force", text, "problem")
+        text = "Diagnostics of objects, by code and severity."
+        self._said = gauge("ovnqosd_diagnostics", text, "code", "severity")
         build = gauge("ovnqosd_build_info", "Always 1.", "version", "python")
         build.labels(importlib.metadata.version("ovnqos"), platform.python_version()).set(1)
         self._show_from_the_start()
@@ -131,6 +133,8 @@ class Metrics:
             self._by_reason.labels(reason.value).set(outcome.policy_counts.get(reason, 0))
         for problem, number in outcome.annotation_problems.items():
             self._annotations.labels(problem.value).set(number)
+        for (code, severity), number in outcome.said.items():
+            self._said.labels(code.value, severity.value).set(number)
         if outcome.error:
             self._errors.labels(outcome.trigger.value).inc()
             return

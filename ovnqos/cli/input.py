@@ -66,7 +66,7 @@ def read_input(given: InputOptions) -> Input:
     also_keep = topology_map.annotations if topology_map is not None else frozenset()
     kinds = (*_KINDS, "Node") if given.zone_nodes else _KINDS
     manifests, incomplete = load(given, kinds, also_keep=also_keep)
-    topology, doubt = make_topology(
+    topology, uncertain = make_topology(
         given.topology, pods=manifests.pods, topology_map=topology_map, zone_nodes=given.zone_nodes or None
     )
     objects = (
@@ -80,6 +80,7 @@ def read_input(given: InputOptions) -> Input:
     desired = replace(desired, scope=scope)
     errors = dict.fromkeys(one for invalid in manifests.invalid for one in invalid.diagnostics)
     warnings = [*(topology_map.diagnostics if topology_map is not None else ()), *manifests.warnings]
+    warnings.extend(() if uncertain is None else (uncertain,))
     for one in compiler.all_diagnostics():
         if one.code is Code.COMPILE_FAILED:
             errors[one] = None
@@ -92,8 +93,6 @@ def read_input(given: InputOptions) -> Input:
     warnings.extend(one for one in errors if not _is_shown(one.object, scope) and one.object.kind != "NetworkQoS")
     warnings = [one for one in warnings if _is_shown(one.object, scope) or one in errors]
     errors = {one: None for one in errors if _is_shown(one.object, scope)}
-    if doubt:
-        output.warning(doubt)
     output.diagnostics(warnings, as_warnings=True)
     _warn_of_missing_kinds(manifests, desired)
     output.diagnostics(errors)

@@ -101,8 +101,9 @@ def plan(planned: Plan, form: str) -> None:
 
 def missing(planned: Plan) -> None:
     """Warn of what a plan leaves out because a switch or port is missing, and of what stays that it does not cover."""
-    for one in planned.missing:
-        warning(one)
+    from ovnqos.plan.changes import describe_missing
+
+    diagnostics(describe_missing(planned.missing))
     if planned.kept:
         stay = f"{count(len(planned.kept), 'object')} that the input does not have"
         info(f"unchanged: {stay}: {listed(planned.kept)}; --prune removes them")

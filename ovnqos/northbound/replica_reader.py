@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.match.addresses import canonical_address
+from ovnqos.model.owner import PORT_KEY
 from ovnqos.ovsdb.replica import frozen
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, Snapshot
 
@@ -180,6 +181,8 @@ class ReplicaReader:
         """Find the switches and ports that are desired."""
         for row in desired.rows.values():
             self._learn(SWITCH, row.switches, self._switches)
+            if (port := row.external_ids.get(PORT_KEY)) is not None:
+                self._learn(PORT, (port,), self._ports)
         for group in desired.port_groups.values():
             self._learn(PORT, group.ports, self._ports)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ovnqos.plan.snapshot import ROW_COLUMNS
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
+from ovnqos.model.owner import OBJECT_KEY
+from ovnqos.plan.snapshot import ROW_COLUMNS, references_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from ovnqos.compile.rows import DesiredState, QosRow
     from ovnqos.plan.snapshot import RowContent, SetContent
 
 
@@ -84,6 +88,9 @@ class SetDelete:
 Change = RowInsert | RowUpdate | RowDelete | SetInsert | SetUpdate | SetDelete
 
 
+SWITCH, PORT = "logical switch", "logical switch port"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingReference:
     """A logical switch or port that a row or set refers to and that the Northbound does not have (yet).
@@ -92,11 +99,73 @@ class MissingReference:
         kind: `logical switch` or `logical switch port`.
         name: its name.
         needed_by: identity of the row, or name of the port group.
+        objects: the objects (`<kind>/<namespace>/<name>`) whose rows need it, as far as the plan has these rows.
     """
 
     kind: str
     name: str
     needed_by: str
+    objects: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} is not in the Northbound (needed by {self.needed_by})"
+        return f"{self.kind} {self.name} does not exist yet (needed by {self.needed_by})"
+
+    @classmethod
+    def of_row(cls, kind: str, name: str, row: QosRow) -> MissingReference:
+        """A switch or port of a desired row."""
+        owner = row.external_ids.get(OBJECT_KEY)
+        return cls(kind=kind, name=name, needed_by=row.identity, objects=(owner,) if owner else ())
+
+
+def missing_members(absent: Mapping[str, Iterable[str]], desired: DesiredState) -> list[MissingReference]:
+    """The ports that the Northbound does not have, with the objects whose rows use their groups.
+
+    Args:
+        absent: the ports of each port group, by its name.
+        desired: the rows.
+    """
+    objects: dict[str, set[str]] = defaultdict(set)
+    for row in desired.rows.values() if absent else ():
+        for name in references_in(str(row.match)) & absent.keys():
+            objects[name].update(filter(None, [row.external_ids.get(OBJECT_KEY)]))
+    return [
+        MissingReference(kind=PORT, name=port, needed_by=name, objects=tuple(sorted(objects[name])))
+        for name, ports in absent.items()
+        for port in sorted(ports)
+    ]
+
+
+def describe_missing(missing: Iterable[MissingReference]) -> Iterator[Diagnostic]:
+    """Say of each object which switches, and which ports of its pods, the Northbound does not have."""
+    names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in missing:
+        for owner in one.objects or (one.needed_by,):
+            names[owner, one.kind].add(one.name)
+    for (owner, kind), found in sorted(names.items()):
+        yield missing_switches(owner, found) if kind == SWITCH else missing_ports(owner, found)
+
+
+def missing_switches(owner: str, names: Iterable[str]) -> Diagnostic:
+    """Say that an object (`<kind>/<namespace>/<name>`) is not in force on these switches."""
+    text = f"applied, except on logical switches that do not exist yet: {listed(names)}"
+    return Diagnostic.warning(_ref(owner), Code.MISSING_SWITCH, text)
+
+
+def missing_ports(owner: str, names: Iterable[str], *, none: bool = False) -> Diagnostic:
+    """Say that an object is not in force for the pods whose ports these are.
+
+    Args:
+        owner: the object.
+        names: the ports.
+        none: whether the Northbound has the port of no pod at all: the topology may be another.
+    """
+    text = f"applied, except for pods whose logical switch ports do not exist yet: {listed(names)}"
+    hint = "check the topology (--topology): the Northbound has no port of any pod" if none else ""
+    return Diagnostic.warning(_ref(owner), Code.MISSING_PORT, text, hint=hint)
+
+
+def _ref(owner: str) -> ObjectRef:
+    parts = owner.split("/")
+    if len(parts) != len(("kind", "namespace", "name")):
+        return ObjectRef(kind="QoS row or port group", name=owner)  # of a caller that names no objects
+    return ObjectRef(kind=parts[0], namespace=parts[1], name=parts[2])

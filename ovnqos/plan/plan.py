@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import listed
 from ovnqos.errors import NameTaken, UnsafePlan
-from ovnqos.model.owner import JOINED_KEY, NEIGHBOUR_DISCOVERY, RULE_KEY
+from ovnqos.model.owner import JOINED_KEY, NEIGHBOUR_DISCOVERY, PORT_KEY, RULE_KEY
 from ovnqos.plan import render_operations, renderings
 from ovnqos.plan.changes import (
+    PORT,
+    SWITCH,
     Change,
     MissingReference,
     RowDelete,
@@ -19,6 +21,7 @@ from ovnqos.plan.changes import (
     SetDelete,
     SetInsert,
     SetUpdate,
+    missing_members,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, ScopeComparison, count_limits, ended_limits
 from ovnqos.plan.foreign import carry_marks
@@ -275,10 +278,10 @@ def _plan_rows(
         content = RowContent.desired(wanted, owner)
         bindable = wanted.switches & snapshot.switches.keys()
         if len(bindable) < len(wanted.switches) and wanted.external_ids.get(RULE_KEY) != NEIGHBOUR_DISCOVERY:
-            missing.extend(
-                MissingReference(kind="logical switch", name=name, needed_by=identity)
-                for name in sorted(wanted.switches - bindable)
-            )
+            missing.extend(MissingReference.of_row(SWITCH, name, wanted) for name in sorted(wanted.switches - bindable))
+        port = wanted.external_ids.get(PORT_KEY)
+        if port is not None and port not in snapshot.ports:
+            missing.append(MissingReference.of_row(PORT, port, wanted))
         candidates = actual.get(identity)
         if candidates:
             kept = _best(candidates, content, bindable)
@@ -338,7 +341,7 @@ def _plan_sets(
     desired: DesiredState, snapshot: Snapshot, kept_references: set[str], comparison: ScopeComparison | None
 ) -> tuple[list[Change], list[MissingReference]]:
     changes: list[Change] = []
-    missing: list[MissingReference] = []
+    absent: dict[str, frozenset[str]] = {}
     for name, address_set in sorted(desired.address_sets.items()):
         members = address_set.addresses
         if comparison is not None:
@@ -347,10 +350,8 @@ def _plan_sets(
         changes.extend(_set_change(content, snapshot))
     for name, group in sorted(desired.port_groups.items()):
         present = group.ports & snapshot.ports.keys()
-        missing.extend(
-            MissingReference(kind="logical switch port", name=port, needed_by=name)
-            for port in sorted(group.ports - present)
-        )
+        if ports := group.ports - present:
+            absent[name] = ports
         if comparison is not None:
             present |= comparison.missing_members(SetKind.PORT_GROUP, name, desired=present)
         content = SetContent.desired(group, SetKind.PORT_GROUP, present, snapshot.owner)
@@ -360,7 +361,7 @@ def _plan_sets(
     for key in sorted(unused):
         actual = snapshot.sets[key]
         changes.append(SetDelete(uuid=actual.uuid, content=actual.content))
-    return changes, missing
+    return changes, missing_members(absent, desired)
 
 
 def _set_change(content: SetContent, snapshot: Snapshot) -> Iterator[Change]:

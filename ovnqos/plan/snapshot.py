@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ovnqos.match.named_sets import NamedSets, derived_sets
-from ovnqos.model.owner import Owner
+from ovnqos.model.owner import PORT_KEY, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -142,10 +142,12 @@ class Snapshot:
     @classmethod
     def of_names(cls, desired: DesiredState, owner: Owner) -> Snapshot:
         """A Northbound without rows that has every desired switch and port, known by name alone."""
+        ports = {name: name for group in desired.port_groups.values() for name in group.ports}
+        ports.update((name, name) for row in desired.rows.values() if (name := row.external_ids.get(PORT_KEY)))
         return cls(
             owner=owner,
             switches={name: name for row in desired.rows.values() for name in row.switches},
-            ports={name: name for group in desired.port_groups.values() for name in group.ports},
+            ports=ports,
             by_name=True,
         )
 

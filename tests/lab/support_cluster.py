@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ovnqos import Code, Compiler, DesiredState, OvnKubernetesTopology, parse_object, plan_changes
-from ovnqos.controller import parse_policy
+from ovnqos.controller import describe_missing, parse_policy
 from ovnqos.sandbox import Layer3Network
 from tests.support.flat_networks import Layer2Network, LocalnetNetwork, PrimaryLayer2Network
 from tests.support.match_checker import unparsed_matches
@@ -133,7 +133,7 @@ class LabCluster:
         self.northbound.refresh()
         plan = plan_changes(desired, self.northbound.snapshot())
         if plan.missing:
-            pytest.fail("; ".join(map(str, plan.missing)), pytrace=False)
+            pytest.fail("; ".join(map(str, describe_missing(plan.missing))), pytrace=False)
         return self.northbound.apply(plan)
 
     def withdraw(self) -> None:

@@ -37,6 +37,8 @@ from ovnqos.controller import (
     NorthboundUnavailable,
     RowContent,
     describe_conflicts,
+    describe_missing,
+    detect_topology,
     find_shadowed_limits,
 )
 from ovnqos.convert import to_annotations, to_network_qos
@@ -44,9 +46,8 @@ from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from ovnqosd.loop.comparison import MissingReferences
-from ovnqosd.loop.object_table import _unavailable
 from ovnqosd.loop.removal_guard import removal_held
-from ovnqosd.status.policy_outcome import last_valid_version
+from ovnqosd.status.policy_outcome import last_valid_version, object_ref, unavailable
 from tests.support import kube_ovn
 from tests.support.cluster import attachment, attachments_selector, block, compiled, labels, pod, policy, rule
 from tests.support.converting import manifests
@@ -215,6 +216,9 @@ def plan_diagnostics() -> Iterator[Diagnostic]:
     yield from plan_changes(compiled(policies, marked).desired(), replace(snapshot, ports={"x": "uuid"})).incomplete
     other = compiled(policies, ON_BLUE, marked, topology=KubeOvnTopology())
     yield from plan_changes(other.desired(), snapshot).incomplete
+    yield from filter(None, (detect_topology([ON_BLUE, kube_ovn.pod("b")])[1],))
+    yield from filter(None, (detect_topology([replace(CLIENT, annotations={})])[1],))
+    yield from describe_missing(plan_changes(whole, Snapshot()).missing)
     limited = compiled([], replace(CLIENT, qos=PodQos(egress=SLOW))).desired()
     for match, action in (("ip4 && (", {"mark": 42}), ("ip4", {"dscp": 30})):
         content = replace(_foreign_row(103, {}).content, direction="from-lport", match=match, action=action)
@@ -230,13 +234,16 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
     compiler = compiled(policy(), *(pod(f"p{number}", f"10.0.0.{number}", node=f"n{number}") for number in range(1, 8)))
     desired = compiler.desired()
     missing = MissingReferences()
-    policies = missing.update(plan_changes(desired, Snapshot(owner=compiler.owner)), desired.rows)
+    elsewhere = Snapshot(owner=compiler.owner, ports={"lsp": "uuid"})
+    missing.replace(plan_changes(desired, elsewhere), desired)
+    lacking = missing.take_changed()
     upstream = {"k8s.ovn.org/owner-type": "NetworkQoS", "k8s.ovn.org/name": "shop:silver"}
     foreign = Snapshot(foreign_rows=(_foreign_row(10_000, upstream), _foreign_row(10_400, {})))
-    for diagnostics in missing.diagnostics(policies).values():
-        yield from diagnostics
+    for found in (missing.switch_diagnostics(lacking), missing.port_diagnostics(lacking)):
+        for diagnostics in found.values():
+            yield from diagnostics
     yield from describe_conflicts(desired, foreign)
-    yield _unavailable(("NetworkQoS", "shop/gold"), NorthboundUnavailable("ssl:nb1:6641: connection refused"))
+    yield unavailable(object_ref("NetworkQoS", "shop/gold"), NorthboundUnavailable("ssl:nb1:6641: connection refused"))
     yield removal_held("NetworkQoS", "shop/gold", 12)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
 

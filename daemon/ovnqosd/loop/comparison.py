@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ovnqos import Code, Diagnostic, ObjectRef, plan_changes
+from ovnqos import plan_changes
 from ovnqos.controller import (
+    PORT,
+    PORT_KEY,
+    Delta,
     NameTaken,
     RowDelete,
     RowInsert,
@@ -22,6 +25,8 @@ from ovnqos.controller import (
     describe_conflicts,
     find_shadowed_limits,
     listed,
+    missing_ports,
+    missing_switches,
     object_of,
     qos_list_line,
     references_in,
@@ -35,7 +40,7 @@ from ovnqosd.status.policy_outcome import Finding
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from ovnqos import Compiler, DesiredState, Plan, QosRow, Snapshot
+    from ovnqos import Compiler, DesiredState, Diagnostic, Plan, QosRow, Snapshot
     from ovnqos.controller import DatabaseChange
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.object_table import ObjectTable
@@ -94,9 +99,8 @@ class NorthboundComparison:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
         else:
             record.drift.extend(find_drift(repairs))
-        self.missing.clear()
-        self.missing.update(plan, ())
-        self._table.replace(Finding.MISSING_SWITCH, self.missing.diagnostics(self.missing.objects()))
+        self.missing.replace(plan, desired)
+        self._tell_missing()
         self._writer.apply(plan, record)
         with self._search("shadowed limits"):  # after what is urgent
             shadowed = _by_object(one.diagnostic for one in find_shadowed_limits(desired))
@@ -117,6 +121,7 @@ class NorthboundComparison:
         if self._retained.is_changed(database):
             return False
         appeared_rows, appeared_sets = self.missing.appeared(database)
+        self._tell_missing()
         self._compiler.mark_dirty(rows=appeared_rows | database.rows | database.beside_marks, sets=appeared_sets)
         self._compiler.mark_dirty(sets=database.sets)
         delta = self._compiler.drain()
@@ -145,10 +150,16 @@ class NorthboundComparison:
         if plan is None:
             return False
         record.drift.extend(find_drift(plan, edited_rows, edited_sets))
-        objects = self.missing.update(plan, delta.rows)
-        self._table.update(Finding.MISSING_SWITCH, self.missing.diagnostics(objects))
+        self.missing.update(plan, delta)
+        self._tell_missing()
         self._writer.apply(plan, record)
         return True
+
+    def _tell_missing(self) -> None:
+        """Tell what is missing of the objects that lack something else than before."""
+        objects = self.missing.take_changed()
+        self._table.update(Finding.MISSING_SWITCH, self.missing.switch_diagnostics(objects))
+        self._table.update(Finding.MISSING_PORT, self.missing.port_diagnostics(objects))
 
     @contextmanager
     def _search(self, what: str) -> Iterator[None]:
@@ -192,75 +203,130 @@ class NorthboundComparison:
 
 
 class MissingReferences:
-    """Ports and switches that plans could not find in the Northbound, and what needs each."""
+    """Ports and switches that plans could not find in the Northbound, and what needs each.
+
+    Only ports that a comparison of everything missed are told of: a pod that starts lacks its port for a moment.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
-        self._groups: dict[str, set[str]] = defaultdict(set)  # by port
+        self._users: dict[str, set[str]] = defaultdict(set)  # by port, the groups and rows that need it
+        self._port_of: dict[str, str] = {}  # by row
         self._rows: dict[str, set[str]] = defaultdict(set)  # by switch
         self._switches: dict[str, set[str]] = {}  # by row
         self._object_rows: dict[str, set[str]] = defaultdict(set)  # by object, as `object_of` has it
+        self._told: dict[str, frozenset[str]] = {}  # by port, the objects that are told of it
+        self._ports: dict[str, set[str]] = {}  # by object, the ports that it is told of
+        self._no_port_exists = False
+        self._changed: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._groups) + len(self._rows)
+        return len(self._users) + len(self._rows)
 
-    def clear(self) -> None:
-        """Forget all: everything is planned anew."""
-        for known in (self._groups, self._rows, self._switches, self._object_rows):
+    def replace(self, plan: Plan, desired: DesiredState) -> None:
+        """Take what a plan for everything lacks."""
+        self._changed.update(self._object_rows, self._ports)
+        for known in (self._users, self._port_of, self._rows, self._switches, self._object_rows, self._ports):
             known.clear()
-
-    def objects(self) -> frozenset[str]:
-        """Return the objects whose rows lack a switch, as `<kind>/<namespace>/<name>`."""
-        return frozenset(self._object_rows)
-
-    def update(self, plan: Plan, rows: Iterable[str]) -> set[str]:
-        """Take what a plan for these rows lacks; return the objects that lack, or lacked, a switch."""
-        objects = {owner for row in rows if (owner := self._remove(row))}
+        self.update(plan, Delta(rows=frozenset(), sets={}, desired=desired))
+        told: dict[str, set[str]] = defaultdict(set)
         for one in plan.missing:
-            if one.kind == "logical switch port":
-                self._groups[one.name].add(one.needed_by)
-                continue
-            self._rows[one.name].add(one.needed_by)
-            self._switches.setdefault(one.needed_by, set()).add(one.name)
-            owner = object_of(one.needed_by)
-            self._object_rows[owner].add(one.needed_by)
-            objects.add(owner)
-        return objects
+            for owner in one.objects if one.kind == PORT else ():
+                told[one.name].add(owner)
+                self._ports.setdefault(owner, set()).add(one.name)
+        self._changed.update(self._ports)
+        self._told = {port: frozenset(objects) for port, objects in told.items()}
+        ports = plan.snapshot.ports.keys()
+        self._no_port_exists = bool(ports) and not (
+            any(not ports.isdisjoint(one.ports) for one in desired.port_groups.values())
+            or any(one.external_ids.get(PORT_KEY) in ports for one in desired.rows.values())
+        )
+
+    def update(self, plan: Plan, delta: Delta) -> None:
+        """Take what a plan for this delta lacks, in place of what the same rows and members lacked before."""
+        for row in delta.rows:
+            self._remove(row)
+        for name, members in delta.sets.items():
+            for port in tuple(self._users) if members is None else self._users.keys() & members:
+                self._leave(port, name)
+        for one in plan.missing:
+            if one.kind == PORT:
+                self._users[one.name].add(one.needed_by)
+                if one.needed_by in delta.desired.rows:
+                    self._port_of[one.needed_by] = one.name
+            else:
+                self._rows[one.name].add(one.needed_by)
+                self._switches.setdefault(one.needed_by, set()).add(one.name)
+                self._object_rows[owner := object_of(one.needed_by)].add(one.needed_by)
+                self._changed.add(owner)
 
     def appeared(self, database: DatabaseChange) -> tuple[set[str], dict[str, set[str]]]:
         """Return the rows, and the sets with their ports, that needed what is in the Northbound now."""
         sets: dict[str, set[str]] = defaultdict(set)
-        for port in database.ports & self._groups.keys():
-            for group in self._groups.pop(port):
-                sets[group].add(port)
+        for port in database.ports & self._users.keys():
+            for user in tuple(self._users[port]):
+                if self._port_of.get(user) == port:
+                    del self._port_of[user]  # its row names the port already
+                else:
+                    sets[user].add(port)
+                self._leave(port, user)
         switches = database.switches & self._rows.keys()
         return {row for switch in switches for row in self._rows[switch]}, sets
 
-    def diagnostics(self, objects: Iterable[str]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
+    def take_changed(self) -> set[str]:
+        """Return the objects (`<kind>/<namespace>/<name>`) that lack something else than at the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def switch_diagnostics(self, objects: Iterable[str]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
         """Say of each of these objects which switches its rows lack; nothing where none is missing."""
         found: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
         for one in objects:
-            kind, _, key = one.partition("/")
-            rows = self._object_rows.get(one, ())
-            names = {switch for row in rows for switch in self._switches[row]}
-            text = f"applied, except on logical switches that do not exist yet: {listed(names)}"
-            found[kind, key] = (_warning(key, Code.MISSING_SWITCH, text, kind=kind),) if names else ()
+            names = {switch for row in self._object_rows.get(one, ()) for switch in self._switches[row]}
+            found[_key(one)] = (missing_switches(one, names),) if names else ()
         return found
 
-    def _remove(self, row: str) -> str:
-        """Forget what a row lacked; return its object if it lacked anything."""
+    def port_diagnostics(self, objects: Iterable[str]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:
+        """Say of each of these objects which ports of its pods are missing; nothing where none is."""
+        none = self._no_port_exists
+        return {
+            _key(one): (missing_ports(one, ports, none=none),) if (ports := self._ports.get(one)) else ()
+            for one in objects
+        }
+
+    def _remove(self, row: str) -> None:
+        """Forget what a row lacked."""
+        if (port := self._port_of.pop(row, None)) is not None:
+            self._leave(port, row)
         lacked = self._switches.pop(row, None)
         if lacked is None:
-            return ""
+            return
         for switch in lacked:
             self._rows[switch].discard(row)
             if not self._rows[switch]:
                 del self._rows[switch]
         owner = object_of(row)
+        self._changed.add(owner)
         self._object_rows[owner].discard(row)
         if not self._object_rows[owner]:
             del self._object_rows[owner]
-        return owner
+
+    def _leave(self, port: str, user: str) -> None:
+        """Forget that a group or row lacks a port."""
+        self._users[port].discard(user)
+        if self._users[port]:
+            return
+        del self._users[port]
+        for owner in self._told.pop(port, ()):
+            self._changed.add(owner)
+            self._ports[owner].discard(port)
+            if not self._ports[owner]:
+                del self._ports[owner]
+
+
+def _key(one: str) -> tuple[str, str]:
+    kind, _, key = one.partition("/")
+    return kind, key
 
 
 def find_drift(
@@ -324,8 +390,3 @@ def _by_object(diagnostics: Iterable[Diagnostic]) -> dict[tuple[str, str], tuple
         key = (one.object.kind, one.object.key)
         found[key] = (*found.get(key, ()), one)
     return found
-
-
-def _warning(key: str, code: Code, text: str, *, hint: str = "", kind: str = POLICY_KIND) -> Diagnostic:
-    namespace, _, name = key.partition("/")
-    return Diagnostic.warning(ObjectRef(kind=kind, namespace=namespace, name=name), code, text, hint=hint)

@@ -18,19 +18,26 @@ from ovnqos import (
     Namespace,
     NetworkAttachmentDefinition,
     NetworkQoS,
-    ObjectRef,
     OutcomeUnknown,
     Pod,
 )
 from ovnqos.controller import NO_POD_QOS
-from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, Trigger
+from ovnqosd.loop.outcomes import PROBLEMS, AnnotationProblem, ObjectReport, Trigger
 from ovnqosd.status.events import is_of_qos
-from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, PolicyState, Reason, choose_reason
+from ovnqosd.status.policy_outcome import (
+    Finding,
+    PolicyOutcome,
+    PolicyState,
+    Reason,
+    choose_reason,
+    object_ref,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ovnqos import Compiler, OvnQosError
+    from ovnqos import Compiler, OvnQosError, Severity
     from ovnqos.kubernetes import Changes, ObservedObject
     from ovnqosd.loop.outcomes import PassRecord
 
@@ -38,20 +45,6 @@ if TYPE_CHECKING:
 POLICY_KIND: Final = "NetworkQoS"
 POD_KIND: Final = "Pod"
 _NAMESPACE_KIND: Final = "Namespace"
-_PROBLEMS: Final = {
-    Code.INVALID_FIELD: AnnotationProblem.INVALID,
-    Code.UNSUPPORTED_ANNOTATION: AnnotationProblem.INEXPRESSIBLE,
-    Code.POD_ON_HOST_NETWORK: AnnotationProblem.NO_INTERFACE,
-    Code.POD_NOT_WIRED: AnnotationProblem.NO_INTERFACE,
-    Code.NO_DEFAULT_INTERFACE: AnnotationProblem.NO_INTERFACE,
-    Code.NO_CLUSTER_CIDRS: AnnotationProblem.NO_CLUSTER_CIDRS,
-    Code.FOREIGN_CONFLICT: AnnotationProblem.CONFLICT,
-    Code.SHADOWED_LIMIT: AnnotationProblem.SHADOWED,
-    Code.PORT_CLAIMED: AnnotationProblem.PORT_CLAIMED,
-    Code.MISSING_SWITCH: AnnotationProblem.NORTHBOUND,
-    Code.NORTHBOUND_UNAVAILABLE: AnnotationProblem.NORTHBOUND,
-    Code.COMPILE_FAILED: AnnotationProblem.COMPILE_FAILED,
-}
 _COUNTED_ONLY: Final = frozenset({Code.POD_NOT_WIRED, Code.MISSING_SWITCH})
 """What passes by itself while pods and nodes start: the metric counts it, no Event tells it."""
 _OF_PODS: Final = (
@@ -60,6 +53,7 @@ _OF_PODS: Final = (
     Finding.FOREIGN_ROW_SHADOWED,
     Finding.REMOVAL_HELD,
     Finding.MISSING_SWITCH,
+    Finding.MISSING_PORT,
     Finding.REFUSAL,
 )
 _Key = tuple[str, str]  # kind, and `<namespace>/<name>` or `<name>`
@@ -74,6 +68,8 @@ class _Object:
     reported: tuple[Diagnostic, ...] = ()
     in_force: str | None = None  # of a pod, as reported
     problems: tuple[AnnotationProblem, ...] = ()  # as counted
+    said: tuple[tuple[Code, Severity], ...] = ()  # as counted
+    of_zone: tuple[Diagnostic, ...] = ()  # what is said of a policy in this zone, as reported
     reason: Reason | None = None
     nodes: frozenset[str] = frozenset()  # with source pods of a policy, as of `nodes_generation` or the last full pass
     nodes_generation: int = -1
@@ -85,6 +81,7 @@ class ObjectTable:
     Attributes:
         policy_counts: how many policies there are by the reason that was last reported.
         annotation_problems: how many annotations of this zone's pods, and of namespaces, are not in force, by why.
+        said: how many diagnostics there are of objects, by code and severity.
     """
 
     def __init__(self, compiler: Compiler, *, is_elected: Callable[[], bool] = lambda: True) -> None:
@@ -96,11 +93,13 @@ class ObjectTable:
         """
         self.policy_counts: Counter[Reason] = Counter()
         self.annotation_problems: Counter[AnnotationProblem] = Counter(dict.fromkeys(AnnotationProblem, 0))
+        self.said: Counter[tuple[Code, Severity]] = Counter()
         self._compiler = compiler
         self._is_elected = is_elected
         self._objects: dict[_Key, _Object] = {}
         self._diagnostics: dict[Finding, dict[_Key, tuple[Diagnostic, ...]]] = {finding: {} for finding in Finding}
         self._dirty: set[str] = set()  # policies whose outcome is to be reported
+        self._untold: dict[str, PolicyOutcome] = {}  # of policies without pods here, until this daemon is elected
         self._unreported_pods: set[_Key] = set()
         self._written_pods: set[_Key] = set()  # whose rows were written, and not reported since
         self._unreported: set[_Key] = set()  # objects of no single zone
@@ -131,7 +130,7 @@ class ObjectTable:
         except Exception as error:
             _log.exception("object not compiled", kind=key[0], object=key[1])
             text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
-            ref = _ref(key)
+            ref = object_ref(*key)
             failed = InvalidObject(ref, [Diagnostic.error(ref, Code.COMPILE_FAILED, text)])
             self._compiler.apply(failed)
             return failed.diagnostics
@@ -159,6 +158,8 @@ class ObjectTable:
             known = self._replace(key, _Object())
         if isinstance(one, Namespace):  # of one that is not valid the last valid version's annotations hold
             self._count_problems(known, parsed if is_kept else ())
+        if kind not in (POLICY_KIND, POD_KIND):
+            self._count_said(known, parsed)
         known.uid, known.generation, known.parsed = observed.metadata.uid, observed.metadata.generation, parsed
         if kind == POLICY_KIND:
             self._dirty.add(key[1])
@@ -199,6 +200,7 @@ class ObjectTable:
             del self._objects[key]
         if key[0] == POLICY_KIND:
             self._dirty.discard(key[1])
+            self._untold.pop(key[1], None)
         self._unreported.discard(key)
         self._invalid_elsewhere.discard(key)
 
@@ -207,6 +209,7 @@ class ObjectTable:
         old = self._objects.get(key)
         if old is not None:
             self._count_problems(old, ())
+            self._count_said(old, ())
             for found in self._diagnostics.values():
                 found.pop(key, None)
             self._count_policy(old, None)
@@ -215,8 +218,13 @@ class ObjectTable:
 
     def _count_problems(self, known: _Object, diagnostics: Iterable[Diagnostic]) -> None:
         self.annotation_problems.subtract(known.problems)
-        known.problems = tuple(_PROBLEMS[one.code] for one in diagnostics if one.code in _PROBLEMS and is_of_qos(one))
+        known.problems = tuple(PROBLEMS[one.code] for one in diagnostics if one.code in PROBLEMS and is_of_qos(one))
         self.annotation_problems.update(known.problems)
+
+    def _count_said(self, known: _Object, diagnostics: Iterable[Diagnostic]) -> None:
+        self.said.subtract(known.said)
+        known.said = tuple((one.code, one.severity) for one in diagnostics)
+        self.said.update(known.said)
 
     def _count_policy(self, policy: _Object, reason: Reason | None) -> None:
         if policy.reason is not None:
@@ -246,9 +254,6 @@ class ObjectTable:
                 self._unreported_pods.add(key)
             elif key in self._objects:
                 self._dirty.add(key[1])
-                if finding is Finding.FOREIGN_CONFLICT and diagnostics:
-                    conflict = "; ".join(one.message for one in diagnostics)
-                    _log.warning("conflict with foreign rows", object=key[1], conflict=conflict)
 
     # What is to be reported
 
@@ -273,7 +278,9 @@ class ObjectTable:
                 self._follow_nodes()
         outcomes = {key: self._outcome(key, record.error) for key in self._dirty}
         for key, outcome in outcomes.items():
-            self._count_policy(self._objects[POLICY_KIND, key], outcome.reason)
+            known = self._objects[POLICY_KIND, key]
+            self._count_policy(known, outcome.reason)
+            self._count_said(known, (*outcome.causes, *outcome.warnings))
         if record.error is not None:
             return outcomes, ()
         self._dirty.clear()
@@ -281,15 +288,30 @@ class ObjectTable:
         if self._is_elected():
             unreported |= self._unreported
             self._unreported = set()
-        reports = tuple(report for key in sorted(unreported) if (report := self._report(key)) is not None)
+        reports = [*map(self._report, sorted(unreported))]
+        untold = self._untold if self._untold and self._is_elected() else {}
+        reports.extend(self._report_policy(*one) for one in {**untold, **outcomes}.items())
         self._written_pods.clear()
-        return outcomes, reports
+        return outcomes, tuple(filter(None, reports))
+
+    def _report_policy(self, key: str, outcome: PolicyOutcome) -> ObjectReport | None:
+        """What is new of a policy in this zone, beside what is said of the object itself."""
+        known = self._objects[POLICY_KIND, key]
+        if not outcome.sources and not self._is_elected():  # as of its condition
+            self._untold[key] = outcome
+            return None
+        self._untold.pop(key, None)
+        told = tuple(one for one in outcome.told if one not in known.parsed)
+        before, known.of_zone = known.of_zone, (*told, *outcome.logged)
+        if known.of_zone in (before, ()):
+            return None
+        return ObjectReport(object=object_ref(POLICY_KIND, key), uid=known.uid, diagnostics=told, logged=outcome.logged)
 
     def _take_refusals(self, record: PassRecord) -> None:
         """Set which objects the server refuses; a pass that did not touch an object knows nothing new of it."""
         known: dict[_Key, tuple[Diagnostic, ...]] = {(POLICY_KIND, key): () for key in record.policies}
         known.update({(POD_KIND, key): () for key in record.pods})
-        found = {key: (_unavailable(key, error),) for key, error in record.refused.items()}
+        found = {key: (unavailable(object_ref(*key), error),) for key, error in record.refused.items()}
         if record.trigger is Trigger.FULL:
             self.replace(Finding.REFUSAL, found)
         else:
@@ -309,7 +331,7 @@ class ObjectTable:
             has_rows=compiled is not None and bool(compiled.rows),
             diagnostics=diagnostics,
             findings={finding: said for finding in Finding if (said := self._said(finding, policy))},
-            outage=(_unavailable(policy, error),) if error is not None else (),
+            outage=(unavailable(object_ref(*policy), error),) if error is not None else (),
         )
         reason, causes, warnings = choose_reason(state)
         counts = self._compiler.policy_counts(key)
@@ -353,13 +375,14 @@ class ObjectTable:
             known = self._objects[key] = _Object()
         if kind == POD_KIND:
             self._count_problems(known, found if self._may_have_qos(name) else ())
+            self._count_said(known, found)
         in_force = self._in_force(key, known)
         is_new = diagnostics != known.reported
         known.reported = diagnostics
         if in_force is None and not (is_new and diagnostics):
             return None
         told = diagnostics if is_new else ()
-        return ObjectReport(object=_ref(key), uid=known.uid, diagnostics=told, in_force=in_force)
+        return ObjectReport(object=object_ref(*key), uid=known.uid, diagnostics=told, in_force=in_force)
 
     def _may_have_qos(self, pod: str) -> bool:
         """Whether a pod may have a limit or mark that is not in force: not every pod without readable networks has."""
@@ -380,12 +403,3 @@ class ObjectTable:
 
     def _said(self, finding: Finding, key: _Key) -> tuple[Diagnostic, ...]:
         return self._diagnostics[finding].get(key, ())
-
-
-def _ref(key: _Key) -> ObjectRef:
-    namespace, _, name = key[1].rpartition("/")
-    return ObjectRef(kind=key[0], namespace=namespace, name=name)
-
-
-def _unavailable(key: _Key, error: OvnQosError) -> Diagnostic:
-    return Diagnostic.error(_ref(key), Code.NORTHBOUND_UNAVAILABLE, " ".join(str(error).split()))

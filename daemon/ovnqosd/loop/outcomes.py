@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from ovnqos import Code
 from ovnqos.controller import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos import Diagnostic, ObjectRef, OvnQosError, Plan
+    from ovnqos import Diagnostic, ObjectRef, OvnQosError, Plan, Severity
     from ovnqos.controller import Change
     from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 
@@ -60,6 +61,24 @@ class AnnotationProblem(StrEnum):
     COMPILE_FAILED = "compile_failed"
 
 
+PROBLEMS: Final = {
+    Code.INVALID_FIELD: AnnotationProblem.INVALID,
+    Code.UNSUPPORTED_ANNOTATION: AnnotationProblem.INEXPRESSIBLE,
+    Code.POD_ON_HOST_NETWORK: AnnotationProblem.NO_INTERFACE,
+    Code.POD_NOT_WIRED: AnnotationProblem.NO_INTERFACE,
+    Code.NO_DEFAULT_INTERFACE: AnnotationProblem.NO_INTERFACE,
+    Code.NO_CLUSTER_CIDRS: AnnotationProblem.NO_CLUSTER_CIDRS,
+    Code.FOREIGN_CONFLICT: AnnotationProblem.CONFLICT,
+    Code.SHADOWED_LIMIT: AnnotationProblem.SHADOWED,
+    Code.PORT_CLAIMED: AnnotationProblem.PORT_CLAIMED,
+    Code.MISSING_PORT: AnnotationProblem.NORTHBOUND,
+    Code.MISSING_SWITCH: AnnotationProblem.NORTHBOUND,
+    Code.NORTHBOUND_UNAVAILABLE: AnnotationProblem.NORTHBOUND,
+    Code.COMPILE_FAILED: AnnotationProblem.COMPILE_FAILED,
+}
+"""What of that is said by which code."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """Something of ours that another writer changed, and that this pass repaired.
@@ -85,6 +104,7 @@ class ObjectReport:
         object: the object.
         uid: its uid; empty when it is not known.
         diagnostics: all that is to be said of it now; empty if that is nothing new.
+        logged: what else is new, of which its condition has an Event of its own, or which passes by itself.
         in_force: the limits and mark of a pod that were written, empty if none is left; None if that is nothing new.
     """
 
@@ -92,6 +112,7 @@ class ObjectReport:
     uid: str
     diagnostics: tuple[Diagnostic, ...] = ()
     in_force: str | None = None
+    logged: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +134,7 @@ class PassOutcome:
         missing: how many switches and ports are desired that the Northbound does not have.
         reports: new diagnostics of objects.
         annotation_problems: how many annotations of pods and namespaces are not in force, by why.
+        said: how many diagnostics there are of objects, by code and severity.
         removals_held: how many limits and marks of pods are kept, since objects are missing; see `RemovalGuard`.
         upstream_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller there are; else
             None.
@@ -132,6 +154,7 @@ class PassOutcome:
     missing: int = 0
     reports: tuple[ObjectReport, ...] = ()
     annotation_problems: Mapping[AnnotationProblem, int] = field(default_factory=dict)
+    said: Mapping[tuple[Code, Severity], int] = field(default_factory=dict)
     removals_held: int = 0
     upstream_rows: int | None = None
 

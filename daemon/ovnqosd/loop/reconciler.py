@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import DesiredState, LockLost, OvnQosError, StalePlan, TransactionRefused, plan_changes
+from ovnqos import Code, DesiredState, LockLost, OvnQosError, Severity, StalePlan, TransactionRefused, plan_changes
 from ovnqos.controller import EndedLimitsMaximum, InvalidRow, collector_paused
 from ovnqos.kubernetes import RetryPolicy
 from ovnqosd.loop.comparison import NorthboundComparison
@@ -34,6 +34,9 @@ _HELD_S: Final = 5.0
 """While removals are held, everything is compared so soon after a change: it may be the end of that."""
 _FOREIGN_ROWS_S: Final = 2.0
 """After a foreign row was added in our band, everything is compared so soon: one comparison for many such rows."""
+
+
+_Counts = tuple["dict[Reason, int]", dict[AnnotationProblem, int], dict[tuple[Code, Severity], int]]
 
 
 class Reconciler:
@@ -101,7 +104,7 @@ class Reconciler:
         self._synced = False  # whether all objects of all kinds have been taken
         self._full_due = True
         self._full_at = 0.0
-        self._counts: tuple[dict[Reason, int], dict[AnnotationProblem, int]] = ({}, {})  # as reported
+        self._counts: _Counts = ({}, {}, {})  # as reported
 
     @property
     def is_northbound_connected(self) -> bool:
@@ -279,7 +282,7 @@ class Reconciler:
 
     def _finish(self, record: PassRecord, started: float, since: float | None) -> None:
         policies, reports = self._table.report(record)
-        counts = (dict(self._table.policy_counts), dict(self._table.annotation_problems))
+        counts = (dict(self._table.policy_counts), dict(self._table.annotation_problems), dict(self._table.said))
         anything = policies or reports or record.changes or record.drift or record.error or counts != self._counts
         if not anything and record.trigger is Trigger.CHANGE:
             return
@@ -301,6 +304,7 @@ class Reconciler:
                 reports=reports,
                 removals_held=self.removals_held,
                 annotation_problems=counts[1],
+                said=counts[2],
                 upstream_rows=record.upstream_rows,
             )
         )

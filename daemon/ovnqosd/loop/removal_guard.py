@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos import Code, Diagnostic, InvalidObject, NetworkQoS, ObjectRef, Pod
+from ovnqos import Code, Diagnostic, InvalidObject, NetworkQoS, Pod
 from ovnqos.controller import (
     Delta,
     KnownRemovals,
@@ -18,6 +18,7 @@ from ovnqos.controller import (
     find_removals,
     listed,
 )
+from ovnqosd.status.policy_outcome import object_ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -270,7 +271,6 @@ class RemovalGuard:
 
 def removal_held(kind: str, key: str, limits: int) -> Diagnostic:
     """Say of an object that limits of so many pods are kept."""
-    namespace, _, name = key.rpartition("/")
     text = f"{limits} limits and marks of pods are kept, since objects are missing that nobody deleted"
     hint = "restore them, or restart ovnqosd with --max-deletes 100% to let the limits end"
-    return Diagnostic.warning(ObjectRef(kind=kind, namespace=namespace, name=name), Code.REMOVAL_HELD, text, hint=hint)
+    return Diagnostic.warning(object_ref(kind, key), Code.REMOVAL_HELD, text, hint=hint)

@@ -10,13 +10,13 @@ from enum import Enum, StrEnum, auto
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from ovnqos import Code, Diagnostic, Severity
+from ovnqos import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.controller import PolicyCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ovnqos import ObjectRef
+    from ovnqos import OvnQosError
 
 APPLIED: Final = "NetworkQoS Destinations applied"
 """What status says of an object that is in force: the text of upstream's guide."""
@@ -65,9 +65,14 @@ class Finding(Enum):
     REFUSAL = auto()
     FOREIGN_CONFLICT = auto()
     MISSING_SWITCH = auto()
+    MISSING_PORT = auto()
     SHADOWED_LIMIT = auto()
     FOREIGN_ROW_SHADOWED = auto()
     REMOVAL_HELD = auto()
+
+
+_WARNINGS: Final = (Finding.MISSING_PORT, Finding.SHADOWED_LIMIT, Finding.FOREIGN_ROW_SHADOWED)
+"""What leaves a policy in force: a pod without a port sends nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,16 @@ class PolicyOutcome:
         """The reason in one line."""
         return "; ".join(one.message for one in self.causes) or APPLIED
 
+    @property
+    def told(self) -> tuple[Diagnostic, ...]:
+        """What has Events of its own, beside that of the condition: why nothing is selected, and the warnings."""
+        return (*(self.causes if self.reason is Reason.NOTHING_SELECTED else ()), *self.warnings)
+
+    @property
+    def logged(self) -> tuple[Diagnostic, ...]:
+        """What only the condition says and the log repeats; of other reasons the log has a line when they arise."""
+        return self.causes if self.reason in {Reason.CONFLICT, Reason.WAITING} else ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyState:
@@ -130,8 +145,7 @@ def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], t
     """
     errors, conflicts, others = _sorted(state.diagnostics)
     found = state.findings
-    shadowed = (found.get(one, ()) for one in (Finding.SHADOWED_LIMIT, Finding.FOREIGN_ROW_SHADOWED))
-    warnings = (*others, *chain.from_iterable(shadowed))
+    warnings = (*others, *chain.from_iterable(found.get(one, ()) for one in _WARNINGS))
     if state.is_invalid or errors:
         kept = (last_valid_version(errors[0].object),) if state.is_compiled and errors else ()
         return Reason.INVALID if state.is_invalid else Reason.UNSUPPORTED, (*errors, *kept), warnings
@@ -152,6 +166,17 @@ def last_valid_version(ref: ObjectRef) -> Diagnostic:
     """Say that an object keeps its last valid version."""
     text = "the last valid version stays in force"
     return Diagnostic(severity=Severity.INFO, code=Code.LAST_VALID_VERSION, object=ref, text=text)
+
+
+def unavailable(ref: ObjectRef, error: OvnQosError) -> Diagnostic:
+    """Say of an object that the Northbound does not answer, or refuses its rows."""
+    return Diagnostic.error(ref, Code.NORTHBOUND_UNAVAILABLE, " ".join(str(error).split()))
+
+
+def object_ref(kind: str, key: str) -> ObjectRef:
+    """Name an object by its kind and key (`<namespace>/<name>`, or `<name>`)."""
+    namespace, _, name = key.rpartition("/")
+    return ObjectRef(kind=kind, namespace=namespace, name=name)
 
 
 def _sorted(diagnostics: Iterable[Diagnostic]) -> tuple[tuple[Diagnostic, ...], ...]:

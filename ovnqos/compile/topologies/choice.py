@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.model.workloads import ALLOCATED
 
 if TYPE_CHECKING:
@@ -52,12 +53,18 @@ def parse_topology_choice(text: str) -> TopologyChoice:
 _HINT: Final = "choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
 
 
-def detect_topology(pods: Iterable[Pod]) -> tuple[TopologyKind, str]:
+def _uncertain(text: str) -> Diagnostic:
+    return Diagnostic.warning(
+        ObjectRef(kind="Pod"), Code.UNCERTAIN_TOPOLOGY, f"{text}; ovn-kubernetes is assumed", hint=_HINT
+    )
+
+
+def detect_topology(pods: Iterable[Pod]) -> tuple[TopologyKind, Diagnostic | None]:
     """Tell the topology by the pods' annotations; ovn-kubernetes when they do not decide it.
 
     Pods on the host's network and finished ones do not count: no CNI wires them.
 
-    Returns the kind, and in one line why that is not certain; empty when it is, or when there is no pod to tell.
+    Returns the kind, and a warning where that is not certain; None when it is, or when there is no pod to tell.
     """
     from ovnqos.compile.topology import POD_NETWORKS  # noqa: PLC0415 # see make_topology
 
@@ -69,14 +76,12 @@ def detect_topology(pods: Iterable[Pod]) -> tuple[TopologyKind, str]:
         kube_ovn = kube_ovn or of_kube_ovn
         others = others or (not (of_ovn_kubernetes or of_kube_ovn) and pod.has_own_addresses)
         if ovn_kubernetes and kube_ovn:
-            doubt = "there are pods of ovn-kubernetes and of Kube-OVN; ovn-kubernetes is assumed"
-            return TopologyKind.OVN_KUBERNETES, f"{doubt}; {_HINT}"
+            return TopologyKind.OVN_KUBERNETES, _uncertain("there are pods of ovn-kubernetes and of Kube-OVN")
     if kube_ovn:
-        return TopologyKind.KUBE_OVN, ""
+        return TopologyKind.KUBE_OVN, None
     if others and not ovn_kubernetes:
-        doubt = "no pod has an annotation of ovn-kubernetes or Kube-OVN; ovn-kubernetes is assumed"
-        return TopologyKind.OVN_KUBERNETES, f"{doubt}; {_HINT}"
-    return TopologyKind.OVN_KUBERNETES, ""
+        return TopologyKind.OVN_KUBERNETES, _uncertain("no pod has an annotation of ovn-kubernetes or Kube-OVN")
+    return TopologyKind.OVN_KUBERNETES, None
 
 
 def make_topology(
@@ -85,8 +90,8 @@ def make_topology(
     pods: Iterable[Pod] = (),
     topology_map: TopologyMap | None = None,
     zone_nodes: Iterable[str] | None = None,
-) -> tuple[Topology, str]:
-    """The chosen topology, and a doubt about it as `detect_topology` has it.
+) -> tuple[Topology, Diagnostic | None]:
+    """The chosen topology, and a warning where it is not certain, as `detect_topology` has it.
 
     Args:
         choice: what was asked for.
@@ -102,13 +107,13 @@ def make_topology(
     from ovnqos.compile.topologies.static import StaticTopology  # noqa: PLC0415
     from ovnqos.compile.topology import OvnKubernetesTopology  # noqa: PLC0415
 
-    kind, doubt = choice.kind, ""
+    kind, uncertain = choice.kind, None
     if kind is TopologyKind.AUTO:
-        kind, doubt = detect_topology(pods)
+        kind, uncertain = detect_topology(pods)
     if kind is TopologyKind.KUBE_OVN:
-        return KubeOvnTopology(zone_nodes=zone_nodes), doubt
+        return KubeOvnTopology(zone_nodes=zone_nodes), uncertain
     if kind is TopologyKind.STATIC:
         if topology_map is None:
             raise ValueError("a static topology needs its map")
-        return StaticTopology(topology_map, zone_nodes=zone_nodes), doubt
-    return OvnKubernetesTopology(zone_nodes=zone_nodes), doubt
+        return StaticTopology(topology_map, zone_nodes=zone_nodes), uncertain
+    return OvnKubernetesTopology(zone_nodes=zone_nodes), uncertain

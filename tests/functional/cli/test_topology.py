@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ovnqos.sandbox import NorthboundServer
 
-DOUBT = "ovn-kubernetes is assumed; choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
+ASSUMED = "ovn-kubernetes is assumed; choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
 MAP = {
     "networks": {
         "default": {
@@ -69,15 +69,17 @@ def test_a_topology_map_is_applied(northbound: NorthboundServer, tmp_path: Path)
 @pytest.mark.parametrize(
     ("pods", "words"),
     [
-        ([KUBE_OVN, *PODS], f"there are pods of ovn-kubernetes and of Kube-OVN; {DOUBT}"),
-        ([BARE], f"no pod has an annotation of ovn-kubernetes or Kube-OVN; {DOUBT}"),
+        ([KUBE_OVN, *PODS], f"there are pods of ovn-kubernetes and of Kube-OVN; {ASSUMED}"),
+        ([BARE], f"no pod has an annotation of ovn-kubernetes or Kube-OVN; {ASSUMED}"),
     ],
 )
-def test_a_doubt_is_one_warning_and_a_choice_ends_it(tmp_path: Path, pods: list[dict[str, Any]], words: str) -> None:
+def test_an_uncertain_topology_is_one_warning_and_a_choice_ends_it(
+    tmp_path: Path, pods: list[dict[str, Any]], words: str
+) -> None:
     write(tmp_path / "all.yaml", policy("gold"), *pods)
     ended = ovnqos("render", "-f", tmp_path)
     assert ended.code == 0
-    assert [line for line in ended.warnings if "--topology" in line] == [words]
+    assert [line for line in ended.warnings if "--topology" in line] == [f"Pod: {words}"]
     chosen = ovnqos("render", "-f", tmp_path, "--topology", "ovn-kubernetes")
     assert not [line for line in chosen.warnings if "--topology" in line]
     assert chosen.out == ended.out

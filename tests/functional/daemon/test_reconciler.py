@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, TransactionRefused
+from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, Severity, TransactionRefused
 from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.model.policy import PortMatch
 from ovnqos.model.workloads import PodQos
 from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind
+from ovnqosd.status.events import events_of_report
 from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, metadata, rows_of
 from tests.support.cluster import pod, policy, rule
@@ -73,7 +74,7 @@ def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -
     told = daemon.wait(lambda one: one.trigger == "full")
     assert Code.SHADOWED_LIMIT in {one.code for one in told.policies["shop/gold"].warnings}
     shadowed = [one for one in told.reports if Code.SHADOWED_LIMIT in {each.code for each in one.diagnostics}]
-    assert [one.object.key for one in shadowed] == ["shop/web"]
+    assert [one.object.key for one in shadowed] == ["shop/web", "shop/gold"]
 
 
 def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: NorthboundServer) -> None:
@@ -82,6 +83,36 @@ def test_a_port_that_appears_after_its_pod_is_picked_up(synced: Daemon, wired: N
     wired.nbctl("ls-add", "node3", "--", "lsp-add", "node3", "shop_late")
     synced.wait(lambda one: one.missing == 0 and not one.drift)
     assert len(rows_of(wired, "node3")) == 1
+
+
+def test_a_pod_without_its_port_is_told_by_a_full_pass_and_until_the_port_appears(
+    daemon: Daemon, wired: NorthboundServer
+) -> None:
+    limited = replace(pod("late", "10.0.0.3", labels={"app": "web"}), qos=PodQos(egress=Bandwidth(rate_kbps=9_000)))
+    daemon.sync(*PODS, POLICY, limited)
+    told = daemon.wait(lambda one: one.trigger == "full" and bool(one.policies)).policies["shop/gold"]
+    assert told.reason is Reason.SUCCESS
+    assert [one.code for one in told.warnings] == [Code.MISSING_PORT]
+    assert "shop_late" in told.warnings[0].text
+    reports = [report for outcome in daemon.outcomes for report in outcome.reports]
+    events = {(one.key, one.reason) for report in reports for one in events_of_report(report)}
+    assert events >= {("shop/gold", "MissingPort"), ("shop/late", "QosAnnotations")}
+    assert daemon.wait(lambda one: bool(one.said)).said[Code.MISSING_PORT, Severity.WARNING] == 2
+    daemon.forget_outcomes()
+    wired.nbctl("lsp-add", "node1", "shop_late")
+    told = daemon.wait(lambda one: "shop/gold" in one.policies).policies["shop/gold"]
+    assert (told.reason, told.warnings) == (Reason.SUCCESS, ())
+    daemon.wait(lambda one: not one.missing and not one.said[Code.MISSING_PORT, Severity.WARNING])
+
+
+def test_where_the_northbound_has_no_port_of_any_pod_the_topology_is_in_question(
+    daemon: Daemon, wired: NorthboundServer
+) -> None:
+    wired.nbctl("lsp-del", "shop_web", "--", "lsp-del", "shop_db", "--", "lsp-add", "node1", "web.shop")
+    daemon.sync(*PODS, POLICY)
+    told = daemon.wait(lambda one: one.trigger == "full" and bool(one.policies)).policies["shop/gold"]
+    (found,) = [one for one in (*told.causes, *told.warnings) if one.code is Code.MISSING_PORT]
+    assert "--topology" in found.hint
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ovnqos import Pod
+from ovnqos import Code, Pod, Severity
 from ovnqos.compile.topologies.choice import (
     TopologyChoice,
     TopologyKind,
@@ -44,52 +44,56 @@ def test_another_word_is_refused_with_the_right_ones(text: str) -> None:
 
 @pytest.mark.parametrize("pods", [[OURS], [ON_HOST, OURS, BARE]])
 def test_ovn_kubernetes_is_told_by_its_annotation(pods: list[Pod]) -> None:
-    assert detect_topology(pods) == (TopologyKind.OVN_KUBERNETES, "")
+    assert detect_topology(pods) == (TopologyKind.OVN_KUBERNETES, None)
 
 
 @pytest.mark.parametrize("pods", [[KUBE_OVN], [BARE, KUBE_OVN, ON_HOST]])
 def test_kube_ovn_is_told_by_its_annotations(pods: list[Pod]) -> None:
-    assert detect_topology(pods) == (TopologyKind.KUBE_OVN, "")
+    assert detect_topology(pods) == (TopologyKind.KUBE_OVN, None)
 
 
 @pytest.mark.parametrize(
     ("pods", "words"),
     [
-        ([OURS, KUBE_OVN], "there are pods of ovn-kubernetes and of Kube-OVN; ovn-kubernetes is assumed"),
-        ([BOTH], "there are pods of ovn-kubernetes and of Kube-OVN; ovn-kubernetes is assumed"),
-        ([ON_HOST, BARE], "no pod has an annotation of ovn-kubernetes or Kube-OVN; ovn-kubernetes is assumed"),
+        ([OURS, KUBE_OVN], "there are pods of ovn-kubernetes and of Kube-OVN"),
+        ([BOTH], "there are pods of ovn-kubernetes and of Kube-OVN"),
+        ([ON_HOST, BARE], "no pod has an annotation of ovn-kubernetes or Kube-OVN"),
     ],
 )
-def test_what_is_not_certain_is_doubted_in_a_line_that_says_how_to_choose(pods: list[Pod], words: str) -> None:
-    kind, doubt = detect_topology(pods)
+def test_what_is_not_certain_is_a_warning_that_says_how_to_choose(pods: list[Pod], words: str) -> None:
+    kind, uncertain = detect_topology(pods)
     assert kind is TopologyKind.OVN_KUBERNETES
-    assert doubt == f"{words}; choose with --topology: ovn-kubernetes, kube-ovn or static:FILE"
+    assert uncertain is not None
+    assert uncertain.code is Code.UNCERTAIN_TOPOLOGY
+    assert uncertain.severity is Severity.WARNING
+    assert words in uncertain.text
+    assert "--topology" in uncertain.hint
 
 
 @pytest.mark.parametrize("pods", [[], [ON_HOST]])
-def test_without_pods_of_a_network_there_is_nothing_to_doubt(pods: list[Pod]) -> None:
-    assert detect_topology(pods) == (TopologyKind.OVN_KUBERNETES, "")
+def test_without_pods_of_a_network_nothing_is_uncertain(pods: list[Pod]) -> None:
+    assert detect_topology(pods) == (TopologyKind.OVN_KUBERNETES, None)
 
 
-def test_a_choice_is_not_doubted_whatever_the_pods_tell() -> None:
+def test_a_choice_is_certain_whatever_the_pods_tell() -> None:
     for kind, expected in (
         (TopologyKind.OVN_KUBERNETES, OvnKubernetesTopology),
         (TopologyKind.KUBE_OVN, KubeOvnTopology),
         (TopologyKind.STATIC, StaticTopology),
     ):
         choice = TopologyChoice(kind=kind, file="x" if kind is TopologyKind.STATIC else "")
-        topology, doubt = make_topology(choice, pods=[OURS, KUBE_OVN], topology_map=MAP, zone_nodes={"n1"})
+        topology, uncertain = make_topology(choice, pods=[OURS, KUBE_OVN], topology_map=MAP, zone_nodes={"n1"})
         assert type(topology) is expected
-        assert doubt == ""
+        assert uncertain is None
         assert topology.zone_nodes == frozenset({"n1"})
 
 
 def test_auto_takes_what_the_pods_tell() -> None:
-    topology, doubt = make_topology(TopologyChoice(), pods=[KUBE_OVN])
-    assert (type(topology), doubt) == (KubeOvnTopology, "")
-    topology, doubt = make_topology(TopologyChoice(), pods=[BARE])
+    topology, uncertain = make_topology(TopologyChoice(), pods=[KUBE_OVN])
+    assert (type(topology), uncertain) == (KubeOvnTopology, None)
+    topology, uncertain = make_topology(TopologyChoice(), pods=[BARE])
     assert type(topology) is OvnKubernetesTopology
-    assert doubt
+    assert uncertain is not None
 
 
 def test_a_static_topology_without_its_map_is_refused() -> None:

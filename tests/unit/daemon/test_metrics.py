@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from prometheus_client.exposition import generate_latest
 
-from ovnqos import LockLost, OutcomeUnknown, StalePlan, TransactionRefused
+from ovnqos import Code, LockLost, OutcomeUnknown, Severity, StalePlan, TransactionRefused
 from ovnqos.controller import NorthboundUnavailable
 from ovnqos.kubernetes import PODS, RestartReason
 from ovnqosd.loop.outcomes import Drift, DriftKind, PassOutcome, Trigger
@@ -47,6 +47,7 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
         "ovnqosd_change_age_seconds",
         "ovnqosd_database_changes",
         "ovnqosd_desired_rows",
+        "ovnqosd_diagnostics",
         "ovnqosd_drift_repaired",
         "ovnqosd_last_full_pass_timestamp_seconds",
         "ovnqosd_leader",
@@ -61,6 +62,7 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
         "ovnqosd_missing_references",
     }
     assert all(family.documentation.strip() for family in families.values())
+    del families["ovnqosd_diagnostics"]  # has the codes that occurred
     assert all(family.samples for name, family in families.items() if name.startswith("ovnqosd_"))
     assert value(metrics, "ovnqosd_transactions_total", result="lock_lost") == 0
     assert value(metrics, "ovnqosd_policies", reason="Invalid") == 0
@@ -119,6 +121,14 @@ def test_policies_are_counted_by_their_reason() -> None:
     assert by_reason(metrics) == {"Success": 1, "Invalid": 2}
     metrics.observe(PassOutcome(trigger=Trigger.CHANGE, seconds=0.0, policy_counts={Reason.SUCCESS: 2}))
     assert by_reason(metrics) == {"Success": 2}
+
+
+def test_diagnostics_are_counted_by_code_and_severity() -> None:
+    metrics = Metrics()
+    kind = Code.MISSING_PORT, Severity.WARNING
+    for number in (2, 0):
+        metrics.observe(PassOutcome(trigger=Trigger.CHANGE, seconds=0.0, said={kind: number}))
+        assert value(metrics, "ovnqosd_diagnostics", code="MissingPort", severity="warning") == number
 
 
 @pytest.mark.parametrize(

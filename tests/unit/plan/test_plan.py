@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovnqos import AddressSet, DesiredState, PortGroup, plan_changes
+from ovnqos import AddressSet, Bandwidth, Code, DesiredState, PodQos, PortGroup, Severity, plan_changes
 from ovnqos import match as m
-from ovnqos.controller import ActualRow, NameTaken
+from ovnqos.controller import ActualRow, NameTaken, describe_missing
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import SetKind
 from tests.support.cluster import block, compiled, pod, policy, rule
@@ -128,7 +128,9 @@ def test_a_row_whose_switches_are_all_gone_goes_and_waits() -> None:
     (change,) = plan.changes
     assert isinstance(change, RowDelete)
     assert [(one.kind, one.name, one.needed_by) for one in plan.missing] == [("logical switch", "lan", "r")]
-    assert "lan" in str(plan.missing[0])
+    (said,) = describe_missing(plan.missing)
+    assert (said.severity, said.code, str(said.object)) == (Severity.WARNING, Code.MISSING_SWITCH, "NetworkQoS a/b")
+    assert "lan" in said.text
 
 
 def test_a_row_is_bound_to_the_switches_that_there_are() -> None:
@@ -157,6 +159,17 @@ def test_members_change_by_mutation_and_missing_ports_wait() -> None:
         ("g", ("p3",), ("p1",), False),
     ]
     assert [(one.kind, one.name, one.needed_by) for one in plan.missing] == [("logical switch port", "later", "g")]
+
+
+def test_a_missing_port_is_told_of_each_object_whose_rows_need_it() -> None:
+    limited = replace(pod("b", "10.0.0.2"), qos=PodQos(egress=Bandwidth(rate_kbps=9)))
+    objects = [policy(name="gold"), policy(name="tin", priority=3), pod("a", "10.0.0.1"), limited]
+    desired = compiled([], *objects).desired()
+    plan = _plan(desired, stored(DesiredState.of(), OWNER, ("node1",), ("shop_a",)))
+    said = list(describe_missing(plan.missing))
+    assert {(one.severity, one.code) for one in said} == {(Severity.WARNING, Code.MISSING_PORT)}
+    assert [str(one.object) for one in said] == ["NetworkQoS shop/gold", "NetworkQoS shop/tin", "Pod shop/b"]
+    assert all("shop_b" in one.text and "shop_a" not in one.text for one in said)
 
 
 def _marked(database: Database, external_ids: Mapping[str, str]) -> Database:

@@ -297,7 +297,9 @@ def test_a_policys_warnings_are_in_its_outcome_and_reported_once_by_the_elected_
     assert UNKNOWN in outcomes["shop/gold"].warnings
     assert reports == ()
     zone.elected = True
-    assert zone.report()[1] == (ObjectReport(object=GOLD, uid="u", diagnostics=(UNKNOWN,)),)
+    reports = zone.report()[1]
+    assert reports[0] == ObjectReport(object=GOLD, uid="u", diagnostics=(UNKNOWN,))
+    assert [[one.code for one in report.diagnostics] for report in reports[1:]] == [[Code.NO_POD_MATCHES]]
     zone.apply(gold, generation=2)
     assert zone.report()[1] == ()
 
@@ -500,15 +502,48 @@ def test_a_deleted_policy_is_reported_no_more(zone: Zone) -> None:
     assert zone.report() == ({}, ())
 
 
-def test_a_conflict_with_foreign_rows_is_logged_once(zone: Zone) -> None:
+@pytest.mark.parametrize("finding", [Finding.FOREIGN_CONFLICT, Finding.MISSING_SWITCH])
+def test_what_a_condition_says_alone_is_logged_once(zone: Zone, finding: Finding) -> None:
+    zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
-    with capture_logs() as logs:
-        for _ in range(3):
-            zone.table.replace(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (cause("x"),)})
-    assert [(line["log_level"], line["object"]) for line in logs] == [("warning", "shop/gold")]
+    zone.report()
+    found: list[ObjectReport] = []
+    for _ in range(3):
+        zone.table.replace(finding, {("NetworkQoS", "shop/gold"): (cause("x"),)})
+        zone.table.mark_all_dirty()
+        found.extend(zone.report()[1])
+    assert found == [ObjectReport(object=GOLD, uid="u", logged=(cause("x"),))]
+    assert events_of_report(found[0]) == []
 
 
-# An object that has another's name
+@pytest.mark.parametrize("finding", [Finding.MISSING_PORT, Finding.SHADOWED_LIMIT])
+def test_a_warning_of_the_northbound_leaves_a_policy_in_force_and_is_an_event_once(
+    zone: Zone, finding: Finding
+) -> None:
+    zone.apply(_source())
+    zone.apply(policy(rule(dscp=20)))
+    zone.report()
+    zone.table.replace(finding, {("NetworkQoS", "shop/gold"): (SHADOWED,)})
+    outcomes, reports = zone.report()
+    assert (outcomes["shop/gold"].reason, outcomes["shop/gold"].warnings) == (Reason.SUCCESS, (SHADOWED,))
+    assert [(one.type, one.reason) for report in reports for one in events_of_report(report)] == [
+        ("Warning", "ShadowedLimit")
+    ]
+    assert zone.table.said[SHADOWED.code, SHADOWED.severity] == 1
+    zone.table.mark_all_dirty()
+    assert zone.report()[1] == ()
+    zone.table.replace(finding, {})
+    assert zone.report()[1] == ()
+    assert zone.table.said[SHADOWED.code, SHADOWED.severity] == 0
+
+
+@pytest.mark.parametrize("elected", [True, False])
+def test_why_a_policy_selects_nothing_is_an_event_of_the_zone_that_writes_its_condition(elected: bool) -> None:
+    zone = Zone(elected=elected)
+    zone.apply(policy(rule(dscp=20)))
+    reports = zone.report()[1]
+    events = [one.reason for report in reports for one in events_of_report(report)]
+    assert events == (["NoPodMatches"] if elected else [])
 
 
 def test_an_invalid_object_has_no_last_valid_version_of_a_dead_one(zone: Zone) -> None:
