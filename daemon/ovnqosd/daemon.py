@@ -24,6 +24,7 @@ from ovnqosd.rule_metrics import RuleMetrics
 from ovnqosd.settings.settings import Mode
 from ovnqosd.status.condition import zone_of
 from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.events import event_of_refusal, events_of_condition, events_of_drift, events_of_report
 from ovnqosd.status.object_status import ObservedStatus
 from ovnqosd.status.status_plan import StatusTiming
 from ovnqosd.status.status_writer import StatusWriter
@@ -73,8 +74,8 @@ class Daemon:
             client,
             zone,
             shared=settings.mode is Mode.CENTRAL,
-            on_condition=self._events.condition_written,
-            on_refusal=self._events.condition_refused,
+            on_condition=lambda *condition: self._events.record(events_of_condition(*condition)),
+            on_refusal=lambda *refusal: self._events.record([event_of_refusal(*refusal)]),
             timing=StatusTiming(unavailable_after=settings.northbound_outage),
             outage=policy,
         )
@@ -251,8 +252,8 @@ class Daemon:
     def _report(self, outcome: PassOutcome) -> None:
         self._metrics.observe(outcome)
         self._status.set_outcomes(outcome.policies.values())
-        self._events.drift_repaired(outcome.drift, self._status.uid_of)
-        self._events.reported(outcome.reports)
+        self._events.record(events_of_drift(outcome.drift, self._status.uid_of))
+        self._events.record(event for report in outcome.reports for event in events_of_report(report))
         for report in outcome.reports:
             said = "; ".join(one.message for one in (*report.diagnostics, *report.logged))
             if not said:

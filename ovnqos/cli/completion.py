@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 3.0
 _NAMES_MAXIMUM: Final = 500
 """Names that are asked for: more than anybody reads, and one page."""
-_PATHS: Final = {
-    "Namespace": "/api/v1/namespaces",
-    "NetworkQoS": "/apis/k8s.ovn.org/v1alpha1/networkqoses",
-    "Node": "/api/v1/nodes",
-    "Pod": "/api/v1/pods",
-}
 
 
 def contexts(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -92,9 +86,9 @@ def _names_in_files(files: tuple[str, ...], kind: str) -> Iterator[str]:
 
 
 def _names_in_cluster(given: Mapping[str, Any], kind: str, namespace: str) -> Iterator[str]:
-    from ovnqos.kubernetes import connect
+    from ovnqos.kubernetes import RESOURCES, connect
 
-    path = _PATHS[kind]
+    path = next(one.path for one in RESOURCES if one.kind == kind)
     if namespace:
         group, _, plural = path.rpartition("/")
         path = f"{group}/namespaces/{namespace}/{plural}"

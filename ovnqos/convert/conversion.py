@@ -263,20 +263,6 @@ def reach_of(classifier: Classifier, cluster_cidrs: Sequence[IPNetwork]) -> Reac
     return None
 
 
-def may_stay_inside(classifier: Classifier, cluster_cidrs: Sequence[IPNetwork]) -> bool:
-    """Whether a classifier may take packets to destinations in the cluster; without its CIDRs any may."""
-    if classifier.destinations is None or not cluster_cidrs:
-        return True
-    return any(
-        not isinstance(peer, IPBlock) or any(_overlap(peer, cidr) for cidr in cluster_cidrs)
-        for peer in classifier.destinations
-    )
-
-
-def _overlap(block: IPBlock, cidr: IPNetwork) -> bool:
-    return (cidr in block.cidr or block.cidr in cidr) and not any(cidr in excluded for excluded in block.excluded)
-
-
 def _addresses(blocks: Iterable[IPBlock]) -> IPSet:
     taken = IPSet()
     for block in blocks:

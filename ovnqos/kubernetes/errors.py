@@ -87,21 +87,21 @@ def _seconds(text: str) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0.0
 
 
+_TEXTS: Mapping[type[HTTPError], str] = {
+    NameResolutionError: "its name cannot be resolved",
+    NewConnectionError: "{system}",
+    ConnectTimeoutError: "connection timed out",
+    ReadTimeoutError: "no answer in time",
+    SSLError: "TLS: {error}",
+    ProtocolError: "the connection was lost: {system}",
+}
+
+
 def describe_http_error(error: HTTPError, server: str) -> str:
     """Say what went wrong on the way to a server, without the names of Python's objects."""
-    if isinstance(error, NameResolutionError):
-        return f"{server}: its name cannot be resolved"
-    if isinstance(error, NewConnectionError):
-        return f"{server}: {_system_error(error) or 'no connection'}"
-    if isinstance(error, ConnectTimeoutError):
-        return f"{server}: connection timed out"
-    if isinstance(error, ReadTimeoutError):
-        return f"{server}: no answer in time"
-    if isinstance(error, SSLError):
-        return f"{server}: TLS: {error}"
-    if isinstance(error, ProtocolError):
-        return f"{server}: the connection was lost: {_system_error(error) or 'in the middle of an answer'}"
-    return f"{server}: {error}"
+    text = next((text for kind, text in _TEXTS.items() if isinstance(error, kind)), "{error}")
+    broken = "in the middle of an answer" if isinstance(error, ProtocolError) else "no connection"
+    return f"{server}: {text.format(error=error, system=_system_error(error) or broken)}"
 
 
 def _system_error(error: BaseException) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.policy import DSCP_MAXIMUM
 from ovnqos.sources.objects import ObjectKind, ObjectReader
-from ovnqos.sources.rules import read_rules, read_selector
-from ovnqos.sources.values import InvalidValueError, parse_cidr, show
+from ovnqos.sources.rules import read_cidr, read_rules, read_selector
+from ovnqos.sources.values import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,7 @@ EGRESS_QOS_KIND = "EgressQoS"
 EGRESS_QOS_NAME = "default"
 """The one name that ovn-kubernetes reads."""
 EGRESS_QOS_RULES_MAXIMUM = 1000
-_KIND = ObjectKind(name=EGRESS_QOS_KIND, warn_unknown=True)
+_KIND = ObjectKind(name=EGRESS_QOS_KIND, api_version=EGRESS_QOS_API_VERSION, warn_unknown=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,6 @@ def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:
     """
     reader = ObjectReader(document, _KIND, origin=origin)
     root = reader.root
-    _check_type(root)
     if reader.name and reader.name != EGRESS_QOS_NAME:
         reader.metadata.error(
             "name",
@@ -99,34 +97,12 @@ def parse_egress_qos(document: object, *, origin: str = "") -> EgressQoS:
     return EgressQoS(namespace=reader.namespace, name=reader.name, rules=rules, diagnostics=diagnostics)
 
 
-def _check_type(root: Fields) -> None:
-    version = root.string("apiVersion", required=f"use {EGRESS_QOS_API_VERSION}")
-    if version is not None and version != EGRESS_QOS_API_VERSION:
-        root.error("apiVersion", f"{show(version)} is not supported", f"use {EGRESS_QOS_API_VERSION}")
-    kind = root.string("kind", required=f"use {EGRESS_QOS_KIND}")
-    if kind is not None and kind != EGRESS_QOS_KIND:
-        root.error("kind", f"{show(kind)} is not {EGRESS_QOS_KIND}")
-
-
 def _rule(rule: Fields) -> EgressQoSRule:
     dscp = rule.integer("dscp", "a DSCP", 0, DSCP_MAXIMUM, required=True)
+    text = rule.string("dstCIDR")
     selector = read_selector(rule, "podSelector")
     return EgressQoSRule(
         dscp=dscp or 0,  # a missing one is an error, and no object comes of it
-        destination=_destination(rule),
+        destination=None if text is None else read_cidr(rule, "dstCIDR", text),
         pod_selector=selector if selector is not None else EVERYTHING,
     )
-
-
-def _destination(rule: Fields) -> IPNetwork | None:
-    text = rule.string("dstCIDR")
-    if text is None:
-        return None
-    try:
-        cidr, cleared = parse_cidr(text)
-    except InvalidValueError as error:
-        rule.invalid("dstCIDR", error)
-        return None
-    if cleared:
-        rule.warn(Code.HOST_BITS, "dstCIDR", cleared)
-    return cidr

@@ -38,7 +38,7 @@ KIND = "NetworkQoS"
 ANNOTATION_PREFIX = "ovnqos.io/"
 """Annotations with this prefix are for this project; one that it does not know is warned of."""
 BANDWIDTH_SCOPE_ANNOTATION = "ovnqos.io/bandwidth-scope"
-_KIND = ObjectKind(name=KIND, warn_unknown=True)
+_KIND = ObjectKind(name=KIND, api_version=API_VERSION, warn_unknown=True)
 _GENERATION_MAXIMUM = 2**63 - 1
 
 
@@ -85,7 +85,6 @@ def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
     """
     reader = ObjectReader(document, _KIND, origin=origin)
     root = reader.root
-    _check_type(root)
     scope = _bandwidth_scope(reader.metadata)
     generation = reader.metadata.integer("generation", "a generation", 0, _GENERATION_MAXIMUM)
     priority = 0
@@ -110,15 +109,6 @@ def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
         labels=reader.labels,
         diagnostics=diagnostics,
     )
-
-
-def _check_type(root: Fields) -> None:
-    version = root.string("apiVersion", required=f"use {API_VERSION}")
-    if version is not None and version != API_VERSION:
-        root.error("apiVersion", f"{show(version)} is not supported", f"use {API_VERSION}")
-    kind = root.string("kind", required=f"use {KIND}")
-    if kind is not None and kind != KIND:
-        root.error("kind", f"{show(kind)} is not {KIND}")
 
 
 def _bandwidth_scope(metadata: Fields) -> BandwidthScope:

@@ -30,7 +30,7 @@ from ovnqos.model.workloads import (
 )
 from ovnqos.sources.fields import Fields, Report, dns_label_error, dns_subdomain_error
 from ovnqos.sources.pod_annotations import read_pod_qos
-from ovnqos.sources.values import describe
+from ovnqos.sources.values import describe, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,12 +46,14 @@ class ObjectKind:
 
     Attributes:
         name: the kind.
+        api_version: the only one that is read; empty: neither it nor the kind is looked at.
         namespaced: whether it lives in namespaces.
         dotted_names: whether names are DNS subdomains; else they are DNS labels.
         warn_unknown: whether unknown fields are warnings.
     """
 
     name: str
+    api_version: str = ""
     namespaced: bool = True
     dotted_names: bool = True
     warn_unknown: bool = False
@@ -97,6 +99,16 @@ class ObjectReader:
                 given = self.metadata.has("namespace")
                 self.namespace = self._named("namespace", dotted=False) if given else DEFAULT_NAMESPACE
         self.labels = {sys.intern(key): sys.intern(value) for key, value in self.metadata.string_map("labels").items()}
+
+        if kind.api_version:
+            self._check("apiVersion", kind.api_version, f"is not supported; use {kind.api_version}")
+            self._check("kind", kind.name, f"is not {kind.name}")
+
+    def _check(self, key: str, expected: str, wrong: str) -> None:
+        found = self.root.string(key, required=f"use {expected}")
+        if found not in {None, expected}:
+            text, _, hint = wrong.partition("; ")
+            self.root.error(key, f"{show(found)} {text}", hint)
 
     def _named(self, key: str, *, dotted: bool, required: str = "") -> str:
         name = self.metadata.string(key, required=required)

@@ -196,11 +196,11 @@ def _ip_block(entry: Fields) -> IPBlock | None:
     if block is None:
         return None
     text = block.string("cidr", required="give one like 10.0.0.0/8 or 2001:db8::/32")
-    cidr = _cidr(block, "cidr", text) if text is not None else None
+    cidr = read_cidr(block, "cidr", text, or_address=True) if text is not None else None
     excluded = []
     for index, exception_text in block.strings("except").items():
         place = f"except[{index}]"
-        exception = _cidr(block, place, exception_text)
+        exception = read_cidr(block, place, exception_text, or_address=True)
         if exception is None or cidr is None:
             continue
         if exception.version != cidr.version:
@@ -218,14 +218,15 @@ def _ip_block(entry: Fields) -> IPBlock | None:
     return IPBlock(cidr=cidr, excluded=tuple(excluded)) if cidr is not None else None
 
 
-def _cidr(block: Fields, place: str, text: str) -> IPNetwork | None:
+def read_cidr(fields: Fields, place: str, text: str, *, or_address: bool = False) -> IPNetwork | None:
+    """Parse the CIDR in a field, as `parse_cidr`; None where it is none, which is an error."""
     try:
-        cidr, cleared = parse_cidr(text, or_address=True)
+        cidr, cleared = parse_cidr(text, or_address=or_address)
     except InvalidValueError as error:
-        block.invalid(place, error)
+        fields.invalid(place, error)
         return None
     if cleared:
-        block.warn(Code.HOST_BITS, place, cleared)
+        fields.warn(Code.HOST_BITS, place, cleared)
     return cidr
 
 

@@ -17,7 +17,7 @@ from ovnqos.explain.pipeline import QOS_STAGES, direction_of_stage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ovnqos.explain.explanation import Explanation
+    from ovnqos.explain.explanation import Explanation, Lookup
 
 _UNDERLINE: Final = re.compile(r"\s*-{5,}")
 _PIPELINE: Final = re.compile(r'\s*(?P<pipeline>ingress|egress)\(dp=(?P<datapath>"(?:[^"\\]|\\.)*")')
@@ -174,7 +174,7 @@ def find_disagreements(explanation: Explanation, trace: Trace) -> tuple[str, ...
     Where the explanation is not certain, any of its effects agrees. A packet that does not leave the switch is not
     looked up in `to-lport`, so that direction is not compared.
     """
-    return tuple(_find_disagreements(explanation, trace))
+    return tuple(filter(None, (_disagreement(lookup, trace) for lookup in explanation.lookups)))
 
 
 def traced_effect(trace: Trace, direction: Direction) -> Effect:
@@ -188,14 +188,12 @@ def traced_effect(trace: Trace, direction: Direction) -> Effect:
     )
 
 
-def _find_disagreements(explanation: Explanation, trace: Trace) -> Iterator[str]:
-    for lookup in explanation.lookups:
-        if lookup.direction is Direction.TO_LPORT and not trace.leaves:
-            continue
-        allowed = {effect for outcome in lookup.outcomes.values() for effect in outcome.effects}
-        traced = traced_effect(trace, lookup.direction)
-        if traced not in allowed:
-            hits = [hit for hit in trace.hits if hit.direction is lookup.direction]
-            by = " and ".join(f"the row of priority {hit.priority} with match {hit.match}" for hit in hits)
-            expected = " or ".join(sorted(map(str, allowed)))
-            yield f"{lookup.direction}: OVN applies {traced}{by and f' by {by}'}; explained: {expected}"
+def _disagreement(lookup: Lookup, trace: Trace) -> str:
+    allowed = {effect for outcome in lookup.outcomes.values() for effect in outcome.effects}
+    traced = traced_effect(trace, lookup.direction)
+    if traced in allowed or (lookup.direction is Direction.TO_LPORT and not trace.leaves):
+        return ""
+    hits = [hit for hit in trace.hits if hit.direction is lookup.direction]
+    by = " and ".join(f"the row of priority {hit.priority} with match {hit.match}" for hit in hits)
+    expected = " or ".join(sorted(map(str, allowed)))
+    return f"{lookup.direction}: OVN applies {traced}{by and f' by {by}'}; explained: {expected}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovnqosd.loop.outcomes import Drift, DriftKind
 from ovnqosd.status.event_writer import EventWriter
+from ovnqosd.status.events import events_of_condition, events_of_drift
 from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from tests.cluster.support_status import client_of, create_policy, wait_for_object
 from tests.support.outcomes import cause
@@ -25,11 +26,11 @@ def test_events_are_kept_counted_and_shown_with_the_object(api: KubernetesApi, n
     with client_of(api) as client:
         writer = EventWriter(client, "node1", interval=0.0)
         writer.start()
-        writer.condition_written(invalid, None)
+        writer.record(events_of_condition(invalid, None))
         wait_for_object(api, path, lambda one: one["reason"] == "Invalid")
-        writer.condition_written(invalid, None)
+        writer.record(events_of_condition(invalid, None))
         counted = wait_for_object(api, path, lambda one: one["reason"] == "Invalid" and one["count"] == 2)
-        writer.drift_repaired([drift], lambda _: uid)
+        writer.record(events_of_drift([drift], lambda _: uid))
         writer.stop(drain_seconds=PATIENCE)
     assert counted["message"] == "spec.egress[0].dscp: 99"
     assert counted["type"] == "Warning"
@@ -47,7 +48,7 @@ def test_kubectl_describe_shows_the_event(api: KubernetesApi, namespace: str) ->
     with client_of(api) as client:
         writer = EventWriter(client, "node1")
         writer.start()
-        writer.condition_written(success, None)
+        writer.record(events_of_condition(success, None))
         writer.stop(drain_seconds=PATIENCE)
     shown = api.kubectl("describe", "networkqos", "gold", "--namespace", namespace)
     (line,) = (line for line in shown.splitlines() if "Applied" in line)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ovnqosd.status.policy_outcome import APPLIED, IN_FORCE, Reason
 
@@ -54,29 +55,19 @@ class ConditionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A `metav1.Condition`; `last_transition_time` is RFC 3339."""
+    """A `metav1.Condition`; two are equal whatever their time of the last transition (RFC 3339) is."""
 
     type: str
     status: str
     reason: str
-    message: str
-    last_transition_time: str
-    observed_generation: int
+    message: str = ""
+    last_transition_time: str = field(default="", compare=False)
+    observed_generation: int = 0
 
     @property
     def zone(self) -> str:
         """The zone that it is about, as the condition's type has it; empty if it is no condition of a zone."""
         return self.type.removeprefix(CONDITION_PREFIX) if self.type.startswith(CONDITION_PREFIX) else ""
-
-    def equals(self, other: Condition | None) -> bool:
-        """Whether they differ at most in the time of the last transition."""
-        return other is not None and (self.type, self.status, self.reason, self.message, self.observed_generation) == (
-            other.type,
-            other.status,
-            other.reason,
-            other.message,
-            other.observed_generation,
-        )
 
     def as_document(self) -> dict[str, object]:
         """Return the condition as the API has it."""
@@ -97,19 +88,20 @@ def read_conditions(documents: object) -> dict[str, Condition]:
         if isinstance(document, Mapping) and isinstance(document.get("type"), str):
             generation = document.get("observedGeneration")
             found[document["type"]] = Condition(
-                type=document["type"],
-                status=_text(document, "status"),
-                reason=_text(document, "reason"),
-                message=_text(document, "message"),
-                last_transition_time=_text(document, "lastTransitionTime"),
+                type=sys.intern(document["type"]),  # there are as many as objects times zones
+                status=sys.intern(text_of(document, "status")),
+                reason=sys.intern(text_of(document, "reason")),
+                message=text_of(document, "message"),
+                last_transition_time=text_of(document, "lastTransitionTime"),
                 observed_generation=generation if isinstance(generation, int) else 0,
             )
     return found
 
 
-def _text(document: Mapping[object, object], key: str) -> str:
+def text_of(document: Mapping[Any, object], key: str) -> str:
+    """The text in a field; empty where there is none."""
     value = document.get(key)
-    return value if isinstance(value, str) else ""
+    return str(value) if isinstance(value, str) else ""
 
 
 def zone_of(node: str, annotations: Mapping[str, str]) -> str:
@@ -175,36 +167,14 @@ def format_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def not_reported(kind: str) -> Condition:
-    """The condition of this type of a zone that should have one and has none, for `summarise`."""
-    return Condition(
-        type=kind,
-        status=ConditionStatus.UNKNOWN,
-        reason=PENDING,
-        message="",
-        last_transition_time="",
-        observed_generation=0,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What the conditions of the zones come to.
-
-    Attributes:
-        text: `status.status`: `APPLIED` if every zone's condition is True for this generation, else `<reason> in zone
-            <zone>`: the reason that comes first in `WORST_FIRST`, and the zone that comes first by name.
-        ready: the condition `Ready`.
-    """
-
-    text: str
-    ready: Condition
-
-
 def summarise(
     conditions: Iterable[Condition], generation: int, *, previous: Condition | None, now: datetime
-) -> Summary | None:
+) -> tuple[str, Condition] | None:
     """Sum up the conditions of an object; None if no zone has one, which says nothing yet.
+
+    Returns `status.status` and the condition `Ready`. The text is `APPLIED` if every zone's condition is True for this
+    generation, else `<reason> in zone <zone>`: the reason that comes first in `WORST_FIRST`, and of its zones the first
+    by name.
 
     Args:
         conditions: those of the object; others than zones' are ignored. The message of one that is known stands in
@@ -234,7 +204,7 @@ def summarise(
         last_transition_time=_transition(previous, status, now),
         observed_generation=generation,
     )
-    return Summary(text=text, ready=ready)
+    return text, ready
 
 
 def _rank(condition: Condition, generation: int) -> int:

@@ -13,17 +13,14 @@ import structlog
 
 from ovnqos.kubernetes import MERGE_PATCH, ApiStatusError, Clock, RetryPolicy
 from ovnqosd.status.condition import format_time
-from ovnqosd.status.events import NETWORK_QOS, event_of_condition, event_of_refusal, events_of_drift, events_of_report
+from ovnqosd.status.events import NETWORK_QOS
 from ovnqosd.status.work_queue import DelayingQueue, WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ovnqos.kubernetes import KubernetesClient
-    from ovnqosd.loop.outcomes import Drift, ObjectReport
-    from ovnqosd.status.condition import Condition
     from ovnqosd.status.events import Event
-    from ovnqosd.status.policy_outcome import PolicyOutcome
 
 _COMPONENT: Final = "ovnqosd"
 _API_VERSIONS: Final = {
@@ -205,24 +202,6 @@ class EventWriter:
     def stop(self, *, drain_seconds: float = 0.0) -> None:
         """End the thread; before that, up to so many seconds, what is due now is written."""
         self._queue.stop(drain_seconds=drain_seconds)
-
-    def condition_written(self, outcome: PolicyOutcome, previous: Condition | None) -> None:
-        """Record a condition; it fits `StatusWriter`'s `on_condition`. See `events.event_of_condition`."""
-        event = event_of_condition(outcome, previous)
-        if event is not None:
-            self.record([event])
-
-    def condition_refused(self, outcome: PolicyOutcome, refusal: str) -> None:
-        """Record what a status cannot say; it fits `StatusWriter`'s `on_refusal`. See `events.event_of_refusal`."""
-        self.record([event_of_refusal(outcome, refusal)])
-
-    def drift_repaired(self, drift: Iterable[Drift], uid_of: Callable[[str], str]) -> None:
-        """Record what a pass repaired; `uid_of` is `StatusWriter.uid_of`."""
-        self.record(events_of_drift(drift, uid_of))
-
-    def reported(self, reports: Iterable[ObjectReport]) -> None:
-        """Record new diagnostics of objects."""
-        self.record(event for report in reports for event in events_of_report(report))
 
     def record(self, events: Iterable[Event]) -> None:
         """Record what happened."""

@@ -91,8 +91,8 @@ def is_of_qos(diagnostic: Diagnostic) -> bool:
     return not is_of_field or diagnostic.path.startswith("metadata.annotations")
 
 
-def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Event | None:
-    """Make the Event of a condition that was written: one when the object comes to be in force, or has a new error.
+def events_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> list[Event]:
+    """Make the Events of a condition that was written: one when the object comes to be in force, or has a new error.
 
     Args:
         outcome: what the condition renders.
@@ -100,16 +100,16 @@ def event_of_condition(outcome: PolicyOutcome, previous: Condition | None) -> Ev
     """
     if outcome.reason is Reason.SUCCESS:
         if previous is not None and previous.status == ConditionStatus.TRUE and previous.reason == Reason.SUCCESS:
-            return None
+            return []
         kind, reason = NORMAL, APPLIED
     elif outcome.reason in _WARNED_OF:
         known = previous is not None and previous.reason == outcome.reason and previous.message == message_of(outcome)
         if known:
-            return None
+            return []
         kind, reason = WARNING, outcome.reason.value
     else:
-        return None
-    return Event(key=outcome.key, uid=outcome.uid, type=kind, reason=reason, message=outcome.message)
+        return []
+    return [Event(key=outcome.key, uid=outcome.uid, type=kind, reason=reason, message=outcome.message)]
 
 
 def event_of_refusal(outcome: PolicyOutcome, refusal: str) -> Event:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.controller import PolicyCounts
-from ovnqosd.status.condition import CONDITION_PREFIX, PENDING, READY, Condition, field_manager, read_conditions
+from ovnqosd.status.condition import (
+    CONDITION_PREFIX,
+    PENDING,
+    READY,
+    Condition,
+    field_manager,
+    read_conditions,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from ovnqosd.status.policy_outcome import PolicyOutcome
@@ -65,13 +72,13 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
             are as many as objects times zones.
     """
     metadata = _mapping(document, "metadata")
-    namespace, name = _string(metadata, "namespace"), _string(metadata, "name")
+    namespace, name = text_of(metadata, "namespace"), text_of(metadata, "name")
     if not namespace or not name:
         return None
     status = _mapping(document, "status")
     generation = metadata.get("generation")
     conditions = read_conditions(status.get("conditions"))
-    summary, ready = _string(status, "status"), conditions.get(READY)
+    summary, ready = text_of(status, "status"), conditions.get(READY)
     if ready is not None and ready.reason == PENDING and not ready.observed_generation:
         ready = None  # the default that the custom resource gives to an object that nothing was written on
     zone_counts = {
@@ -81,11 +88,11 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
     }
     return ObservedStatus(
         key=f"{namespace}/{name}",
-        uid=_string(metadata, "uid"),
+        uid=text_of(metadata, "uid"),
         generation=generation if isinstance(generation, int) else 0,
-        resource_version=_string(metadata, "resourceVersion"),
+        resource_version=text_of(metadata, "resourceVersion"),
         conditions={
-            sys.intern(kind): condition if kind == own_type else _without_texts(condition)
+            sys.intern(kind): condition if kind == own_type else replace(condition, message="", last_transition_time="")
             for kind, condition in conditions.items()
             if condition.zone
         },
@@ -97,43 +104,15 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
     )
 
 
-def _without_texts(condition: Condition) -> Condition:
-    return Condition(
-        type=sys.intern(condition.type),
-        status=sys.intern(condition.status),
-        reason=sys.intern(condition.reason),
-        message="",
-        last_transition_time="",
-        observed_generation=condition.observed_generation,
-    )
-
-
 def _counts(document: object) -> PolicyCounts | None:
     found = {name: document.get(name) for name in _COUNTS} if isinstance(document, Mapping) else {}
     whole = {name: number for name, number in found.items() if isinstance(number, int)}
     return PolicyCounts(**whole) if len(whole) == len(_COUNTS) else None
 
 
-def _count_document(counts: PolicyCounts) -> dict[str, object]:
-    return {name: getattr(counts, name) for name in _COUNTS}
-
-
 def _mapping(document: object, key: str) -> Mapping[str, object]:
     value = document.get(key) if isinstance(document, Mapping) else None
     return value if isinstance(value, Mapping) else {}
-
-
-def _string(mapping: Mapping[str, object], key: str) -> str:
-    value = mapping.get(key)
-    return value if isinstance(value, str) else ""
-
-
-class PatchKind(StrEnum):
-    """What a patch is for."""
-
-    CONDITION = "condition"
-    RETRACTION = "retraction"
-    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +123,6 @@ class StatusPatch:
         key: `<namespace>/<name>`.
         uid: the object's; empty if it is not known.
         manager: the field manager.
-        kind: what it is for.
         type: the type of the condition that it writes or removes.
         condition: the condition to write; None to remove it.
         summary: `status.status`, if it is for that; empty removes it.
@@ -158,7 +136,6 @@ class StatusPatch:
     key: str
     uid: str
     manager: str
-    kind: PatchKind
     type: str
     condition: Condition | None = None
     summary: str = ""
@@ -176,21 +153,19 @@ class StatusPatch:
             gone = {"status": None, **dict.fromkeys(_COUNTS)} if self.type == READY else {"zones": {zone: None}}
             return {"conditions": None, **gone}
         document: dict[str, object] = {"conditions": [self.condition.as_document()]}
-        counts = _count_document(self.counts) if self.counts is not None else {}
+        counts = asdict(self.counts) if self.counts is not None else {}
         if self.type == READY:
             return {**document, "status": self.summary, **counts}
         return {**document, "zones": {zone: counts}} if counts else document
 
     def is_summary_of(self, observed: ObservedStatus) -> bool:
         """Whether an object has this summary and condition, whatever its counts are."""
-        same = self.condition is not None and self.condition.equals(observed.ready)
-        return same and self.summary == observed.summary
+        return (self.condition, self.summary) == (observed.ready, observed.summary)
 
     def repeats(self, other: StatusPatch) -> bool:
         """Whether it writes what the other one wrote."""
-        mine, theirs = self.condition, other.condition
-        same = mine is theirs if mine is None or theirs is None else mine.equals(theirs)
-        return same and (self.kind, self.summary, self.counts) == (other.kind, other.summary, other.counts)
+        written = (other.type, other.condition, other.summary, other.counts)
+        return (self.type, self.condition, self.summary, self.counts) == written
 
 
 def retraction(observed: ObservedStatus, kind: str) -> StatusPatch:
@@ -199,7 +174,6 @@ def retraction(observed: ObservedStatus, kind: str) -> StatusPatch:
         key=observed.key,
         uid=observed.uid,
         manager=SUMMARY_MANAGER if kind == READY else field_manager(kind),
-        kind=PatchKind.SUMMARY if kind == READY else PatchKind.RETRACTION,
         type=kind,
         replaces=observed.resource_version if observed.condition_count == 1 else "",
     )

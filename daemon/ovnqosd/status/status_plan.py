@@ -12,20 +12,20 @@ from ovnqos.controller import PolicyCounts
 from ovnqosd.status.condition import (
     PENDING,
     READY,
+    Condition,
+    ConditionStatus,
     condition_of,
     condition_type,
     field_manager,
-    not_reported,
     summarise,
 )
-from ovnqosd.status.object_status import SUMMARY_MANAGER, PatchKind, StatusPatch, retraction
+from ovnqosd.status.object_status import SUMMARY_MANAGER, StatusPatch, retraction
 from ovnqosd.status.policy_outcome import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from ovnqosd.status.condition import Condition
     from ovnqosd.status.object_status import ObservedStatus
     from ovnqosd.status.policy_outcome import PolicyOutcome
     from ovnqosd.status.work_queue import DelayingQueue
@@ -289,20 +289,19 @@ class StatusPlan:
                 key=key,
                 uid=entry.uid,
                 manager=field_manager(self._type),
-                kind=PatchKind.CONDITION,
                 type=self._type,
                 condition=condition,
                 counts=counts,
                 previous=own,
                 outcome=outcome,
             )
-            if not condition.equals(own):
+            if condition != own:
                 unavailable = outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
                 yield patch, entry.unavailable_since + self._timing.unavailable_after if unavailable else 0.0
             elif counts is not None and observed is not None and counts != observed.zone_counts.get(self._type):
                 yield patch, self._since_written(entry, patch, self._timing.count_spacing)
         elif own is not None and observed is not None:
-            still_true = condition.equals(own)
+            still_true = condition == own
             yield (
                 retraction(observed, self._type),
                 entry.unneeded_since + self._timing.retract_after if still_true else 0.0,
@@ -317,7 +316,7 @@ class StatusPlan:
                 yield retraction(observed, kind), 0.0
         if counted and entry.outcome is not None:
             for kind in self._unreported(entry, entry.outcome) - counted.keys():
-                counted[kind] = not_reported(kind)
+                counted[kind] = Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=PENDING)
         patch = self._summary_patch(observed, counted, time)
         if patch is None:
             return
@@ -341,15 +340,15 @@ class StatusPlan:
         summary = summarise(counted.values(), observed.generation, previous=observed.ready, now=time)
         if summary is None:
             return None
+        text, ready = summary
         counts = [found for kind in counted if (found := observed.zone_counts.get(kind)) is not None]
         return StatusPatch(
             key=observed.key,
             uid=observed.uid,
             manager=SUMMARY_MANAGER,
-            kind=PatchKind.SUMMARY,
             type=READY,
-            condition=summary.ready,
-            summary=summary.text,
+            condition=ready,
+            summary=text,
             counts=PolicyCounts.total(counts) if self._has_counts else None,
         )
 

@@ -10,7 +10,7 @@ import structlog
 
 from ovnqos.kubernetes import APPLY_PATCH, MERGE_PATCH, ApiStatusError, Clock, RetryPolicy
 from ovnqosd.status.condition import condition_type
-from ovnqosd.status.object_status import PatchKind, read_status
+from ovnqosd.status.object_status import read_status
 from ovnqosd.status.status_plan import StatusPlan, StatusTiming
 from ovnqosd.status.work_queue import DelayingQueue, WorkQueue
 
@@ -180,9 +180,9 @@ class StatusWriter:
             raise
         with self._queue.changing() as now:
             self._plan.written(patch, self.parse_status(document), now)
-            if patch.kind is PatchKind.CONDITION:
+            if patch.outcome is not None:
                 self._refused.pop(patch.key, None)
-        if patch.kind is PatchKind.CONDITION and patch.outcome is not None and self._on_condition is not None:
+        if patch.outcome is not None and self._on_condition is not None:
             self._on_condition(replace(patch.outcome, uid=patch.uid), patch.previous)
 
     def _send(self, patch: StatusPatch) -> dict[str, object]:
@@ -206,12 +206,8 @@ class StatusWriter:
 
     def _report_refusal(self, patch: StatusPatch, refusal: str) -> None:
         condition, outcome = patch.condition, patch.outcome
-        if condition is None or outcome is None or self._is_known_refusal(patch, condition):
+        if condition is None or outcome is None or self._refused.get(patch.key) == (patch.uid, condition):
             return
         self._refused[patch.key] = patch.uid, condition
         if self._on_refusal is not None:
             self._on_refusal(replace(outcome, uid=patch.uid), refusal)
-
-    def _is_known_refusal(self, patch: StatusPatch, condition: Condition) -> bool:
-        uid, known = self._refused.get(patch.key, ("", None))
-        return uid == patch.uid and condition.equals(known)

@@ -16,7 +16,7 @@ from ovnqos.kubernetes import Clock, connect
 from ovnqosd.loop.outcomes import Drift, DriftKind, ObjectReport
 from ovnqosd.status.condition import condition_of
 from ovnqosd.status.event_writer import EventSeries, EventWrite, EventWriter
-from ovnqosd.status.events import Event, event_of_condition, event_of_refusal, events_of_drift, events_of_report
+from ovnqosd.status.events import Event, event_of_refusal, events_of_condition, events_of_drift, events_of_report
 from ovnqosd.status.policy_outcome import PolicyOutcome, Reason
 from ovnqosd.status.work_queue import DelayingQueue
 from tests.support.answering_api import PATIENCE, AnsweringApi, Request, refusal
@@ -40,8 +40,7 @@ def outcome(reason: Reason, message: str = "words") -> PolicyOutcome:
 
 def told(before: PolicyOutcome | None, after: PolicyOutcome) -> tuple[str, str] | None:
     previous = condition_of(before, "a", previous=None, now=NOON) if before is not None else None
-    event = event_of_condition(after, previous)
-    return (event.type, event.reason) if event is not None else None
+    return next(((one.type, one.reason) for one in events_of_condition(after, previous)), None)
 
 
 @pytest.mark.parametrize("reason", [Reason.INVALID, Reason.UNSUPPORTED, Reason.CONFLICT])
@@ -243,7 +242,7 @@ def created(request: Request) -> tuple[int, object]:
 
 def test_an_event_regards_the_object(tmp_path: Path) -> None:
     with AnsweringApi(created) as api, writing(api, tmp_path) as writer:
-        writer.condition_written(outcome(Reason.INVALID, "é" * 2000), None)
+        writer.record(events_of_condition(outcome(Reason.INVALID, "é" * 2000), None))
         (request,) = api.wait_for(1)
     body = request.body
     assert (request.method, request.path) == ("POST", "/api/v1/namespaces/shop/events")

@@ -10,7 +10,7 @@ import pytest
 
 from ovnqos.controller import PolicyCounts
 from ovnqosd.status.condition import Condition
-from ovnqosd.status.object_status import ObservedStatus, PatchKind, StatusPatch, read_status
+from ovnqosd.status.object_status import ObservedStatus, StatusPatch, read_status
 from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.status_plan import StatusPlan
 from ovnqosd.status.work_queue import DelayingQueue
@@ -18,6 +18,13 @@ from tests.support.outcomes import cause, merged_status
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = "shop/gold"
+
+
+def kind_of(patch: StatusPatch) -> str:
+    """What a patch is for."""
+    if patch.type == "Ready":
+        return "summary"
+    return "retraction" if patch.condition is None else "condition"
 
 
 class World:
@@ -106,7 +113,7 @@ def test_a_condition_is_written_once() -> None:
     world = World()
     world.plan.set_outcomes([outcome()], 0.0)
     (patch,) = world.settle(0.0)
-    assert (patch.key, patch.uid, patch.manager, patch.kind) == (KEY, "u1", "ovnqosd-zone-a", PatchKind.CONDITION)
+    assert (patch.key, patch.uid, patch.manager, kind_of(patch)) == (KEY, "u1", "ovnqosd-zone-a", "condition")
     world.plan.set_outcomes([outcome()], 5.0)
     world.plan.observe(world.observed, 5.0)
     assert world.settle(5.0) == []
@@ -174,7 +181,7 @@ def test_a_zone_that_has_no_source_pods_for_a_minute_takes_its_condition_away() 
     world.plan.set_outcomes([outcome(sources=False)], 40.0)
     assert world.settle(99.0) == []
     (patch,) = world.settle(100.0)
-    assert (patch.kind, patch.status()) == (PatchKind.RETRACTION, {"conditions": None, "zones": {"a": None}})
+    assert (kind_of(patch), patch.status()) == ("retraction", {"conditions": None, "zones": {"a": None}})
     assert world.observed.conditions == {}
 
 
@@ -184,7 +191,7 @@ def test_a_condition_that_is_not_needed_and_not_true_any_more_is_taken_away_at_o
     world.settle(0.0)
     world.plan.set_outcomes([outcome(generation=2, sources=False)], 5.0)
     (patch,) = world.settle(5.0)
-    assert patch.kind is PatchKind.RETRACTION
+    assert kind_of(patch) == "retraction"
 
 
 def test_of_several_processes_of_a_zone_only_the_elected_one_writes() -> None:
@@ -192,7 +199,7 @@ def test_of_several_processes_of_a_zone_only_the_elected_one_writes() -> None:
     world.plan.set_outcomes([outcome()], 0.0)
     assert world.settle(0.0) == []
     world.plan.aggregate(True, 1.0)
-    assert [patch.kind for patch in world.settle(1.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    assert [kind_of(patch) for patch in world.settle(1.0)] == ["condition", "summary"]
     world.plan.aggregate(False, 2.0)
     world.plan.observe(world.others_say(a="Conflict"), 2.0)  # its successor
     assert world.settle(1000.0) == []
@@ -206,18 +213,18 @@ def test_an_outcome_of_an_earlier_generation_does_not_replace_what_another_proce
     world.plan.aggregate(True, 0.0)
     assert [patch.summary for patch in world.settle(0.0)] == ["Conflict in zone a"]
     world.plan.set_outcomes([outcome(generation=2)], 5.0)
-    assert [patch.kind for patch in world.settle(5.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    assert [kind_of(patch) for patch in world.settle(5.0)] == ["condition", "summary"]
 
 
 def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> None:
     world = World()
     world.plan.aggregate(True, 0.0)
     world.plan.set_outcomes([outcome(sources=False)], 0.0)
-    assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    assert [kind_of(patch) for patch in world.settle(0.0)] == ["condition", "summary"]
     assert world.observed.summary == "NetworkQoS Destinations applied"
     world.plan.aggregate(False, 5.0)
     assert world.settle(64.0) == []
-    assert [patch.kind for patch in world.settle(65.0)] == [PatchKind.RETRACTION]
+    assert [kind_of(patch) for patch in world.settle(65.0)] == ["retraction"]
     assert world.observed.summary == "NetworkQoS Destinations applied"
 
 
@@ -225,12 +232,12 @@ def test_only_the_aggregator_writes_a_summary() -> None:
     world = World()
     world.plan.set_outcomes([outcome()], 0.0)
     world.plan.observe(world.others_say(b="Conflict"), 0.0)
-    assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
+    assert [kind_of(patch) for patch in world.settle(0.0)] == ["condition"]
     world.plan.aggregate(True, 0.0)
     (patch,) = world.settle(0.0)
-    assert (patch.manager, patch.kind, patch.summary) == (
+    assert (patch.manager, kind_of(patch), patch.summary) == (
         "ovnqosd-aggregator",
-        PatchKind.SUMMARY,
+        "summary",
         "Conflict in zone b",
     )
 
@@ -271,7 +278,7 @@ def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager()
     assert world.observed.summary == "Conflict in zone b"
     world.plan.set_zones({"n1": "a", "n3": "c"}, 10.0)
     retraction, summary = world.settle(10.0)
-    assert (retraction.manager, retraction.kind) == ("ovnqosd-zone-b", PatchKind.RETRACTION)
+    assert (retraction.manager, kind_of(retraction)) == ("ovnqosd-zone-b", "retraction")
     assert summary.summary == "NetworkQoS Destinations applied"
     assert set(world.observed.conditions) == {"Ready-In-Zone-a", "Ready-In-Zone-c"}
 
@@ -281,10 +288,10 @@ def test_no_condition_is_taken_away_while_the_zones_are_unknown_or_by_another_th
     world.plan.set_outcomes([outcome()], 0.0)
     world.plan.observe(world.others_say(b="Success"), 0.0)
     world.plan.set_zones({"n1": "a"}, 0.0)
-    assert [patch.kind for patch in world.settle(0.0)] == [PatchKind.CONDITION]
+    assert [kind_of(patch) for patch in world.settle(0.0)] == ["condition"]
     world.plan.set_zones(None, 1.0)
     world.plan.aggregate(True, 1.0)
-    assert [patch.kind for patch in world.settle(1.0)] == [PatchKind.SUMMARY]
+    assert [kind_of(patch) for patch in world.settle(1.0)] == ["summary"]
 
 
 def test_what_somebody_else_edits_is_written_again_ever_more_slowly() -> None:
@@ -363,7 +370,7 @@ def test_the_last_condition_of_an_object_is_taken_away_from_the_very_version_tha
     seen = world.observed.resource_version
     world.plan.withdraw(1.0)
     (patch,) = world.settle(1.0)
-    assert (patch.kind, patch.replaces) == (PatchKind.RETRACTION, seen)
+    assert (kind_of(patch), patch.replaces) == ("retraction", seen)
     assert patch.status() == {"conditions": None, "zones": {"a": None}}
     assert world.observed.conditions == {}
 
@@ -384,7 +391,7 @@ def test_who_withdraws_waits_for_nothing_and_says_nothing_more() -> None:
     world.plan.set_outcomes([outcome()], 0.0)
     world.settle(0.0)
     world.plan.withdraw(0.1)
-    assert [patch.kind for patch in world.settle(0.1)] == [PatchKind.RETRACTION]
+    assert [kind_of(patch) for patch in world.settle(0.1)] == ["retraction"]
     world.plan.set_outcomes([outcome(Reason.INVALID, generation=2)], 0.2)
     world.plan.observe(world.change(generation=2), 0.2)
     assert world.settle(500.0) == []
@@ -520,7 +527,7 @@ def test_counts_that_change_alone_are_written_at_most_every_ten_seconds() -> Non
     for second in range(1, 10):
         world.plan.set_outcomes([counted(2 + second)], float(second))
         assert world.settle(float(second)) == []
-    assert [patch.kind for patch in world.settle(10.0)] == [PatchKind.CONDITION, PatchKind.SUMMARY]
+    assert [kind_of(patch) for patch in world.settle(10.0)] == ["condition", "summary"]
     assert (world.status["zones"]["a"]["pods"], world.status["pods"]) == (11, 11)
     assert world.settle(1000.0) == []
 
