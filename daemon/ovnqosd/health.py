@@ -71,11 +71,7 @@ class HealthServer:
         return self._server.server_port if self._server is not None else 0
 
     def start(self) -> None:
-        """Bind the address and start to serve.
-
-        Raises:
-            ListenError: the address cannot be bound.
-        """
+        """Bind the address and start to serve; raises ListenError: the address cannot be bound."""
         try:
             self._server = _Server(self._address, self._handler)
         except OSError as error:

@@ -74,11 +74,7 @@ def report_json(enabled: bool) -> None:
 
 
 def result(text: str) -> None:
-    """Print a result as it is.
-
-    Raises:
-        ReaderGone: it has no reader any more.
-    """
+    """Print a result as it is; raises ReaderGone: it has no reader any more."""
     try:
         sys.stdout.write(text)
     except BrokenPipeError:

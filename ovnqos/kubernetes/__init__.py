@@ -1,19 +1,12 @@
 """A client of the Kubernetes API: requests, lists, and lists that are kept up to date by a watch.
 
-`connect` gives a `KubernetesClient`; `list_objects` lists the objects of a `Resource` once, and `read_cluster` those of
-several kinds; a `Reflector` lists and watches them in a thread of its own. The Python package `kubernetes` is loaded by
-`connect` only.
+`connect` gives a `KubernetesClient`; `read_cluster` reads the objects of several kinds once; a `Reflector` lists and
+watches those of one `Resource` in a thread of its own. The Python package `kubernetes` is loaded by `connect` only.
 """
 
-from ovnqos.kubernetes.client import (
-    APPLY_PATCH,
-    MERGE_PATCH,
-    KubernetesClient,
-    KubernetesConfigurationError,
-    connect,
-    context_names,
-)
+from ovnqos.kubernetes.client import APPLY_PATCH, MERGE_PATCH, KubernetesClient
 from ovnqos.kubernetes.cluster import ClusterContents, read_cluster
+from ovnqos.kubernetes.configuration import KubernetesConfigurationError, connect, context_names
 from ovnqos.kubernetes.errors import (
     ApiStatusError,
     ApiUnreachableError,
@@ -22,7 +15,6 @@ from ovnqos.kubernetes.errors import (
     UnreadableAnswerError,
 )
 from ovnqos.kubernetes.interruption import Interruption
-from ovnqos.kubernetes.objects import list_objects
 from ovnqos.kubernetes.reflector import Reflector
 from ovnqos.kubernetes.resources import (
     NAMESPACES,
@@ -71,6 +63,5 @@ __all__ = [
     "UnreadableAnswerError",
     "connect",
     "context_names",
-    "list_objects",
     "read_cluster",
 ]

@@ -104,6 +104,12 @@ def describe_http_error(error: HTTPError, server: str) -> str:
     return f"{server}: {text.format(error=error, system=_system_error(error) or broken)}"
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, in one line that is not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _TEXT_MAXIMUM else f"{text[:_TEXT_MAXIMUM]} …"
+
+
 def _system_error(error: BaseException) -> str:
     """Return the operating system's text for the error behind this one, e.g. `Connection refused`."""
     behind = (error.__cause__, error.__context__, *error.args)

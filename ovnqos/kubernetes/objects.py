@@ -15,10 +15,10 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.kubernetes.client import parse_document
 from ovnqos.kubernetes.errors import ApiStatusError, UnreadableAnswerError
-from ovnqos.kubernetes.interruption import Interruption
 from ovnqos.kubernetes.resources import Changes, Emptied, Metadata, ObservedObject
 
 if TYPE_CHECKING:
+    from ovnqos.kubernetes.interruption import Interruption
     from collections.abc import Callable, Iterable, Iterator
 
     from ovnqos.kubernetes.client import KubernetesClient
@@ -63,33 +63,13 @@ class ResourceList:
     versions: dict[str, str] = field(default_factory=dict)
 
     def add_page(self, page: Mapping[str, object]) -> None:
-        """Add a page.
-
-        Raises:
-            UnreadableAnswerError: an object has no name or version, or the page has none.
-        """
+        """Add a page; raises UnreadableAnswerError: an object has no name or version, or the page has none."""
         for document in items_of(page):
             metadata = _read_metadata(document)
             self.versions[metadata.key] = metadata.resource_version
             if self.known.get(metadata.key) != metadata.resource_version:
                 self.objects.append(_read_object(self.resource, document, metadata))
         self.resource_version = read_resource_version(page)
-
-
-def list_objects(
-    client: KubernetesClient, resource: Resource, *, interruption: Interruption | None = None
-) -> tuple[ObservedObject, ...]:
-    """List all objects of a resource, once; an optional one that the API server does not serve has none.
-
-    Raises:
-        RequestError: one of its kinds.
-    """
-    try:
-        return tuple(read_list(client, resource, {}, interruption or Interruption()).objects)
-    except ApiStatusError as error:
-        if error.status == _NOT_FOUND and resource.optional:
-            return ()
-        raise
 
 
 def read_list(
@@ -201,16 +181,11 @@ def read_events(chunks: Iterable[bytes], *, line_maximum: int = _LINE_MAXIMUM) -
             unfinished.append(rest)
             size += len(rest)
             if size > line_maximum:
-                message = f"a line of the watch is longer than {line_maximum} bytes"
-                raise UnreadableAnswerError(message)
+                raise UnreadableAnswerError(f"a line of the watch is longer than {line_maximum} bytes")
 
 
 def read_resource_version(document: object) -> str:
-    """Read the resourceVersion in a document's metadata.
-
-    Raises:
-        UnreadableAnswerError: it has none.
-    """
+    """Read the resourceVersion in a document's metadata; raises UnreadableAnswerError: it has none."""
     return _string(_metadata(document), "resourceVersion")
 
 
@@ -218,7 +193,6 @@ class KnownObjects:
     """The objects of one resource that were delivered to the handler: of each only its key and resourceVersion."""
 
     def __init__(self, resource: Resource) -> None:
-        """Know none."""
         self._resource = resource
         self.versions: dict[str, str] = {}
 
@@ -305,31 +279,24 @@ def _read_metadata(document: object) -> Metadata:
 def _metadata(document: object) -> Mapping[str, object]:
     metadata = document.get("metadata") if isinstance(document, Mapping) else None
     if not isinstance(metadata, Mapping):
-        message = "a document without metadata"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError("a document without metadata")
     return metadata
 
 
 def _string(metadata: Mapping[str, object], key: str) -> str:
     value = metadata.get(key)
     if not isinstance(value, str) or not value:
-        message = f"a document without metadata.{key}"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError(f"a document without metadata.{key}")
     return value
 
 
 def items_of(page: Mapping[str, object]) -> list[dict[str, object]]:
-    """The documents in a page of a list.
-
-    Raises:
-        UnreadableAnswerError: its items are not a list of mappings.
-    """
+    """The documents in a page of a list; raises UnreadableAnswerError: its items are not a list of mappings."""
     items = page.get("items")
     if items is None:
         return []  # how Go prints an empty list that was never made
     if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
-        message = "a list whose items are not a list of mappings"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError("a list whose items are not a list of mappings")
     return items
 
 
@@ -337,11 +304,9 @@ def _read_event(line: bytes) -> WatchEvent:
     try:
         event: object = json.loads(line)
     except (ValueError, RecursionError) as error:
-        message = f"a line of the watch is not JSON: {error}"
-        raise UnreadableAnswerError(message) from None
+        raise UnreadableAnswerError(f"a line of the watch is not JSON: {error}") from None
     if isinstance(event, dict):
         kind, document = event.get("type"), event.get("object")
         if isinstance(kind, str) and isinstance(document, dict):
             return WatchEvent(type=kind, document=document)
-    message = "a line of the watch is not an event"
-    raise UnreadableAnswerError(message)
+    raise UnreadableAnswerError("a line of the watch is not an event")

@@ -226,8 +226,7 @@ class Reflector:
             if event.type in _CHANGED:
                 changed.append(event)
             elif event.type != "BOOKMARK":
-                message = f"a watch event of the unknown type {event.type[:40]!r}"
-                raise UnreadableAnswerError(message)
+                raise UnreadableAnswerError(f"a watch event of the unknown type {event.type[:40]!r}")
         if self.resource.is_custom and any(event.type == "DELETED" for event in changed):
             check_served(self._client, self.resource, self._check_interruption)
         self._deliver(self._known.apply(changed))

@@ -117,7 +117,6 @@ class LabelIndex:
     __slots__ = ("_bearers",)
 
     def __init__(self) -> None:
-        """No name is known."""
         self._bearers: dict[_Label, set[str]] = {}
 
     def add(self, name: str, labels: Mapping[str, str]) -> None:
@@ -166,7 +165,6 @@ class SelectorIndex(Generic[_Item]):
     """
 
     def __init__(self) -> None:
-        """No item is known."""
         self._buckets: dict[_Bucket, dict[LabelSelector, set[_Item]]] = defaultdict(dict)
 
     def add(self, selector: LabelSelector, item: _Item) -> None:

@@ -22,7 +22,6 @@ class Central:
     """
 
     def __init__(self, *, programs: Programs | None = None) -> None:
-        """Describe it; entering it starts it."""
         self.programs = programs or Programs()
         self._stack = ExitStack()
         self._northd: Process | None = None

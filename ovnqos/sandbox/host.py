@@ -103,7 +103,6 @@ class Host:
     """
 
     def __init__(self, name: str, *, namespace: NetworkNamespace, folder: Path, node: str | None) -> None:
-        """Wrap a namespace that has been entered."""
         self.name = name
         self.namespace = namespace
         self.folder = folder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.sandbox.network import Commands, SingleSwitchNetwork, external_ids, first_host, mac_of
+from ovnqos.sandbox.network import Commands, SandboxNetwork, external_ids, first_host, mac_of
 from ovnqos.sandbox.node import PHYSICAL_NETWORK
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DEFAULT_PROVIDER: Final = "ovn"
 _VENDOR: Final = {"vendor": "kube-ovn"}
 
 
-class KubeOvnSubnet(SingleSwitchNetwork):
+class KubeOvnSubnet(SandboxNetwork):
     """A Subnet: one switch for all nodes, on the router of its VPC, or, as an underlay one, on the nodes' own wire.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Logical networks of a sandbox: what all have in common, and those of one switch."""
+"""Logical networks of a sandbox: what all have in common, and that of a topology map."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Attachment:
 
 
 class SandboxNetwork(ABC):
-    """A logical network on all nodes of a sandbox.
+    """A logical network on all nodes of a sandbox: one switch without a router, unless a subclass says otherwise.
 
     Attributes:
         name: the network's, `default` for the cluster's default network.
@@ -102,21 +102,21 @@ class SandboxNetwork(ABC):
     def create(self, nodes: Sequence[str]) -> Commands:
         """The commands that make its switches and routers."""
 
-    @abstractmethod
-    def switch(self, node: str) -> str:
+    def switch(self, node: str) -> str:  # noqa: ARG002  one switch serves every node
         """The logical switch that a node's pods are on."""
+        return self.name
 
-    @abstractmethod
-    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:
+    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  the network has no router
         """The router's addresses on a node's switch, with prefix lengths, one a family."""
+        return ()
 
-    @abstractmethod
-    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:
+    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  one subnet serves every node
         """Where a node's pods get their addresses from, one a family."""
+        return self.subnets
 
-    @abstractmethod
-    def routes(self, node: str) -> tuple[tuple[str, str], ...]:
+    def routes(self, node: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002  all of it is on the link
         """Pairs of destination and next hop that a node's pods need to reach all of the network."""
+        return ()
 
     def attach(self, pod: str, *, namespace: str, node: str) -> Attachment:
         """Take the next free addresses of a node for a pod."""
@@ -152,27 +152,7 @@ class SandboxNetwork(ABC):
         ]
 
 
-class SingleSwitchNetwork(SandboxNetwork):
-    """A network of one switch for all nodes; a subclass with a router overrides `gateways` and `routes`."""
-
-    def switch(self, node: str) -> str:  # noqa: ARG002  one switch serves every node
-        """The network's switch, which has its name."""
-        return self.name
-
-    def node_subnets(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  one subnet serves every node
-        """The network's subnets."""
-        return self.subnets
-
-    def gateways(self, node: str) -> tuple[netaddr.IPNetwork, ...]:  # noqa: ARG002  the network has no router
-        """None."""
-        return ()
-
-    def routes(self, node: str) -> tuple[tuple[str, str], ...]:  # noqa: ARG002  all of it is on the link
-        """None."""
-        return ()
-
-
-class StaticNetwork(SingleSwitchNetwork):
+class StaticNetwork(SandboxNetwork):
     """A switch as a topology map describes it: its own name, and port names by a template.
 
     Attributes:

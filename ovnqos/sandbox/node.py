@@ -25,7 +25,6 @@ class Underlay:
     """The wire between the nodes: a Linux bridge in a namespace of its own; a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Describe it; entering it makes it."""
         self.namespace = NetworkNamespace("underlay", folder=folder)
         self._ports = count()
 
@@ -62,7 +61,6 @@ class SandboxNode:
     """
 
     def __init__(self, name: str, *, address: str, central: Central, underlay: Underlay) -> None:
-        """Describe it; entering it starts it."""
         self.name = name
         self.address = address
         self._central = central

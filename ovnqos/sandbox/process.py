@@ -33,7 +33,6 @@ class Starter(Generic[_T]):
     """
 
     def __init__(self) -> None:
-        """The thread starts with the first task."""
         self._tasks: SimpleQueue[tuple[Callable[[], _T], list[_T | BaseException], SimpleQueue[None]]] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

@@ -67,7 +67,7 @@ _DSCP_FORM = f"use a whole number from 0 to {DSCP_MAXIMUM}, or DF, EF, AF11 to A
 
 @functools.lru_cache(_CACHE_SIZE)  # pods repeat their limits
 def parse_quantity(text: str) -> Fraction:
-    """Parse a quantity.
+    """Parse a quantity; raises InvalidValueError: the text is not a quantity.
 
     Args:
         text: an optional sign, digits with at most one point, and one of: a suffix (n, u, m, k, M, G, T, P, E; Ki, Mi,
@@ -76,9 +76,6 @@ def parse_quantity(text: str) -> Fraction:
     Returns:
         The value. As in Kubernetes, a magnitude above 2^63 - 1 is that, and a fraction of 10^-9 is rounded away from
         zero to a whole one; everything else is exact.
-
-    Raises:
-        InvalidValueError: the text is not a quantity.
     """
     found = _QUANTITY.fullmatch(text) if len(text) <= _LENGTH_MAXIMUM else None
     digits = found["whole"] + (found["part"] or "") if found is not None else ""
@@ -95,31 +92,25 @@ def parse_quantity(text: str) -> Fraction:
 
 
 def parse_rate(text: str) -> int:
-    """Parse a bandwidth annotation's value.
+    """Parse a bandwidth annotation's value; raises InvalidValueError: the text is not a quantity, or is out of bounds.
 
     Args:
         text: bit/s as a quantity, from 1k on.
 
     Returns:
         The rate in kbps (1000 bit/s), a fraction rounded up: 1 to 4294967295, what OVN takes (ovn-nb(5), QoS).
-
-    Raises:
-        InvalidValueError: the text is not a quantity, or is out of bounds.
     """
     return _thousands(text, noun="a rate in bit/s", limit="kbps (4.29 Tbit/s)", form=_RATE_FORM)
 
 
 def parse_burst(text: str) -> int:
-    """Parse a burst annotation's value.
+    """Parse a burst annotation's value; raises InvalidValueError: the text is not a quantity, or is out of bounds.
 
     Args:
         text: bits as a quantity, from 1k on.
 
     Returns:
         The burst in kbit (1000 bit), a fraction rounded up: 1 to 4294967295, what OVN takes (ovn-nb(5), QoS).
-
-    Raises:
-        InvalidValueError: the text is not a quantity, or is out of bounds.
     """
     return _thousands(text, noun="a burst in bits", limit="kbit (4.29 Tbit)", form=_BURST_FORM)
 
@@ -153,16 +144,13 @@ def _meant(text: str) -> str | None:
 
 
 def parse_dscp(text: str) -> int:
-    """Parse a DSCP.
+    """Parse a DSCP; raises InvalidValueError: the text is not a DSCP.
 
     Args:
         text: a whole number from 0 to 63, or one of `DSCP_NAMES` in any case; spaces around it do not count.
 
     Returns:
         The DSCP.
-
-    Raises:
-        InvalidValueError: the text is not a DSCP.
     """
     word = text.strip()
     if _DSCP_NUMBER.fullmatch(word):

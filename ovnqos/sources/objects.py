@@ -131,11 +131,7 @@ class ObjectReader:
         return ObjectRef(kind=self._kind.name, namespace=self.namespace, name=self.name)
 
     def check(self) -> tuple[Diagnostic, ...]:
-        """Return the warnings if there is no error.
-
-        Raises:
-            InvalidObject: with every error and warning.
-        """
+        """Return the warnings if there is no error; raises InvalidObject with every error and warning."""
         return self._report.finish(lambda: self.ref)
 
 

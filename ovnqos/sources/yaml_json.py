@@ -296,8 +296,7 @@ def parse_json(text: str, *, shorten: Shorten | None = None) -> list[ParsedDocum
         except RecursionError:
             raise UnreadableTextError("nested too deep") from None
         except ValueError as error:
-            message = f"not read: {error}"
-            raise UnreadableTextError(message) from None
+            raise UnreadableTextError(f"not read: {error}") from None
         line = text.count("\n", 0, start) + 1
         errors = _located(repeated, text[start:end], line) if repeated else ()
         documents.append(ParsedDocument(value=value, line=line, errors=errors))
@@ -312,8 +311,7 @@ def _skip_space(text: str, start: int) -> int:
 
 
 def _refuse(constant: str) -> NoReturn:
-    message = f"{constant} is no JSON number"
-    raise ValueError(message)
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def _located(repeated: list[str], text: str, line: int) -> tuple[Diagnostic, ...]:

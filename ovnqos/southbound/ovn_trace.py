@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ovnqos.errors import OvnQosError, SouthboundUnavailable
 from ovnqos.southbound.trace import read_faults, read_trace
@@ -43,20 +43,6 @@ _NO_CONNECTION: Final = "database connection failed"
 
 class TraceFailed(OvnQosError):  # noqa: N818 - named like the other errors
     """ovn-trace cannot run, or does not know the switch, the port or the packet."""
-
-
-class _Answer(NamedTuple):
-    """The answer of ovn-trace for one packet.
-
-    Attributes:
-        output: the trace.
-        log: all warnings since the start.
-        new_log: the warnings since the packet before.
-    """
-
-    output: str
-    log: str
-    new_log: str
 
 
 class OvnTrace:
@@ -110,9 +96,18 @@ class OvnTrace:
         if not self._is_open:
             with self:
                 return self.run(switch, microflow)
+        known, output = "", ""
         try:
-            answer = self._ask(switch, microflow)
+            if self._daemon is None:
+                self._daemon = _Daemon(self._command, timeout_s=self._timeout_s)
+            known = self._daemon.log
+            output = self._daemon.trace("--detailed", switch, microflow)
+            log = self._daemon.log
+        except _DaemonEnded as ended:
+            self._end_daemon()
+            log = str(ended)
         except (subprocess.TimeoutExpired, TimeoutError):
+            self._end_daemon()
             raise SouthboundUnavailable(
                 f"{self._southbound}: ovn-trace gave no answer within {self._timeout_s:g} s"
             ) from None
@@ -120,32 +115,15 @@ class OvnTrace:
             raise TraceFailed(
                 f"{self._command[0]}: {error.strerror or error}; ovn-trace is in the Debian package ovn-common"
             ) from None
-        if _NO_CONNECTION in answer.log:
-            raise SouthboundUnavailable(_last_line(answer.log).removeprefix("ovn-trace: "))
-        faults = read_faults(answer.log)
-        trace = read_trace(answer.output, faults)
+        if _NO_CONNECTION in log:
+            raise SouthboundUnavailable(_last_line(log).removeprefix("ovn-trace: "))
+        faults = read_faults(log)
+        trace = read_trace(output, faults)
         # the exit code is 0 for an unknown switch; for an unknown port, OVN 23.03 ends by an assertion (seen)
         if trace is None:
-            cause = _first_line(_without_faults(answer.new_log, faults)) or _first_line(answer.output)
+            cause = _first_line(_without_faults(log[len(known) :], faults)) or _first_line(output)
             raise TraceFailed(f"ovn-trace on switch {switch}: {cause or 'no answer'}")
         return trace
-
-    def _ask(self, switch: str, microflow: str) -> _Answer:
-        known = 0
-        try:
-            if self._daemon is None:
-                self._daemon = _Daemon(self._command, timeout_s=self._timeout_s)
-            known = len(self._daemon.log)
-            output = self._daemon.trace("--detailed", switch, microflow)
-        except _DaemonEnded as ended:
-            self._end_daemon()
-            log = str(ended)
-            return _Answer("", log, log[known:])
-        except TimeoutError:
-            self._end_daemon()
-            raise
-        log = self._daemon.log
-        return _Answer(output, log, log[known:])
 
     def _end_daemon(self) -> None:
         if self._daemon is not None:

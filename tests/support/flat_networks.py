@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import netaddr
 
-from ovnqos.sandbox.network import Commands, SingleSwitchNetwork, external_ids, scope
+from ovnqos.sandbox.network import Commands, SandboxNetwork, external_ids, scope
 from ovnqos.sandbox.node import PHYSICAL_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class _FlatNetwork(SingleSwitchNetwork):
+class _FlatNetwork(SandboxNetwork):
     topology: ClassVar[str]
 
     def __init__(self, name: str, *, subnets: Sequence[str] = (), nad: str) -> None:

@@ -73,11 +73,7 @@ class Lease:
         self._collection = f"/apis/{_API_VERSION}/namespaces/{namespace}/leases"
 
     def read(self, interruption: Interruption, *, timeout: float) -> LeaseRecord | None:
-        """Read it; return None if it is not there.
-
-        Raises:
-            RequestError: the API gave no usable answer.
-        """
+        """Read it; return None if it is not there; raises RequestError: the API gave no usable answer."""
         try:
             document = self._client.request(
                 "GET", f"{self._collection}/{self.name}", interruption=interruption, timeout=timeout
@@ -125,8 +121,7 @@ def _record(document: Mapping[str, object]) -> LeaseRecord:
     metadata, spec = document.get("metadata"), document.get("spec", {})
     version = metadata.get("resourceVersion") if isinstance(metadata, Mapping) else None
     if not isinstance(version, str) or not isinstance(spec, Mapping):
-        message = "a Lease without metadata.resourceVersion"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError("a Lease without metadata.resourceVersion")
     return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
         duration=_number(spec, "leaseDurationSeconds"),
@@ -140,6 +135,5 @@ def _record(document: Mapping[str, object]) -> LeaseRecord:
 def _number(spec: Mapping[str, object], field: str) -> int:
     value = 0 if spec.get(field) is None else spec[field]
     if not isinstance(value, (int, float)) or not 0 <= value <= _INT32_MAXIMUM:  # `nan` is not either
-        message = f"a Lease whose spec.{field} is no number of 32 bits"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError(f"a Lease whose spec.{field} is no number of 32 bits")
     return math.floor(value)

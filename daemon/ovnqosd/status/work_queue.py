@@ -35,7 +35,6 @@ class DelayingQueue:
     """Keys in the order of their due times, each once. Times are seconds of one clock. Not thread-safe."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._due: dict[str, float] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._number = 0  # of keys due at the same time the one that came first goes first

@@ -106,7 +106,6 @@ class DemoEnvironment:
     """
 
     def __init__(self, scenario: Scenario, run: Run, console: Console, *, packets: bool, seconds: float) -> None:
-        """Describe it; entering it starts it."""
         self.seconds = seconds
         self.sandbox = Sandbox(scenario.nodes, networks=()) if packets else None
         self.central = self.sandbox.central if self.sandbox else Central()

@@ -6,18 +6,15 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
-
 from ovnqos import InvalidObject, NetworkQoS, Pod
 from ovnqos.kubernetes import (
-    NETWORK_ATTACHMENT_DEFINITIONS,
     NETWORK_QOSES,
     PODS,
-    ApiStatusError,
+    Interruption,
     Resource,
     RestartReason,
-    list_objects,
 )
+from ovnqos.kubernetes.objects import read_list
 from tests.support.reflectors import Recorder
 from tests.support.scripted_api import (
     FakeClock,
@@ -209,7 +206,7 @@ def test_a_list_for_once_gives_every_object_with_its_metadata(tmp_path: Path) ->
         ScriptedApi(page([pod("a", 1)], 9, token="more"), page([pod("b", 2)], 9)) as api,
         client_of(api.url, tmp_path) as client,
     ):
-        listed = list_objects(client, PODS)
+        listed = read_list(client, PODS, {}, Interruption()).objects
         assert [(one.metadata.key, one.metadata.resource_version) for one in listed] == [
             ("shop/a", "1"),
             ("shop/b", "2"),
@@ -218,16 +215,7 @@ def test_a_list_for_once_gives_every_object_with_its_metadata(tmp_path: Path) ->
         assert len(api.requests) == 2
 
 
-def test_a_list_for_once_of_a_missing_crd_is_empty_if_the_resource_is_optional(tmp_path: Path) -> None:
-    missing = refusal(404, "NotFound")
-    with ScriptedApi(missing, missing) as api, client_of(api.url, tmp_path) as client:
-        assert list_objects(client, NETWORK_ATTACHMENT_DEFINITIONS) == ()
-        with pytest.raises(ApiStatusError) as caught:
-            list_objects(client, NETWORK_QOSES)
-        assert caught.value.status == 404
-
-
 def test_what_a_resource_keeps_of_a_status_comes_with_each_object(tmp_path: Path) -> None:
     resource = replace(PODS, parse_status=lambda document: document["status"])
     with ScriptedApi(page([pod("a", 1)], 9)) as api, client_of(api.url, tmp_path) as client:
-        assert [one.status for one in list_objects(client, resource)] == [{"phase": "Running"}]
+        assert [one.status for one in read_list(client, resource, {}, Interruption()).objects] == [{"phase": "Running"}]
