@@ -15,12 +15,20 @@ from ovnqos.stats import Chassis, RuleTotals
 from ovnqosd.health import HealthServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ovnqosd.settings.settings import Settings
 
 _log = structlog.get_logger()
 _LABELS: Final = ("kind", "namespace", "name", "rule", "direction", "network")
+_FAMILIES: Final[Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]]] = {
+    "packets": (CounterMetricFamily, "ovnqos_rule_packets", "Packets that reached the rule's limit on this node."),
+    "octets": (CounterMetricFamily, "ovnqos_rule_bytes", "Bytes of them, with Ethernet headers."),
+    "dropped_packets": (CounterMetricFamily, "ovnqos_rule_dropped_packets", "Those among them that the limit dropped."),
+    "dropped_octets": (CounterMetricFamily, "ovnqos_rule_dropped_bytes", "Bytes of those."),
+    "unenforced": (GaugeMetricFamily, "ovnqos_rule_unenforced", "Meters that the switch lacks: all packets pass."),
+}
+"""The series of a rule, by the attribute of its totals."""
 _TIMEOUT_S: Final = 3.0
 
 
@@ -50,17 +58,7 @@ class RuleMetrics(Collector):
 
     def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
         """Read the totals; after a failure there is none."""
-        packets = CounterMetricFamily(
-            "ovnqos_rule_packets", "Packets that reached the rule's limit on this node.", labels=_LABELS
-        )
-        octets = CounterMetricFamily("ovnqos_rule_bytes", "Bytes of them, with Ethernet headers.", labels=_LABELS)
-        dropped = CounterMetricFamily(
-            "ovnqos_rule_dropped_packets", "Packets among them that the limit dropped.", labels=_LABELS
-        )
-        dropped_octets = CounterMetricFamily("ovnqos_rule_dropped_bytes", "Bytes of those.", labels=_LABELS)
-        unenforced = GaugeMetricFamily(
-            "ovnqos_rule_unenforced", "Meters of the rule that the switch lacks: all packets pass.", labels=_LABELS
-        )
+        families = {name: kind(series, text, labels=_LABELS) for name, (kind, series, text) in _FAMILIES.items()}
         up = GaugeMetricFamily("ovnqos_rule_counters_up", "1 if this node's counters could be read.")
         with self._lock:
             try:
@@ -72,12 +70,9 @@ class RuleMetrics(Collector):
             up.add_metric([], 0.0 if self._failure else 1.0)
         for rule, totals in found.items():
             labels = (rule.kind, rule.namespace, rule.name, rule.index, rule.direction, rule.network)
-            packets.add_metric(labels, totals.packets)
-            octets.add_metric(labels, totals.octets)
-            dropped.add_metric(labels, totals.dropped_packets)
-            dropped_octets.add_metric(labels, totals.dropped_octets)
-            unenforced.add_metric(labels, totals.unenforced)
-        return (up, packets, octets, dropped, dropped_octets, unenforced)
+            for name, family in families.items():
+                family.add_metric(labels, getattr(totals, name))
+        return (up, *families.values())
 
     def describe(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
         """Nothing: registering must not read the switch."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ovnqos.model.labels import LabelSelector
     from ovnqos.model.owner import Owner
     from ovnqos.plan.ended_limits import EndedLimitsMaximum
+
+_T = TypeVar("_T")
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -94,25 +96,27 @@ def _text(text: str) -> str:
     return text
 
 
-def _owner(text: str) -> Owner:
+def _checked(make: Callable[[str], _T], text: str) -> _T:
+    """What the library makes of a text; its message names the text in front, as the option does."""
     from ovnqos.errors import InvalidRow
-    from ovnqos.model.owner import Owner
 
     try:
-        return Owner(text)
+        return make(text)
     except InvalidRow as error:
         raise ValueError(str(error).partition(": ")[2]) from None
+
+
+def _owner(text: str) -> Owner:
+    from ovnqos.model.owner import Owner
+
+    return _checked(Owner, text)
 
 
 def parse_ended_limits(text: str) -> EndedLimitsMaximum:
     """Parse how many limits may end: `10` or `30%`; raises ValueError."""
-    from ovnqos.errors import InvalidRow
     from ovnqos.plan.ended_limits import EndedLimitsMaximum
 
-    try:
-        return EndedLimitsMaximum.parse(text)
-    except InvalidRow as error:
-        raise ValueError(str(error).partition(": ")[2]) from None
+    return _checked(EndedLimitsMaximum.parse, text)
 
 
 def _topology(text: str) -> TopologyChoice:

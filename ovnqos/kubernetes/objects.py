@@ -18,10 +18,10 @@ from ovnqos.kubernetes.errors import ApiStatusError, UnreadableAnswerError
 from ovnqos.kubernetes.resources import Changes, Emptied, Metadata, ObservedObject
 
 if TYPE_CHECKING:
-    from ovnqos.kubernetes.interruption import Interruption
     from collections.abc import Callable, Iterable, Iterator
 
     from ovnqos.kubernetes.client import KubernetesClient
+    from ovnqos.kubernetes.interruption import Interruption
     from ovnqos.kubernetes.resources import Resource
     from ovnqos.sources import KubernetesObject
 

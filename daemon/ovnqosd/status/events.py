@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ovnqos import Code, Severity
@@ -60,28 +61,15 @@ def events_of_report(report: ObjectReport) -> list[Event]:
     for one in report.diagnostics:
         reason = QOS_ANNOTATIONS if report.object.kind in _ANNOTATED and is_of_qos(one) else one.code.value
         by_reason.setdefault(reason, []).append(one)
-    said = [
-        Event(
-            kind=report.object.kind,
-            key=report.object.key,
-            uid=report.uid,
-            type=NORMAL if all(one.severity is Severity.INFO for one in found) else WARNING,
-            reason=reason,
-            message="; ".join(one.message for one in found),
-        )
-        for reason, found in by_reason.items()
-    ]
-    if report.in_force is not None:
-        said.append(
-            Event(
-                kind=report.object.kind,
-                key=report.object.key,
-                uid=report.uid,
-                type=NORMAL,
-                reason=QOS_APPLIED if report.in_force else QOS_REMOVED,
-                message=f"in force: {report.in_force}" if report.in_force else "no limit or mark is in force any more",
-            )
-        )
+    event = partial(Event, kind=report.object.kind, key=report.object.key, uid=report.uid)
+    said = []
+    for reason, found in by_reason.items():
+        kind = NORMAL if all(one.severity is Severity.INFO for one in found) else WARNING
+        said.append(event(type=kind, reason=reason, message="; ".join(one.message for one in found)))
+    if report.in_force:
+        said.append(event(type=NORMAL, reason=QOS_APPLIED, message=f"in force: {report.in_force}"))
+    elif report.in_force is not None:
+        said.append(event(type=NORMAL, reason=QOS_REMOVED, message="no limit or mark is in force any more"))
     return said
 
 
