@@ -10,7 +10,7 @@ import json
 import socket
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlencode
 
 import urllib3
@@ -28,11 +28,9 @@ from ovnqos.kubernetes.errors import (
 from ovnqos.kubernetes.interruption import Interruption, interruptible, make_interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from kubernetes.client import Configuration
-
-    from ovnqos.kubernetes.configuration import Credentials
 
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -70,6 +68,9 @@ def parse_document(body: bytes, where: str) -> dict[str, object]:
     return document
 
 
+_Authorize: TypeAlias = "Callable[[Mapping[str, str] | None], dict[str, str]]"
+
+
 class KubernetesClient:
     """Send requests to the Kubernetes API. Threads may share it.
 
@@ -79,10 +80,8 @@ class KubernetesClient:
         answer_maximum: bytes of a document; a longer one is refused.
     """
 
-    def __init__(
-        self, configuration: Configuration, *, user_agent: str = "ovnqos", credentials: Credentials, name: str = ""
-    ) -> None:
-        """Use a configuration of the official client; see `configuration.connect`."""
+    def __init__(self, configuration: Configuration, *, user_agent: str, authorize: _Authorize, name: str) -> None:
+        """Use a configuration of the official client; `authorize` is `Credentials.authorization`."""
         from kubernetes.client import ApiClient  # noqa: PLC0415 # it takes half a second to load, and is an extra
 
         configuration.connection_pool_maxsize = _POOL_SIZE
@@ -93,7 +92,7 @@ class KubernetesClient:
         self._pool = self._api_client.rest_client.pool_manager
         make_interruptible(self._pool)
         self._user_agent = user_agent
-        self._credentials = credentials
+        self._authorize = authorize
         self.answer_maximum = ANSWER_MAXIMUM
 
     def close(self) -> None:
@@ -254,6 +253,6 @@ class KubernetesClient:
         from kubernetes.config import ConfigException  # noqa: PLC0415 # it takes half a second to load, and is an extra
 
         try:
-            return self._credentials.authorization(refused=refused)
+            return self._authorize(refused)
         except (ConfigException, OSError) as error:
             raise ApiUnreachableError(f"{self.server}: no credentials: {one_line(error)}") from error

@@ -69,7 +69,7 @@ def connect(
             token_file = _token_file(loader.current_context, merger.config)
             name = f"context {loader.current_context['name']}"
         credentials = Credentials(configuration, load=loader.load_and_set, token_file=token_file)
-        return KubernetesClient(configuration, user_agent=user_agent, credentials=credentials, name=name)
+        return KubernetesClient(configuration, user_agent=user_agent, authorize=credentials.authorization, name=name)
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise KubernetesConfigurationError(f"Kubernetes: {source}: {one_line(error)}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader checks little of the file's shape
@@ -158,7 +158,7 @@ class Credentials:
         with _logged_errors_raised():
             load(configuration)
 
-    def authorization(self, *, refused: Mapping[str, str] | None = None) -> dict[str, str]:
+    def authorization(self, refused: Mapping[str, str] | None = None) -> dict[str, str]:
         """The header of a request; none where there is no token.
 
         Args:
