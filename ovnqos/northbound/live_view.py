@@ -178,6 +178,11 @@ class LiveView:
         self._gone_ports: dict[str, str] = {}  # -> name
         self._is_filled = False
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether changes are passed on."""
+        return self._on_change is not None
+
     # Listening
 
     def replaced(self, tables: Mapping[str, RecordTable]) -> None:

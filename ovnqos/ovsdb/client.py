@@ -164,7 +164,15 @@ class OvsdbClient:
     def await_contents(self, timeout_s: float | None = None) -> None:
         """Wait until everything was read once; raises as `await_request`."""
         with self.lock:
+            self.session.resume()
+            self._wake_if_unsent()
             self._await_server(lambda: self.has_contents, self._deadline(timeout_s))
+
+    def pause_replica(self) -> None:
+        """Have the server report no more changes. All is read anew when it is asked for next."""
+        with self.lock:
+            self.session.pause()
+            self._wake_if_unsent()
 
     @contextmanager
     def reading(self) -> Iterator[Mapping[str, RecordTable]]:
@@ -349,6 +357,10 @@ class OvsdbClient:
         """Let the thread look again at what it waits for."""
         if not self._stopping:
             os.eventfd_write(self._wake_up, 1)
+
+    def _wake_if_unsent(self) -> None:
+        if self.session.has_unsent:
+            self.wake()
 
     def _await_server(self, condition: Callable[[], bool], deadline: Deadline, what: str = _NO_ANSWER) -> None:
         """Wait for a condition that a server fulfils, as long as one of the remotes may have such a server."""

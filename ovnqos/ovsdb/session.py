@@ -98,6 +98,7 @@ class DatabaseSession:
         self._lock_request: Request | None = None
         self._servers = _server_table()
         self._oldest_index = 0
+        self._is_paused = False
 
     @property
     def number(self) -> int:
@@ -162,6 +163,18 @@ class DatabaseSession:
         self.has_lock = self.is_lock_contended = False
         if self.lock_name is not None:
             self._lock_request = self.send(method, self.lock_name, on_reply=self._take_lock)
+
+    def pause(self) -> None:
+        """Have the server report no more changes: the replica is incomplete until `resume` has it read anew."""
+        if self._replica is not None and self.is_ready and not self._is_paused:
+            self._is_paused = True
+            self._replica.is_complete = False
+            self.send("monitor_cancel", self._database.name)
+
+    def resume(self) -> None:
+        """End a pause; a new connection does so by itself."""
+        if self._is_paused and self.is_ready:
+            self._monitor()
 
     def restart(self, reason: str) -> None:
         """Drop the connection, and read everything anew; `reason` says why in words that follow the remote's name."""
@@ -254,6 +267,10 @@ class DatabaseSession:
         if self.phase is not Phase.CONNECTED:
             return
         self.mismatch = None
+        self._monitor()
+
+    def _monitor(self) -> None:
+        self._is_paused = False
         if self._replica is None:
             self._get_ready()
             return

@@ -286,6 +286,8 @@ def _plan_rows(
         if candidates:
             kept = _best(candidates, content, bindable)
             extra.extend(one for one in candidates if one is not kept)
+            if kept.content == content and kept.switches == bindable:
+                continue
             if comparison is not None and comparison.keeps_row_as_it_is(
                 kept, match=content.match, unbinds=not kept.switches <= bindable
             ):
@@ -343,18 +345,15 @@ def _plan_sets(
     changes: list[Change] = []
     absent: dict[str, frozenset[str]] = {}
     for name, address_set in sorted(desired.address_sets.items()):
-        members = address_set.addresses
-        if comparison is not None:
-            members |= comparison.missing_members(SetKind.ADDRESS_SET, name, desired=members)
+        members = _members(SetKind.ADDRESS_SET, name, address_set.addresses, snapshot, comparison)
         content = SetContent.desired(address_set, SetKind.ADDRESS_SET, members, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     for name, group in sorted(desired.port_groups.items()):
         present = group.ports & snapshot.ports.keys()
         if ports := group.ports - present:
             absent[name] = ports
-        if comparison is not None:
-            present |= comparison.missing_members(SetKind.PORT_GROUP, name, desired=present)
-        content = SetContent.desired(group, SetKind.PORT_GROUP, present, snapshot.owner)
+        members = _members(SetKind.PORT_GROUP, name, present, snapshot, comparison)
+        content = SetContent.desired(group, SetKind.PORT_GROUP, members, snapshot.owner)
         changes.extend(_set_change(content, snapshot))
     names = {SetKind.ADDRESS_SET: desired.address_sets, SetKind.PORT_GROUP: desired.port_groups}
     unused = ((kind, name) for kind, name in snapshot.sets if name not in names[kind] and name not in kept_references)
@@ -362,6 +361,16 @@ def _plan_sets(
         actual = snapshot.sets[key]
         changes.append(SetDelete(uuid=actual.uuid, content=actual.content))
     return changes, missing_members(absent, desired)
+
+
+def _members(
+    kind: SetKind, name: str, desired: frozenset[str], snapshot: Snapshot, comparison: ScopeComparison | None
+) -> frozenset[str]:
+    """The members that a set is to have: the actual ones themselves where they are as desired."""
+    actual = snapshot.sets.get((kind, name))
+    if actual is not None and actual.content.members == desired:
+        return actual.content.members
+    return desired if comparison is None else desired | comparison.missing_members(kind, name, desired=desired)
 
 
 def _set_change(content: SetContent, snapshot: Snapshot) -> Iterator[Change]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import AddressSet, DesiredState, Direction, Northbound, PortGroup, match, plan_changes
-from ovnqos.controller import NameTaken
+from ovnqos.controller import NameTaken, RowUpdate
 from tests.functional.support_database import add_row, add_set, as_set, bindings, dump, of_others, update
-from tests.functional.support_rows import assert_as_wanted, inhabit, make, our_rows, row, state
+from tests.functional.support_rows import assert_as_wanted, inhabit, make, objects, our_rows, row, state
 from tests.functional.support_wiretap import Wiretap
 
 if TYPE_CHECKING:
@@ -56,6 +56,32 @@ class TestWrites:
             assert applied.transactions == 0
             assert tap.transactions == []
             assert server.file.read_bytes() == before
+
+    def test_a_plan_that_changes_most_of_the_database_is_not_reported_back_and_read_when_asked_for(
+        self, server: NorthboundServer
+    ) -> None:
+        desired = objects(40)
+        with Wiretap(server) as tap, Northbound.connect(tap.remote) as other:
+            other.apply(plan_changes(desired, other.snapshot()))
+            assert "monitor_cancel" in [one.get("method") for one in tap.requests]
+            assert not other.has_contents
+            assert plan_changes(desired, other.snapshot()).is_empty
+
+            update(server, "QoS", next(iter(our_rows(server))), priority=7)
+            other.refresh()
+            (repair,) = plan_changes(desired, other.snapshot()).changes
+            other.apply(plan_changes(desired, other.snapshot()))
+            assert isinstance(repair, RowUpdate)
+            assert_as_wanted(server, desired)
+            assert other.has_contents  # a plan that changes little is followed
+
+    def test_a_connection_lost_after_such_a_plan_is_made_again(self, server: NorthboundServer) -> None:
+        desired = objects(40)
+        with Northbound.connect(server.remote) as other:
+            other.apply(plan_changes(desired, other.snapshot()))
+            server.stop()
+            server.start()
+            assert plan_changes(desired, other.snapshot()).is_empty
 
     def test_an_unchanged_row_is_not_written_beside_a_changed_one(self, server: NorthboundServer) -> None:
         desired, changed = state(row("a"), row("b", priority=7)), state(row("a"), row("b", priority=8))
