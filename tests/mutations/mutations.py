@@ -85,7 +85,7 @@ MUTATIONS: Final = (
     Mutation(
         name="a row that changed since the plan is overwritten",
         file="ovnqos/plan/render_operations.py",
-        old='return {**_on(_ROW, uuid, "wait"), **_WAIT, "columns": list(columns), "rows": [row]}',
+        old='return {**_on(_ROW, uuid, "wait"), **_WAIT, "columns": list(columns), "rows": [_row(content, columns)]}',
         new='return {**_on(_ROW, uuid, "wait"), **_WAIT, "columns": [], "rows": [{}]}',
         found_by=("tests/functional/northbound/test_apply_stale_plans.py",),
     ),
