@@ -286,10 +286,10 @@ def _plan_rows(
         if candidates:
             kept = _best(candidates, content, bindable)
             extra.extend(one for one in candidates if one is not kept)
-            if kept.content == content and kept.switches == bindable:
-                continue
-            if comparison is not None and comparison.keeps_row_as_it_is(
-                kept, match=content.match, unbinds=not kept.switches <= bindable
+            if (
+                comparison is not None
+                and (kept.content != content or kept.switches != bindable)
+                and comparison.keeps_row_as_it_is(kept, match=content.match, unbinds=not kept.switches <= bindable)
             ):
                 kept_references |= references_in(kept.content.match)
                 kept_switches |= kept.switches
