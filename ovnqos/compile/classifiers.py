@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from netaddr import IPNetwork
 
@@ -10,92 +11,165 @@ from ovnqos.compile.compiled import FixedMembers, PeerAddresses, ReceiverAddress
 from ovnqos.compile.precedence import MAC, RECEIVERS
 from ovnqos.compile.rows import POLICY_KIND, name_hash
 from ovnqos.compile.selections import PodSelection
-from ovnqos.match import (
-    FALSE,
-    And,
-    Comparison,
-    Constant,
-    Match,
-    Or,
-    Relation,
-    Symbol,
-    eth,
-    ip,
-    ip4,
-    ip6,
-    is_fragment,
-    sctp,
-    tcp,
-    udp,
-)
-from ovnqos.match.addresses import AddressBlock, Ranges, difference, texts, union
+from ovnqos.errors import InvalidRow
+from ovnqos.match.addresses import WIDTH, join_ranges, range_texts, subtract_ranges
 from ovnqos.model.owner import NETWORK_KEY, OBJECT_KEY, RULE_KEY
-from ovnqos.model.policy import IPBlock, PodPeer, Protocol
+from ovnqos.model.policy import PORT_MAXIMUM, IPBlock, PodPeer, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from ovnqos.compile.compiled import CompileContext
     from ovnqos.compile.topology import Network
     from ovnqos.match.addresses import Range
-    from ovnqos.match.build import Transport
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import Classifier, NetworkQoS, PortMatch, Rule
 
 LITERAL_BLOCKS_MAXIMUM = 16
 """More CIDRs than this go into an address set: the match stays readable, and a change of them keeps its meter."""
 
-_FIELDS = {("src", 4): ip4.src, ("src", 6): ip6.src, ("dst", 4): ip4.dst, ("dst", 6): ip6.dst}
-_TRANSPORTS = {Protocol.SCTP: sctp, Protocol.TCP: tcp, Protocol.UDP: udp}
 _NUMBERS = {Protocol.SCTP: 132, Protocol.TCP: 6, Protocol.UDP: 17}
 _IPV6_FRAGMENT = 44
-_VERSIONS = (4, 6)
+_VERSIONS: tuple[int, ...] = (4, 6)
 _GROUPS = (IPNetwork("224.0.0.0/4"), IPNetwork("255.255.255.255/32"), IPNetwork("ff00::/8"))
-_IN_SET = {MAC: eth.dst.in_set, "IPv4": ip4.dst.in_set, "IPv6": ip6.dst.in_set}
+_DESTINATION_FIELDS = {MAC: "eth.dst", "IPv4": "ip4.dst", "IPv6": "ip6.dst"}
 _CONNECTIONS = frozenset({Protocol.TCP, Protocol.SCTP})
+_Bounds = tuple["Range", tuple["Range", ...]]  # of a CIDR, and of what is left out of it
+
+
+class CompiledClassifier(NamedTuple):
+    """What a rule says of packets, but for the port that they enter by.
+
+    Attributes:
+        text: in OVN's match language, ready to be and-ed to more: each `||` is in parentheses.
+        sets: the address sets that it names.
+        takes_icmp6: whether packets of ICMPv6 may match.
+    """
+
+    text: str
+    sets: Sequence[SetDescription]
+    takes_icmp6: bool
 
 
 def compile_classifier(
-    classifier: Classifier,
-    *,
-    peer_set: Callable[[PodPeer, int], str | None],
-    block_set: Callable[[str, int, Sequence[AddressBlock]], str],
-    fragments: Collection[int] = (),
-) -> Match:
-    """Compile what a rule says of destinations, sources and ports; `0` when no packet can match.
+    policy: NetworkQoS, index: int, network: Network, owner: Owner, *, fragments: Collection[int] = ()
+) -> CompiledClassifier | None:
+    """Compile what a rule says of destinations, sources and ports; None when no packet can match.
 
     Args:
-        classifier: the rule's classifier.
-        peer_set: names the address set of a pod peer for an IP version; None when it selects nothing there.
-        block_set: names a set for CIDRs that are too many to write out, given `src` or `dst`, the version, the CIDRs.
+        policy: the rule's.
+        index: of the rule.
+        network: where the packets are.
+        owner: who the sets will belong to.
         fragments: the IP versions of which fragments count as sent to the rule's ports, whatever their own is.
     """
-
-    def side(name: str, version: int, blocks: Sequence[IPBlock], sets: Sequence[str]) -> Match:
-        covered = _covered(blocks, version)
-        if len(covered) > LITERAL_BLOCKS_MAXIMUM:
-            return _FIELDS[name, version].isin_merged((), address_sets=[*sets, block_set(name, version, covered)])
-        return _FIELDS[name, version].isin_merged(covered, address_sets=sets)
-
-    per_version: list[Match] = []
-    carried = set(fragments)
-    for version in _VERSIONS:
-        sides = []
-        if classifier.destinations is not None:
-            blocks = [peer for peer in classifier.destinations if isinstance(peer, IPBlock)]
-            peers = (peer_set(peer, version) for peer in classifier.destinations if isinstance(peer, PodPeer))
-            sides.append(side("dst", version, blocks, [name for name in peers if name]))
-        if classifier.sources is not None:
-            sides.append(side("src", version, classifier.sources, ()))
-        if sides:
-            per_version.append(_both(sides))
-            if FALSE in sides:
-                carried.discard(version)
-    addresses = _any_of(per_version) if per_version else ip
+    classifier = policy.rules[index].classifier
+    addresses, sets, versions = "ip", [], _VERSIONS
+    if classifier.destinations is not None or classifier.sources is not None:
+        rule = _RuleAddresses(policy, index, network, owner)
+        alternatives = {version: text for version in _VERSIONS if (text := rule.compile(version))}
+        addresses, sets, versions = any_of([*alternatives.values()]), rule.sets, tuple(alternatives)
+        if addresses == "(ip4 || ip6)":
+            addresses = "ip"
+    if not addresses:
+        return None
     if classifier.ports is None:
-        return addresses
-    ports = Or.of(_ports(classifier.ports), _fragments(classifier.ports, carried))
-    return ports if addresses == ip else And.of(addresses, ports)  # a transport implies ip, but not its version
+        return CompiledClassifier(addresses, sets, 6 in versions)
+    carried = [version for version in fragments if version in versions]
+    ports = any_of([*_ports(classifier.ports), *_fragments(classifier.ports, carried)])
+    if not ports:
+        return None
+    # a transport implies ip, but not its version
+    return CompiledClassifier(ports if addresses == "ip" else f"{addresses} && {ports}", sets, takes_icmp6=False)
+
+
+def any_of(alternatives: Sequence[str]) -> str:
+    """The disjunction of texts without strings in them, ready to be and-ed to more; empty where there are none."""
+    if len(alternatives) < 2:
+        return "".join(alternatives)
+    return f"({' || '.join([f'({one})' if ' && ' in one else one for one in alternatives])})"
+
+
+def _equals(field: str, constants: Sequence[str]) -> str:
+    return f"{field} == {constants[0]}" if len(constants) == 1 else f"{field} == {{{', '.join(constants)}}}"
+
+
+class _RuleAddresses:
+    """What a rule says of addresses on a network.
+
+    Attributes:
+        sets: the address sets that the texts name, of the versions that were compiled.
+    """
+
+    def __init__(self, policy: NetworkQoS, index: int, network: Network, owner: Owner) -> None:
+        self._policy = policy
+        self._index = index
+        self._network = network
+        self._owner = owner
+        self.sets: list[SetDescription] = []
+
+    def compile(self, version: int) -> str:
+        """Compile destinations and sources of an IP version; empty when no packet can match.
+
+        The version's symbol is left out where a comparison implies it.
+        """
+        classifier = self._policy.rules[self._index].classifier
+        texts: list[str] = []
+        sets: list[SetDescription] = []
+        for side, peers in (("dst", classifier.destinations), ("src", classifier.sources)):
+            if peers is None:
+                continue
+            blocks = tuple([_bounds(one) for one in peers if isinstance(one, IPBlock) and one.cidr.version == version])
+            covered = _covered(version, blocks) if blocks else ()
+            if covered is None:
+                continue  # a set beside it adds no packets
+            used = [found for one in peers if isinstance(one, PodPeer) and (found := self._peer_set(one, version))]
+            if len(covered) > LITERAL_BLOCKS_MAXIMUM:
+                used.append(self._block_set(side, version, covered))
+                covered = ()
+            constants = [*dict.fromkeys([f"${one.name}" for one in used]), *covered]
+            if not constants:
+                return ""
+            texts.append(_equals(f"ip{version}.{side}", constants))
+            sets += used
+        self.sets += sets
+        return " && ".join(texts) or f"ip{version}"
+
+    def _peer_set(self, peer: PodPeer, version: int) -> SetDescription | None:
+        """The set of a pod peer's addresses; None when it selects nothing of this IP version."""
+        network = self._network
+        selection = PodSelection.of_peer(peer, self._policy.namespace)
+        if selection is None or not network.may_carry(version):
+            return None
+        return _describe_peers(selection, version, network.key, network.name, self._owner.name)
+
+    def _block_set(self, side: str, version: int, cidrs: Iterable[str]) -> SetDescription:
+        of_policy = f"{POLICY_KIND}/{self._policy.key}"
+        identity = f"{side}: CIDRs of {of_policy} rule {self._index} IPv{version}"
+        return SetDescription(
+            name=_set_name(side, self._owner.name, identity, version),
+            identity=identity,
+            external_ids={OBJECT_KEY: of_policy, RULE_KEY: str(self._index)},
+            members=FixedMembers(members=frozenset(cidrs)),
+        )
+
+
+@lru_cache(maxsize=1 << 10)
+def _describe_peers(
+    selection: PodSelection, version: int, network_key: str, network_name: str, owner: str
+) -> SetDescription:
+    """The set of a selection's addresses. Kept, since rules of one namespace have many in common."""
+    identity = f"destinations: {selection} on {network_key} IPv{version}"
+    return SetDescription(
+        name=_set_name("dst", owner, identity, version),
+        identity=identity,
+        external_ids={NETWORK_KEY: network_name},
+        members=PeerAddresses(selection=selection, network=network_key, version=version),
+    )
+
+
+def _set_name(side: str, owner: str, identity: str, version: int) -> str:
+    return f"ovnqos_{side}_{name_hash(owner, identity)}_v{version}"
 
 
 def may_take_groups(classifier: Classifier) -> bool:
@@ -113,21 +187,24 @@ def may_take_groups(classifier: Classifier) -> bool:
     ) or any(group in block for group in _GROUPS for block in blocks)
 
 
-def _covered(blocks: Iterable[IPBlock], version: int) -> tuple[AddressBlock, ...]:
-    """The addresses of all blocks, each less its own exceptions.
+def _bounds(block: IPBlock) -> _Bounds:
+    return (block.cidr.first, block.cidr.last), tuple([(one.first, one.last) for one in block.excluded])
+
+
+@lru_cache(maxsize=1 << 10)
+def _covered(version: int, blocks: Sequence[_Bounds]) -> tuple[str, ...] | None:
+    """The fewest CIDRs of the addresses of all blocks, each less its own exceptions; None for all addresses.
 
     As equalities, because `!=` with several addresses explodes into thousands of flows (measured: 3 give 19,417).
+    Many rules leave out the same addresses, the private ones.
     """
-    parts = [
-        difference((AddressBlock.of(block.cidr),), map(AddressBlock.of, block.excluded))
-        for block in blocks
-        if block.cidr.version == version
-    ]
-    return parts[0] if len(parts) == 1 else union(block for part in parts for block in part)
+    ranges = [one for kept, dropped in blocks for one in subtract_ranges([kept], join_ranges(list(dropped)))]
+    joined = join_ranges(ranges)
+    return None if joined == [(0, (1 << WIDTH[version]) - 1)] else tuple(range_texts(joined, version))
 
 
-def _ports(ports: Sequence[PortMatch]) -> Match:
-    """The union of the port matches: a protocol without port takes all of the protocol's ports."""
+def _ports(ports: Sequence[PortMatch]) -> Iterator[str]:
+    """The alternatives of the port matches: a protocol without port takes all of the protocol's ports."""
     wanted: dict[Protocol, list[Range] | None] = {}
     for one in ports:
         for protocol in (one.protocol,) if one.protocol else Protocol:
@@ -135,7 +212,19 @@ def _ports(ports: Sequence[PortMatch]) -> Match:
                 wanted[protocol] = None
             elif (ranges := wanted.setdefault(protocol, [])) is not None:
                 ranges.append((one.port, one.port if one.end_port is None else one.end_port))
-    return Or.of(*(_in_ranges(_TRANSPORTS[protocol], ranges) for protocol, ranges in sorted(wanted.items())))
+    for protocol, found in sorted(wanted.items()):
+        name = protocol.lower()
+        if found is None:
+            yield name
+            continue
+        single = {first for first, last in found if first == last}
+        merged = join_ranges([bounds for bounds in found if bounds[0] != bounds[1]])
+        if any(not 0 <= port <= PORT_MAXIMUM for bounds in found for port in bounds):
+            raise InvalidRow(f"{name}.dst: {found} are not ports; use 0 to {PORT_MAXIMUM}")
+        alone = [port for port in sorted(single) if not any(first <= port <= last for first, last in merged)]
+        if alone:
+            yield _equals(f"{name}.dst", [str(port) for port in alone])
+        yield from (f"{name}.dst >= {first} && {name}.dst <= {last}" for first, last in merged)
 
 
 def takes_fragments(rules: Sequence[Rule], index: int) -> bool:
@@ -193,89 +282,19 @@ def _protocols(ports: Iterable[PortMatch]) -> frozenset[Protocol]:
     return frozenset(protocol for one in ports for protocol in ((one.protocol,) if one.protocol else Protocol))
 
 
-def _fragments(ports: Sequence[PortMatch], versions: Collection[int]) -> Match:
-    """The fragments that may be sent to these ports.
+def _fragments(ports: Sequence[PortMatch], versions: Collection[int]) -> Iterator[str]:
+    """Match the fragments that may be sent to these ports.
 
     To OVS a fragment has port 0, the first one too. One of IPv6 that is not the first has the protocol 44 (measured).
     """
     if not versions:
-        return FALSE
+        return
     some = _protocols(one for one in ports if one.port is not None) - _protocols(
         one for one in ports if one.port is None
     )
     numbers = [_NUMBERS[protocol] for protocol in some] + ([_IPV6_FRAGMENT] if 6 in versions else [])
-    if not numbers:
-        return FALSE
-    constants = tuple(Constant(str(number)) for number in sorted(numbers))
-    return And.of(is_fragment, Comparison("ip.proto", Relation.EQUAL, constants))
-
-
-def _in_ranges(transport: Transport, ranges: Sequence[Range] | None) -> Match:
-    """The packets of a transport to these ports; None: to every port."""
-    if ranges is None:
-        return transport
-    single = {first for first, last in ranges if first == last}
-    merged = Ranges.of(bounds for bounds in ranges if bounds[0] != bounds[1])
-    return Or.of(
-        transport.dst.isin(*(port for port in single if port not in merged)),
-        *(transport.dst.between(first, last) for first, last in merged.bounds),
-    )
-
-
-def _both(sides: Sequence[Match]) -> Match:
-    """The conjunction of the sides of one IP version, without the version's symbol where the other side implies it."""
-    specific = [side for side in sides if not isinstance(side, Symbol)]
-    return And.of(*(specific or sides[:1]))
-
-
-def _any_of(operands: Sequence[Match]) -> Match:
-    return ip if list(operands) == [ip4, ip6] else Or.of(*operands)
-
-
-class RuleSets:
-    """Names and makes the address sets that one rule uses on one network."""
-
-    def __init__(self, policy: NetworkQoS, index: int, network: Network, context: CompileContext) -> None:
-        self._policy = policy
-        self._index = index
-        self._network = network
-        self._context = context
-        self.made: dict[str, SetDescription] = {}
-
-    def peer_set(self, peer: PodPeer, version: int) -> str | None:
-        """Name the set of a pod peer's addresses; None when it selects nothing of this IP version."""
-        selection = PodSelection.of_peer(peer, self._policy.namespace)
-        if selection is None or not self._network.may_carry(version):
-            return None
-        return self._make(
-            f"destinations: {selection} on {self._network.key} IPv{version}",
-            "dst",
-            version,
-            PeerAddresses(selection=selection, network=self._network.key, version=version),
-            {NETWORK_KEY: self._network.name},
-        )
-
-    def block_set(self, side: str, version: int, blocks: Sequence[AddressBlock]) -> str:
-        """Name the set of these CIDRs; `side` is `src` or `dst`."""
-        return self._make(
-            f"{side}: CIDRs of {POLICY_KIND}/{self._policy.key} rule {self._index} IPv{version}",
-            side,
-            version,
-            FixedMembers(members=frozenset(texts(blocks))),
-            {OBJECT_KEY: f"{POLICY_KIND}/{self._policy.key}", RULE_KEY: str(self._index)},
-        )
-
-    def _make(
-        self,
-        identity: str,
-        side: str,
-        version: int,
-        members: FixedMembers | PeerAddresses,
-        external_ids: Mapping[str, str],
-    ) -> str:
-        name = f"ovnqos_{side}_{name_hash(self._context.owner.name, identity)}_v{version}"
-        self.made[name] = SetDescription(name=name, identity=identity, external_ids=external_ids, members=members)
-        return name
+    if numbers:
+        yield f"ip.is_frag && {_equals('ip.proto', [str(number) for number in sorted(numbers)])}"
 
 
 def receiver_set(network: str, kind: str, owner: Owner) -> SetDescription:
@@ -289,9 +308,9 @@ def receiver_set(network: str, kind: str, owner: Owner) -> SetDescription:
     )
 
 
-def for_receivers(network: Network, context: CompileContext) -> tuple[Match, tuple[SetDescription, ...]]:
-    """Match packets for the limited receivers on a network; with the sets that the match uses."""
+def for_receivers(network: Network, context: CompileContext) -> dict[str, SetDescription]:
+    """The matches of packets for the limited receivers on a network, alternatives, each with the set that it names."""
     has_macs = context.inventory.topology.has_mac_addresses
     kinds = [MAC] if has_macs else [f"IPv{version}" for version in _VERSIONS if network.may_carry(version)]
-    sets = {kind: receiver_set(network.key, kind, context.owner) for kind in kinds}
-    return Or.of(*(_IN_SET[kind](one.name) for kind, one in sets.items())), tuple(sets.values())
+    sets = [(kind, receiver_set(network.key, kind, context.owner)) for kind in kinds]
+    return {f"{_DESTINATION_FIELDS[kind]} == ${one.name}": one for kind, one in sets}

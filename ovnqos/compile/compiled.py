@@ -175,14 +175,14 @@ class CompiledObject:
         rows: by identity.
         sets: by name, the port groups and address sets that rows use.
         diagnostics: what its author should know.
-        ipv6: names of the networks that may carry IPv6.
+        icmp6: rules, each with the name of a network on which packets of ICMPv6 may match it.
     """
 
     object: ObjectRef
     rows: dict[str, QosRow] = field(default_factory=dict)
     sets: dict[str, SetDescription] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    ipv6: set[str] = field(default_factory=set)
+    icmp6: set[tuple[str, str]] = field(default_factory=set)
 
     def add_row(self, row: QosRow) -> None:
         """Ask for a row."""

@@ -118,8 +118,8 @@ class DesiredTable:
             self._objects[key] = new
         old_rows, new_rows = old.rows if old else {}, new.rows if new else {}
         self._counts["row"] += len(new_rows) - len(old_rows)
-        gone = self._neighbours.add(old_rows.values(), old.ipv6 if old else (), -1)
-        self._dirty_rows |= gone ^ self._neighbours.add(new_rows.values(), new.ipv6 if new else (), 1)
+        gone = self._neighbours.add(old_rows.values(), old.icmp6 if old else (), -1)
+        self._dirty_rows |= gone ^ self._neighbours.add(new_rows.values(), new.icmp6 if new else (), 1)
         self._dirty_rows.update(
             identity
             for identity in old_rows.keys() | new_rows.keys()
@@ -138,8 +138,8 @@ class DesiredTable:
         if row is not None:
             compiled.rows[identity] = row
         self._counts["row"] += (row is not None) - (old is not None)
-        gone = self._neighbours.add([] if old is None else [old], compiled.ipv6, -1)
-        self._dirty_rows |= gone ^ self._neighbours.add([] if row is None else [row], compiled.ipv6, 1)
+        gone = self._neighbours.add([] if old is None else [old], compiled.icmp6, -1)
+        self._dirty_rows |= gone ^ self._neighbours.add([] if row is None else [row], compiled.icmp6, 1)
         self._dirty_rows.add(identity)
 
     def mark_rows(self, identities: Iterable[str]) -> None:
@@ -208,7 +208,8 @@ class DesiredTable:
             selection = self._selection(description)
             if selection is not None:
                 selection.sets.add(name)
-        elif use.description != description:  # of other attachments or CIDRs; the selection is part of the name
+        elif use.description is not description and use.description != description:
+            # of other attachments or CIDRs; the selection is part of the name
             use.description = description
             self._changed_sets.add(name)
             self._count(description, 0)

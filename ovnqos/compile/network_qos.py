@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import (
-    RuleSets,
+    any_of,
     compile_classifier,
     for_receivers,
     fragment_advice,
@@ -19,7 +21,7 @@ from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, netwo
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.source_selection import NetworkSources, find_sources
 from ovnqos.diagnostics import Code, ObjectRef
-from ovnqos.match import FALSE, And, Not, Or, eth, inport, references
+from ovnqos.match import MatchText
 from ovnqos.model.owner import BESIDE_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BandwidthScope, PodPeer, frame_advice
 
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.selections import SourceMembers
     from ovnqos.compile.topology import Network, PodInterface
-    from ovnqos.match import Match
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS, Rule
 
 _NONE: frozenset[str] = frozenset()
+_TO_GROUPS = "eth.mcast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +45,14 @@ class PortRows:
 
     Attributes:
         row: the one row that would hold for all of the ports together; never written, but compared with others' rows.
-        classifier: its match without the source.
+        classifier: its match without the source, as text.
         network: the ports' network.
         attachments: by which they came.
         of_receivers: whether a port has one only on a switch with a pod that has an ingress limit.
     """
 
     row: QosRow
-    classifier: Match
+    classifier: str
     network: Network
     attachments: frozenset[str]
     of_receivers: bool = False
@@ -77,7 +79,7 @@ class PortRows:
         return replace(
             self.row,
             switches=frozenset([switch]),
-            match=And.of(inport(port), self.classifier),
+            match=MatchText(f"inport == {json.dumps(port)} && {self.classifier}"),
             identity=self.identity(port),
             external_ids={**self.row.external_ids, PORT_KEY: port, **self._beside(port)},
         )
@@ -129,12 +131,14 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     ref = ObjectRef(kind=POLICY_KIND, namespace=policy.namespace, name=policy.name)
     compiled = CompiledPolicy(object=ref, policy=policy)
     members = context.sources.members(PodSelection.of_sources(policy))
+    over_ipv6 = False
     for sources in find_sources(policy.network_selectors, members, context.inventory, compiled):
         compiled.attachments |= sources.attachments
         compiled.switches |= sources.switches
+        over_ipv6 = over_ipv6 or sources.network.may_carry(6)
         _Network(policy, sources, context, compiled).compile()
     for index in range(len(policy.rules)) if compiled.claims else ():
-        if said := fragment_advice(policy.rules, index, over_ipv6=bool(compiled.ipv6)):
+        if said := fragment_advice(policy.rules, index, over_ipv6=over_ipv6):
             compiled.inform(Code.FRAGMENTS, said, path=f"spec.egress[{index}].classifier.ports")
     if compiled.port_rows:
         for attachment, ports in members.ports.items():
@@ -164,11 +168,13 @@ class _Network:
         self._switches_of_receivers = frozenset(filter(context.receivers.is_on, switches)) if self._has_both else _NONE
         self._group = _source_group(policy, sources, context.owner)
 
+    @cached_property
+    def _receivers(self) -> dict[str, SetDescription]:
+        return for_receivers(self._network, self._context)
+
     def compile(self) -> None:
         """Compile each rule."""
         rules, network = self._policy.rules, self._network
-        if network.may_carry(6):
-            self._into.ipv6.add(network.name)
         if self._is_before_load_balancing and any(_looks_at_destinations(rule) for rule in rules):
             text = (
                 f"network {network.name}: rules apply before load balancing; until a connection through a Service is "
@@ -192,56 +198,57 @@ class _Network:
                 self._into.diagnostics.extend([] if advice is None else [advice])
 
     def _compile_rule(self, index: int, rule: Rule) -> None:
-        sets = RuleSets(self._policy, index, self._network, self._context)
-        fragments = takes_fragments(self._policy.rules, index)
+        policy, network, into = self._policy, self._network, self._into
+        fragments = takes_fragments(policy.rules, index)
         classifier = compile_classifier(
-            rule.classifier,
-            peer_set=sets.peer_set,
-            block_set=sets.block_set,
-            fragments=[one for one in (4, 6) if fragments and self._network.may_carry(one)],
+            policy,
+            index,
+            network,
+            self._context.owner,
+            fragments=[one for one in (4, 6) if network.may_carry(one)] if fragments else (),
         )
-        if classifier == FALSE:
+        if classifier is None:
             text = "no packet can match the classifier; the rule has no row"
-            self._into.warn(Code.NEVER_MATCHES, text, path=f"spec.egress[{index}]")
+            into.warn(Code.NEVER_MATCHES, text, path=f"spec.egress[{index}]")
             return
         if rule.dscp is None and rule.bandwidth is None:
             return
-        for name in references(classifier).address_sets:  # not all that were made: 0.0.0.0/0 beside a set swallows it
-            self._into.add_set(sets.made[name])
-        is_per_port = self._policy.bandwidth_scope is BandwidthScope.POD and rule.bandwidth is not None
+        for one in classifier.sets:
+            into.add_set(one)
+        is_per_port = policy.bandwidth_scope is BandwidthScope.POD and rule.bandwidth is not None
         group = self._group
         if is_per_port:
             group = replace(group, name=f"{group.name}_each", is_written=False)
-        self._into.add_set(group)
-        source = inport.in_group(group.name)
-        row = self._row(index, And.of(source, classifier))
-        self._into.claims.append(row)
+        into.add_set(group)
+        source, part = f"inport == @{group.name}", classifier.text
+        row = self._row(index, f"{source} && {part}")
+        into.claims.append(row)
+        if classifier.takes_icmp6 and network.may_carry(6):
+            into.icmp6.add((row.external_ids[RULE_KEY], network.name))
         # on a network with rows in both directions to-lport would meter a packet to a group of receivers once a copy,
         # and the ingress limit of a receiver on the same switch is above it there: from-lport is for these
         in_group = self._has_both and rule.bandwidth is not None and may_take_groups(rule.classifier)
         if in_group:
-            part = And.of(classifier, Not(eth.mcast))
-            self._add(replace(row, match=And.of(source, part)), part, is_per_port=is_per_port)
+            of_one = f"{part} && !{_TO_GROUPS}"
+            self._add(self._row(index, f"{source} && {of_one}"), of_one, is_per_port=is_per_port)
         else:
-            self._add(row, classifier, is_per_port=is_per_port)
+            self._add(row, part, is_per_port=is_per_port)
         limited = self._switches_of_receivers
         if not in_group and not limited and not (self._has_both and is_per_port):
             return
-        receivers, used = for_receivers(self._network, self._context)
-        part = And.of(classifier, Or.of(eth.mcast, receivers) if in_group else receivers)
-        beside = replace(
-            row,
-            switches=self._switches if in_group or is_per_port else limited,
-            direction=Direction.FROM_LPORT,
-            match=And.of(source, part),
-            identity=f"{row.identity}/{Direction.FROM_LPORT}",
-            external_ids={**row.external_ids, BESIDE_KEY: row.identity},
+        receivers = self._receivers
+        beside = f"{part} && {any_of([_TO_GROUPS, *receivers] if in_group else [*receivers])}"
+        switches = self._switches if in_group or is_per_port else limited
+        self._add(
+            self._row(index, f"{source} && {beside}", beside=row.identity, switches=switches),
+            beside,
+            is_per_port=is_per_port,
+            of_receivers=not in_group,
         )
-        self._add(beside, part, is_per_port=is_per_port, of_receivers=not in_group)
-        for one in used if in_group or limited else ():
-            self._into.add_set(one)
+        for one in receivers.values() if in_group or limited else ():
+            into.add_set(one)
 
-    def _add(self, row: QosRow, part: Match, *, is_per_port: bool, of_receivers: bool = False) -> None:
+    def _add(self, row: QosRow, part: str, *, is_per_port: bool, of_receivers: bool = False) -> None:
         """Add a row, or one for each port, of which `part` is the match without the source."""
         if not is_per_port:
             self._into.add_row(row)
@@ -259,22 +266,27 @@ class _Network:
         inventory = self._context.inventory
         return self._direction is Direction.FROM_LPORT and any(map(inventory.has_services, self._sources.attachments))
 
-    def _row(self, index: int, match: Match) -> QosRow:
+    def _row(self, index: int, match: str, *, beside: str = "", switches: frozenset[str] | None = None) -> QosRow:
+        """A rule's row; or the one in from-lport beside that of an identity, which may be on fewer switches."""
         policy, rule, network = self._policy, self._policy.rules[index], self._network
+        of_policy = f"{POLICY_KIND}/{policy.key}"
+        identity = f"{of_policy}/{index}/{network.key}"
+        external_ids = {OBJECT_KEY: of_policy, RULE_KEY: str(index), NETWORK_KEY: network.name}
+        direction = self._direction
+        if beside:
+            direction = Direction.FROM_LPORT
+            identity = f"{identity}/{direction}"
+            external_ids[BESIDE_KEY] = beside
         return QosRow(
-            switches=self._switches,
-            direction=self._direction,
+            switches=self._switches if switches is None else switches,
+            direction=direction,
             priority=network_qos_priority(policy.priority, index),
-            match=match,
+            match=MatchText(match),
             dscp=rule.dscp,
             rate_kbps=rule.bandwidth.rate_kbps if rule.bandwidth else None,
             burst_kbit=rule.bandwidth.burst_kbit if rule.bandwidth else None,
-            identity=f"{POLICY_KIND}/{policy.key}/{index}/{network.key}",
-            external_ids={
-                OBJECT_KEY: f"{POLICY_KIND}/{policy.key}",
-                RULE_KEY: str(index),
-                NETWORK_KEY: network.name,
-            },
+            identity=identity,
+            external_ids=external_ids,
         )
 
 

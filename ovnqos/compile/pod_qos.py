@@ -7,6 +7,7 @@ an egress limit and a NetworkQoS both take all of the pod's traffic, one row doe
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from ovnqos.compile.rows import (
     name_hash,
 )
 from ovnqos.diagnostics import Code, ObjectRef, listed
-from ovnqos.match import FALSE, And, Or, inport, ip, ip4, ip6, outport
+from ovnqos.match import FALSE, MatchText, Or, ip4, ip6
 from ovnqos.match.addresses import AddressBlock, difference
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.owner import JOINED_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
@@ -121,17 +122,20 @@ class _PodRows:
     into: CompiledPod
 
     def compile(self) -> None:
-        port, qos, network = self.interface.port, self.qos, self.network
+        port, qos, network = json.dumps(self.interface.port), self.qos, self.network
         if network.may_carry(6):
-            self.into.ipv6.add(network.name)
+            self.into.icmp6.update((str(purpose), network.name) for purpose in (Purpose.EGRESS, Purpose.INGRESS))
         for purpose, limit in ((Purpose.EGRESS, qos.egress), (Purpose.INGRESS, qos.ingress)):
             if limit is not None and network.mtu is not None:
                 advice = frame_advice(limit, self.into.object, str(purpose), network=network.name, mtu=network.mtu)
                 self.into.diagnostics.extend([] if advice is None else [advice])
         if qos.egress is not None:
-            self._add(Purpose.EGRESS, Direction.FROM_LPORT, And.of(inport(port), ip), self._egress(qos.egress))
+            self._add(
+                Purpose.EGRESS, Direction.FROM_LPORT, MatchText(f"inport == {port} && ip"), self._egress(qos.egress)
+            )
         if qos.ingress is not None:
-            self._add(Purpose.INGRESS, Direction.TO_LPORT, And.of(outport(port), ip), _Effect(limit=qos.ingress))
+            match = MatchText(f"outport == {port} && ip")
+            self._add(Purpose.INGRESS, Direction.TO_LPORT, match, _Effect(limit=qos.ingress))
             if has_both_directions(network, self.context.inventory):
                 self.into.receiver = LimitedReceiver.of(self.interface, network, self.context.inventory)
         if qos.dscp is None:
@@ -140,9 +144,11 @@ class _PodRows:
             text = "the DSCP mark is for traffic that leaves the cluster, whose CIDRs are unknown; it has no row"
             self.into.warn(Code.NO_CLUSTER_CIDRS, text, hint=_SET_CIDRS)
             return
-        match = And.of(inport(port), self._outside())
-        if match != FALSE:
-            self._add(Purpose.DSCP, Direction.TO_LPORT, match, _Effect(dscp=qos.dscp))
+        outside = self._outside()
+        if outside != FALSE:
+            self._add(
+                Purpose.DSCP, Direction.TO_LPORT, MatchText(f"inport == {port}") & outside, _Effect(dscp=qos.dscp)
+            )
 
     def _egress(self, own: Bandwidth) -> _Effect:
         """The pod's own limit, or that of a NetworkQoS's rule that it has to join if that is the lower."""

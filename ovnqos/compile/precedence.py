@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ovnqos.compile.rows import PRIORITY_MAXIMUM, Direction, QosRow, network_qos_priority
-from ovnqos.match import And, Comparison, Constant, Or, Relation, Symbol
+from ovnqos.match import MatchText
 from ovnqos.model.labels import SelectorIndex
 from ovnqos.model.owner import NEIGHBOUR_DISCOVERY, NETWORK_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, BandwidthScope, IPBlock
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.topology import Network, PodInterface
-    from ovnqos.match import Match
     from ovnqos.model.policy import NetworkQoS, Rule
     from ovnqos.model.workloads import Pod
 
@@ -261,12 +260,8 @@ def _is_everything(peer: object, version: int) -> bool:
     return isinstance(peer, IPBlock) and peer.cidr.version == version and not peer.cidr.prefixlen and not peer.excluded
 
 
-_NEIGHBOUR_TYPES: Final = (130, 131, 132, 133, 134, 135, 136, 137, 143)
+_NEIGHBOUR_MATCH: Final = MatchText("icmp6.type == {130, 131, 132, 133, 134, 135, 136, 137, 143}")
 """Multicast listener discovery; router and neighbour discovery, redirects (RFC 2710, 3810, 4861)."""
-_NEIGHBOUR_MATCH: Final = Comparison(
-    "icmp6.type", Relation.EQUAL, tuple(Constant(str(one)) for one in _NEIGHBOUR_TYPES)
-)
-_OTHER_PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp", "ip4", "icmp4", "ip.is_frag"})
 _Pipeline = tuple[Direction, str]  # and switch
 
 
@@ -280,19 +275,17 @@ class Neighbours:
         """No limit is known."""
         self._limits: Counter[_Pipeline] = Counter()
 
-    def add(self, rows: Iterable[QosRow], ipv6: Collection[str], step: int) -> set[str]:
+    def add(self, rows: Iterable[QosRow], icmp6: Collection[tuple[str, str]], step: int) -> set[str]:
         """Count rows of an object (step 1), or no longer (-1). Returns the identities of rows that come or go.
 
         Args:
             rows: the object's.
-            ipv6: names of the networks among theirs that carry IPv6.
+            icmp6: as `CompiledObject` has it.
             step: 1 or -1.
         """
         changed: set[str] = set()
-        for row in rows:
-            if row.rate_kbps is None or row.external_ids.get(NETWORK_KEY) not in ipv6:
-                continue
-            if not _may_take_icmp6(row.match):
+        for row in rows if icmp6 else ():
+            if row.rate_kbps is None or (row.external_ids[RULE_KEY], row.external_ids[NETWORK_KEY]) not in icmp6:
                 continue
             for switch in row.switches:
                 place = row.direction, switch
@@ -335,17 +328,3 @@ def _neighbour_row(place: _Pipeline) -> QosRow:
         identity=_neighbour_identity(place),
         external_ids={RULE_KEY: NEIGHBOUR_DISCOVERY},
     )
-
-
-def _may_take_icmp6(match: Match) -> bool:
-    """Whether a match as the compiler makes it may take ICMPv6."""
-    match match:
-        case And():
-            return all(map(_may_take_icmp6, match.operands))
-        case Or():
-            return any(map(_may_take_icmp6, match.operands))
-        case Symbol():
-            return match.name not in _OTHER_PROTOCOLS
-        case Comparison():
-            return match.field.partition(".")[0] not in _OTHER_PROTOCOLS
-    return True

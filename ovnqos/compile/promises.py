@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ovnqos.compile.classifiers import RuleSets, compile_classifier
+from ovnqos.compile.classifiers import compile_classifier
 from ovnqos.compile.compiled import CompiledObject
 from ovnqos.compile.pod_qos import default_interface
 from ovnqos.compile.rows import POLICY_KIND, network_qos_priority
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.source_selection import find_sources
 from ovnqos.diagnostics import ObjectRef
-from ovnqos.match import NamedSets, ip
+from ovnqos.match import FALSE, MatchText, NamedSets, ip
 from ovnqos.model.owner import RULE_KEY
 from ovnqos.model.policy import BandwidthScope
 from ovnqos.model.workloads import Purpose, merge
@@ -118,9 +118,9 @@ def _of_policy(policy: NetworkQoS, context: CompileContext, sets: dict[str, SetD
             match: Match = ip
             switches: dict[str, str] = {}
             if sources is not None:
-                rule_sets = RuleSets(policy, index, sources.network, context)
-                match = compile_classifier(rule.classifier, peer_set=rule_sets.peer_set, block_set=rule_sets.block_set)
-                sets |= rule_sets.made
+                compiled = compile_classifier(policy, index, sources.network, context.owner)
+                match = FALSE if compiled is None else MatchText(compiled.text)
+                sets |= {one.name: one for one in (compiled.sets if compiled is not None else ())}
                 topology = context.inventory.topology
                 for attachment in sources.attachments:
                     for port, location in members.ports[attachment].items():

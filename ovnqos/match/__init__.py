@@ -25,7 +25,7 @@ from ovnqos.match.build import (
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.named_sets import NamedSets
 from ovnqos.match.packet import Packet, Protocol
-from ovnqos.match.parse import parse, read_match
+from ovnqos.match.parse import MatchText, parse, read_match
 from ovnqos.match.syntax import (
     FALSE,
     TRUE,
@@ -57,6 +57,7 @@ __all__ = [
     "ConstantKind",
     "FunctionCall",
     "Match",
+    "MatchText",
     "NamedSets",
     "Not",
     "Or",

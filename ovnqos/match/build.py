@@ -5,7 +5,6 @@ Nothing reaches an expression unparsed: addresses are parsed, ports are checked 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ovnqos.errors import InvalidRow
@@ -13,7 +12,7 @@ from ovnqos.match.addresses import AddressBlock, union
 from ovnqos.match.syntax import FALSE, And, Comparison, Constant, ConstantKind, FunctionCall, Match, Relation, Symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from netaddr import IPNetwork
 
@@ -41,12 +40,6 @@ class _PortField:
         return Comparison(self._name, Relation.EQUAL, tuple(constants))
 
 
-@lru_cache(maxsize=1 << 16)
-def _constant(block: AddressBlock) -> Constant:
-    """One object for each block: rules that leave out an address share most of the rest."""
-    return Constant(str(block))
-
-
 class _AddressField:
     """`ip4.src` and its like."""
 
@@ -72,14 +65,11 @@ class _AddressField:
         self, *, blocks: Iterable[str | IPNetwork | AddressBlock] = (), address_sets: Iterable[str] = ()
     ) -> Match:
         """Match addresses in any of the CIDRs and address sets."""
-        return self.isin_merged(union(map(self._block, blocks)), address_sets=address_sets)
-
-    def isin_merged(self, merged: Sequence[AddressBlock], *, address_sets: Iterable[str] = ()) -> Match:
-        """As `isin_any`, of blocks of the field's IP version as `union` returns them: the fewest, sorted."""
+        merged = union(map(self._block, blocks))
         if merged and merged[0].prefix_length == 0:
             return Symbol(f"ip{self._version}")
         constants = [Constant(name, ConstantKind.ADDRESS_SET) for name in dict.fromkeys(address_sets)]
-        constants.extend(map(_constant, merged))
+        constants.extend(Constant(str(block)) for block in merged)
         return Comparison(self._name, Relation.EQUAL, tuple(constants)) if constants else FALSE
 
     def _block(self, network: str | IPNetwork | AddressBlock) -> AddressBlock:

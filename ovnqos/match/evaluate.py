@@ -52,7 +52,7 @@ def evaluate(match: Match, packet: Packet, names: NamedSets) -> Verdict:
     """Evaluate a match for a packet, with these sets and groups."""
     evaluation = _Evaluation(packet, names)
     try:
-        verdict = evaluation.of(match, negated=False)
+        verdict = evaluation.of(match.tree, negated=False)
     except Unparsable as why:
         return no(f"in force nowhere: OVN cannot parse its match ({why})")
     if verdict.truth is Truth.YES and evaluation.doubts:

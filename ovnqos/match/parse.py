@@ -15,6 +15,7 @@ from ovnqos.match.syntax import (
     FALSE,
     TRUE,
     And,
+    Boolean,
     Comparison,
     Constant,
     ConstantKind,
@@ -51,6 +52,46 @@ _RELATIONS = frozenset(Relation)
 _RISING = frozenset({Relation.LESS, Relation.LESS_OR_EQUAL})
 _FALLING = frozenset({Relation.GREATER, Relation.GREATER_OR_EQUAL})
 _DEPTH_MAXIMUM = 100
+
+
+class MatchText(Match):
+    """An expression given by its text, parsed when its tree is asked for.
+
+    The text must be one that `parse` reads, with each `||` in parentheses, so that more can be and-ed to it.
+    """
+
+    __slots__ = ("_text", "_tree")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tree: Match | None = None
+
+    @property
+    def tree(self) -> Match:
+        """The tree of the expression."""
+        if self._tree is None:
+            self._tree = parse(self._text)
+        return self._tree
+
+    def text(self) -> str:
+        """The text as given."""
+        return self._text
+
+    def __and__(self, other: Match) -> Match:
+        if isinstance(other, Boolean):
+            return super().__and__(other)
+        return MatchText(f"{self._text} && {f'({other})' if isinstance(other, Or) else other}")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, MatchText):
+            return self._text == other._text
+        return self.tree == other if isinstance(other, Match) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.tree)
+
+    def __repr__(self) -> str:
+        return f"MatchText({self._text!r})"
 
 
 class _Token(NamedTuple):

@@ -93,6 +93,11 @@ class Match:
 
     __slots__ = ()
 
+    @property
+    def tree(self) -> Match:
+        """The expression as a tree of the classes of this module; itself, but for one that is given by its text."""
+        return self
+
     def __and__(self, other: Match) -> Match:
         return And.of(self, other)
 
@@ -188,6 +193,9 @@ class Not(Match):
 
     operand: Match
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "operand", self.operand.tree)
+
     def text(self) -> str:
         """The operand behind `!`, in parentheses unless it is a symbol or a call."""
         plain = isinstance(self.operand, Symbol | FunctionCall | Boolean)
@@ -206,12 +214,13 @@ class Junction(Match):
     def __post_init__(self) -> None:
         if len(self.operands) < 2:
             raise InvalidRow(f"{self.operator} joins two expressions or more, not {len(self.operands)}")
+        object.__setattr__(self, "operands", tuple([one.tree for one in self.operands]))
 
     @classmethod
     def of(cls, *operands: Match) -> Match:
         """Join operands: flat, without the neutral constant; the other constant alone where it is among them."""
         kept: list[Match] = []
-        for operand in operands:
+        for operand in (one.tree for one in operands):
             for part in operand.operands if isinstance(operand, cls) else (operand,):
                 if not isinstance(part, Boolean):
                     kept.append(part)
@@ -263,7 +272,7 @@ class References(NamedTuple):
 
 def references(match: Match) -> References:
     """Which address sets and port groups the expression uses."""
-    constants = list(_constants(match))
+    constants = list(_constants(match.tree))
     return References(
         frozenset(constant.text for constant in constants if constant.kind is ConstantKind.ADDRESS_SET),
         frozenset(constant.text for constant in constants if constant.kind is ConstantKind.PORT_GROUP),

@@ -157,34 +157,36 @@ def can_overlap(first: Match, second: Match, names: NamedSets) -> bool:
 
 def find_terms(match: Match, names: NamedSets) -> Terms:
     """The terms of a match, for holding it against many others."""
-    match match:
+    tree = match.tree
+    match tree:
         case Comparison():
-            return _comparison(match, names)
+            return _comparison(tree, names)
         case And():
             joined = _ANY
-            for operand in match.operands:
+            for operand in tree.operands:
                 joined = _joined(joined, find_terms(operand, names))
             return joined
         case Or():
-            parts = [find_terms(operand, names) for operand in match.operands]
+            parts = [find_terms(operand, names) for operand in tree.operands]
             return _cut([term for part in parts for term in part.items], complete=all(part.complete for part in parts))
         case Symbol():
-            return Terms((_bit(match.name, 1) or _field(match.name)[2],))
+            return Terms((_bit(tree.name, 1) or _field(tree.name)[2],))
         case Not(operand=Symbol(name=name)):
             return Terms((_bit(name, 0) or ANY_PACKET,))
         case Boolean():
-            return _ANY if match.value else _NONE
+            return _ANY if tree.value else _NONE
     return _ANY
 
 
 def find_edges(match: Match, names: NamedSets) -> Iterator[Term]:
     """Each comparison by itself, as if it were an equality: where its values begin and end, the match changes."""
-    if isinstance(match, Comparison):
-        yield from _comparison(Comparison(match.field, Relation.EQUAL, match.constants), names).items
-    elif isinstance(match, Not):
-        yield from find_edges(match.operand, names)
-    elif isinstance(match, And | Or):
-        for operand in match.operands:
+    tree = match.tree
+    if isinstance(tree, Comparison):
+        yield from _comparison(Comparison(tree.field, Relation.EQUAL, tree.constants), names).items
+    elif isinstance(tree, Not):
+        yield from find_edges(tree.operand, names)
+    elif isinstance(tree, And | Or):
+        for operand in tree.operands:
             yield from find_edges(operand, names)
 
 

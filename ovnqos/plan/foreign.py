@@ -225,7 +225,7 @@ def _carrying_row(row: QosRow, below: Sequence[_ForeignRow], switches: frozenset
         row,
         switches=switches,
         priority=priority,
-        match=And.of(row.match, foreign),
+        match=row.match & foreign,
         mark=marking[0].mark,
         identity=carrying_identity(row.identity, f"{marking[0].mark} {foreign}"),
         external_ids={**row.external_ids, BESIDE_KEY: row.identity},

@@ -50,6 +50,7 @@ class Names:
 
 def matches(expression: m.Match, packet: Packet, names: Names) -> bool:
     """Whether the packet matches. Fails with KeyError for a set or group that there is not."""
+    expression = expression.tree
     match expression:
         case m.Boolean():
             return expression.value

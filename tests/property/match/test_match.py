@@ -74,6 +74,19 @@ def test_a_tree_is_read_back_as_it_was_written(tree: m.Match) -> None:
     assert m.parse(str(tree)) == tree
 
 
+@given(TREES, TREES)
+def test_a_text_is_the_tree_that_it_says(one: m.Match, other: m.Match) -> None:
+    text = m.MatchText(f"({one})" if isinstance(one, m.Or) else str(one))
+    assert text.tree == one
+    assert text == one
+    assert hash(text) == hash(one)
+    for joined, tree in ((text & other, one & other), (other & text, other & one), (text | other, one | other)):
+        assert str(joined) == str(tree)
+        assert joined == tree
+    assert str(~text) == str(~one)
+    assert m.references(text) == m.references(one)
+
+
 @given(TREES, TREES, packets())
 def test_operators_mean_what_they_say(one: m.Match, other: m.Match, packet: Packet) -> None:
     first, second = matches(one, packet, NAMES), matches(other, packet, NAMES)
