@@ -13,7 +13,6 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -32,6 +31,7 @@ WIDTH = {4: 32, 6: 128}
 """Bits in an address of each IP version."""
 
 _SOCKET_FAMILY = {4: AF_INET, 6: AF_INET6}
+_OCTETS = tuple(map(str, range(256)))
 _ABOVE_ALL = 1 << WIDTH[6]
 _new_tuple = tuple.__new__  # half the time of a named tuple's own
 
@@ -125,12 +125,15 @@ def range_texts(ranges: Iterable[Range], version: int) -> list[str]:
     return [_text(version, *block) for block in _blocks(ranges, version)]
 
 
-@lru_cache(maxsize=1 << 14)
 def _text(version: int, first: int, prefix_length: int) -> str:
-    """A CIDR as OVN writes it; one object for each: rules that leave out an address share most of the rest."""
-    width = WIDTH[version]
-    address = inet_ntop(_SOCKET_FAMILY[version], first.to_bytes(width // 8))
-    return address if prefix_length == width else f"{address}/{prefix_length}"
+    """A CIDR as OVN writes it."""
+    if version == 4:  # as inet_ntop, in two thirds of its time
+        address = (
+            f"{_OCTETS[first >> 24]}.{_OCTETS[first >> 16 & 255]}.{_OCTETS[first >> 8 & 255]}.{_OCTETS[first & 255]}"
+        )
+    else:
+        address = inet_ntop(AF_INET6, first.to_bytes(16))
+    return address if prefix_length == WIDTH[version] else f"{address}/{prefix_length}"
 
 
 def _joined(blocks: Iterable[AddressBlock], version: int) -> list[Range]:

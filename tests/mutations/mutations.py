@@ -64,7 +64,7 @@ MUTATIONS: Final = (
     Mutation(
         name="except is ignored",
         file="ovnqos/compile/classifiers.py",
-        old="map(AddressBlock.of, block.excluded)",
+        old="tuple([(one.first, one.last) for one in block.excluded])",
         new="()",
         found_by=("tests/unit/compile/test_classifiers.py", "tests/property/compile/test_packets.py"),
     ),
