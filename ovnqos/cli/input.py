@@ -94,7 +94,7 @@ def read_input(given: InputOptions) -> Input:
     warnings = [one for one in warnings if _is_shown(one.object, scope) or one in errors]
     errors = {one: None for one in errors if _is_shown(one.object, scope)}
     output.diagnostics(warnings, as_warnings=True)
-    _warn_of_missing_kinds(manifests, desired)
+    _warn_of_missing_kinds(manifests, desired, unread=scope.unread)
     output.diagnostics(errors)
     if errors and not given.keep_going:
         command = _command()
@@ -229,8 +229,13 @@ def _command() -> str:
     return str(click.get_current_context().info_name)
 
 
-def _warn_of_missing_kinds(manifests: Manifests, desired: DesiredState) -> None:
-    """Warn where a kind is missing without which there are no rows; of single policies the compiler says it."""
+def _warn_of_missing_kinds(manifests: Manifests, desired: DesiredState, *, unread: frozenset[str]) -> None:
+    """Warn where a kind is missing without which there are no rows; of single policies the compiler says it.
+
+    Of kinds that could not be read (`unread`) it is not known what there is; an error says that.
+    """
+    if unread & {POLICY_KIND, POD_KIND}:
+        return
     has_policies = bool(manifests.policies) or any(one.object.kind == POLICY_KIND for one in manifests.invalid)
     has_invalid_pods = any(one.object.kind == POD_KIND for one in manifests.invalid)
     if not has_policies and not desired.rows:

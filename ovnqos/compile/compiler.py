@@ -178,6 +178,10 @@ class Compiler:
         self._policies.mark_dirty(self._pods.compile())
         self._policies.compile(go_on)
 
+    def objects_using(self, sets: Iterable[str]) -> set[str]:
+        """The objects (`<kind>/<namespace>/<name>`) that use any of these sets, as of the last `drain`."""
+        return self._desired.users(sets)
+
     def counts(self) -> dict[str, int]:
         """How many rows, port groups and address sets are desired, as of the last `drain`."""
         return self._desired.counts()

@@ -171,6 +171,10 @@ class DesiredTable:
     def take_users_of_changed_sets(self) -> set[str]:
         """The objects that use a set whose members changed since this was asked."""
         names, self._changed_sets = self._changed_sets, set()
+        return self.users(names)
+
+    def users(self, names: Iterable[str]) -> set[str]:
+        """The objects that use any of these sets."""
         return {user for name in names if (use := self._sets.get(name)) is not None for user in use.users}
 
     def drain(

@@ -105,10 +105,9 @@ def results_of(reply: Any, operations: Sequence[Operation], database: Database) 
 
 
 def lock_lost(name: str) -> LockLost:
-    """The error that says that another client has this lock; which one, OVSDB does not tell."""
-    holder = "another writer of this owner (its ovnqosd, or another ovnqos apply)"
-    hint = "stop that writer, or use another owner"
-    return LockLost(f"{holder} holds the OVSDB lock {name}, nothing was written; {hint}")
+    """The error that says that another client has this lock; which one, no part of OVSDB tells."""
+    hint = "stop the other writer of this owner (an ovnqosd, an ovnqos apply), or use another owner"
+    return LockLost(f"another client, which OVSDB does not name, holds the lock {name}; nothing was written; {hint}")
 
 
 def _describe_row(operation: Operation) -> str:

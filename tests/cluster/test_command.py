@@ -152,6 +152,7 @@ def test_what_may_not_be_listed_is_named_and_nothing_is_written_unless_that_is_a
     told = [line for line in ended.errors if "cannot be listed: HTTP 403" in line]
     assert len(told) == 1, ended
     assert f'cannot list resource "{forbidden}"' in told[0]
+    assert not [line for line in ended.warnings if "no rows" in line]
 
     verified = ovnqos("verify", "--kubeconfig", cluster.kubeconfig(token), "--no-trace")
     assert (verified.code, verified.out) == (1, "")

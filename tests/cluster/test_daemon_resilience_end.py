@@ -25,10 +25,12 @@ from tests.cluster.support_daemon import (
     eventually,
     guide_policy,
     lease_holder,
+    pod,
     rows,
     wait_for_rows,
     wait_for_status,
 )
+from tests.functional.support_command import ovnqos
 from tests.functional.support_wiretap import Wiretap
 
 if TYPE_CHECKING:
@@ -122,6 +124,37 @@ def test_clean_up_takes_our_rows_sets_and_conditions_and_nobody_elses(
     assert northbound.nbctl("list", "Address_Set") == ""
     assert [status(cluster, name) for name in names] == [{}] * 30
     assert lease_holder(cluster, lease) == ""
+
+
+def test_what_an_empty_list_leaves_of_a_daemon_that_is_gone_a_further_daemons_clean_up_lifts(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
+) -> None:
+    """As docs/deploy.md says: the limits of pods' own annotations."""
+    northbound.nbctl("ls-add", "ovn-worker", "--", "lsp-add", "ovn-worker", "default_pod1")
+    networks = {"default": {"ip_addresses": ["10.244.1.9/24"]}, "default/ovn-stream": {"ip_addresses": []}}
+    limited = pod("pod1", annotation=json.dumps(networks))
+    limited["metadata"]["annotations"]["qos.projectcalico.org/egressBandwidth"] = "5M"
+    apply(cluster, limited, guide_policy())
+    before = start()
+    wait_for_rows(northbound, 2)
+    wait_for_limits(northbound, 1)
+    assert before.terminate() == 0
+    empty = "{apiVersion: v1, kind: List, items: []}"
+    options = ("--prune", "--allow-incomplete", "--max-deletes", "100%", "--yes", "--nb", northbound.remote)
+    assert ovnqos("apply", "-f", "-", *options, stdin=empty).code == 0
+    wait_for_rows(northbound, 0)
+    wait_for_limits(northbound, 1)
+    after = start("--cleanup-on-exit")
+    wait_for_rows(northbound, 2)
+    assert after.terminate() == 0
+    wait_for_rows(northbound, 0)
+    wait_for_limits(northbound, 0)
+
+
+@eventually
+def wait_for_limits(northbound: NorthboundServer, count: int) -> None:
+    """Wait for so many rows of pods' own limits."""
+    assert northbound.nbctl("qos-list", "ovn-worker").count("rate=5000") == count
 
 
 def test_the_clean_up_of_a_node_leaves_what_the_other_zones_say(

@@ -125,7 +125,7 @@ class PassOutcome:
         age_seconds: how long the oldest change waited before the pass, 0 for a pass by the clock.
         changes: database changes by name (`CHANGE_NAMES`).
         transactions: how many were committed.
-        objects: the objects whose rows they changed, as `<kind>/<namespace>/<name>`.
+        objects: the objects whose rows or sets they changed, as `<kind>/<namespace>/<name>`.
         policies: outcomes by key, of the policies whose outcome may have changed; deleted ones are not in it.
         policy_counts: how many policies there are by reason.
         drift: what was repaired.
@@ -168,6 +168,7 @@ class PassRecord:
         changes: database changes that were committed, by name.
         transactions: how many they took.
         objects: the objects whose rows they changed, as `<kind>/<namespace>/<name>`.
+        sets: names of the sets that they changed.
         policies: keys of the policies that were compiled anew.
         pods: keys of the pods whose own limits were compiled anew.
         refused: objects whose own transaction was refused, by kind and key, and why.
@@ -181,6 +182,7 @@ class PassRecord:
     changes: Counter[str] = field(default_factory=Counter)
     transactions: int = 0
     objects: set[str] = field(default_factory=set)
+    sets: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     pods: set[str] = field(default_factory=set)
     refused: dict[tuple[str, str], OvnQosError] = field(default_factory=dict)
@@ -193,10 +195,8 @@ class PassRecord:
         """Count a plan that was committed."""
         self.transactions += transactions
         self.changes.update(CHANGE_NAMES[type(change)] for change in plan.changes)
-        self.objects.update(object_of(one.identity) for one in plan.changes if isinstance(one, RowChange))
-
-    def written_objects(self) -> frozenset[str]:
-        """Return the objects whose rows, or whose source ports, were written."""
-        if not self.transactions or self.trigger is Trigger.FULL:
-            return frozenset(self.objects)
-        return frozenset(self.objects | {f"NetworkQoS/{key}" for key in self.policies})
+        for one in plan.changes:
+            if isinstance(one, RowChange):
+                self.objects.add(object_of(one.identity))
+            else:
+                self.sets.add(one.content.name)

@@ -294,7 +294,7 @@ class Reconciler:
                 age_seconds=0.0 if since is None else started - since,
                 changes=dict(record.changes),
                 transactions=record.transactions,
-                objects=record.written_objects(),
+                objects=frozenset(record.objects | self._compiler.objects_using(record.sets)),
                 policies=policies,
                 policy_counts=counts[0],
                 drift=tuple(record.drift),

@@ -10,13 +10,13 @@ import pytest
 
 from ovnqos import Bandwidth, Code, InvalidObject, Northbound, ObjectRef, Severity, TransactionRefused
 from ovnqos.kubernetes import Changes, ObservedObject
-from ovnqos.model.policy import PortMatch
+from ovnqos.model.policy import PodPeer, PortMatch
 from ovnqos.model.workloads import PodQos
-from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind
+from ovnqosd.loop.outcomes import AnnotationProblem, DriftKind, Trigger
 from ovnqosd.status.events import events_of_report
 from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import KINDS, PATIENCE_S, PODS, POLICY, Daemon, metadata, rows_of
-from tests.support.cluster import pod, policy, rule
+from tests.support.cluster import labels, pod, policy, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +61,19 @@ def test_a_pod_that_comes_joins_the_group_and_leaves_the_row(synced: Daemon, wir
     assert outcome.changes == {"set_update": 1}
     assert outcome.transactions == 1
     assert row_uuid(wired) == before
+
+
+@pytest.mark.parametrize("trigger", [Trigger.CHANGE, Trigger.FULL])
+def test_a_pass_names_the_objects_whose_sets_alone_it_changed(daemon: Daemon, trigger: Trigger) -> None:
+    to_db = policy(rule(dscp=20, destinations=(PodPeer(pod_selector=labels(app="db")),)))
+    daemon.sync(*PODS, to_db)
+    daemon.forget_outcomes()
+    if trigger is Trigger.FULL:
+        daemon.inbox.ask_for_full_pass()
+    daemon.tell(pod("db2", "10.0.0.9", node="node2", labels={"app": "db"}))
+    told = daemon.wait(lambda one: bool(one.transactions))
+    assert set(told.changes) == {"set_update"}
+    assert told.objects == {"NetworkQoS/shop/gold"}
 
 
 def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -> None:

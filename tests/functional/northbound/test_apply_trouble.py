@@ -103,7 +103,7 @@ class TestLock:
         before = dump(server)
         with Northbound.connect(server.remote) as rival:
             rival.lock()
-            with pytest.raises(LockLost, match="another writer of this owner"):
+            with pytest.raises(LockLost, match="which OVSDB does not name"):
                 client.apply(plan_changes(state(), client.snapshot()))
             assert dump(server) == before
         client.lock(timeout_s=10)
