@@ -19,8 +19,8 @@ from ovnqos.compile.topology import Network, PodInterface
 from ovnqos.diagnostics import listed
 from ovnqos.errors import InvalidRemote, InvalidRow, NameTaken, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.model.labels import Operator, Requirement
-from ovnqos.model.networks import NetworkTopology, TopologyMap
-from ovnqos.model.owner import PORT_KEY
+from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology, TopologyMap
+from ovnqos.model.owner import NETWORK_KEY, PORT_KEY
 from ovnqos.model.workloads import NO_POD_QOS
 from ovnqos.northbound.live_view import DatabaseChange
 from ovnqos.northbound.northbound import Applied
@@ -46,6 +46,8 @@ from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, S
 from ovnqos.sources import parse_namespace, parse_network_attachment_definition, parse_node, parse_pod, parse_policy
 
 __all__ = [
+    "DEFAULT_NETWORK",
+    "NETWORK_KEY",
     "NO_POD_QOS",
     "PORT",
     "PORT_KEY",

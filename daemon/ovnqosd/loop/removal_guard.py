@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from ovnqos import Code, Diagnostic, InvalidObject, NetworkQoS, Pod
 from ovnqos.controller import (
+    DEFAULT_NETWORK,
+    NETWORK_KEY,
     Delta,
     KnownRemovals,
     SetDelete,
@@ -18,6 +21,7 @@ from ovnqos.controller import (
     find_removals,
     listed,
 )
+from ovnqos.kubernetes import Emptied
 from ovnqosd.status.policy_outcome import object_ref
 
 if TYPE_CHECKING:
@@ -26,13 +30,14 @@ if TYPE_CHECKING:
 
     from ovnqos import Compiler, DesiredState, Northbound, Plan
     from ovnqos.controller import EndedLimitsMaximum, Removals
-    from ovnqos.kubernetes import Changes, Clock, Emptied
+    from ovnqos.kubernetes import Changes, Clock
 
 _log = structlog.get_logger()
 _FEW_LIMITS: Final = 10
 """Where there are fewer, a share of them says nothing: one policy may be a third."""
 _RULES_MAXIMUM: Final = 20
 """A port that leaves a group ends at most so many limits: a policy has no more rules."""
+_POLICY: Final = "NetworkQoS/"
 _REMEMBERED_S: Final = 600.0
 """For so long a pod that was deleted is remembered where it could not be removed: its ports go soon."""
 
@@ -50,7 +55,7 @@ class RemovalGuard:
     Removals are explained by pods and policies that were seen to be deleted, policies that were changed, and ports that
     are gone. If the others would end more limits than allowed, or any since a kind has no object left, all of them are
     held back, as long as one of those is left that began it: they come to an end by the objects' coming back, or by
-    delete events.
+    delete events. A process that starts has seen nothing: a kind without any object counts as one that has none left.
 
     Attributes:
         in_doubt: whether objects are missing from a list, so that everything is to be compared.
@@ -66,6 +71,7 @@ class RemovalGuard:
             clock: the time.
         """
         self.in_doubt = False
+        self._is_started = False  # whether everything was compared once
         self.held: Mapping[str, int] = {}
         self._maximum = maximum
         self._compiler = compiler
@@ -154,10 +160,47 @@ class RemovalGuard:
                 addresses.update((one, ()) for each in record.interfaces for one in each.addresses)
             plan = replace(plan, snapshot=replace(plan.snapshot, addresses=addresses))
             removals = find_removals(plan, self._known())
+        is_start, self._is_started = not self._is_started, True
+        if is_start and removals:
+            self._find_emptied(removals)
         if not removals or not self._is_held(removals):
+            if is_start and (ended := removals.ended):
+                objects, limits = listed(ended), sum(ended.values())
+                _log.warning("limits end: the API does not have what they are of", objects=objects, limits=limits)
             self._release()
             return plan
         return removals.rest
+
+    def _find_emptied(self, removals: Removals) -> None:
+        """At the start: see which kinds have no object at all, so that what would end by that is not known to be gone.
+
+        A single object that a list of others lacks was deleted while no daemon ran.
+        """
+        compiler, inventory = self._compiler, self._compiler.inventory
+        ended = set(removals.ended)
+        policies = {name.removeprefix(_POLICY) for name in ended if name.startswith(_POLICY)}
+        emptied: dict[str, set[str]] = {}
+        if policies and not compiler.policies and not compiler.invalid:
+            emptied["NetworkQoS"] = policies
+        if ended and not any(True for _ in chain(inventory.all_pods(), inventory.pods_without_interfaces())):
+            emptied["Pod"] = ended  # whose pods are not known: it is over when nothing would end any more
+        if not any(True for _ in inventory.attachments()):
+            snapshot, owner = removals.plan.snapshot, removals.plan.snapshot.owner
+            secondary = {
+                owner.object_of(row.content.external_ids)
+                for row in snapshot.rows
+                if owner.identity(row.content.external_ids) in removals.rows
+                and row.content.external_ids.get(NETWORK_KEY, DEFAULT_NETWORK) != DEFAULT_NETWORK
+            }
+            if present := {name for name in secondary & ended if self._is_there(name)}:
+                emptied["NetworkAttachmentDefinition"] = present
+        for kind, missing in emptied.items():
+            self._emptied[kind, Emptied.EMPTY] = missing
+            self._is_new_emptied = True
+
+    def _is_there(self, name: str) -> bool:
+        kind, _, key = name.partition("/")
+        return key in self._compiler.policies if kind == "NetworkQoS" else kind == "Pod"
 
     def check_part(
         self,
@@ -271,6 +314,6 @@ class RemovalGuard:
 
 def removal_held(kind: str, key: str, limits: int) -> Diagnostic:
     """Say of an object that limits of so many pods are kept."""
-    text = f"{limits} limits and marks of pods are kept, since objects are missing that nobody deleted"
+    text = f"{limits} limits and marks of pods are kept, since objects are missing that were not seen to be deleted"
     hint = "restore them, or restart ovnqosd with --max-deletes 100% to let the limits end"
     return Diagnostic.warning(object_ref(kind, key), Code.REMOVAL_HELD, text, hint=hint)

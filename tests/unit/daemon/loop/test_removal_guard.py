@@ -21,11 +21,13 @@ from ovnqos import (
 from ovnqos.controller import EndedLimitsMaximum
 from ovnqos.kubernetes import Changes, Clock, Emptied, Metadata, ObservedObject
 from ovnqosd.loop.removal_guard import RemovalGuard
-from tests.support.cluster import labels, pod, policy, rule
+from tests.support.cluster import attachment, labels, pod, policy, rule
 from tests.support.database import stored
 
 if TYPE_CHECKING:
-    from ovnqos import NetworkQoS, Pod
+    from collections.abc import Sequence
+
+    from ovnqos import NetworkAttachmentDefinition, NetworkQoS, Pod
 
 PODS = [pod(f"p{number}", f"10.0.0.{number}", labels={"app": "web"}) for number in range(12)]
 GOLD = policy(rule(20), pods=labels(app="web"))
@@ -52,7 +54,8 @@ class Zone:
         """Have the database as desired now."""
         whole = self.desired()
         ports = {name for group in whole.port_groups.values() for name in group.ports}
-        self.database = stored(whole, Owner(), {"node1"}, ports)
+        switches = {name for row in whole.rows.values() for name in row.switches}
+        self.database = stored(whole, Owner(), switches, ports)
 
     def desired(self) -> DesiredState:
         return replace(self.compiler.desired(), scope=None)
@@ -277,3 +280,45 @@ def test_a_process_that_stood_by_while_a_kind_went_holds_it(zone: Zone) -> None:
     zone.empty(*keys(2))
     zone.guard.stand_by()
     assert zone.is_held()
+
+
+def _restarted(
+    *objects: Pod | NetworkQoS | NetworkAttachmentDefinition, of: Sequence[object] = (*PODS[:3], GOLD)
+) -> Zone:
+    """A process that starts with these objects, where the database has the rows of others."""
+    zone = Zone()
+    zone.compiler = Compiler.of(of, OvnKubernetesTopology())
+    zone.store()
+    zone.compiler = Compiler.of(objects, OvnKubernetesTopology())
+    zone.guard = RemovalGuard(EndedLimitsMaximum(share=0.3), zone.compiler, zone.clock)
+    return zone
+
+
+def test_a_kind_without_any_object_at_the_start_ends_no_limit_however_few_there_are() -> None:
+    """A custom resource that is not installed, or a list that is empty though it should not be."""
+    for objects in (PODS[:3], [GOLD], []):
+        zone = _restarted(*objects)
+        with capture_logs() as logs:
+            assert zone.is_held()
+        assert zone.guard.held == {"NetworkQoS/shop/gold": 3}
+        assert [one["log_level"] for one in logs] == ["warning"]
+        zone.update(*PODS[:3], GOLD)
+        assert not zone.is_held()
+        assert zone.guard.held == {}
+
+
+def test_networks_without_any_definition_at_the_start_keep_their_limits() -> None:
+    on_blue = [pod(one.name, networks={"shop/blue": ["10.1.0.1"]}, labels={"app": "web"}) for one in PODS[:3]]
+    zone = _restarted(*on_blue, GOLD, of=(*on_blue, GOLD, attachment("shop/blue", "10.1.0.0/16")))
+    assert zone.is_held()
+    assert zone.guard.held == {"NetworkQoS/shop/gold": 3}
+
+
+def test_one_of_several_policies_that_a_complete_list_lacks_at_the_start_ends_and_that_is_logged() -> None:
+    tin = replace(GOLD, name="tin", priority=3)
+    zone = _restarted(*PODS[:3], tin, of=(*PODS[:3], GOLD, tin))
+    with capture_logs() as logs:
+        assert not zone.is_held()
+    assert [(one["log_level"], one["objects"], one["limits"]) for one in logs] == [
+        ("warning", "NetworkQoS/shop/gold", 3)
+    ]
