@@ -223,6 +223,7 @@ def scope_of(
     unlabelled: set[tuple[str, str]] = set()
     missing: set[str] = set()
     undeclared: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
     unlabelled_ports: set[str] = set()
     by_labels = any(
         one.namespace_selector is not None and _needs_labels(one.namespace_selector)
@@ -244,6 +245,8 @@ def scope_of(
             if by_labels and not _is_labelled(interface.attachment, inventory):
                 unlabelled_ports.add(interface.port)
                 missing.add(declared_by.partition("/")[0])
+            elif network is not None and inventory.topology.is_of_other_zone(network, pod.node):
+                elsewhere[interface.port] = pod.node
             else:
                 ports.add(interface.port)
             if network is not None:
@@ -264,6 +267,7 @@ def scope_of(
         policies=bool(policies),
         pods=any(one.startswith("Pod/") for one in known),
         ports=frozenset(ports),
+        ports_elsewhere=elsewhere,
         finished_ports=frozenset(finished),
         addresses=frozenset(addresses),
         unlabelled_addresses=frozenset(unlabelled),

@@ -193,6 +193,7 @@ class InputScope:
         ports: the logical switch ports of the pods, on networks that are known.
         undeclared_ports: those on other networks, each with the NetworkAttachmentDefinition that is missing.
         unlabelled_ports: those on networks that a policy selects by labels of a Namespace that is missing.
+        ports_elsewhere: those that only another zone's Northbound has, each with its node.
         finished_ports: those of pods that are completed or failed, which may be gone.
         addresses: the IP and MAC addresses of the pods, each with the name of its network.
         unlabelled_addresses: those of pods whose Namespace is not among the objects.
@@ -213,6 +214,7 @@ class InputScope:
     ports: frozenset[str] = frozenset()
     undeclared_ports: Mapping[str, str] = field(default_factory=dict)
     unlabelled_ports: frozenset[str] = frozenset()
+    ports_elsewhere: Mapping[str, str] = field(default_factory=dict)
     finished_ports: frozenset[str] = frozenset()
     addresses: frozenset[tuple[str, str]] = frozenset()
     unlabelled_addresses: frozenset[tuple[str, str]] = frozenset()

@@ -90,6 +90,13 @@ class Topology(ABC):
         """Whether pods of this node are wired by this Northbound. A pod that is not scheduled is on no node."""
         return bool(node) and (self.zone_nodes is None or node in self.zone_nodes)
 
+    def is_of_other_zone(self, network: Network, node: str) -> bool:
+        """Whether only another zone's Northbound has the ports of this node's pods on a network.
+
+        A flat network's switch may have those of all zones: ovn-kubernetes adds the others as remote ports.
+        """
+        return network.topology is NetworkTopology.LAYER3 and bool(node) and not self.in_zone(node)
+
     def definition_key(self, attachment: str) -> str:
         """What an attachment is declared by: `default`, or a NAD's key. Several attachments may be by one NAD."""
         return attachment

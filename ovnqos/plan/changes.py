@@ -108,7 +108,7 @@ class MissingReference:
     objects: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} does not exist yet (needed by {self.needed_by})"
+        return f"{self.kind} {self.name} is not in the Northbound (needed by {self.needed_by})"
 
     @classmethod
     def of_row(cls, kind: str, name: str, row: QosRow) -> MissingReference:

@@ -180,6 +180,7 @@ class ScopeComparison:
         self._snapshot = snapshot
         self._prune = prune
         self._ports: set[str] = set()  # that exist, and whose pod is missing
+        self._nodes: set[str] = set()  # of which the input does not say that they are of the zone, and ports exist
         self._definitions: set[str] = set()  # NetworkAttachmentDefinitions that are missing
         self._unlabelled = False
         self._pruned: set[str] = set()
@@ -279,17 +280,25 @@ class ScopeComparison:
         """What is missing from the input, as errors."""
         scope = self._scope
         if self._ports:
-            named = scope.ports or scope.finished_ports or scope.undeclared_ports or scope.unlabelled_ports
+            named = (
+                scope.ports
+                or scope.ports_elsewhere
+                or scope.finished_ports
+                or scope.undeclared_ports
+                or scope.unlabelled_ports
+            )
             fits = bool(named) or not scope.pods
             text = "not in the input, but their logical switch ports exist"
             if not fits:
                 text = f"no pod of the input has a port by topology {scope.topology}, but logical switch ports exist"
-            text += f": {listed(self._ports)}"
-            if self._objects:
-                text += f"; they stay limited by {listed(self._objects)}"
+            text += f": {listed(self._ports)}{self._limited()}"
             yield _incomplete("Pod", text, hint=_ALL if fits else "check --topology; all pods have to be in the input")
         elif scope.policies and not scope.pods and self._snapshot.ports:
             yield _incomplete("Pod", "there is no pod in the input")
+        if self._nodes:
+            text = f"pods of nodes that are not of the zone have ports in this Northbound: {listed(self._nodes)}"
+            text += self._limited()
+            yield _incomplete("Node", text, hint="name all nodes of the zone (--zone-node), and check --nb")
         if self._pruned and not scope.policies:
             is_invalid = any(one.startswith("NetworkQoS/") for one in scope.objects)
             what = "no NetworkQoS of the input is valid" if is_invalid else "there is no NetworkQoS in the input"
@@ -318,6 +327,9 @@ class ScopeComparison:
                 hint="check --topology, --zone-node and --nb",
             )
 
+    def _limited(self) -> str:
+        return f"; they stay limited by {listed(self._objects)}" if self._objects else ""
+
     def _sources(self, row: ActualRow) -> frozenset[str]:
         """The source ports of a row that exist."""
         port = row.content.external_ids.get(PORT_KEY)
@@ -329,7 +341,9 @@ class ScopeComparison:
     def _note_ports(self, ports: Iterable[str]) -> None:
         """Ports that exist and are not known: what is missing from the input is their pod, its NAD or a Namespace."""
         for port in ports:
-            if port in self._scope.undeclared_ports:
+            if port in self._scope.ports_elsewhere:
+                self._nodes.add(self._scope.ports_elsewhere[port])
+            elif port in self._scope.undeclared_ports:
                 self._definitions.add(self._scope.undeclared_ports[port])
             elif port in self._scope.unlabelled_ports:
                 self._unlabelled = True

@@ -214,6 +214,8 @@ def plan_diagnostics() -> Iterator[Diagnostic]:
         for prune in (False, True):
             yield from plan_changes(compiled(kept, *pods).desired(), snapshot, prune=prune).incomplete
     yield from plan_changes(compiled(policies, marked).desired(), replace(snapshot, ports={"x": "uuid"})).incomplete
+    elsewhere = compiled(policies, ON_BLUE, marked, attachment("shop/blue"), nodes=["node2"], cluster_cidrs=CIDRS)
+    yield from plan_changes(elsewhere.desired(), snapshot).incomplete
     other = compiled(policies, ON_BLUE, marked, topology=KubeOvnTopology())
     yield from plan_changes(other.desired(), snapshot).incomplete
     yield from filter(None, (detect_topology([ON_BLUE, kube_ovn.pod("b")])[1],))

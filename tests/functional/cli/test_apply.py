@@ -157,9 +157,9 @@ class TestApply:
         ended = ovnqos("apply", "-f", tmp_path, "--nb", northbound.remote)
 
         assert ended.code == 0
-        assert [line.split(" is not ")[0] for line in ended.warnings] == [
-            "logical switch node2",
-            "logical switch port shop_b",
+        assert [(line.split(":")[0], line.split()[-1]) for line in ended.warnings] == [
+            ("NetworkQoS shop/gold", "node2"),
+            ("NetworkQoS shop/gold", "shop_b"),
         ]
 
     def test_takes_the_northbound_of_the_environment(self, server: NorthboundServer, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ class TestApply:
             assert refused.code == 3
             assert len(refused.errors) == 1
             assert "ovnqosd" in refused.errors[0]
-            assert "OVSDB lock ovnqos_ovnqos" in refused.errors[0]
+            assert "the lock ovnqos_ovnqos" in refused.errors[0]
 
 
 class TestDeleteLimit:

@@ -233,7 +233,7 @@ class TestLock:
         with Northbound.connect(wired.remote) as rival:
             rival.lock()
             ended = ovnqos("apply", "-f", manifests, "--nb", wired.remote)
-            assert_refused(ended, 3, "another writer of this owner", "ovnqos_ovnqos")
+            assert_refused(ended, 3, "another client, which OVSDB does not name", "ovnqos_ovnqos")
             assert wired.file.read_bytes() == before
 
             assert ovnqos("diff", "-f", manifests, "--nb", wired.remote).code == 0

@@ -129,14 +129,26 @@ def test_namespaces_that_a_selector_needs_have_to_be_in_the_input(server: Northb
     assert dump(server) == before
 
 
+def test_the_nodes_that_are_not_of_the_zone_but_wired_here_are_named(server: NorthboundServer, tmp_path: Path) -> None:
+    ended = ovnqos("diff", "-o", "json", "-f", tmp_path, "--zone-node", "node2", "--nb", server.remote)
+    assert ended.code == 1
+    (error,) = reported(ended.err, "error")
+    assert (error["code"], error["object"]["kind"]) == ("IncompleteInput", "Node")
+    assert "node1" in error["text"]
+    assert "NetworkQoS/shop/gold" in error["text"]
+    assert "--zone-node" in error["hint"]
+
+
 @pytest.mark.parametrize(
     ("options", "incomplete"),
     [
         (["--zone-node", "nod1"], 1),
         (["--zone-node", "node2", "--zone-node", "nod1"], 1),
+        (["--zone-node", "node2"], 0),
+        (["--zone-node", "node1"], 0),
         (["--topology", "kube-ovn"], 0),
     ],
-    ids=["a typo in a node", "a typo in one of two nodes", "another topology"],
+    ids=["a typo in a node", "a typo in one of two nodes", "another node", "too few nodes", "another topology"],
 )
 def test_options_that_do_not_fit_the_cluster_end_nothing(
     server: NorthboundServer, tmp_path: Path, options: list[str], incomplete: int
