@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -13,11 +14,10 @@ from ovnqos.sandbox import REQUIRED_PROGRAMS, Programs, SandboxError, require_ro
 from tests.lab.support_cluster import LabCluster
 from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
-from tests.lab.support_ovn import INSTALLED, OVN, PART, REPORT, WHOLE_MATRIX
+from tests.lab.support_ovn import INSTALLED, OVN, REPORT, WHOLE_MATRIX
 from tests.lab.support_report import document, remarks, tables
 from tests.lab.support_results import RESULTS, Results
 from tests.support.lab_sandbox import LabSandbox
-from tests.support.machine_lock import machine
 from tests.support.ovn_programs import ProgramsOfRoot
 from tests.support.ovn_programs import ovn_version as version_of
 from tests.support.pairwise import pairwise
@@ -25,10 +25,12 @@ from tests.support.pairwise import pairwise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MEASURED: Final = "traffic matrix"
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "pairwise: a change runs each pair of its parameters once, make matrix all")
-    config.addinivalue_line("markers", "alone: it measures what no other session's test may disturb, or disturbs them")
+    config.addinivalue_line("markers", "alone: its figures need a machine that does nothing else meanwhile")
     config.addinivalue_line("markers", "ovn_of_its_own: says on which OVN it runs with which arguments")
     config.addinivalue_line("markers", "one_ovn: runs on the first OVN only; what it shows does not depend on OVN")
 
@@ -40,23 +42,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("programs", chosen, indirect=True, scope="session")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where several processes share the tests, those that use one sandbox stay together (`--dist loadgroup`)."""
+    used, ovn = getattr(item, "fixturenames", ()), _ovn_of(item)
+    shared = next((one for one in ("session_matrix", "session_guide") if one in used), None)
+    if shared is None and (ovn is None or item.get_closest_marker("one_ovn")):
+        group = "on one OVN"
+    else:
+        group = f"{shared or item.path.stem} on {ovn}"
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose what this session runs, and keep the tests of each OVN together, so that a sandbox is started once."""
     chosen = items if WHOLE_MATRIX else _pairwise(items)
-    kept = [one for one in chosen if not _is_of_another_session(one)]
-    left_out = set(items) - set(kept)
+    left_out = set(items) - set(chosen)
     config.hook.pytest_deselected(items=[one for one in items if one in left_out])
-    items[:] = sorted(kept, key=lambda one: OVN.index(ovn) if (ovn := _ovn_of(one)) else -1)
+    items[:] = sorted(chosen, key=lambda one: OVN.index(ovn) if (ovn := _ovn_of(one)) else -1)
 
 
 def _ovn_of(item: pytest.Item) -> str | None:
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("programs") if callspec else None
-
-
-def _is_of_another_session(item: pytest.Item) -> bool:
-    return bool(PART) and (_ovn_of(item) or OVN[0]) != PART
 
 
 def _pairwise(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -79,16 +87,6 @@ def cannot_run(missing: SandboxError) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"tests/lab cannot run: {missing}", pytrace=False)
     pytest.skip(f"tests/lab cannot run: {missing}")
-
-
-@pytest.fixture(autouse=True)
-def _machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The machine, shared with the session of the other OVN, or alone."""
-    if not PART:
-        yield
-        return
-    with machine(alone=request.node.get_closest_marker("alone") is not None):
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -168,9 +166,23 @@ def results(pytestconfig: pytest.Config, ovn_version: str) -> Results:
     return pytestconfig.stash.setdefault(RESULTS, {}).setdefault(ovn_version, Results())
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands what one of several processes measured to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_MEASURED] = pickle.dumps(session.config.stash.get(RESULTS, {}))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes what one of several processes measured."""
+    measured = node.config.stash.setdefault(RESULTS, {})
+    for ovn, found in pickle.loads(getattr(node, "workeroutput", {}).get(_MEASURED, pickle.dumps({}))).items():
+        measured.setdefault(ovn, Results()).extend(found)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Prints the traffic matrix, and writes it where it is asked for and nothing failed."""
-    measured = config.stash.get(RESULTS, {})
+    measured = dict(sorted(config.stash.get(RESULTS, {}).items()))
     if not measured:
         return
     terminalreporter.section("traffic matrix")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from ovnqos.sandbox import Marks, Probe
+from ovnqos.sandbox import Marks, Probe, read_marks
 from tests.lab.support_networks import (
     DEFAULT_NETWORK,
     FRIENDS,
@@ -21,12 +23,13 @@ from tests.lab.support_networks import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ovnqos.sandbox import Host, SandboxPod
+    from ovnqos.sandbox import Host, Sandbox, SandboxPod
     from tests.lab.support_cluster import LabCluster
 
 LIMITED: Final = {"app": "limited"}
 """The labels of the pods that the policies select."""
 
+_PROBES_AT_A_TIME: Final = 4
 _NODE_OF: Final = {SAME_NODE: "ovn-worker", OTHER_NODE: "ovn-worker2"}
 _SUFFIX_OF: Final = {SAME_NODE: "near", OTHER_NODE: "far"}
 _SENDERS: Final = {
@@ -158,6 +161,12 @@ def expected_marks(dscp: int, place: str) -> Marks:
     """What the packets of a mark should carry: there, and on the wire where they cross it."""
     seen = frozenset([dscp << 2])
     return Marks(received=seen, wire=frozenset() if place == SAME_NODE else seen)
+
+
+def all_marks(sandbox: Sandbox, probes: Iterable[Probe]) -> Iterator[Marks]:
+    """What the packets of each probe carry, some probes at a time; no two are of the same packets."""
+    with ThreadPoolExecutor(_PROBES_AT_A_TIME) as pool:
+        yield from pool.map(partial(read_marks, sandbox), probes)
 
 
 def probe(sender: SandboxPod, to: Destination, protocol: Literal["icmp", "udp", "tcp"], port: int = 5000) -> Probe:

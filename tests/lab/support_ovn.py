@@ -8,8 +8,6 @@ from typing import Final
 INSTALLED: Final = "installed"
 OVN: Final = tuple(os.environ.get("OVNQOS_LAB_OVN", f"{INSTALLED},trixie").split(","))
 """Where the OVN comes from that carries the packets: what is installed, or the folder made of a Debian release."""
-PART: Final = os.environ.get("OVNQOS_LAB_PART", "")
-"""The one of `OVN` whose tests this session runs, beside a session for each other one; empty: all tests."""
 REPORT: Final = os.environ.get("OVNQOS_LAB_REPORT", "")
 """The file that takes the report of a session without failures; `make matrix` sets it."""
 WHOLE_MATRIX: Final = os.environ.get("OVNQOS_LAB_MATRIX") == "whole"

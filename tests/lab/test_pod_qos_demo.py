@@ -39,7 +39,6 @@ def _needs_lab(lab: None) -> None:
     """These start nodes and pods of their own."""
 
 
-@pytest.mark.alone
 def test_the_lab_is_measured_and_nothing_is_left(tmp_path: Path) -> None:
     done = subprocess.run(
         [PROGRAM, "demo", "calico", "--seconds", "5"],

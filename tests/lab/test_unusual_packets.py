@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +14,15 @@ from ovnqos.sandbox import Process, Stream
 from ovnqos.sandbox.marks import Capture
 from ovnqos.sandbox.programs import Programs, run
 from tests.lab.support_cluster import network_qos, rule, udp_ports
+from tests.lab.support_networks import VERSIONS
 from tests.lab.support_pod_qos import NAMESPACE, WORKER, WORKER2, LimitedPods, limited_pods, limits, to_pod
 from tests.lab.support_rates import measure_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ovnqos.sandbox import SandboxPod
+    from ovnqos.sandbox.marks import CapturedPacket
     from tests.lab.support_cluster import Document
 
 _FLOOD: Final = """
@@ -66,6 +68,10 @@ def _pod(pods: LimitedPods, name: str) -> SandboxPod:
     return pods.cluster.pods[f"{NAMESPACE}/{name}"]
 
 
+def _goes_to(address: str) -> Callable[[CapturedPacket], bool]:
+    return lambda packet: packet.destination == address
+
+
 @contextmanager
 def _flood(sender: SandboxPod, address: str) -> Iterator[None]:
     command = sender.namespace.command([sys.executable, "-c", _FLOOD, address])
@@ -83,9 +89,15 @@ def _resolved(sender: SandboxPod, addresses: list[str]) -> int:
     for address in addresses:
         run(inside(Programs().command("ip", "-6", "neigh", "del", address, "dev", "eth0")), accept=(0, 1, 2))
     run(inside([sys.executable, "-c", _TOUCH, *addresses]))
-    time.sleep(_PATIENCE)
-    known = run(inside(Programs().command("ip", "-6", "neigh", "show", "dev", "eth0"))).splitlines()
-    return sum(any(line.split()[0] == address and "lladdr" in line for line in known) for address in addresses)
+
+    def known() -> int:
+        lines = run(inside(Programs().command("ip", "-6", "neigh", "show", "dev", "eth0"))).splitlines()
+        return sum(any(line.split()[0] == address and "lladdr" in line for line in lines) for address in addresses)
+
+    deadline = time.monotonic() + _PATIENCE
+    while (found := known()) < len(addresses) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 @pytest.mark.parametrize("direction", ["egress", "ingress"])
@@ -105,30 +117,38 @@ def test_a_pod_at_its_limit_finds_its_neighbours(pods: LimitedPods, direction: s
     assert found == _ROUNDS * len(others)
 
 
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("place", ["receiver", "distant"])
-@pytest.mark.parametrize("ports", [udp_ports(5001), [{"protocol": "UDP"}]], ids=["port", "protocol"])
-def test_fragments_are_limited_and_marked(pods: LimitedPods, ports: list[Document], place: str, version: int) -> None:
-    sender, to = _pod(pods, "sender"), to_pod(_pod(pods, place), version=version)
+@pytest.mark.parametrize("ports", [udp_ports(5004, 5006), [{"protocol": "UDP"}]], ids=["port", "protocol"])
+def test_fragments_are_limited_and_marked(pods: LimitedPods, ports: list[Document]) -> None:
+    """Of both IP versions, to both nodes: one meter takes them all, and any that escaped would exceed its rate."""
+    sender, receivers = _pod(pods, "sender"), [_pod(pods, name) for name in ("receiver", "distant")]
     rate_kbps = 2000
     pods.apply(network_qos("gold", [rule(20, {"ports": ports}, rate_kbps=rate_kbps)], namespace=NAMESPACE))
-    stream = Stream(
-        sender=sender,
-        receiver=to.receiver,
-        address=to.address,
-        port=5001,
-        offered=3e5,
-        seconds=2,
-        payload=_FRAGMENTED,
-    )
-    capture = Capture(to.receiver.namespace, "eth0", folder=sender.folder, expression=_FRAGMENTS)
-    with capture:
-        slow = measure_rates(pods.cluster.sandbox, [stream])[0]
-        packets = capture.wait_for(lambda packet: packet.destination == to.address, count=50, timeout=5)
-    assert slow.bits_per_second > 0.9 * stream.offered
-    assert {packet.traffic_class for packet in packets} == {0x50}
-    fast = measure_rates(pods.cluster.sandbox, [replace(stream, offered=8e6, seconds=4)])[0]
-    assert fast.bits_per_second < 1.1 * (rate_kbps * 1000 * (1 + 1 / 4))  # a burst of one second of the rate
+    streams = [
+        Stream(
+            sender=sender,
+            receiver=to.receiver,
+            address=to.address,
+            port=5000 + version,
+            offered=3e5,
+            seconds=2,
+            payload=_FRAGMENTED,
+        )
+        for version in VERSIONS
+        for to in (to_pod(pod, version=version) for pod in receivers)
+    ]
+    with ExitStack() as stack:
+        captures = [
+            stack.enter_context(Capture(pod.namespace, "eth0", folder=sender.folder, expression=_FRAGMENTS))
+            for pod in receivers
+        ]
+        slow = measure_rates(pods.cluster.sandbox, streams)
+        for stream, capture in zip(streams, captures * len(VERSIONS), strict=True):
+            packets = capture.wait_for(_goes_to(stream.address), count=50, timeout=5)
+            assert {packet.traffic_class for packet in packets} == {0x50}, stream.address
+    assert all(one.bits_per_second > 0.9 * stream.offered for one, stream in zip(slow, streams, strict=True))
+    fast = measure_rates(pods.cluster.sandbox, [replace(stream, offered=4e6, seconds=4) for stream in streams])
+    total = sum(one.bits_per_second for one in fast)
+    assert total < 1.1 * (rate_kbps * 1000 * (1 + 1 / 4))  # a burst of one second of the rate
 
 
 def test_fragments_do_not_escape_by_a_rule_with_a_port_and_a_higher_rate(pods: LimitedPods) -> None:

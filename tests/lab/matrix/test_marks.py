@@ -7,23 +7,21 @@ packets of a classifier, place and IP version is measured once at least.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pytest
 
 from ovnqos.diagnostics import Code
-from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos, rule, udp_ports
-from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, has_destination, probe, whole
+from tests.lab.support_matrix import LIMITED, Matrix, all_marks, expected_marks, has_destination, probe, whole
 from tests.lab.support_networks import NETWORKS, OTHER_NODE, OUTSIDE, OWN, SAME_NODE, VERSIONS, MatrixNetwork
 from tests.lab.support_ovn import OVN, WHOLE_MATRIX
 from tests.lab.support_results import UNTOUCHED, Cell, MarkResult, Results
 from tests.support.pairwise import pairwise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from tests.lab.support_cluster import Document
 
@@ -31,8 +29,6 @@ DSCP = 20
 EVERYWHERE: Final = (SAME_NODE, OTHER_NODE, OUTSIDE)
 PODS: Final = (SAME_NODE, OTHER_NODE)
 NOWHERE: Final = ()
-PARALLEL = 4
-"""Probes at a time: each has its own addresses, protocol and port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,26 +257,31 @@ def test_exactly_the_matched_packets_are_marked(
     results.check_marks(_measure(matrix, classifier, [(network, where) for where in cells]))
 
 
-def _measure(matrix: Matrix, scene: str, cells: Iterable[tuple[MatrixNetwork, Where]]) -> list[MarkResult]:
-    def measure(cell: tuple[MatrixNetwork, Where]) -> MarkResult:
-        network, (place, version, packets) = cell
-        destination = matrix.destination(network, place, packets.to, version)
+def _measure(matrix: Matrix, scene: str, cells: Sequence[tuple[MatrixNetwork, Where]]) -> list[MarkResult]:
+    probes = [
+        probe(
+            matrix.sender(packets.sender),
+            matrix.destination(network, place, packets.to, version),
+            packets.protocol,
+            packets.port,
+        )
+        for network, (place, version, packets) in cells
+    ]
+    found = []
+    for (network, (place, version, packets)), seen in zip(
+        cells, all_marks(matrix.cluster.sandbox, probes), strict=True
+    ):
         matched = packets.matches(network, place, version)
-        outcome = "marked" if matched else UNTOUCHED
-        seen = read_marks(
-            matrix.cluster.sandbox,
-            probe(matrix.sender(packets.sender), destination, packets.protocol, packets.port),
+        cell = Cell(
+            network=network.title,
+            place=place,
+            version=version,
+            scene=scene,
+            sent=str(packets),
+            outcome="marked" if matched else UNTOUCHED,
         )
-        return MarkResult(
-            cell=Cell(
-                network=network.title, place=place, version=version, scene=scene, sent=str(packets), outcome=outcome
-            ),
-            expected=expected_marks(DSCP if matched else 0, place),
-            seen=seen,
-        )
-
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        return list(pool.map(measure, cells))
+        found.append(MarkResult(cell=cell, expected=expected_marks(DSCP if matched else 0, place), seen=seen))
+    return found
 
 
 @pytest.mark.parametrize("selected", [(network,) for network in NETWORKS] + [NETWORKS, None], ids=_names)

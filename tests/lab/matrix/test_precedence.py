@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos, rule, udp_ports
-from tests.lab.support_matrix import LIMITED, Matrix, expected_marks, probe
+from tests.lab.support_matrix import LIMITED, Matrix, all_marks, expected_marks, probe
 from tests.lab.support_networks import NETWORKS, OTHER_NODE, OWN, VERSIONS
 from tests.lab.support_rates import OFFERED, limit, limited_rule, measure_rates, udp_stream
 from tests.lab.support_results import Cell, MarkResult, RateResult, Results
@@ -47,13 +46,10 @@ def _check_winner(matrix: Matrix, results: Results, scene: str, documents: list[
         for network, version in cells
     ]
     targets = [matrix.target(network, OTHER_NODE, version) for network, version in cells]
+    marks = all_marks(matrix.cluster.sandbox, [probe(sender, target, "udp", PORT) for target in targets])
     results.check_marks(
-        MarkResult(
-            cell=cell,
-            expected=expected_marks(WINNER, OTHER_NODE),
-            seen=read_marks(matrix.cluster.sandbox, probe(sender, target, "udp", PORT)),
-        )
-        for cell, target in zip(where, targets, strict=True)
+        MarkResult(cell=cell, expected=expected_marks(WINNER, OTHER_NODE), seen=seen)
+        for cell, seen in zip(where, marks, strict=True)
     )
     # both families of a network go through one meter: one of them is enough
     four = [index for index, (_, version) in enumerate(cells) if version == 4]

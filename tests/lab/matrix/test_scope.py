@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos.sandbox import read_marks
 from tests.lab.support_cluster import network_qos
-from tests.lab.support_matrix import LIMITED, expected_marks, probe
+from tests.lab.support_matrix import LIMITED, all_marks, expected_marks, probe
 from tests.lab.support_networks import NETWORKS, OTHER_NODE, OWN, SAME_NODE, VERSIONS
 from tests.lab.support_rates import OFFERED, limit, limited_rule, measure_rates, udp_stream
 from tests.lab.support_results import Cell, MarkResult, RateResult
@@ -50,13 +49,10 @@ def test_each_pod_of_a_node_gets_the_rate_itself(matrix: Matrix, results: Result
                     outcome="a pod's own",
                 )
             )
+    probes = [probe(sender, to, "udp", PORT) for sender, to in zip(senders, receivers, strict=True)]
     results.check_marks(
-        MarkResult(
-            cell=cell,
-            expected=expected_marks(DSCP, cell.place),
-            seen=read_marks(matrix.cluster.sandbox, probe(sender, receiver, "udp", PORT)),
-        )
-        for cell, sender, receiver in zip(cells, senders, receivers, strict=True)
+        MarkResult(cell=cell, expected=expected_marks(DSCP, cell.place), seen=seen)
+        for cell, seen in zip(cells, all_marks(matrix.cluster.sandbox, probes), strict=True)
     )
     measured = measure_rates(
         matrix.cluster.sandbox,
