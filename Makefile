@@ -7,8 +7,10 @@ SIZES ?= S,M
 # Where the lab's OVN comes from, one after the other: what is installed, and folders made of other Debian releases
 OVN := installed,trixie
 MATRIX_REPORT := docs/traffic-matrix.md
-# Two a processor: a test of packets takes a third of one
-LAB_PROCESSES := 4
+# Tests wait for servers more than they compute; those of a file share its fixtures
+SHARED := --numprocesses=2 --dist=loadfile
+# A test of packets takes a third of a processor; those of a sandbox share it
+SHARED_SANDBOXES := --numprocesses=4 --dist=loadgroup
 
 # What the demo, the functional tier and the lab run; iproute2, util-linux and coreutils are on every Debian.
 OVN_PROGRAMS := ovsdb-server ovsdb-tool ovn-northd ovn-nbctl ovn-trace ovs-vswitchd ovn-controller ovs-pki \
@@ -78,7 +80,7 @@ test: ## run all tests
 	@$(MAKE) --no-print-directory test-lab
 
 test-unit: venv ## the pure core: unit and property tests
-	$(BIN)/pytest tests/unit tests/property
+	$(BIN)/pytest tests/unit tests/property $(SHARED)
 
 test-newest: RESOLUTION := highest
 test-oldest: RESOLUTION := lowest-direct
@@ -88,28 +90,28 @@ test-newest test-oldest: ovn venv ## the core and the databases, with the newest
 	.venv-$(RESOLUTION)/bin/pytest tests/unit tests/property tests/functional/northbound tests/functional/ovsdb
 
 test-functional: ovn deploy-tools venv ## against real database servers
-	$(BIN)/pytest tests/functional
+	$(BIN)/pytest tests/functional $(SHARED)
 
 # What depends on the API server's version: the CRD, watches, status, Events, rights
 MODERN_TESTS := $(patsubst %,tests/cluster/test_%.py, \
 	command crd crd_of_ovn_kubernetes example_controller kubernetes_api reflector status events rbac chart daemon_stored_objects)
 
 test-cluster: ovn kubernetes deploy-tools venv ## the daemon against a real Kubernetes API; what depends on its version also on the newest
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster $(SHARED)
 	@if ./scripts/build-modern-kubernetes; then \
-		echo 'OVNQOS_KUBERNETES=modern $(BIN)/pytest $(MODERN_TESTS)'; \
-		OVNQOS_KUBERNETES=modern $(BIN)/pytest $(MODERN_TESTS); \
+		echo 'OVNQOS_KUBERNETES=modern $(BIN)/pytest $(SHARED) $(MODERN_TESTS)'; \
+		OVNQOS_KUBERNETES=modern $(BIN)/pytest $(SHARED) $(MODERN_TESTS); \
 	else echo "NOT RUN on the newest Kubernetes: its server does not build here, see above"; fi
 
 test-cluster-modern: ovn kubernetes-modern deploy-tools venv ## the whole tier on the newest Kubernetes
-	OVNQOS_KUBERNETES=modern $(BIN)/pytest tests/cluster
+	OVNQOS_KUBERNETES=modern $(BIN)/pytest tests/cluster $(SHARED)
 
 # Sandboxes share nothing, and their tests mostly wait for streams to end: several processes, then what needs quiet
 test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN; needs root
 	@$(MAKE) --no-print-directory --keep-going test-lab-together test-lab-alone
 
 test-lab-together:
-	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab -m 'not alone' --numprocesses=$(LAB_PROCESSES) --dist=loadgroup
+	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab -m 'not alone' $(SHARED_SANDBOXES)
 
 test-lab-alone:
 	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab -m alone

@@ -137,6 +137,8 @@ def _run_client(stream: Stream) -> StreamResult:
     if stream.protocol == "udp":
         rate = round(stream.offered * stream.payload / stream.frame)
         options += ["--udp", "--bitrate", str(rate), "--length", str(stream.payload)]
+        # the default, 1 ms, wakes a slow sender up three times a packet
+        options += ["--pacing-timer", str(max(1000, round(stream.frame * 8e6 / stream.offered)))]
     if stream.congestion_control is not None:
         options += ["--congestion", stream.congestion_control]
     if stream.by_second:
