@@ -128,7 +128,7 @@ class Process:
         """Whether it has been started and has not ended."""
         return self._child is not None and self._child.poll() is None
 
-    def start(self, ready: Callable[[], bool] | None = None, *, timeout: float = 15) -> None:
+    def start(self, ready: Callable[[], bool] | None = None, *, timeout: float = 60) -> None:
         """Start the program and return as soon as `ready()` is true.
 
         Args:

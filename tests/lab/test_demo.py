@@ -27,7 +27,7 @@ def namespaces() -> set[str]:
 def test_the_guide_is_measured_and_nothing_is_left() -> None:
     before = namespaces()
     with demo(unprivileged=False, seconds=5) as running:
-        code = running.wait(timeout=120)
+        code = running.wait(timeout=300)
         assert code == 0, running.said
         assert "All checks passed" in running.said
         assert "FAILED" not in running.said
@@ -51,7 +51,7 @@ def test_an_interrupt_ends_it_in_order(moment: str) -> None:
     with demo(unprivileged=False, seconds=5) as running:
         running.read_until(moment)
         running.interrupt()
-        assert running.wait(timeout=20) == 130
+        assert running.wait(timeout=60) == 130
         assert "Traceback" not in running.said
         assert running.left_behind() == []
     assert namespaces() == before

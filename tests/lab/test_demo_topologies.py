@@ -34,7 +34,7 @@ from tests.functional.support_demo import demo
 )
 def test_marks_and_rates_are_as_they_should_be(scene: str, lines: list[str]) -> None:
     with demo(scene, unprivileged=False, seconds=5) as running:
-        code = running.wait(timeout=150)
+        code = running.wait(timeout=300)
         assert code == 0, running.said
         assert "FAILED" not in running.said
         assert "All checks passed" in running.said

@@ -45,7 +45,7 @@ def test_the_lab_is_measured_and_nothing_is_left(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
         env={**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
     )

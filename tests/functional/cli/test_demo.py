@@ -9,7 +9,7 @@ from tests.functional.support_demo import demo
 
 def test_without_root_it_plays_without_packets_and_leaves_nothing() -> None:
     with demo(unprivileged=True) as running:
-        code = running.wait(timeout=60)
+        code = running.wait(timeout=180)
         said = running.said
         assert code == 0, said
         assert "Played without pods and packets" in said
@@ -30,7 +30,7 @@ def test_an_interrupt_ends_it_in_order(moment: str) -> None:
     with demo(unprivileged=True) as running:
         running.read_until(moment)
         running.interrupt()
-        assert running.wait(timeout=10) == 130
+        assert running.wait(timeout=60) == 130
         assert "All checks passed" not in running.said
         assert "Traceback" not in running.said
         assert running.left_behind() == []

@@ -31,7 +31,7 @@ def _demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         cwd="/",
         env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder)},
