@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 settings.register_profile(
     "fixed",
@@ -24,3 +31,10 @@ os.environ.pop("KUBERNETES_SERVICE_HOST", None)
 
 # A shell that starts the tests in the background has them, and all that they start, ignore SIGINT
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short path, in place of pytest's own: that of a unix socket has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

@@ -60,6 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = set(items) - set(chosen)
     config.hook.pytest_deselected(items=[one for one in items if one in left_out])
     items[:] = sorted(chosen, key=lambda one: OVN.index(ovn) if (ovn := _ovn_of(one)) else -1)
+    if getattr(config.option, "loadgroup", False) and not all("@" in one.nodeid for one in items):
+        raise pytest.UsageError("this pytest-xdist does not group tests with this pytest")
 
 
 def _ovn_of(item: pytest.Item) -> str | None:

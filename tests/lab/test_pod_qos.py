@@ -27,7 +27,7 @@ from tests.lab.support_pod_qos import (
     to_pod,
     wait_until_a_meter_drops,
 )
-from tests.lab.support_rates import OFFERED, limit, measure_rates, udp_stream
+from tests.lab.support_rates import OFFERED, SECONDS, limit, measure_rates, udp_stream
 from tests.lab.support_results import MarkResult, RateResult, Results
 
 if TYPE_CHECKING:
@@ -116,25 +116,32 @@ def test_udp_gets_the_rate_and_one_bucket(
 
 def test_ingress_and_egress_of_one_pod_hold_at_once(pods: LimitedPods, results: Results) -> None:
     """Of one pod, toward and from pods of both nodes and the outside, over both IP versions."""
-    out_kbps, in_kbps = 4000, 7000
+    # streams that start at different moments span more time than each: the longer, the less it counts
+    out_kbps, in_kbps, seconds = 4000, 7000, 2 * SECONDS
     client, server, distant = (pods.cluster.pods[f"{NAMESPACE}/{name}"] for name in ("client", "server", "distant"))
     pods.annotate(client, limits(egress="4M", ingress="7M", burst=BURST))
     pods.apply()
     outward = (to_pod(server), to_pod(distant, version=6), to_outside(pods))
     inward = ((server, 4), (distant, 6), (pods.cluster.sandbox.outside, 4))
     streams = [
-        udp_stream(client, to, port=5300 + index, offered_kbps=OFFERED * out_kbps / len(outward))
+        udp_stream(client, to, port=5300 + index, offered_kbps=OFFERED * out_kbps / len(outward), seconds=seconds)
         for index, to in enumerate(outward)
     ] + [
         udp_stream(
-            sender, to_pod(client, version=version), port=5400 + index, offered_kbps=OFFERED * in_kbps / len(inward)
+            sender,
+            to_pod(client, version=version),
+            port=5400 + index,
+            offered_kbps=OFFERED * in_kbps / len(inward),
+            seconds=seconds,
         )
         for index, (sender, version) in enumerate(inward)
     ]
     measured = [one.bits_per_second for one in measure_rates(pods.cluster.sandbox, streams)]
     scene = "ingress and egress of one pod at once"
     results.check_rates(
-        RateResult(cell=cell(scene, "everywhere", f"{direction}, sum"), expected=limit(rate), seen=sum(rates))
+        RateResult(
+            cell=cell(scene, "everywhere", f"{direction}, sum"), expected=limit(rate, seconds=seconds), seen=sum(rates)
+        )
         for direction, rate, rates in (
             ("egress", out_kbps, measured[: len(outward)]),
             ("ingress", in_kbps, measured[len(outward) :]),

@@ -26,7 +26,7 @@ from tests.lab.support_pod_qos import (
     to_outside,
     to_pod,
 )
-from tests.lab.support_rates import BURST_KBIT, OFFERED, limit, measure_rates, udp_stream
+from tests.lab.support_rates import BURST_KBIT, OFFERED, SECONDS, limit, measure_rates, udp_stream
 from tests.lab.support_results import Cell, MarkResult, RateResult, Results
 
 if TYPE_CHECKING:
@@ -108,13 +108,14 @@ def _policy(rate_kbps: int | None, *, whole: bool = False, per_pod: bool = False
 
 
 def test_ingress_and_egress_of_one_pod_hold_at_once(pods: LimitedPods, results: Results) -> None:
+    seconds = 2 * SECONDS  # of streams that start at different moments, as on a layer3 network
     client, server, distant = (_pod(pods, name) for name in ("client", "server", "distant"))
     pods.annotate(client, limits(egress="3M", ingress="6M", burst=BURST))
     pods.apply()
     outward = ((to_pod(server, network=TENANT)), to_pod(distant, network=TENANT, version=6), to_outside(pods))
     inward = ((server, 4), (distant, 6))
     streams = [
-        udp_stream(client, to, port=5300 + index, offered_kbps=OFFERED * LOW_KBPS / len(outward))
+        udp_stream(client, to, port=5300 + index, offered_kbps=OFFERED * LOW_KBPS / len(outward), seconds=seconds)
         for index, to in enumerate(outward)
     ] + [
         udp_stream(
@@ -122,13 +123,16 @@ def test_ingress_and_egress_of_one_pod_hold_at_once(pods: LimitedPods, results: 
             to_pod(client, network=TENANT, version=version),
             port=5400 + index,
             offered_kbps=OFFERED * HIGH_KBPS / len(inward),
+            seconds=seconds,
         )
         for index, (sender, version) in enumerate(inward)
     ]
     measured = [one.bits_per_second for one in measure_rates(pods.cluster.sandbox, streams)]
     scene = "ingress and egress of one pod at once"
     results.check_rates(
-        RateResult(cell=_cell(scene, "everywhere", f"{direction}, sum"), expected=limit(rate), seen=sum(rates))
+        RateResult(
+            cell=_cell(scene, "everywhere", f"{direction}, sum"), expected=limit(rate, seconds=seconds), seen=sum(rates)
+        )
         for direction, rate, rates in (
             ("egress", LOW_KBPS, measured[: len(outward)]),
             ("ingress", HIGH_KBPS, measured[len(outward) :]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ovnqos import Northbound
-from ovnqos.sandbox import Probe, Stream, read_marks
+from ovnqos.sandbox import Probe, Stream, measure, read_marks
 from ovnqos.sandbox.network import StaticNetwork
 from tests.lab.support_cluster import network_qos, rule, udp_ports
 from tests.lab.support_rates import SECONDS, limit, limited_rule, measure_rates
@@ -193,7 +193,7 @@ class TestKubeOvn:
                 protocol="tcp",
                 seconds=SECONDS if limited else 2,
             )
-            (measured,) = measure_rates(kube_ovn.sandbox, [stream])
+            (measured,) = measure([stream])
             most = 1.05 * limit(SERVICE_RATE_KBPS, None)
             assert (measured.bits_per_second <= most) is limited, f"{sender}: {measured}"
 
