@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
-from ovnqos.sandbox import Central
 from tests.cluster.conftest import describe_api
-from tests.cluster.support_daemon import apply, delete_all, guide_policy, guide_text, pod, rows
+from tests.cluster.support_daemon import apply, guide_policy, guide_text, pod, rows
 from tests.functional.support_command import Ended, ovnqos, ovnqos_program
 from tests.support.kubernetes.programs import kubernetes_program
 
@@ -33,7 +29,6 @@ LISTED = {
     "pods": "",
 }
 BIN = Path(sys.executable).parent
-README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -231,47 +226,3 @@ def test_names_complete_from_files(tmp_path: Path) -> None:
     words = f"ovnqos apply -f {file} --policy "
     environment = {"_OVNQOS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "5"}
     assert ovnqos_program(environment=environment).out == "plain,default/qos-external\n"
-
-
-def test_the_readmes_commands_run_as_they_are_written(
-    cluster: KubernetesApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    section = README.read_text().partition("## Use it\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("ovnqos ")]
-    assert len(lines) > 5
-    name = "shop"
-    cluster.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    web = on_default_network(pod("web"), name, "10.244.1.5")
-    gold = guide_policy(name="gold")
-    gold["metadata"]["namespace"] = name
-    gold["spec"] = {"priority": 10, "egress": [{"dscp": 20, "bandwidth": {"rate": 20000}}]}
-    cluster.create(f"/api/v1/namespaces/{name}/pods", web)
-    cluster.create(f"/apis/k8s.ovn.org/v1alpha1/namespaces/{name}/networkqoses", gold)
-    (tmp_path / "manifests").mkdir()
-    (tmp_path / "manifests" / "all.yaml").write_text(yaml.safe_dump_all([web | {"kind": "Pod"}, gold]))
-    monkeypatch.setenv("PATH", f"{BIN}:{os.environ['PATH']}")
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig()))
-    try:
-        with Central() as central:
-            central.nbctl("ls-add", "ovn-worker", "--", "lsp-add", "ovn-worker", f"{name}_web")
-            central.nbctl("lsp-set-addresses", f"{name}_web", "02:00:00:00:00:05 10.244.1.5")
-            monkeypatch.setenv("OVN_NB_DB", central.northbound.remote)
-            monkeypatch.setenv("OVN_SB_DB", central.southbound.remote)
-            for line in lines:
-                if "on a chassis" in line:  # there is none: tests/lab has those
-                    continue
-                words = line.replace("tcp:10.0.0.1:6641", central.northbound.remote)
-                ended = subprocess.run(["bash", "-c", words], capture_output=True, text=True, cwd=tmp_path, check=False)
-                idle = " idle " in ended.stdout and line.split()[:3] == ["ovnqos", "verify", "#"]  # there is no chassis
-                said = f"{line}\n{ended.stdout}{ended.stderr}"
-                assert (ended.returncode, "error: " in ended.stderr) == ((1, True) if idle else (0, False)), said
-            assert "rate=20000 dscp=20" in central.nbctl("qos-list", "ovn-worker")
-    finally:
-        delete_all(cluster, name)
-
-
-def on_default_network(document: dict[str, Any], namespace: str, address: str) -> dict[str, Any]:
-    networks = json.dumps({"default": {"ip_addresses": [f"{address}/24"]}})
-    metadata = {"name": document["metadata"]["name"], "namespace": namespace}
-    return document | {"metadata": metadata | {"annotations": {"k8s.ovn.org/pod-networks": networks}}}
