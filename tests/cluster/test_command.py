@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -113,9 +114,11 @@ def test_in_a_pod_the_service_account_is_used(
 
 
 def test_explain_and_convert_read_the_cluster_too(cluster: KubernetesApi, command: Callable[..., Ended]) -> None:
-    ended = command("explain", "--pod", "default/pod1", "--to", "10.245.2.3", "--network", "ovn-stream")
+    words = ("explain", "--pod", "default/pod1", "--to", "10.245.2.3", "--network", "ovn-stream")
+    ended = command(*words)
     assert (ended.code, ended.errors) == (0, []), ended
     assert "NetworkQoS/default/qos-external rule 0" in ended.out
+    assert json.loads(command(*words, "-o", "json").out)["rows_from"] == "cluster"
     ended = command("convert", "--cluster-cidr", "10.244.0.0/16", "--to", "annotations")
     assert (ended.code, ended.errors) == (0, []), ended
 

@@ -139,7 +139,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
         traced = tracer.run(sent.switch, path.microflow)
         disagreements = find_disagreements(explanation, traced)
     if form is options.TableFormat.JSON:
-        origin = "files" if database.remote is None else "northbound"
+        origin = "northbound" if database.remote else "files" if given.files else "cluster"
         output.result_json(_document(sent, explanation, origin, traced, disagreements))
     else:
         _print_text(sent, explanation, traced, disagreements)
@@ -277,7 +277,7 @@ def _cells(one: RowExplanation) -> Sequence[str]:
 def _document(
     sent: PodPacket, explanation: Explanation, origin: str, trace: Trace | None, disagreements: Sequence[str]
 ) -> dict[str, Any]:
-    """The explanation for programs; `origin` says where the rows are from, the `files` or the `northbound`."""
+    """The explanation for programs; `origin` says where the rows are from: `files`, `cluster` or `northbound`."""
     packet = explanation.packet
     document: dict[str, Any] = {
         "format": _FORMAT,
