@@ -83,6 +83,8 @@ class Metrics:
         self._upstream = gauge("ovnqosd_upstream_rows", text)
         text = "Limits and marks of pods that are kept, since objects are missing that nobody deleted."
         self._removals_held = gauge("ovnqosd_removals_held", text)
+        text = "Pods, of all zones, whose networks cannot be read; those that were read last stay in force."
+        self._unreadable = gauge("ovnqosd_unreadable_pods", text)
         self._changes = counter("ovnqosd_database_changes", "Changes made in the Northbound, by kind.", "kind")
         self._transactions = counter("ovnqosd_transactions", "Transactions on the Northbound, by result.", "result")
         text = "Rows and sets that another writer changed and that were repaired, by kind."
@@ -141,6 +143,7 @@ class Metrics:
         for kind, number in outcome.rows.items():
             self._rows.labels(kind).set(number)
         self._missing.set(outcome.missing)
+        self._unreadable.set(outcome.unreadable_pods)
         if outcome.upstream_rows is not None:
             self._upstream.set(outcome.upstream_rows)
         if outcome.trigger is Trigger.FULL:

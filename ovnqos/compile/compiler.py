@@ -208,6 +208,10 @@ class Compiler:
         """What a policy compiled to, as of the last `drain`; None when it did not compile."""
         return self._desired.policy(key)
 
+    def unreadable_pods(self) -> int:
+        """How many pods have networks that cannot be read, of all zones."""
+        return len(self.inventory.problems)
+
     def pod_effect(self, key: str) -> str:
         """What the rows of a pod's annotations do, in one line, as of the last `drain`; empty without rows."""
         return self._pods.effect(key)
@@ -236,7 +240,7 @@ class Compiler:
             found.extend(self._policies.diagnostics(key))
         elif kind == POD_KIND:
             if (problem := self.inventory.problems.get(key)) is not None:
-                found.extend(problem.diagnostics)
+                found.extend((*problem.diagnostics, *problem.warnings))
             found.extend(self._pods.diagnostics(key))
         elif kind == _NAMESPACE_KIND:
             found.extend(self.inventory.namespace_qos(key).diagnostics)
@@ -278,12 +282,14 @@ class Compiler:
 
     def _retained(self) -> frozenset[str]:
         """The objects that have nothing compiled to stand for their rows in the database."""
-        if not (any(self._invalid.values()) or self._policies.failed or self._pods.failed):
+        of_pods = self._pods.failed or self._pods.unreadable or self._pods.unwired
+        if not (any(self._invalid.values()) or self._policies.failed or of_pods):
             return frozenset()
         found = {f"{kind}/{key}" for kind in (POLICY_KIND, POD_KIND) for key in self._invalid.get(kind, ())}
         found.update(f"{POLICY_KIND}/{key}" for key in self._policies.failed)
         found.update(f"{POD_KIND}/{key}" for key in self._pods.failed)
         found = {one for one in found if self._desired.get(one) is None}
+        found.update(self._pods.unreadable, self._pods.unwired)
         for key in self._invalid.get(_NAD_KIND, ()):
             if self.inventory.attachment(key) is None:  # no valid version: rows on its network cannot be compiled
                 selections = self._context.sources.with_attachment(key)
@@ -328,6 +334,7 @@ class Compiler:
         inventory = self.inventory
         namespace, _, name = key.partition("/")
         old, before = inventory.record(namespace, name), find_non_source(namespace, name, inventory)
+        was_unreadable = key in inventory.problems
         if new is not None:
             inventory.apply(new)
         else:
@@ -338,6 +345,11 @@ class Compiler:
             for one in (before, after):
                 if one is not None:
                     self._policies.mark_non_source(one.pod)
+        self._pods.check_wiring(key)
+        if record is not None and was_unreadable != (key in inventory.problems):
+            for selection in self._context.sources.selecting(record.pod):
+                self._policies.changed |= selection.policies
+            self._pods.changed.add(key)
         if old == record:
             return
         self._replace_record(old, record)

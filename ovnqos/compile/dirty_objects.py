@@ -12,10 +12,11 @@ from ovnqos.compile.pod_qos import compile_pod, describe_pod_row
 from ovnqos.compile.precedence import PortClaims, has_catch_all_rule
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.compile.selections import PodSelection
-from ovnqos.compile.source_selection import why_no_limit, why_nothing_is_selected
+from ovnqos.compile.source_selection import why_kept, why_no_limit, why_nothing_is_selected
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.model.networks import takes
 from ovnqos.model.owner import PORT_KEY, RULE_KEY
+from ovnqos.model.workloads import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -81,6 +82,8 @@ class PolicyCompiler:
             yield from compiled.diagnostics
             if not compiled.attachments:
                 yield from why_nothing_is_selected(compiled.policy, compiled, self._context)
+            else:
+                yield from why_kept(compiled.policy, compiled.object, self._context.inventory)
         if conflicts := self.conflicts(key):
             text = f"conflicts with {listed(conflicts)}: equal priority and overlapping matches"
             yield Diagnostic.warning(_ref(key), Code.CONFLICT, text, path="spec.priority", hint="change one priority")
@@ -261,6 +264,8 @@ class PodCompiler:
     Attributes:
         failed: an error for each pod that could not be compiled; what it compiled to before stays.
         changed: the pods that were compiled, or whose diagnostics may have changed, since this was cleared.
+        unreadable: identities of rows whose annotation cannot be read, and no valid version of it is known.
+        unwired: pods of this zone, as `Pod/<namespace>/<name>`, whose interfaces cannot be read, likewise.
     """
 
     def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
@@ -272,6 +277,8 @@ class PodCompiler:
         """
         self.failed: dict[str, Diagnostic] = {}
         self.changed: set[str] = set()
+        self.unreadable: set[str] = set()
+        self.unwired: set[str] = set()
         self._context = context
         self._desired = desired
         self._compiled: dict[str, LimitedReceiver | None] = {}  # by key, with the interface that has an ingress limit
@@ -301,6 +308,15 @@ class PodCompiler:
     def mark_pod(self, key: str) -> None:
         """Have a pod compiled anew, that was added, changed or removed."""
         self._dirty.add(key)
+
+    def check_wiring(self, key: str) -> None:
+        """Look whether a pod that was added, changed or removed belongs into `unwired`."""
+        inventory, name = self._context.inventory, f"{POD_KIND}/{key}"
+        self.unwired.discard(name)
+        if key in inventory.problems:
+            pod = inventory.pod_without_interfaces(*key.split("/"))
+            if pod is not None and inventory.topology.in_zone(pod.node):
+                self.unwired.add(name)
 
     def mark_namespace(self, name: str) -> None:
         """Have the pods of a namespace compiled anew, whose defaults changed."""
@@ -335,6 +351,8 @@ class PodCompiler:
         record = inventory.record(*key.split("/"))
         old, new = self._desired.get(name), None
         had_failed = self.failed.pop(key, None) is not None
+        if self.unreadable:
+            self.unreadable.difference_update(f"{name}/{one}" for one in Purpose)
         if record is not None and inventory.is_limited(record) and inventory.topology.in_zone(record.pod.node):
             try:
                 new = compile_pod(record, self._context)
@@ -344,6 +362,7 @@ class PodCompiler:
                 self.failed[key] = Diagnostic.error(ref, Code.COMPILE_FAILED, text)
                 self.changed.add(key)
                 return set()
+            self.unreadable.update(f"{name}/{one}" for one in new.unreadable)
         self._dirty |= self._claims.replace(key, new.rows.values() if new is not None else ())
         if old is None and new is None:
             if had_failed:

@@ -6,11 +6,11 @@ A pure data structure: `apply` and `delete` keep it, queries read it. A query co
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelIndex
 from ovnqos.model.networks import NetworkAttachmentDefinition, NetworkRole, NetworkSelectionType, takes
@@ -43,7 +43,7 @@ class Inventory:
     Attributes:
         topology: how ports, switches and addresses are found.
         cluster_cidrs: the addresses inside the cluster; a pod's DSCP mark is for traffic to others. Empty: not known.
-        problems: by key, why the interfaces of a pod cannot be read.
+        problems: by key, why the interfaces of a pod cannot be read. Those that it had stay, and with them its limits.
     """
 
     def __init__(
@@ -55,10 +55,11 @@ class Inventory:
         self.problems: dict[str, InvalidObject] = {}
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
         self._without_interfaces: dict[str, dict[str, Pod]] = defaultdict(dict)  # namespace -> name -> pod
+        self._unreadable: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods with old interfaces
         self._labelled_pods: dict[str, LabelIndex] = {}  # by namespace
         self._namespaces: dict[str, Mapping[str, str]] = {}  # name -> labels
         self._namespaces_with_pods = LabelIndex()
-        self._namespace_qos: dict[str, PodQos] = {}  # by name, of those that say anything
+        self._annotated_namespaces: dict[str, Namespace] = {}  # by name, those that say anything
         self._own_qos: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods that say anything
         self._attachments: dict[str, NetworkAttachmentDefinition] = {}
         self._attachments_of: dict[str, set[str]] = defaultdict(set)  # namespace -> keys
@@ -72,13 +73,18 @@ class Inventory:
             self.apply(one)
 
     def apply(self, one: object) -> None:
-        """Add or replace an object. A pod whose interfaces cannot be read counts as having none; see `problems`."""
+        """Add or replace an object.
+
+        A pod whose interfaces cannot be read keeps those that were read last, if any; see `problems`. So does a limit
+        or mark whose annotation cannot be read. Both are of one object, by its uid; one without uid keeps nothing.
+        """
         if isinstance(one, Pod):
             self._apply_pod(one)
         elif isinstance(one, Namespace):
+            known = self._annotated_namespaces.get(one.name)
             self._replace_namespace(one.name, {**one.labels, NAMESPACE_NAME_LABEL: one.name})  # a manifest may lack it
             if one.qos is not NO_POD_QOS:
-                self._namespace_qos[one.name] = one.qos
+                self._annotated_namespaces[one.name] = _with_valid_qos(one, known)
         elif isinstance(one, NetworkAttachmentDefinition):
             self._remove_attachment(one.key)
             self._add_attachment(one)
@@ -104,7 +110,7 @@ class Inventory:
             self._namespaces[name] = labels
         if name in self._pods:
             self._namespaces_with_pods.add(name, self.namespace_labels(name))
-        self._namespace_qos.pop(name, None)
+        self._annotated_namespaces.pop(name, None)
         self._selected_not_ovn.clear()
 
     def _add_attachment(self, definition: NetworkAttachmentDefinition) -> None:
@@ -137,13 +143,23 @@ class Inventory:
             del self._layouts[known.ovn.network], self._claims[known.ovn.network]
 
     def _apply_pod(self, pod: Pod) -> None:
+        record = self.record(pod.namespace, pod.name)
+        known = record.pod if record is not None else self.pod_without_interfaces(pod.namespace, pod.name)
         self._remove_pod(pod.key)
         interfaces: tuple[PodInterface, ...] = ()
         if pod.has_own_addresses:
+            before = record.interfaces if record is not None and _is_same(record.pod, pod) else ()
             try:
-                interfaces = _checked(pod, self.topology.interfaces(pod))
+                interfaces = self.topology.read_interfaces(pod)
+                if before and not interfaces:
+                    raise InvalidObject(_pod_ref(pod), [_networks_gone(pod)])
             except InvalidObject as problem:
-                self.problems[pod.key] = problem
+                interfaces = before
+                said = [*problem.diagnostics, *([_interfaces_kept(pod)] if before else [])]
+                self.problems[pod.key] = InvalidObject(_pod_ref(pod), said)
+                if before:
+                    self._unreadable[pod.namespace].add(pod.name)
+        pod = _with_valid_qos(pod, known)
         if not interfaces:
             self._without_interfaces[pod.namespace][pod.name] = pod
             return
@@ -159,6 +175,10 @@ class Inventory:
     def _remove_pod(self, key: str) -> None:
         self.problems.pop(key, None)
         namespace, _, name = key.partition("/")
+        if namespace in self._unreadable:
+            self._unreadable[namespace].discard(name)
+            if not self._unreadable[namespace]:
+                del self._unreadable[namespace]
         if (idle := self._without_interfaces.get(namespace)) and idle.pop(name, None) and not idle:
             del self._without_interfaces[namespace]
         pods = self._pods.get(namespace)
@@ -194,19 +214,20 @@ class Inventory:
 
     def namespace_qos(self, name: str) -> PodQos:
         """What a namespace says of the traffic of those of its pods that say nothing."""
-        return self._namespace_qos.get(name, NO_POD_QOS)
+        found = self._annotated_namespaces.get(name)
+        return NO_POD_QOS if found is None else found.qos
 
     def annotated_namespaces(self) -> Iterable[str]:
         """The names of the namespaces that say anything of the traffic of their pods."""
-        return self._namespace_qos.keys()
+        return self._annotated_namespaces.keys()
 
     def is_limited(self, record: PodRecord) -> bool:
         """Whether a pod's annotations, or its namespace's, say anything of its traffic."""
-        return record.pod.qos is not NO_POD_QOS or record.pod.namespace in self._namespace_qos
+        return record.pod.qos is not NO_POD_QOS or record.pod.namespace in self._annotated_namespaces
 
     def may_limit(self, namespace: str) -> bool:
         """Whether annotations of a namespace, or of one of its pods, say anything of traffic."""
-        return namespace in self._namespace_qos or namespace in self._own_qos
+        return namespace in self._annotated_namespaces or namespace in self._own_qos
 
     def attachments_in(self, namespace: str) -> tuple[str, ...]:
         """The keys of the NADs in a namespace."""
@@ -231,6 +252,10 @@ class Inventory:
         if namespace is not None:
             return iter(self._without_interfaces.get(namespace, {}).values())
         return chain.from_iterable(pods.values() for pods in self._without_interfaces.values())
+
+    def unreadable_pods(self, namespace: str) -> Iterator[Pod]:
+        """The pods of a namespace whose interfaces cannot be read any more, so that those before stay, in no order."""
+        return (self._pods[namespace][name].pod for name in self._unreadable.get(namespace, ()))
 
     def has_pods(self, namespace: str) -> bool:
         """Whether a namespace has any pod."""
@@ -309,15 +334,30 @@ class Inventory:
         return frozenset(version for version, count in counts.items() if count)
 
 
-def _checked(pod: Pod, interfaces: tuple[PodInterface, ...]) -> tuple[PodInterface, ...]:
-    """A pod's interfaces, whose names whoever writes its annotations may have chosen; raises InvalidObject."""
-    for one in interfaces:
-        for name in (one.attachment, one.port, one.location):
-            if not name.isprintable():
-                ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
-                text = f"{name!r} of an interface holds control characters"
-                hint = "use what the network plugin writes"
-                raise InvalidObject(
-                    ref, [Diagnostic.error(ref, Code.INVALID_FIELD, text, path="metadata.annotations", hint=hint)]
-                )
-    return interfaces
+_Annotated = TypeVar("_Annotated", Pod, Namespace)
+
+
+def _is_same(before: Pod | Namespace, now: Pod | Namespace) -> bool:
+    return bool(now.uid) and before.uid == now.uid
+
+
+def _with_valid_qos(one: _Annotated, before: _Annotated | None) -> _Annotated:
+    """A version of an object, with what held before where its annotations cannot be read."""
+    if not one.qos.unreadable or before is None or not _is_same(before, one):
+        return one
+    return replace(one, qos=one.qos.after(before.qos))
+
+
+def _pod_ref(pod: Pod) -> ObjectRef:
+    return ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+
+
+def _networks_gone(pod: Pod) -> Diagnostic:
+    text = "the networks of the pod are gone from its annotations while it runs"
+    hint = "restore what the network plugin wrote"
+    return Diagnostic.error(_pod_ref(pod), Code.INVALID_FIELD, text, path="metadata.annotations", hint=hint)
+
+
+def _interfaces_kept(pod: Pod) -> Diagnostic:
+    text = "its last readable interfaces keep their limits and marks"
+    return Diagnostic(severity=Severity.INFO, code=Code.LAST_VALID_VERSION, object=_pod_ref(pod), text=text)

@@ -60,9 +60,11 @@ class CompiledPod(CompiledObject):
 
     Attributes:
         receiver: its interface with an ingress limit, where policies need rows of their own for packets to it.
+        unreadable: of which purposes an annotation cannot be read, and nothing else sets a limit or mark.
     """
 
     receiver: LimitedReceiver | None = None
+    unreadable: frozenset[Purpose] = frozenset()
 
 
 def compile_pod(record: PodRecord, context: CompileContext) -> CompiledPod:
@@ -74,6 +76,7 @@ def compile_pod(record: PodRecord, context: CompileContext) -> CompiledPod:
     qos = merge(pod.qos, inventory.namespace_qos(pod.namespace))
     compiled = CompiledPod(object=ObjectRef(kind=POD_KIND, namespace=pod.namespace, name=pod.name))
     compiled.diagnostics += pod.qos.diagnostics  # those of its namespace are the namespace's own
+    compiled.unreadable = qos.unreadable
     if qos.sets_nothing:
         return compiled
     interface = default_interface(record, inventory)

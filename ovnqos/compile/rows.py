@@ -244,7 +244,8 @@ class DesiredState:
         rows: by identity.
         port_groups: by name.
         address_sets: by name.
-        retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows stay as they are, with the sets they use.
+        retained: objects (`NetworkQoS/<namespace>/<name>`) whose present rows stay as they are, with the sets they use;
+            or single rows, by their identity.
         scope: which objects it was compiled from; what belongs to others stays. None: it is complete, and whatever else
             the owner has is extra.
     """

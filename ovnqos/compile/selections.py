@@ -285,11 +285,11 @@ class Selections(Generic[_M]):
             return
         old = old if old is not None and self._counts(old) else None
         new = new if new is not None and self._counts(new) else None
-        left = self._selecting(old.pod) if old is not None else set()
+        left = self.selecting(old.pod) if old is not None else set()
         if old is not None and new is not None and old.pod.labels == new.pod.labels:
             joined = left  # most pods that change keep their labels
         else:
-            joined = self._selecting(new.pod) if new is not None else set()
+            joined = self.selecting(new.pod) if new is not None else set()
         if old is None or new is None or old.interfaces != new.interfaces:
             yield from self._exchange(left & joined, old, new)
         yield from self._exchange(left - joined, old, None)
@@ -309,12 +309,12 @@ class Selections(Generic[_M]):
     def without_members(self, pod: Pod) -> Iterator[Selection[_M]]:
         """The selections that a pod is in which is no member of them, and that have no member at all."""
         if self._selections:
-            yield from (one for one in self._selecting(pod) if one.is_filled and not one.members.attachments())
+            yield from (one for one in self.selecting(pod) if one.is_filled and not one.members.attachments())
 
     def _counts(self, record: PodRecord) -> bool:
         return not self._of_zone or self._inventory.topology.in_zone(record.pod.node)
 
-    def _selecting(self, pod: Pod) -> set[Selection[_M]]:
+    def selecting(self, pod: Pod) -> set[Selection[_M]]:
         """The selections that a pod is in, by its labels and its namespace's."""
         buckets = SelectorIndex.buckets_of(pod.labels)
         index = self._of_namespace.get(pod.namespace)

@@ -201,6 +201,19 @@ def _why_no_pod(policy: NetworkQoS, ref: ObjectRef, inventory: Inventory) -> Ite
         yield Diagnostic.warning(ref, Code.NO_POD_MATCHES, f"no pod in namespace {namespace}")
 
 
+def why_kept(policy: NetworkQoS, ref: ObjectRef, inventory: Inventory) -> Iterator[Diagnostic]:
+    """Say which source pods have interfaces that cannot be read any more, so that those before hold."""
+    names = [
+        pod.name
+        for pod in inventory.unreadable_pods(policy.namespace)
+        if policy.pod_selector.matches(pod.labels) and inventory.topology.in_zone(pod.node)
+    ]
+    if names:
+        text = f"the networks of selected pods cannot be read any more: {listed(names)}; those read last stay in force"
+        hint = "see the diagnostics of the pods"
+        yield Diagnostic.warning(ref, Code.POD_UNREADABLE, text, path="spec.podSelector", hint=hint)
+
+
 def _why_no_network(policy: NetworkQoS, compiled: CompiledObject, inventory: Inventory) -> Iterator[Diagnostic]:
     path, selectors = "spec.networkSelectors", policy.network_selectors or ()
     names = [

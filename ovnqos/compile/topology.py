@@ -17,6 +17,7 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.match.addresses import canonical_address
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology
+from ovnqos.model.workloads import ADDRESSES_MAXIMUM, ANNOTATION_LENGTH_MAXIMUM, INTERFACES_MAXIMUM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from ovnqos.model.networks import NetworkAttachmentDefinition
     from ovnqos.model.workloads import Pod
+
+
+_NAME_LENGTH = 700  # of a port; Kubernetes' own names and the words between them take at most 63 + 253 + 63 + 253 + 4
+_PLUGIN_WRITES = "use what the network plugin writes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +121,29 @@ class Topology(ABC):
         Raises InvalidObject when what the CNI wrote on the pod cannot be understood.
         """
 
+    def read_interfaces(self, pod: Pod) -> tuple[PodInterface, ...]:
+        """The pod's interfaces, as `interfaces`, within bounds and with names that OVN can have; raises InvalidObject.
+
+        Whoever may edit a pod may have chosen all of it.
+        """
+        for key, text in pod.annotations.items():
+            if len(text) > ANNOTATION_LENGTH_MAXIMUM:
+                what = f"is longer than the maximum of {ANNOTATION_LENGTH_MAXIMUM} characters"
+                raise invalid_annotation(pod, key, what, hint=_PLUGIN_WRITES)
+        interfaces = self.interfaces(pod)
+        for noun, count, most in (
+            ("interfaces", len(interfaces), INTERFACES_MAXIMUM),
+            ("addresses", sum(len(one.addresses) for one in interfaces), ADDRESSES_MAXIMUM),
+        ):
+            if count > most:
+                raise _unusable(pod, f"{count} {noun} of the pod are above the maximum of {most}")
+        for one in interfaces:
+            for name in (one.attachment, one.port, one.location):
+                if not name.isprintable() or len(name) > _NAME_LENGTH:
+                    shown = ascii(name[:_NAME_LENGTH])
+                    raise _unusable(pod, f"{shown} of an interface is no name in OVN: control characters, or too long")
+        return interfaces
+
     @abstractmethod
     def network(
         self, attachment: str, definition: NetworkAttachmentDefinition | None, seen_versions: frozenset[int]
@@ -151,6 +179,12 @@ def invalid_annotation(pod: Pod, annotation: str, text: str, *, path: str = "", 
     where = f"metadata.annotations[{annotation}]" + (f".{path}" if path else "")
     ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
     return InvalidObject(ref, [Diagnostic.error(ref, Code.INVALID_FIELD, text, path=where, hint=hint)])
+
+
+def _unusable(pod: Pod, text: str) -> InvalidObject:
+    ref = ObjectRef(kind="Pod", namespace=pod.namespace, name=pod.name)
+    path = "metadata.annotations"
+    return InvalidObject(ref, [Diagnostic.error(ref, Code.INVALID_FIELD, text, path=path, hint=_PLUGIN_WRITES)])
 
 
 def bare_address(text: object) -> str | None:

@@ -5,14 +5,15 @@ So a large cluster stays small in memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from ovnqos.diagnostics import Code, Diagnostic, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ovnqos.diagnostics import Diagnostic
     from ovnqos.model.policy import Bandwidth
 
 
@@ -45,17 +46,40 @@ class PodQos:
         dscp: the mark of what it sends out of the cluster, 0 to 63 (0 is a mark); None leaves the mark alone.
         diagnostics: an error for each annotation that is wrong, and sets nothing; a warning for each that OVN cannot
             express, and for each burst that is too small.
+        unreadable: of which purposes an annotation is wrong and no other one sets a limit or mark.
     """
 
     ingress: Bandwidth | None = None
     egress: Bandwidth | None = None
     dscp: int | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    unreadable: frozenset[Purpose] = frozenset()
 
     @property
     def sets_nothing(self) -> bool:
         """Whether there is neither a limit nor a mark; there may be diagnostics all the same."""
         return self.ingress is None and self.egress is None and self.dscp is None
+
+    def after(self, before: PodQos) -> PodQos:
+        """With what held before wherever an annotation cannot be read: a typing error must not lift a limit.
+
+        Args:
+            before: of the version of the same object before this one, itself with what had held before.
+        """
+        kept = {one: getattr(before, one) for one in self.unreadable if getattr(before, one) is not None}
+        if not kept:
+            return self
+        said = tuple(
+            Diagnostic(
+                severity=Severity.INFO,
+                code=Code.LAST_VALID_VERSION,
+                object=self.diagnostics[0].object,
+                path=str(one),
+                text="the last valid value stays in force",
+            )
+            for one in sorted(kept)
+        )
+        return replace(self, **kept, diagnostics=(*self.diagnostics, *said), unreadable=self.unreadable - kept.keys())
 
 
 NO_POD_QOS = PodQos()
@@ -75,16 +99,24 @@ def merge(pod: PodQos, namespace: PodQos) -> PodQos:
     Returns:
         What holds, with the pod's diagnostics; those of the namespace are the namespace's own.
     """
-    if namespace.sets_nothing:
+    if namespace is NO_POD_QOS:
         return pod
-    return PodQos(
+    merged = PodQos(
         ingress=pod.ingress if pod.ingress is not None else namespace.ingress,
         egress=pod.egress if pod.egress is not None else namespace.egress,
         dscp=pod.dscp if pod.dscp is not None else namespace.dscp,
         diagnostics=pod.diagnostics,
     )
+    unreadable = frozenset(one for one in pod.unreadable | namespace.unreadable if getattr(merged, one) is None)
+    return replace(merged, unreadable=unreadable) if unreadable else merged
 
 
+ANNOTATION_LENGTH_MAXIMUM: Final = 65_536
+"""Characters of an annotation of a pod; a network plugin writes some hundred an interface."""
+INTERFACES_MAXIMUM: Final = 64
+"""Interfaces of a pod."""
+ADDRESSES_MAXIMUM: Final = 128
+"""Addresses of a pod, of all its interfaces."""
 POD_ANNOTATIONS: Final = frozenset({"k8s.ovn.org/pod-networks"})
 """Annotations kept of a pod, by their whole keys."""
 LOGICAL_SWITCH: Final = ".kubernetes.io/logical_switch"
@@ -100,11 +132,15 @@ NODE_ANNOTATIONS = frozenset({"k8s.ovn.org/zone-name"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """A Kubernetes namespace; `qos` is what its annotations say for those of its pods that say nothing."""
+    """A Kubernetes namespace; `qos` is what its annotations say for those of its pods that say nothing.
+
+    `uid` is empty in a manifest.
+    """
 
     name: str
     labels: Mapping[str, str]
     qos: PodQos = NO_POD_QOS
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +154,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A Kubernetes pod. `node` is empty while it is not scheduled.
+    """A Kubernetes pod. `node` is empty while it is not scheduled, `uid` in a manifest.
 
     Of its annotations those are kept that say where it is wired; what they say of its traffic is `qos`.
     """
@@ -131,6 +167,7 @@ class Pod:
     host_network: bool = False
     phase: str = "Running"
     qos: PodQos = NO_POD_QOS
+    uid: str = ""
 
     @property
     def key(self) -> str:

@@ -264,7 +264,7 @@ def _plan_rows(
         identity = owner.identity(row.content.external_ids)
         if identity in desired.rows:
             actual.setdefault(identity, []).append(row)
-        elif owner.object_of(row.content.external_ids) in desired.retained or (
+        elif not desired.retained.isdisjoint((identity, owner.object_of(row.content.external_ids))) or (
             comparison and comparison.keeps_row(row)
         ):
             kept_references |= references_in(row.content.match)

@@ -16,6 +16,7 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.model.workloads import (
     ALLOCATED,
+    ANNOTATION_LENGTH_MAXIMUM,
     LOGICAL_ROUTER,
     LOGICAL_SWITCH,
     NO_POD_QOS,
@@ -139,7 +140,7 @@ _NAMESPACE = ObjectKind(name="Namespace", namespaced=False, dotted_names=False)
 _NODE = ObjectKind(name="Node", namespaced=False)
 _POD = ObjectKind(name="Pod")
 _POD_FIELDS = {
-    "metadata": ("name", "namespace", "labels", "annotations"),
+    "metadata": ("name", "namespace", "uid", "labels", "annotations"),
     "spec": ("nodeName", "hostNetwork"),
     "status": ("phase",),
 }
@@ -176,8 +177,10 @@ def parse_namespace(document: object, *, origin: str = "") -> Namespace:
     """
     reader = ObjectReader(document, _NAMESPACE, origin=origin)
     annotations = _kept_annotations(reader.metadata, is_pod_qos_key)
+    uid = reader.metadata.string("uid") or ""
     reader.check()
-    return Namespace(name=reader.name, labels=reader.labels, qos=_qos(annotations, reader))
+    qos = _qos(annotations, reader)
+    return Namespace(name=reader.name, labels=reader.labels, qos=qos, uid=uid)
 
 
 def parse_node(document: object, *, origin: str = "") -> Node:
@@ -216,6 +219,7 @@ def parse_pod(
         reader.metadata,
         (lambda key: key in also_keep or keeps_pod_annotation(key)) if also_keep else keeps_pod_annotation,
     )
+    uid = reader.metadata.string("uid") or ""
     node = phase = None
     host_network = False
     spec = reader.root.mapping("spec", warn_unknown=False)
@@ -236,6 +240,7 @@ def parse_pod(
         host_network=host_network,
         phase=sys.intern(phase or "Running"),
         qos=qos,
+        uid=uid,
     )
 
 
@@ -263,5 +268,6 @@ def _kept_annotations(metadata: Fields, keeps: Callable[[str], bool]) -> dict[st
         if isinstance(key, str) and keeps(key):
             text = annotations.string(key)
             if text is not None:
+                text = text[: ANNOTATION_LENGTH_MAXIMUM + 1]  # longer than may be: who reads it says so
                 kept[sys.intern(key)] = sys.intern(text) if key.endswith(_OF_FEW_VALUES) else text
     return kept

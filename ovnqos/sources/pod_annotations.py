@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity
 from ovnqos.model.policy import Bandwidth, bandwidth_advice
-from ovnqos.model.workloads import CALICO_PREFIX, KUBERNETES_BANDWIDTH_KEYS, NO_POD_QOS, PodQos, is_pod_qos_key
+from ovnqos.model.workloads import (
+    CALICO_PREFIX,
+    KUBERNETES_BANDWIDTH_KEYS,
+    NO_POD_QOS,
+    PodQos,
+    Purpose,
+    is_pod_qos_key,
+)
 from ovnqos.sources.annotation_values import parse_burst, parse_dscp, parse_rate
 from ovnqos.sources.values import InvalidValueError, child_path, show, suggest
 
@@ -89,7 +96,13 @@ def read_pod_qos(annotations: Mapping[str, str], ref: ObjectRef, *, path: str = 
         reader.warn_of_unsupported(key)
     for direction, limit in (("egress", egress), ("ingress", ingress)):
         reader.advise(direction, limit)
-    return PodQos(ingress=ingress, egress=egress, dscp=dscp, diagnostics=tuple(reader.diagnostics))
+    return PodQos(
+        ingress=ingress,
+        egress=egress,
+        dscp=dscp,
+        diagnostics=tuple(reader.diagnostics),
+        unreadable=frozenset(reader.unreadable),
+    )
 
 
 class _Reader:
@@ -100,11 +113,13 @@ class _Reader:
         self._ref = ref
         self._path = path
         self.diagnostics: list[Diagnostic] = []
+        self.unreadable: set[Purpose] = set()
 
     def dscp(self) -> int | None:
         outcome = self._outcome(DSCP_KEY, parse_dscp)
         if isinstance(outcome, InvalidValueError):
             self._error(DSCP_KEY, outcome.text, outcome.hint)
+            self.unreadable.add(Purpose.DSCP)
             return None
         return outcome
 
@@ -167,8 +182,11 @@ class _Reader:
         for key, outcome in outcomes.items():
             if isinstance(outcome, InvalidValueError):
                 self._error(key, outcome.text, outcome.hint, in_force)
+                self.unreadable.add(Purpose(direction))
             elif key == holding:
                 rate = outcome
+        if rate is not None:
+            self.unreadable.discard(Purpose(direction))
         return rate
 
     def _outcome(self, key: str, parse: Callable[[str], int]) -> int | InvalidValueError | None:

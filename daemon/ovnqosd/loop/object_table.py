@@ -388,7 +388,9 @@ class ObjectTable:
         """Whether a pod may have a limit or mark that is not in force: not every pod without readable networks has."""
         if pod not in self._compiler.inventory.problems:
             return True
-        found = self._compiler.inventory.pod_without_interfaces(*pod.split("/"))
+        inventory = self._compiler.inventory
+        record = inventory.record(*pod.split("/"))
+        found = record.pod if record is not None else inventory.pod_without_interfaces(*pod.split("/"))
         return found is not None and found.qos is not NO_POD_QOS
 
     def _in_force(self, key: _Key, known: _Object) -> str | None:

@@ -136,6 +136,7 @@ class PassOutcome:
         annotation_problems: how many annotations of pods and namespaces are not in force, by why.
         said: how many diagnostics there are of objects, by code and severity.
         removals_held: how many limits and marks of pods are kept, since objects are missing; see `RemovalGuard`.
+        unreadable_pods: how many pods, of all zones, have networks that cannot be read.
         upstream_rows: after a full pass, how many rows of ovn-kubernetes' own NetworkQoS controller there are; else
             None.
     """
@@ -156,6 +157,7 @@ class PassOutcome:
     annotation_problems: Mapping[AnnotationProblem, int] = field(default_factory=dict)
     said: Mapping[tuple[Code, Severity], int] = field(default_factory=dict)
     removals_held: int = 0
+    unreadable_pods: int = 0
     upstream_rows: int | None = None
 
 

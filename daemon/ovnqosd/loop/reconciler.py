@@ -303,6 +303,7 @@ class Reconciler:
                 missing=len(self._comparison.missing),
                 reports=reports,
                 removals_held=self.removals_held,
+                unreadable_pods=self._compiler.unreadable_pods(),
                 annotation_problems=counts[1],
                 said=counts[2],
                 upstream_rows=record.upstream_rows,

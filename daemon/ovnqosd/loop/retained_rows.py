@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from ovnqos.controller import RowInsert, RowUpdate, SetDelete, SetInsert, SetKind, SetUpdate, references_in
+from ovnqos.controller import RowInsert, RowUpdate, SetDelete, SetInsert, SetKind, SetUpdate, object_of, references_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,28 +19,32 @@ class RetainedRows:
     """Remember the rows of retained objects (`DesiredState.retained`) and their sets, and repair them.
 
     Attributes:
-        objects: the retained objects, as of the last comparison of everything.
+        objects: the retained objects, or rows, that have rows, as of the last comparison of everything.
     """
 
     def __init__(self) -> None:
         """Start with none."""
         self.objects: frozenset[str] = frozenset()
+        self._known: frozenset[str] = frozenset()  # all that were retained then
         self._rows: dict[str, ActualRow] = {}  # by identity
         self._sets: dict[str, SetContent] = {}  # by name
 
     def update(self, desired: DesiredState, snapshot: Snapshot) -> None:
         """Take what is retained now; of what was before, the rows stay what they were."""
-        new, self.objects = desired.retained - self.objects, desired.retained
+        new, self._known = desired.retained - self._known, desired.retained
         owner = snapshot.owner
+        names = {identity: (identity, object_of(identity)) for identity in self._rows}
         self._rows = {
             identity: row
             for identity, row in self._rows.items()
-            if owner.object_of(row.content.external_ids) in self.objects and identity not in desired.rows
+            if not self._known.isdisjoint(names[identity]) and identity not in desired.rows
         }
         for row in snapshot.rows if new else ():
             identity = owner.identity(row.content.external_ids)
-            if owner.object_of(row.content.external_ids) in new and identity not in desired.rows and row.switches:
+            names[identity] = (identity, owner.object_of(row.content.external_ids))
+            if not new.isdisjoint(names[identity]) and identity not in desired.rows and row.switches:
                 self._rows.setdefault(identity, row)
+        self.objects = self._known.intersection(chain.from_iterable(names[one] for one in self._rows))
         used = {name for row in self._rows.values() for name in references_in(row.content.match)}
         known, self._sets = self._sets, {}
         for name in used - desired.port_groups.keys() - desired.address_sets.keys():

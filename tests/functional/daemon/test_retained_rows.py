@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ovnqos import Code, Diagnostic, InvalidObject, ObjectRef
+from ovnqos.controller import parse_pod
 from ovnqos.kubernetes import Changes, ObservedObject
+from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqosd.loop.outcomes import DriftKind
 from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import PODS, POLICY, Daemon, metadata, rows_of
@@ -17,6 +19,7 @@ from tests.support.cluster import labels, policy, rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ovnqos import Pod
     from ovnqos.sandbox import NorthboundServer
 
 GOLD = ObjectRef(kind="NetworkQoS", namespace="shop", name="gold")
@@ -89,3 +92,40 @@ def test_its_rows_are_what_it_says_when_it_is_mended(daemon: Daemon, wired: Nort
     daemon.wait(lambda one: "row_insert" in one.changes)
     assert len(gold(wired)) == 1
     assert uuid_of(wired) != before
+
+
+ANNOTATED = parse_pod(
+    {
+        "metadata": {
+            "namespace": "shop",
+            "name": "web",
+            "uid": "uid-web",
+            "annotations": {**PODS[0].annotations, "qos.projectcalico.org/egressBandwidth": "3M"},
+        },
+        "spec": {"nodeName": "node1"},
+    }
+)
+UNWIRED = replace(ANNOTATED, annotations={"k8s.ovn.org/pod-networks": "{"})
+UNREADABLE = replace(
+    ANNOTATED, qos=read_pod_qos({"qos.projectcalico.org/egressBandwidth": "three"}, ObjectRef(kind="Pod"))
+)
+
+
+@pytest.mark.parametrize("broken", [UNWIRED, UNREADABLE], ids=["networks", "limit"])
+def test_a_pod_that_is_unreadable_when_the_daemon_starts_keeps_its_row(wired: NorthboundServer, broken: Pod) -> None:
+    first = Daemon(wired.remote)
+    first.sync(ANNOTATED, PODS[1])
+    first.stop()
+    (before,) = rows_of(wired)
+    second = Daemon(wired.remote)
+    try:
+        second.sync(broken, PODS[1])
+        assert rows_of(wired) == [before]
+        wired.nbctl("qos-del", "node1")
+        second.wait(lambda one: bool(one.drift))
+        assert rows_of(wired) == [before]
+        second.inbox.changed(Changes(kind="Pod", deleted=("shop/web",)))
+        second.wait(lambda one: "row_delete" in one.changes)
+        assert rows_of(wired) == []
+    finally:
+        second.stop()

@@ -57,6 +57,7 @@ def test_every_metric_is_there_before_the_first_pass_with_a_help_text() -> None:
         "ovnqosd_reconcile_duration_seconds",
         "ovnqosd_reconcile_errors",
         "ovnqosd_removals_held",
+        "ovnqosd_unreadable_pods",
         "ovnqosd_upstream_rows",
         "ovnqosd_transactions",
         "ovnqosd_missing_references",

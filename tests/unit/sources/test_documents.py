@@ -181,7 +181,7 @@ def test_of_pods_only_what_is_read_is_kept_in_memory() -> None:
     kept = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "web", "labels": {"a": "b"}},
+        "metadata": {"name": "web", "uid": "x", "labels": {"a": "b"}},
         "spec": {"nodeName": "n"},
         "status": {"phase": "Running"},
     }
