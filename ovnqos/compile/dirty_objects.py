@@ -14,8 +14,10 @@ from ovnqos.compile.rows import POD_KIND, POLICY_KIND
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.source_selection import why_kept, why_no_limit, why_nothing_is_selected
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
+from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import takes
 from ovnqos.model.owner import PORT_KEY, RULE_KEY
+from ovnqos.model.policy import ROWS_MAXIMUM
 from ovnqos.model.workloads import Purpose
 
 if TYPE_CHECKING:
@@ -163,7 +165,7 @@ class PolicyCompiler:
             self.recounted |= policies
         for key in policies - self._dirty:
             compiled = self._desired.policy(key)
-            if compiled is None or (exchange.attachments and _has_shared_rows(compiled)):
+            if compiled is None or key in self.failed or (exchange.attachments and _has_shared_rows(compiled)):
                 self._dirty.add(key)
             elif compiled.port_rows:
                 try:
@@ -184,6 +186,9 @@ class PolicyCompiler:
             for one in compiled.port_rows:
                 if (identity := one.identity(interface.port)) in compiled.rows:
                     self._desired.replace_row(compiled, identity, None)
+        if len(compiled.rows) + len(interfaces) * len(compiled.port_rows) > ROWS_MAXIMUM:
+            self._dirty.add(key)  # the bound is compiling's to hold
+            return
         if exchange.attachments:
             compiled.find_switches(exchange.selection.members, self._context.inventory)
         ports = exchange.selection.members.ports
@@ -227,7 +232,8 @@ class PolicyCompiler:
                 compiled = compile_policy(policy, self._context)
             except Exception as error:
                 text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
-                self.failed[key] = Diagnostic.error(_ref(key), Code.COMPILE_FAILED, text)
+                failed = Diagnostic.error(_ref(key), Code.COMPILE_FAILED, text)
+                self.failed[key] = error.diagnostics[0] if isinstance(error, InvalidObject) else failed
                 self._sources[key] = (now, *(one for one in sources if one is not now))
                 return
         name = f"{_PREFIX}{key}"

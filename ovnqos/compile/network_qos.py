@@ -20,10 +20,11 @@ from ovnqos.compile.precedence import has_both_directions
 from ovnqos.compile.rows import POLICY_KIND, Direction, QosRow, name_hash, network_qos_priority
 from ovnqos.compile.selections import PodSelection
 from ovnqos.compile.source_selection import NetworkSources, find_sources
-from ovnqos.diagnostics import Code, ObjectRef
+from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
+from ovnqos.errors import InvalidObject
 from ovnqos.match import MatchText
 from ovnqos.model.owner import BESIDE_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
-from ovnqos.model.policy import BandwidthScope, PodPeer, frame_advice
+from ovnqos.model.policy import ROWS_MAXIMUM, BandwidthScope, PodPeer, frame_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,11 +142,24 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
         if said := fragment_advice(policy.rules, index, over_ipv6=over_ipv6):
             compiled.inform(Code.FRAGMENTS, said, path=f"spec.egress[{index}].classifier.ports")
     if compiled.port_rows:
+        _check_rows(compiled, members)
         for attachment, ports in members.ports.items():
             for port, location in ports.items():
                 for row in compiled.rows_of_port(port, attachment, location, context):
                     compiled.add_row(row)
     return compiled
+
+
+def _check_rows(compiled: CompiledPolicy, members: SourceMembers) -> None:
+    """Raise InvalidObject where the ports would have more rows than an object may have."""
+    ports = {attachment: len(found) for attachment, found in members.ports.items()}
+    count = sum(ports.get(attachment, 0) for one in compiled.port_rows for attachment in one.attachments)
+    if count > ROWS_MAXIMUM:
+        text = f"{count} rows, one a pod and rule, are above the maximum of {ROWS_MAXIMUM}; its present rows stay"
+        path, hint = "metadata.annotations[ovnqos.io/bandwidth-scope]", "select fewer pods, or use scope policy"
+        raise InvalidObject(
+            compiled.object, [Diagnostic.error(compiled.object, Code.TOO_MANY_ROWS, text, path=path, hint=hint)]
+        )
 
 
 class _Network:

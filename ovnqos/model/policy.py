@@ -24,6 +24,22 @@ PRIORITY_MAXIMUM = 100
 """Highest `spec.priority` (CRD)."""
 RULES_MAXIMUM = 20
 """Most egress rules of one object (CRD)."""
+PEERS_MAXIMUM = 500
+"""Most entries of `to`, and of `from`, of one rule (CRD)."""
+EXCEPTIONS_MAXIMUM = 1000
+"""Most entries of `except` of one ipBlock (CRD)."""
+PORTS_MAXIMUM = 500
+"""Most entries of `ports` of one rule (CRD)."""
+SELECTOR_MAXIMUM = 100
+"""Most labels, and most expressions, of one label selector (CRD)."""
+SELECTOR_VALUES_MAXIMUM = 500
+"""Most values of one expression of a label selector (CRD)."""
+PEER_SELECTORS_MAXIMUM = 40
+"""Most different pairs of selectors in `to`, of all rules of one object: each is an address set."""
+ROWS_MAXIMUM = 20_000
+"""Most rows of one object where each pod has its own."""
+CIDRS_MAXIMUM = 65_536
+"""Most CIDRs that the address blocks of one object, less their exceptions, may come to."""
 DSCP_MAXIMUM = 63
 BANDWIDTH_MAXIMUM = 4_294_967_295
 """Highest rate (kbps) and burst (kbit) that OVN's schema takes (ovn-nb(5), QoS, bandwidth)."""

@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_DIAGNOSTICS_MAXIMUM = 200
 UNNAMED = ObjectRef(kind="")
 """The object of a diagnostic while the object is being read."""
 
 
 class Report:
-    """The diagnostics of one object, and the readers that know which of its fields were read."""
+    """The diagnostics of one object, 200 at most, and the readers that know which of its fields were read."""
 
-    __slots__ = ("diagnostics", "readers")
+    __slots__ = ("_has_error", "diagnostics", "readers")
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
         self.readers: list[Fields] = []
+        self._has_error = False
 
     def error(self, path: str, text: str, *hints: str, code: Code = Code.INVALID_FIELD) -> None:
         """Add an error of the field at a full path."""
@@ -43,9 +45,10 @@ class Report:
 
     def _add(self, severity: Severity, code: Code, path: str, text: str, hints: tuple[str, ...]) -> None:
         hint = "; ".join(filter(None, hints))
-        self.diagnostics.append(
-            Diagnostic(severity=severity, code=code, object=UNNAMED, path=path, text=text, hint=hint)
-        )
+        if len(self.diagnostics) < _DIAGNOSTICS_MAXIMUM or (severity is Severity.ERROR and not self._has_error):
+            one = Diagnostic(severity=severity, code=code, object=UNNAMED, path=path, text=text, hint=hint)
+            self.diagnostics.append(one)
+        self._has_error |= severity is Severity.ERROR
 
     def finish(self, ref: Callable[[], ObjectRef]) -> tuple[Diagnostic, ...]:
         """Return the warnings, those of unknown fields too, if there is no error.
@@ -192,17 +195,21 @@ class Fields:
         """A reader of a mapping that the field holds as JSON text; its unknown fields are no warnings."""
         return Fields(mapping, self._report, parent=self, place=key, warn_unknown=False)
 
-    def entries(self, key: str) -> Sequence[object] | None:
-        """A list, its entries as they are."""
+    def entries(self, key: str, *, maximum: int | None = None) -> Sequence[object] | None:
+        """A list, its entries as they are; one with more than `maximum` is an error, and read no further."""
         value = self.get(key)
-        if value is None or isinstance(value, (list, tuple)):
-            return value
-        self.error(key, f"must be a list, not {describe(value)}")
-        return None
+        if not isinstance(value, (list, tuple)):
+            if value is not None:
+                self.error(key, f"must be a list, not {describe(value)}")
+            return None
+        if maximum is not None and len(value) > maximum:
+            self.error(key, f"{len(value)} entries are above the maximum of {maximum}", "use several rules or objects")
+            return value[:maximum]
+        return value
 
-    def mappings(self, key: str, *, warn_unknown: bool = True) -> list[Fields] | None:
-        """Readers of a list's entries, less those that are no mappings (each an error)."""
-        entries = self.entries(key)
+    def mappings(self, key: str, *, warn_unknown: bool = True, maximum: int | None = None) -> list[Fields] | None:
+        """Readers of a list's entries, less those that are no mappings (each an error); `maximum` as in `entries`."""
+        entries = self.entries(key, maximum=maximum)
         if entries is None:
             return None
         readers = []
@@ -214,10 +221,13 @@ class Fields:
                 self.error(place, f"must be a mapping, not {describe(entry)}")
         return readers
 
-    def strings(self, key: str) -> dict[int, str]:
-        """A list's strings by index, less the entries that are none (each an error); empty when absent."""
+    def strings(self, key: str, *, maximum: int | None = None) -> dict[int, str]:
+        """A list's strings by index, less the entries that are none (each an error); empty when absent.
+
+        `maximum` is as in `entries`.
+        """
         found = {}
-        for index, entry in enumerate(self.entries(key) or ()):
+        for index, entry in enumerate(self.entries(key, maximum=maximum) or ()):
             if isinstance(entry, str):
                 found[index] = entry
             else:

@@ -16,11 +16,14 @@ from ovnqos.model.labels import EVERYTHING, LabelSelector
 from ovnqos.model.networks import NetworkSelectionType, NetworkSelector
 from ovnqos.model.policy import (
     BANDWIDTH_MAXIMUM,
+    CIDRS_MAXIMUM,
     DSCP_MAXIMUM,
+    PEER_SELECTORS_MAXIMUM,
     PRIORITY_MAXIMUM,
     RULES_MAXIMUM,
     Bandwidth,
     BandwidthScope,
+    IPBlock,
     NetworkQoS,
     Rule,
     bandwidth_advice,
@@ -96,6 +99,7 @@ def parse_policy(document: object, *, origin: str = "") -> NetworkQoS:
         pod_selector = read_selector(spec, "podSelector")
         network_selectors = _network_selectors(spec)
         rules = read_rules(spec, _rule, maximum=RULES_MAXIMUM, beyond="move the rest to another object")
+        _check_sizes(spec, rules)
     diagnostics = reader.check()
     return NetworkQoS(
         namespace=reader.namespace,
@@ -137,6 +141,23 @@ def _rule(rule: Fields) -> Rule:
     return Rule(dscp=dscp, bandwidth=bandwidth, classifier=read_classifier(rule, "classifier"))
 
 
+def _check_sizes(spec: Fields, rules: tuple[Rule, ...]) -> None:
+    """Bound what the rules come to in the database.
+
+    Of a block less an exception there are left up to as many CIDRs as the exception's prefix is longer.
+    """
+    found = [one for rule in rules for one in (*(rule.classifier.destinations or ()), *(rule.classifier.sources or ()))]
+    selectors = len({one for one in found if not isinstance(one, IPBlock)})
+    if selectors > PEER_SELECTORS_MAXIMUM:
+        text = f"{selectors} different selectors of pods are above the maximum of {PEER_SELECTORS_MAXIMUM}"
+        spec.error("egress", text, "select by common labels, or use several objects")
+    blocks = [one for one in found if isinstance(one, IPBlock)]
+    count = sum(1 + sum(exception.prefixlen - block.cidr.prefixlen for exception in block.excluded) for block in blocks)
+    if count > CIDRS_MAXIMUM:
+        text = f"the address blocks less their exceptions may be {count} CIDRs, above the maximum of {CIDRS_MAXIMUM}"
+        spec.error("egress", text, "use fewer exceptions or shorter prefixes, or several objects")
+
+
 def _has_rate(rule: Fields) -> bool:
     """Whether a rate is given, or something that is an error in its place."""
     given = rule.get("bandwidth")
@@ -160,7 +181,7 @@ def _bandwidth(rule: Fields) -> Bandwidth | None:
 
 def _network_selectors(spec: Fields) -> tuple[NetworkSelector, ...] | None:
     """Read `networkSelectors`. An absent or empty list is None: every network that the pods are on."""
-    entries = spec.mappings("networkSelectors")
+    entries = spec.mappings("networkSelectors", maximum=len(NetworkSelectionType))
     if not entries:
         return None
     selectors = [_selector(entry) for entry in entries]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 DSCP_KEY: Final = f"{CALICO_PREFIX}dscp"
+_WARNED_MAXIMUM = 20
+"""Annotations without effect that are warned of; there are 14 that are known."""
 _DIRECTIONS = ("ingress", "egress")
 _BANDWIDTH_KEYS = {
     direction: (f"{CALICO_PREFIX}{direction}Bandwidth", f"kubernetes.io/{direction}-bandwidth")
@@ -92,7 +94,7 @@ def read_pod_qos(annotations: Mapping[str, str], ref: ObjectRef, *, path: str = 
     reader = _Reader(own, ref, path)
     ingress, egress = (reader.bandwidth(direction) for direction in _DIRECTIONS)
     dscp = reader.dscp()
-    for key in sorted(own.keys() - _SUPPORTED_KEYS):
+    for key in sorted(own.keys() - _SUPPORTED_KEYS)[:_WARNED_MAXIMUM]:
         reader.warn_of_unsupported(key)
     for direction, limit in (("egress", egress), ("ingress", ingress)):
         reader.advise(direction, limit)

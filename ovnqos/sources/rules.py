@@ -9,7 +9,19 @@ from netaddr import cidr_merge
 
 from ovnqos.diagnostics import Code
 from ovnqos.model.labels import EVERYTHING, LabelSelector, Operator, Requirement
-from ovnqos.model.policy import PORT_MAXIMUM, Classifier, IPBlock, PodPeer, PortMatch, Protocol
+from ovnqos.model.policy import (
+    EXCEPTIONS_MAXIMUM,
+    PEERS_MAXIMUM,
+    PORT_MAXIMUM,
+    PORTS_MAXIMUM,
+    SELECTOR_MAXIMUM,
+    SELECTOR_VALUES_MAXIMUM,
+    Classifier,
+    IPBlock,
+    PodPeer,
+    PortMatch,
+    Protocol,
+)
 from ovnqos.sources.fields import Fields, label_key_error, label_value_error
 from ovnqos.sources.values import InvalidValueError, child_path, parse_cidr, show, suggest
 
@@ -49,7 +61,7 @@ def read_selector(fields: Fields, key: str, *, required: str = "") -> LabelSelec
     if selector is None:
         return None
     requirements = _match_labels(selector)
-    for expression in selector.mappings("matchExpressions") or ():
+    for expression in selector.mappings("matchExpressions", maximum=SELECTOR_MAXIMUM) or ():
         requirement = _requirement(expression)
         if requirement is not None:
             requirements.append(requirement)
@@ -81,7 +93,12 @@ def parse_label_selector(text: str) -> LabelSelector:
 
 def _match_labels(selector: Fields) -> list[Requirement]:
     requirements = []
-    for key, value in selector.string_map("matchLabels").items():
+    labels = selector.string_map("matchLabels")
+    if len(labels) > SELECTOR_MAXIMUM:
+        text = f"{len(labels)} labels are above the maximum of {SELECTOR_MAXIMUM}"
+        selector.error("matchLabels", text, "select by fewer")
+        return []
+    for key, value in labels.items():
         error = label_key_error(key) or label_value_error(value)
         if error:
             selector.invalid(child_path("matchLabels", key), error)
@@ -94,7 +111,7 @@ def _requirement(expression: Fields) -> Requirement | None:
     if key is not None and (error := label_key_error(key)):
         expression.invalid("key", error)
     word = expression.string("operator", required=f"use {_OPERATOR_WORDS}")
-    values = expression.strings("values")
+    values = expression.strings("values", maximum=SELECTOR_VALUES_MAXIMUM)
     for index, value in values.items():
         if error := label_value_error(value):
             expression.invalid(f"values[{index}]", error)
@@ -152,7 +169,7 @@ def read_classifier(rule: Fields, key: str) -> Classifier:
 
 
 def _destinations(classifier: Fields) -> tuple[IPBlock | PodPeer, ...] | None:
-    entries = classifier.mappings("to")
+    entries = classifier.mappings("to", maximum=PEERS_MAXIMUM)
     if not entries:
         return None
     found: list[IPBlock | PodPeer] = []
@@ -175,7 +192,7 @@ def _destinations(classifier: Fields) -> tuple[IPBlock | PodPeer, ...] | None:
 
 
 def _sources(classifier: Fields) -> tuple[IPBlock, ...] | None:
-    entries = classifier.mappings("from")
+    entries = classifier.mappings("from", maximum=PEERS_MAXIMUM)
     if not entries:
         return None
     found = []
@@ -198,7 +215,7 @@ def _ip_block(entry: Fields) -> IPBlock | None:
     text = block.string("cidr", required="give one like 10.0.0.0/8 or 2001:db8::/32")
     cidr = read_cidr(block, "cidr", text, or_address=True) if text is not None else None
     excluded = []
-    for index, exception_text in block.strings("except").items():
+    for index, exception_text in block.strings("except", maximum=EXCEPTIONS_MAXIMUM).items():
         place = f"except[{index}]"
         exception = read_cidr(block, place, exception_text, or_address=True)
         if exception is None or cidr is None:
@@ -231,7 +248,7 @@ def read_cidr(fields: Fields, place: str, text: str, *, or_address: bool = False
 
 
 def _port_matches(classifier: Fields) -> tuple[PortMatch, ...] | None:
-    entries = classifier.mappings("ports")
+    entries = classifier.mappings("ports", maximum=PORTS_MAXIMUM)
     if not entries:
         return None
     found = []

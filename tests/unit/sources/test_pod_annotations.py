@@ -225,4 +225,5 @@ def test_what_is_wrong_with_a_namespace_is_not_told_of_its_pods() -> None:
     namespace = read_pod_qos(
         {f"{CALICO}/egressBandwidth": "20M", f"{CALICO}/dscp": "64", f"{CALICO}/egressPackets": "5"}
     )
-    assert merge(PodQos(ingress=TEN), namespace) == PodQos(ingress=TEN, egress=TWENTY)
+    merged = merge(PodQos(ingress=TEN), namespace)
+    assert (merged.ingress, merged.egress, merged.dscp, merged.diagnostics) == (TEN, TWENTY, None, ())

@@ -42,6 +42,7 @@ def test_a_pod_keeps_what_qos_needs() -> None:
         annotations={"k8s.ovn.org/pod-networks": NETWORKS},
         host_network=True,
         phase="Succeeded",
+        uid="1",
     )
 
 
