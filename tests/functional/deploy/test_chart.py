@@ -28,8 +28,9 @@ from tests.support.settings import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMPONENTS = [DEPLOY / "components" / name for name in ("monitoring", "network-policy")]
-WITH_COMPONENTS = {"monitoring": {"enabled": True}, "networkPolicy": {"enabled": True}}
+COMPONENTS = [DEPLOY / "components" / name for name in ("admission-policy", "monitoring", "network-policy")]
+WITH_COMPONENTS = {name: {"enabled": True} for name in ("admissionPolicy", "monitoring", "networkPolicy")}
+CLUSTER_WIDE = ("Cluster", "ValidatingAdmissionPolicy")
 CHART_S_OWN_LABELS = (
     "app.kubernetes.io/instance",
     "app.kubernetes.io/managed-by",
@@ -79,7 +80,7 @@ def expected(overlay: Path) -> dict[str, dict[str, Any]]:
         "data": environment_of(overlay),
     }
     for kind, one in by_kind.items():
-        if not kind.startswith("Cluster"):
+        if not kind.startswith(CLUSTER_WIDE):
             one["metadata"]["namespace"] = kustomization(overlay)["namespace"]
     workload = by_kind["DaemonSet" if overlay.name == "zone" else "Deployment"]
     (container,) = workload["spec"]["template"]["spec"]["containers"]
@@ -102,7 +103,8 @@ def test_it_renders_the_objects_of_the_overlay_and_the_components(overlay: Path)
 
 
 def test_nothing_is_rendered_that_was_not_asked_for() -> None:
-    assert rendered({}).keys().isdisjoint({"PodMonitor", "PrometheusRule", "NetworkPolicy", "Namespace"})
+    optional = {"PodMonitor", "PrometheusRule", "NetworkPolicy", "ValidatingAdmissionPolicy", "Namespace"}
+    assert rendered({}).keys().isdisjoint(optional)
     assert "PodDisruptionBudget" not in rendered({"podDisruptionBudget": {"enabled": False}})
     assert "ServiceAccount" not in rendered({"serviceAccount": {"create": False, "name": "mine"}})
 

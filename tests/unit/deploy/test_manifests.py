@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CENTRAL, ZONE = OVERLAYS
 MONITORING = DEPLOY / "components" / "monitoring"
 NETWORK_POLICY = DEPLOY / "components" / "network-policy"
+ADMISSION_POLICY = DEPLOY / "components" / "admission-policy"
 VARIABLES = {setting.variable for setting in SETTINGS}
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
@@ -42,7 +43,7 @@ def volume_paths(overlay: Path) -> dict[str, str]:
 
 
 def test_every_manifest_is_yaml_and_belongs_to_a_kustomization() -> None:
-    used = {path for folder in (CENTRAL, ZONE, MONITORING, NETWORK_POLICY) for path in files_of(folder)}
+    used = {path for folder in (CENTRAL, ZONE, MONITORING, NETWORK_POLICY, ADMISSION_POLICY) for path in files_of(folder)}
     assert used | {DEPLOY / "crd.yaml"} == set(DEPLOY.rglob("*.yaml"))
     for path in used:
         assert documents(path), path
