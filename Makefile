@@ -94,7 +94,7 @@ test-functional: ovn deploy-tools venv ## against real database servers
 
 # What depends on the API server's version: the CRD, watches, status, Events, rights
 MODERN_TESTS := $(patsubst %,tests/cluster/test_%.py, \
-	command crd crd_of_ovn_kubernetes example_controller kubernetes_api reflector status events rbac chart daemon_stored_objects)
+	admission_policy command crd crd_of_ovn_kubernetes example_controller kubernetes_api reflector status events rbac chart daemon_stored_objects)
 
 test-cluster: ovn kubernetes deploy-tools venv ## the daemon against a real Kubernetes API; what depends on its version also on the newest
 	$(BIN)/pytest tests/cluster $(SHARED)

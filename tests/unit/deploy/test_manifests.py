@@ -43,7 +43,9 @@ def volume_paths(overlay: Path) -> dict[str, str]:
 
 
 def test_every_manifest_is_yaml_and_belongs_to_a_kustomization() -> None:
-    used = {path for folder in (CENTRAL, ZONE, MONITORING, NETWORK_POLICY, ADMISSION_POLICY) for path in files_of(folder)}
+    used = {
+        path for folder in (CENTRAL, ZONE, MONITORING, NETWORK_POLICY, ADMISSION_POLICY) for path in files_of(folder)
+    }
     assert used | {DEPLOY / "crd.yaml"} == set(DEPLOY.rglob("*.yaml"))
     for path in used:
         assert documents(path), path
