@@ -89,6 +89,7 @@ class Code(StrEnum):
     ROW_UNBOUND = "RowUnbound"
     ROW_UNDEFINED = "RowUndefined"
     # daemon
+    CHANGE_DELAYED = "ChangeDelayed"
     LAST_VALID_VERSION = "LastValidVersion"
     NORTHBOUND_UNAVAILABLE = "NorthboundUnavailable"
     REMOVAL_HELD = "RemovalHeld"

@@ -15,6 +15,7 @@ from ovnqos import Code, DesiredState, LockLost, OvnQosError, Severity, StalePla
 from ovnqos.controller import EndedLimitsMaximum, InvalidRow, collector_paused
 from ovnqos.kubernetes import RetryPolicy
 from ovnqosd.loop.comparison import NorthboundComparison
+from ovnqosd.loop.limit_changes import LimitChanges
 from ovnqosd.loop.northbound_writer import NorthboundWriter, PassBackoff
 from ovnqosd.loop.object_table import ObjectTable
 from ovnqosd.loop.outcomes import AnnotationProblem, PassOutcome, PassRecord, Trigger
@@ -94,6 +95,7 @@ class Reconciler:
         self._on_failure = on_failure
         self._table = ObjectTable(compiler, is_elected=is_elected)
         self._writer = NorthboundWriter(lambda: connect(inbox.database_changed), may_write)
+        self._limits = LimitChanges(compiler, clock)
         self._guard = RemovalGuard(max_deletes, compiler, clock)
         self._comparison = NorthboundComparison(compiler, self._writer, self._table, self._guard)
         self._failures = PassBackoff(self._policy, clock)
@@ -176,14 +178,15 @@ class Reconciler:
             return None if self._writer.is_open else max(0.0, self._failures.retry_at - now)
         if self._full_due or self._compiler.is_dirty:
             return max(0.0, self._failures.retry_at - now)
-        return max(0.0, self._full_at - now)
+        return max(0.0, min(self._full_at, self._limits.next_time or self._full_at) - now)
 
     def _pass(self, work: Work) -> None:
         started = self._clock.monotonic()
         self._synced = self._kinds <= work.synced
-        self._guard.observe(work.changes)
-        self._table.apply(work.changes)
-        if self._guard.held and work.changes:
+        changes = self._limits.take(work.changes)
+        self._guard.observe(changes)
+        self._table.apply(changes)
+        if self._guard.held and changes:
             self._full_at = min(self._full_at, started + _HELD_S)
         self._full_due |= work.full_pass or self._guard.in_doubt or started >= self._full_at
         if not self._may_write():
