@@ -89,7 +89,9 @@ class LimitChanges:
         if until <= now or all(before in (None, after) for before, after in limits):
             self._note(key, limits, now)
             return observed
-        until = max(until, now + STABLE_S)
+        held = self._held.get(key)
+        if held is None or not _same_limits(held[1].object, one):
+            until = max(until, now + STABLE_S)
         self._changed[key], self._held[key] = until, (until, observed)
         return replace(observed, object=_with_limits(one, in_force))
 
@@ -122,6 +124,12 @@ class LimitChanges:
         if now >= self._forget_at:
             self._changed = {key: one for key, one in self._changed.items() if one > now}
             self._forget_at = now + _FORGET_S
+
+
+def _same_limits(before: object, now: Pod | Namespace) -> bool:
+    return isinstance(before, Pod | Namespace) and all(
+        getattr(before.qos, name) == getattr(now.qos, name) for name in _DIRECTIONS
+    )
 
 
 def _burst_s(limit: Bandwidth) -> float:

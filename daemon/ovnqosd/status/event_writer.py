@@ -80,7 +80,8 @@ class EventSeries:
         self._queue = queue
         self._interval = interval
         self._remembered = remembered
-        self._series: OrderedDict[str, EventWrite] = OrderedDict()
+        self._series: dict[str, EventWrite] = {}
+        self._of_namespace: dict[str, OrderedDict[str, None]] = {}  # keys by namespace, that not recorded longest first
         self._of_object: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
@@ -91,18 +92,23 @@ class EventSeries:
         """Take what happened."""
         key = _key(event)
         series = self._series.get(key)
+        is_new = series is None
         if series is None or series.event.uid != event.uid:
             series = self._series[key] = EventWrite(event)
             self._of_object.setdefault(_object(key), set()).add(key)
-        self._series.move_to_end(key)
+        if not is_new:
+            self._of_namespace[_namespace(key)].move_to_end(key)
         if not series.new and series.written != event:
             series.first_time = time
         series.event = event
         series.new += 1
         series.last_time = time
         self._queue.add(key, max(now, series.next_at))
-        while len(self._series) > self._remembered:
-            self._drop(next(iter(self._series)))
+        if is_new:
+            self._of_namespace.setdefault(_namespace(key), OrderedDict())[key] = None
+        while len(self._series) > self._remembered:  # of the namespace with the most, so that none drives out another's
+            largest = max(self._of_namespace, key=lambda name: len(self._of_namespace[name]))
+            self._drop(next(iter(self._of_namespace[largest])))
 
     def prepare(self, key: str, now: float) -> EventWrite | float | None:
         """Return what to write of a series, or from when on; None if nothing happened."""
@@ -135,6 +141,10 @@ class EventSeries:
 
     def _drop(self, key: str) -> None:
         del self._series[key]
+        of_namespace = self._of_namespace[_namespace(key)]
+        del of_namespace[key]
+        if not of_namespace:
+            del self._of_namespace[_namespace(key)]
         keys = self._of_object[_object(key)]
         keys.discard(key)
         if not keys:
@@ -143,6 +153,11 @@ class EventSeries:
 
 def _object(key: str) -> str:
     return key.partition("\n")[0]
+
+
+def _namespace(key: str) -> str:
+    """The namespace that an Event is about: an object's own, or the object."""
+    return _object(key).partition(" ")[2].partition("/")[0]
 
 
 def _key(event: Event) -> str:
@@ -176,7 +191,7 @@ class EventWriter:
         self._host = host
         self._clock = clock if clock is not None else Clock()
         self._refused = 0
-        keys = DelayingQueue()
+        keys = DelayingQueue(_namespace)
         self._series = EventSeries(keys, interval=interval)
         self._queue: WorkQueue[EventWrite] = WorkQueue(
             "event-writer",

@@ -76,7 +76,7 @@ class StatusWriter:
         self._refused: dict[str, tuple[str, Condition]] = {}  # by key, with the uid
         clock = clock if clock is not None else Clock()
         timing = timing if timing is not None else StatusTiming()
-        keys = DelayingQueue()
+        keys = DelayingQueue(lambda key: key.partition("/")[0])
         self._plan = StatusPlan(zone, keys, timing, shared=shared)
         self._queue: WorkQueue[StatusPatch] = WorkQueue(
             "status-writer",

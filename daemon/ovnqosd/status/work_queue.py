@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+from collections import OrderedDict, deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -32,12 +33,21 @@ _log = structlog.get_logger()
 
 
 class DelayingQueue:
-    """Keys in the order of their due times, each once. Times are seconds of one clock. Not thread-safe."""
+    """Keys, each once, to be taken from their due times on: namespaces in turn, so that none waits for another's.
 
-    def __init__(self) -> None:
+    Those of one namespace are taken in the order of their due times. Times are seconds of one clock. Not thread-safe.
+
+    Args:
+        namespace_of: tells the namespace of a key.
+    """
+
+    def __init__(self, namespace_of: Callable[[str], str] = lambda _key: "") -> None:
+        self._namespace_of = namespace_of
         self._due: dict[str, float] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._number = 0  # of keys due at the same time the one that came first goes first
+        self._ready: OrderedDict[str, deque[str]] = OrderedDict()  # due keys by namespace, the next one first
+        self._ready_keys: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._due)
@@ -45,22 +55,32 @@ class DelayingQueue:
     def add(self, key: str, at: float) -> None:
         """Add a key; one that is in the queue keeps the earlier of the two times."""
         known = self._due.get(key)
-        if known is None or at < known:
+        if key not in self._ready_keys and (known is None or at < known):
             self._due[key] = at
             self._number += 1
             heapq.heappush(self._heap, (at, self._number, key))
 
     def pop(self, now: float) -> str | None:
         """Remove the key that is due first and return it; None if none is due."""
-        due = self.next_time()
-        if due is None or due > now:
+        while (due := self._next_delayed()) is not None and due <= now:
+            _, _, key = heapq.heappop(self._heap)
+            self._ready.setdefault(self._namespace_of(key), deque()).append(key)
+            self._ready_keys.add(key)
+        if not self._ready:
             return None
-        _, _, key = heapq.heappop(self._heap)
+        namespace, keys = self._ready.popitem(last=False)
+        key = keys.popleft()
+        if keys:
+            self._ready[namespace] = keys  # at the end
+        self._ready_keys.discard(key)
         del self._due[key]
         return key
 
     def next_time(self) -> float | None:
         """Return when the next key is due; None if there is none."""
+        return self._due[next(iter(self._ready.values()))[0]] if self._ready else self._next_delayed()
+
+    def _next_delayed(self) -> float | None:
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

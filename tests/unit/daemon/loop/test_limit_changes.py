@@ -123,6 +123,15 @@ def test_the_last_of_several_changes_takes_effect_in_the_end(scene: Scene) -> No
     assert scene.row() == (1000, None)
 
 
+def test_a_change_that_waits_is_not_put_off_by_other_changes_of_the_pod(scene: Scene) -> None:
+    for rate in (3000, 2000, 1000):
+        scene.tell(limited(rate))
+    for beat in range(int(INTERVAL_S / STEP_S)):
+        scene.tell(limited(1000, beat=str(beat)))
+        scene.pass_by(STEP_S)
+    assert scene.row() == (1000, None)
+
+
 def test_a_limit_that_is_removed_for_good_goes(scene: Scene) -> None:
     scene.tell(limited(4000))
     scene.tell(limited(3000))

@@ -194,6 +194,19 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(series.series) == 10
 
 
+def test_many_events_of_one_namespace_drive_out_none_of_another() -> None:
+    series = Series(remembered=10)
+    series.record(replace(INVALID, key="bank/gold"), 0.0)
+    for number in range(100):
+        series.record(replace(INVALID, key=f"shop/p{number}"), 0.0)
+    assert len(series.series) == 10
+    keys = []
+    while (found := series.next(0.0)) is not None:
+        keys.append(found.event.key)
+    assert keys[0] == "bank/gold"
+    assert len(keys) == 10
+
+
 def test_a_report_is_an_event_a_code_and_of_a_pod_one_in_all() -> None:
     found = (
         cause("a", path="metadata.annotations[x]"),
@@ -346,3 +359,13 @@ def test_a_flood_is_held_back(tmp_path: Path) -> None:
         api.wait_for(7)
         writer.stop()
     assert len(api.requests) == 7
+
+
+def test_an_event_waits_for_one_of_each_other_namespace_at_most(tmp_path: Path) -> None:
+    crowd = [replace(INVALID, kind="Pod", key=f"shop/p{number}", uid=f"u{number}") for number in range(600)]
+    others = [replace(INVALID, key="bank/gold"), replace(INVALID, kind="Namespace", key="farm")]
+    with AnsweringApi(created) as api, writing(api, tmp_path, rate=1e6, burst=1000) as writer:
+        writer.record([*crowd, *others])
+        first = api.wait_for(4)
+        api.wait_for(602)
+    assert {"gold", "farm"} <= {one.body["involvedObject"]["name"] for one in first}

@@ -55,6 +55,21 @@ class Pauses(Clock):
         self.pauses.append(seconds)
 
 
+def test_namespaces_take_turns_and_each_is_in_the_order_of_its_due_times() -> None:
+    keys = DelayingQueue(lambda key: key.partition("/")[0])
+    for number in range(5):
+        keys.add(f"shop/p{number}", 5.0 - number)
+    keys.add("bank/late", 4.5)
+    keys.add("bank/later", 7.0)
+    assert keys.next_time() == 1.0
+    assert [keys.pop(6.0), keys.pop(6.0)] == ["shop/p4", "bank/late"]
+    keys.add("farm/new", 6.0)
+    keys.add("shop/p3", 0.0)  # it is due already, and in the queue once
+    assert [keys.pop(6.0) for _ in range(6)] == ["shop/p3", "farm/new", "shop/p2", "shop/p1", "shop/p0", None]
+    assert keys.next_time() == 7.0
+    assert len(keys) == 1
+
+
 @contextmanager
 def working(
     write: Callable[[str], None],
