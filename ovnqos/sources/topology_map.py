@@ -118,6 +118,9 @@ def _network(name: str, fields: Fields) -> MappedNetwork | None:
     switch, port = _template(fields, "switch"), _template(fields, "port")
     if port is not None and "name" not in port.placeholders:
         fields.error("port", f"{show(port.text)} is the same port for all pods", "write e.g. {namespace}-{name}")
+    elif port is not None and "namespace" not in port.placeholders:
+        text = f"{show(port.text)} is the same port for pods of one name in several namespaces"
+        fields.error("port", text, "write e.g. {namespace}_{name}, so that no two tenants claim one port")
     if port is not None and not fields.has("switch"):
         fields.missing("switch", "say which switch the ports are on, e.g. {node}")
     if topology is NetworkTopology.LAYER3 and switch is not None and "node" not in switch.placeholders:

@@ -292,7 +292,11 @@ TOPOLOGY_MAPS: tuple[tuple[str, list[str]], ...] = (
         ["error InvalidField networks.default.port"],
     ),
     (
-        ("networks: {default: {topology: layer2, port: '{name}', addresses: {}}}"),
+        ("networks: {default: {topology: layer2, switch: lan, port: 'vm-{name}'}}"),
+        ["error InvalidField networks.default.port"],
+    ),
+    (
+        ("networks: {default: {topology: layer2, port: '{namespace}.{name}', addresses: {}}}"),
         ["error MissingField networks.default.switch", "error MissingField networks.default.addresses.annotation"],
     ),
     (

@@ -71,7 +71,10 @@ def kube_ovn_scenario() -> Scenario:
 def static_scenario() -> Scenario:
     """Make one switch; `appliance` has a port, and an address, that only the map names."""
     lan = StaticNetwork(
-        "lan", subnets=["10.88.0.0/24"], port_template="vm-{name}", ports={"default/appliance": "appliance-7"}
+        "lan",
+        subnets=["10.88.0.0/24"],
+        port_template="vm-{namespace}.{name}",
+        ports={"default/appliance": "appliance-7"},
     )
 
     def wiring(name: str, attachments: Sequence[Attachment]) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from tests.functional.support_demo import demo
                 "$ ovn-nbctl qos-list tenant",
             ],
         ),
-        ("static", ["$ cat topology.yaml", "+  vm-backup", "+  10.88.0.6", "$ ovn-nbctl qos-list lan"]),
+        ("static", ["$ cat topology.yaml", "+  vm-default.backup", "+  10.88.0.6", "$ ovn-nbctl qos-list lan"]),
     ],
 )
 def test_without_root_it_shows_the_plan_and_leaves_nothing(scenario: str, lines: list[str]) -> None:

@@ -23,7 +23,7 @@ MAP = {
         "default": {
             "topology": "layer2",
             "switch": "lan",
-            "port": "vm-{name}",
+            "port": "vm-{namespace}-{name}",
             "addresses": {"annotation": "example.com/addresses"},
         }
     }
@@ -56,7 +56,7 @@ def test_kube_ovn_is_told_by_the_pods_and_applied(northbound: NorthboundServer, 
 
 
 def test_a_topology_map_is_applied(northbound: NorthboundServer, tmp_path: Path) -> None:
-    wire(northbound, ["lan"], ["vm-web"])
+    wire(northbound, ["lan"], ["vm-shop-web"])
     write(tmp_path / "all.yaml", policy("gold"), BARE)
     (tmp_path / "map.yml.txt").write_text(yaml.safe_dump(MAP))
     topology = f"static:{tmp_path / 'map.yml.txt'}"

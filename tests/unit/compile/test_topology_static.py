@@ -84,9 +84,9 @@ class TestInterfaces:
         assert topology.interfaces(_pod("b")) == ()
 
     def test_without_an_annotation_every_pod_is_on_a_network_without_addresses(self) -> None:
-        topology = _topology("networks: {lan: {topology: layer2, switch: lan, port: '{name}'}}")
+        topology = _topology("networks: {lan: {topology: layer2, switch: lan, port: '{namespace}.{name}'}}")
         (found,) = topology.interfaces(_pod("b"))
-        assert (found.port, found.location, found.addresses) == ("b", "lan", ())
+        assert (found.port, found.location, found.addresses) == ("shop.b", "lan", ())
 
     @pytest.mark.parametrize(
         "text", ["10.0.0", "10.0.0.1;10.0.0.2", '["10.0.0.1", 5]', "[", '[["10.0.0.1"]]', "[" * 9999]
@@ -145,9 +145,9 @@ class TestPolicies:
         topology = _topology(
             """
 networks:
-  default: {topology: layer2, switch: lan, port: "{name}"}
-  infra/fast: {topology: layer2, switch: fast, port: "{name}-fast"}
-  free: {topology: layer2, switch: free, port: "{name}-free"}
+  default: {topology: layer2, switch: lan, port: "{namespace}.{name}"}
+  infra/fast: {topology: layer2, switch: fast, port: "{namespace}.{name}-fast"}
+  free: {topology: layer2, switch: free, port: "{namespace}.{name}-free"}
 """
         )
         nad = NetworkAttachmentDefinition(
@@ -162,7 +162,11 @@ networks:
             compiler = compiled(policy(networks=selectors), nad, _pod("a"), topology=topology)
             assert messages(compiler) == []
             found[name] = {port for group in compiler.desired().port_groups.values() for port in group.ports}
-        assert found == {"default": {"a"}, "fast": {"a-fast"}, "any": {"a", "a-fast", "a-free"}}
+        assert found == {
+            "default": {"shop.a"},
+            "fast": {"shop.a-fast"},
+            "any": {"shop.a", "shop.a-fast", "shop.a-free"},
+        }
 
 
 def test_a_map_of_ovn_kubernetes_default_network_gives_the_same_rows() -> None:
