@@ -16,7 +16,7 @@ from ovnqos.compile.topologies.choice import (
     parse_topology_choice,
 )
 from ovnqos.compile.topology import Network, PodInterface
-from ovnqos.diagnostics import listed
+from ovnqos.diagnostics import listed, printable
 from ovnqos.errors import InvalidRemote, InvalidRow, NameTaken, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology, TopologyMap
@@ -108,6 +108,7 @@ __all__ = [
     "parse_policy",
     "parse_topology_choice",
     "policy_of",
+    "printable",
     "qos_list_line",
     "references_in",
     "upstream_rows",

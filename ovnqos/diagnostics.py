@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """Text that is safe for a terminal, a log and an object of Kubernetes.
+
+    What cannot be seen is written as JSON escapes it: control characters (ESC, NUL, newlines), overrides of the
+    direction of writing, lone surrogates. So in a JSON document the value stays the same.
+
+    Args:
+        text: what anybody may have written.
+        keep: characters that stay as they are, such as the newlines of a text of several lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one in keep or one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 class Severity(StrEnum):
@@ -118,7 +134,7 @@ class ObjectRef:
 
     def __str__(self) -> str:
         words = f"{self.kind} {self.key}" if self.name else self.kind or "object"
-        return f"{words} ({self.origin})" if self.origin else words
+        return printable(f"{words} ({self.origin})" if self.origin else words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +169,9 @@ class Diagnostic:
 
     @property
     def message(self) -> str:
-        """`<field path>: <text>; <hint>`, for places that name the object already."""
+        """`<field path>: <text>; <hint>`, in one line, for places that name the object already."""
         said = f"{self.text}; {self.hint}" if self.hint else self.text
-        return f"{self.path}: {said}" if self.path else said
+        return printable(f"{self.path}: {said}" if self.path else said)
 
     def __str__(self) -> str:
         return f"{self.object}: {self.message}"

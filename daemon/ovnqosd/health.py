@@ -17,6 +17,7 @@ import structlog
 from prometheus_client.exposition import choose_encoder
 
 from ovnqos import OvnQosError
+from ovnqos.controller import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -191,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
             role = type(self).role() if path == "/readyz" else ""
             lines = reasons or [f"ok: {role}" if role else "ok"]
-            self._answer(status, ("\n".join(lines) + "\n").encode(), _TEXT)
+            self._answer(status, ("\n".join(map(printable, lines)) + "\n").encode(), _TEXT)
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"not found; try /metrics, /healthz or /readyz\n", _TEXT)
 

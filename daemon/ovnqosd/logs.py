@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 
+from ovnqos.controller import printable
 from ovnqosd.settings.settings import LogFormat, LogLevel
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 _OWN: Final = ("ovnqosd", "ovnqos")
 _ROOT: Final = logging.WARNING
 """The libraries log routine at INFO: reconnects, and each statement of a transaction."""
+
+
+def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what a terminal must not get of what others may have written."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -46,9 +52,10 @@ def configure(log_format: LogFormat, level: LogLevel, *, zone: str = "") -> None
         shown: list[Processor] = [
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            lambda _logger, _method, line: printable(str(line)),
         ]
     else:
-        shown = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        shown = [_make_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

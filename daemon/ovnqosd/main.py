@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos import OvnQosError
+from ovnqos.controller import printable
 from ovnqos.kubernetes import RequestError, connect
 from ovnqosd import logs
 from ovnqosd.daemon import CLEAN_UP_S, Daemon
@@ -46,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         wait_for_signal = catch_signals()
         daemon.start()
     except OvnQosError as error:
-        sys.stderr.write("".join(f"ovnqosd: {line}\n" for line in str(error).splitlines()))
+        sys.stderr.write("".join(f"ovnqosd: {printable(line)}\n" for line in str(error).splitlines()))
         return 1
     _log.info("started", mode=settings.mode.value, owner=settings.owner.name, node=settings.node)
     wait_for_signal()

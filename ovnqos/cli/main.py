@@ -23,6 +23,7 @@ from ovnqos.cli.commands.list_rows import list_rows
 from ovnqos.cli.commands.render import render
 from ovnqos.cli.commands.stats import stats
 from ovnqos.cli.commands.verify import verify
+from ovnqos.diagnostics import printable
 from ovnqos.errors import (
     DatabaseUnavailable,
     InvalidObject,
@@ -167,6 +168,6 @@ def complete_for_kubectl() -> None:
     found = ShellComplete(ovnqos, {}, "ovnqos", "").get_completions(words, incomplete)
     plain = [item for item in found if item.type == "plain"]
     for item in plain:
-        sys.stdout.write(f"{item.value}\t{item.help}\n" if item.help else f"{item.value}\n")
+        sys.stdout.write(printable(f"{item.value}\t{item.help}" if item.help else item.value, keep="\t") + "\n")
     no_space = _NO_SPACE if plain and all(item.value.endswith("/") for item in plain) else 0
     sys.stdout.write(f":{0 if len(plain) < len(found) else _NO_FILES | no_space}\n")

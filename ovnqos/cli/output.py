@@ -12,6 +12,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TextIO
 
+from ovnqos.diagnostics import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -37,6 +39,7 @@ _NUMBERS: Final = frozenset({"PRIORITY", "DSCP", "RATE", "BURST", "PACKETS", "DR
 _STYLED: Final = frozenset({"VERDICT", "DROPPED"})
 _BOLD, _RED, _GREEN, _YELLOW, _CYAN = "1", "31", "32", "33", "36"  # SGR, ECMA-48
 _STYLES: Final = {"error": f"{_BOLD};{_RED}", "warning": _YELLOW, "info": ""}
+_LAYOUT: Final = "\n\t"
 _DIFF_STYLES: Final = {"---": _BOLD, "+++": _BOLD, "***": _BOLD, "@@": _CYAN, "-": _RED, "+": _GREEN}
 
 
@@ -74,7 +77,12 @@ def report_json(enabled: bool) -> None:
 
 
 def result(text: str) -> None:
-    """Print a result as it is; raises ReaderGone: it has no reader any more."""
+    """Print a result, what is not printable of it escaped; raises ReaderGone: it has no reader any more."""
+    _write(printable(text, keep=_LAYOUT))
+
+
+def _write(text: str) -> None:
+    """Print what is safe for a terminal, as it is; raises as `result`."""
     try:
         sys.stdout.write(text)
     except BrokenPipeError:
@@ -84,6 +92,16 @@ def result(text: str) -> None:
 def result_json(document: object, *, sort_keys: bool = False) -> None:
     """Print a result as JSON; raises as `result`."""
     result(json.dumps(document, indent=2, ensure_ascii=False, sort_keys=sort_keys) + "\n")
+
+
+def result_yaml(documents: Sequence[object]) -> None:
+    """Print results as YAML; raises as `result`."""
+    import yaml
+
+    text = yaml.safe_dump_all(documents, explicit_start=True, sort_keys=False, allow_unicode=True)
+    if printable(text, keep=_LAYOUT) != text:  # YAML has escapes of its own
+        text = yaml.safe_dump_all(documents, explicit_start=True, sort_keys=False)
+    result(text)
 
 
 def plan(planned: Plan, form: str) -> None:
@@ -132,9 +150,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequ
         right: the titles of the columns that are aligned to the right, separated by spaces.
     """
     if sys.stdout.isatty():
-        result(_terminal_table(columns, rows, styles))
+        _write(_terminal_table(columns, rows, styles))
         return
-    lines = [columns, *rows]
+    lines = [columns, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     widths[-1] = 0
     align = [str.rjust if title in _NUMBERS else str.ljust for title in columns]
@@ -221,24 +239,24 @@ def _diff(text: str) -> None:
     if not _has_colour(sys.stdout):
         result(text)
         return
-    for line in text.splitlines():
+    for line in printable(text, keep=_LAYOUT).splitlines():
         style = next((style for start, style in _DIFF_STYLES.items() if line.startswith(start)), "")
-        result(f"{_styled(line, style)}\n")
+        _write(f"{_styled(line, style)}\n")
 
 
 def _lines(severity: str, message: object) -> None:
-    for line in [*str(message).splitlines(), *getattr(message, "__notes__", ())]:
+    for line in [*str(message).rstrip("\n").split("\n"), *getattr(message, "__notes__", ())]:
         _line(severity, line)
 
 
 def _line(severity: str, text: str, **fields: Any) -> None:
     if _Reports.json:
-        line = json.dumps({"severity": severity, **fields, "text": text}, ensure_ascii=False)
+        line = printable(json.dumps({"severity": severity, **fields, "text": text}, ensure_ascii=False))
     elif severity == "info":
-        line = text
+        line = printable(text)
     else:
         word = f"{severity}: "
-        line = (_styled(word, _STYLES[severity]) if _has_colour(sys.stderr) else word) + text
+        line = (_styled(word, _STYLES[severity]) if _has_colour(sys.stderr) else word) + printable(text)
     if severity == "warning" and line in _Reports.warnings:
         _Reports.repeated += 1
         return
@@ -278,7 +296,7 @@ def rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Se
         shown.add_column(title, overflow="fold", no_wrap=title in {"DIRECTION", "VERDICT", *_NUMBERS}, justify=justify)
     for index, row in enumerate(rows):
         style = styles[index] if styles else ""
-        cells = zip(columns, row, strict=True)
+        cells = zip(columns, map(printable, row), strict=True)
         shown.add_row(*(Text(cell, style=style if title in _STYLED else "") for title, cell in cells))
     return shown
 

@@ -155,11 +155,14 @@ def _check_rows(compiled: CompiledPolicy, members: SourceMembers) -> None:
     ports = {attachment: len(found) for attachment, found in members.ports.items()}
     count = sum(ports.get(attachment, 0) for one in compiled.port_rows for attachment in one.attachments)
     if count > ROWS_MAXIMUM:
-        text = f"{count} rows, one a pod and rule, are above the maximum of {ROWS_MAXIMUM}; its present rows stay"
-        path, hint = "metadata.annotations[ovnqos.io/bandwidth-scope]", "select fewer pods, or use scope policy"
-        raise InvalidObject(
-            compiled.object, [Diagnostic.error(compiled.object, Code.TOO_MANY_ROWS, text, path=path, hint=hint)]
-        )
+        raise InvalidObject(compiled.object, [too_many_rows(compiled.object, count)])
+
+
+def too_many_rows(ref: ObjectRef, count: int) -> Diagnostic:
+    """Say that an object would have more rows than it may have."""
+    text = f"{count} rows, one a pod and rule, are above the maximum of {ROWS_MAXIMUM}; its present rows stay"
+    path, hint = "metadata.annotations[ovnqos.io/bandwidth-scope]", "select fewer pods, or use scope policy"
+    return Diagnostic.error(ref, Code.TOO_MANY_ROWS, text, path=path, hint=hint)
 
 
 class _Network:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ovnqos.diagnostics import printable
 from ovnqos.plan import render_operations
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.render_operations import batches
@@ -64,7 +65,7 @@ def qos_list_key(content: RowContent) -> SortKey:
 def as_diff(changes: Sequence[Change], snapshot: Snapshot) -> str:
     """The diff; empty for no changes."""
     parts = [*_switches(changes, snapshot), *_sets(changes, snapshot.owner)]
-    return "\n".join(parts) + "\n" if parts else ""
+    return "\n".join(map(printable, parts)) + "\n" if parts else ""
 
 
 def _switches(changes: Sequence[Change], snapshot: Snapshot) -> Iterator[str]:

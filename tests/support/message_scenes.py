@@ -29,6 +29,7 @@ from ovnqos import (
     Snapshot,
     plan_changes,
 )
+from ovnqos.compile.network_qos import too_many_rows
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.controller import (
@@ -45,7 +46,9 @@ from ovnqos.convert import to_annotations, to_network_qos
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
+from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqosd.loop.comparison import MissingReferences
+from ovnqosd.loop.limit_changes import change_delayed
 from ovnqosd.loop.removal_guard import removal_held
 from ovnqosd.status.policy_outcome import last_valid_version, object_ref, unavailable
 from tests.support import kube_ovn
@@ -112,6 +115,7 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
     for compiler in scenes:
         compiler.desired()
         yield from compiler.all_diagnostics()
+    yield too_many_rows(object_ref("NetworkQoS", "shop/gold"), 30_000)
     yield from _shadowed(compiled([policy(rule(rate=5)), policy(name="b", priority=20)], CLIENT))
     yield from _shadowed(compiled(policy(rule(rate=5), rule(7)), CLIENT))
     yield from _shadowed(compiled(policy(rule(1, rate=5)), replace(on_flat, qos=PodQos(egress=SLOW)), flat))
@@ -129,6 +133,14 @@ def _empty_selections() -> Iterator[Compiler]:
     yield compiled(policy(), CLIENT, nodes=["node2"])
     yield compiled(policy(networks=[ANY_NAD_SELECTOR]), CLIENT)
     yield compiled(policy(networks=[ANY_NAD_SELECTOR]), CLIENT, attachment("shop/blue"))
+    for broken in ({"k8s.ovn.org/pod-networks": "{"}, {}):  # a pod that was readable
+        web_pod = replace(CLIENT, uid="1", qos=PodQos(egress=SLOW))
+        unreadable = replace(
+            web_pod,
+            annotations=broken,
+            qos=read_pod_qos({"qos.projectcalico.org/egressBandwidth": "no"}, object_ref("Pod", web_pod.key)),
+        )
+        yield compiled(policy(), web_pod, unreadable)
 
 
 def _contradictory() -> tuple[object, ...]:
@@ -248,6 +260,7 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
     yield unavailable(object_ref("NetworkQoS", "shop/gold"), NorthboundUnavailable("ssl:nb1:6641: connection refused"))
     yield removal_held("NetworkQoS", "shop/gold", 12)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
+    yield change_delayed(ObjectRef(kind="Pod", namespace="shop", name="web"))
 
 
 def promise_diagnostics() -> Iterator[Diagnostic]:

@@ -136,22 +136,26 @@ def _burst_s(limit: Bandwidth) -> float:
     return 1.0 if limit.burst_kbit is None else limit.burst_kbit / limit.rate_kbps
 
 
-def _with_limits(one: Pod | Namespace, in_force: PodQos) -> Pod | Namespace:
-    """A version of an object, with the limits in force and a word on that."""
-    namespace = one.namespace if isinstance(one, Pod) else ""
-    ref = ObjectRef(kind=type(one).__name__, namespace=namespace, name=one.name)
-    said = Diagnostic(
+def change_delayed(ref: ObjectRef) -> Diagnostic:
+    """Say that a change of an object's limits is held back."""
+    return Diagnostic(
         severity=Severity.INFO,
         code=Code.CHANGE_DELAYED,
         object=ref,
         path="metadata.annotations",
         text=f"limits change once in {INTERVAL_S:g} s at most, and seldomer with long bursts; the last change waits",
     )
+
+
+def _with_limits(one: Pod | Namespace, in_force: PodQos) -> Pod | Namespace:
+    """A version of an object, with the limits in force and a word on that."""
+    namespace = one.namespace if isinstance(one, Pod) else ""
+    ref = ObjectRef(kind=type(one).__name__, namespace=namespace, name=one.name)
     qos = replace(
         one.qos,
         ingress=in_force.ingress,
         egress=in_force.egress,
-        diagnostics=(*one.qos.diagnostics, said),
+        diagnostics=(*one.qos.diagnostics, change_delayed(ref)),
         unreadable=one.qos.unreadable - {*_DIRECTIONS},
     )
     return replace(one, qos=qos)

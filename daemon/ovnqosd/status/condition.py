@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from ovnqos.controller import printable
 from ovnqosd.status.policy_outcome import APPLIED, IN_FORCE, Reason
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def condition_of(outcome: PolicyOutcome, zone: str, *, previous: Condition | Non
 
 def message_of(outcome: PolicyOutcome) -> str:
     """Render a condition's message: the reason, then the warnings, no longer than the API takes."""
-    message = "; ".join((outcome.message, *(one.message for one in outcome.warnings)))
+    message = printable("; ".join((outcome.message, *(one.message for one in outcome.warnings))))
     return message if len(message) <= _MESSAGE_MAXIMUM else message[: _MESSAGE_MAXIMUM - 1] + "…"
 
 

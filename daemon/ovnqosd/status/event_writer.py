@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from ovnqos.controller import printable
 from ovnqos.kubernetes import MERGE_PATCH, ApiStatusError, Clock, RetryPolicy
 from ovnqosd.status.condition import format_time
 from ovnqosd.status.events import NETWORK_QOS
@@ -278,7 +279,7 @@ class EventWriter:
         regarding = {"apiVersion": _API_VERSIONS.get(event.kind, "v1"), "kind": event.kind, "name": name}
         if "/" in event.key:
             regarding["namespace"] = namespace
-        message = event.message
+        message = printable(event.message)
         return {
             "apiVersion": "v1",
             "kind": "Event",

@@ -142,9 +142,7 @@ def _print_documents(documents: Sequence[dict[str, Any]], form: ConvertFormat) -
     if form is ConvertFormat.JSON:
         output.result_json({"apiVersion": "v1", "kind": "List", "items": list(documents)})
     elif documents:
-        import yaml
-
-        output.result(yaml.safe_dump_all(documents, explicit_start=True, sort_keys=False, allow_unicode=True))
+        output.result_yaml(documents)
 
 
 def _report(diagnostics: Iterable[Diagnostic], replacements: Sequence[Replacement], *, nothing: str) -> None:
