@@ -1,4 +1,4 @@
-"""Helm's engine and promtool, from the folder that `scripts/fetch-deploy-tools` makes."""
+"""Helm's engine, Prometheus and promtool, from the folder that `scripts/fetch-deploy-tools` makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHART: Final = ROOT / "daemon" / "chart"
-_FOLDER: Final = "deploy-tools-1"
+_FOLDER: Final = "deploy-tools-2"
 _SCRIPT: Final = "scripts/fetch-deploy-tools"
 # In a process of its own: the library is Go's, with its own threads and signal handlers
 _RUNNER: Final = """

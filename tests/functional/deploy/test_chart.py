@@ -38,6 +38,8 @@ CHART_S_OWN_LABELS = (
     "helm.sh/chart",
 )
 
+LABELS = {"app.kubernetes.io/name": "ovnqosd"}
+
 overlays = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
 
 
@@ -57,9 +59,14 @@ def rendered(values: dict[str, Any], name: str = "ovnqosd", namespace: str = "ov
         for document in yaml.safe_load_all(text)
         if document is not None
     ]
-    by_kind = {document["kind"]: document for document in found}
-    assert len(by_kind) == len(found)
-    return by_kind
+    by_kind = {document["kind"]: document for document in found if not is_dashboard(document)}
+    dashboards = [document for document in found if is_dashboard(document)]
+    assert len(by_kind) + len(dashboards) == len(found)
+    return by_kind if not dashboards else by_kind | {"ConfigMap of the dashboard": dashboards[0]}
+
+
+def is_dashboard(document: dict[str, Any]) -> bool:
+    return document["kind"] == "ConfigMap" and "grafana_dashboard" in document["metadata"]["labels"]
 
 
 def without_labels(value: Any) -> Any:
@@ -76,8 +83,15 @@ def expected(overlay: Path) -> dict[str, dict[str, Any]]:
     by_kind["ConfigMap"] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "ovnqosd", "labels": {"app.kubernetes.io/name": "ovnqosd"}},
+        "metadata": {"name": "ovnqosd", "labels": LABELS},
         "data": environment_of(overlay),
+    }
+    (generated,) = kustomization(DEPLOY / "components" / "monitoring")["configMapGenerator"]
+    by_kind["ConfigMap of the dashboard"] = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": generated["name"], "labels": {**LABELS, **generated["options"]["labels"]}},
+        "data": {"ovnqos.json": (DEPLOY / "components" / "monitoring" / "dashboard.json").read_text().rstrip("\n")},
     }
     for kind, one in by_kind.items():
         if not kind.startswith(CLUSTER_WIDE):
