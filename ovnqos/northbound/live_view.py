@@ -293,7 +293,7 @@ class LiveView:
             identity = self._identity(ids_after)
             self._rows_of.setdefault(identity, []).append(one.record.uuid)
             change.rows.add(identity)
-        if not was_ours and not is_ours:
+        if not is_ours and not (was_ours and one.event == "delete"):
             highest = max(one.record.priority, one.before.get("priority", 0))
             change.foreign_rows |= highest >= POD_MARK_PRIORITY
 

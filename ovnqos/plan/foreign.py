@@ -11,13 +11,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovnqos.compile.rows import POLICY_KIND, PRIORITY_MAXIMUM, carrying_identity, carrying_priority
+from ovnqos.compile.rows import POD_MARK_PRIORITY, POLICY_KIND, PRIORITY_MAXIMUM, carrying_identity, carrying_priority
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, Severity, listed
 from ovnqos.match import And, Comparison, ConstantKind, Match, Or, Verbatim, read_match
 from ovnqos.match.packet import PORT_FIELDS
 from ovnqos.match.terms import find_terms
 from ovnqos.model.owner import BESIDE_KEY, NEIGHBOUR_DISCOVERY, OBJECT_KEY, PORT_KEY, RULE_KEY, Owner
 from ovnqos.plan.renderings import qos_list_line
+from ovnqos.plan.snapshot import references_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +44,37 @@ class ForeignConflict:
 def upstream_rows(snapshot: Snapshot) -> tuple[ActualRow, ...]:
     """The rows of ovn-kubernetes' own NetworkQoS controller: any of them: a second controller is at work."""
     return tuple(row for row in snapshot.foreign_rows if _UPSTREAM.owns(row.content.external_ids))
+
+
+def claimed_rows(desired: DesiredState, snapshot: Snapshot) -> dict[str, str]:
+    """Find the owner's rows whose external_ids were wiped: by uuid the identity, empty for one that is not desired.
+
+    The evidence is what they do. A row that is in all other columns as a desired row, on a switch of it, is that row. A
+    row at a priority of ours that uses a set of the owner's is extra. Where the desired state has a scope such a row
+    stays, since its object may not be in the input.
+    """
+    wiped = [row for row in snapshot.foreign_rows if not row.content.external_ids]
+    if not wiped:
+        return {}
+    places = {(one.content.direction, one.content.priority, one.content.match) for one in wiped}
+    as_desired = {
+        place: row
+        for row in desired.rows.values()
+        if (place := (row.direction, row.priority, str(row.match))) in places
+    }
+    own_sets = {name for _kind, name in snapshot.sets}
+    found = {}
+    for one in wiped:
+        content = one.content
+        row = as_desired.get((content.direction, content.priority, content.match))
+        if row is not None and (row.action, row.bandwidth) == (content.action, content.bandwidth):
+            if one.switches & row.switches:
+                found[one.uuid] = row.identity
+        elif (
+            desired.scope is None and content.priority >= POD_MARK_PRIORITY and references_in(content.match) & own_sets
+        ):
+            found[one.uuid] = ""
+    return found
 
 
 def describe_conflicts(desired: DesiredState, snapshot: Snapshot) -> tuple[Diagnostic, ...]:

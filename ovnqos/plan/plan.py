@@ -24,7 +24,7 @@ from ovnqos.plan.changes import (
     missing_members,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, ScopeComparison, count_limits, ended_limits
-from ovnqos.plan.foreign import carry_marks
+from ovnqos.plan.foreign import carry_marks, claimed_rows
 from ovnqos.plan.ovsdbapp_command import PlanCommand
 from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
@@ -50,7 +50,8 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     order of the changes is the same for the same arguments: sets that rows need come first, sets that no row needs any
     more last.
 
-    A set or group that has a desired name but no owner is taken over: its external_ids were wiped.
+    A set or group that has a desired name but no owner is taken over: its external_ids were wiped. So is a row, by
+    `claimed_rows`.
 
     Args:
         desired: the desired rows and sets.
@@ -67,7 +68,9 @@ def plan_changes(desired: DesiredState, snapshot: Snapshot, *, prune: bool = Fal
     carried = carry_marks(desired, snapshot)
     if carried.rows:
         desired = replace(desired, rows={**desired.rows, **carried.rows})
-    rows, missing, kept_references = _plan_rows(desired, snapshot, comparison)
+    if claimed := claimed_rows(desired, snapshot):
+        snapshot = snapshot.with_rows(claimed)
+    rows, missing, kept_references = _plan_rows(desired, snapshot, comparison, claimed)
     sets, missing_ports = _plan_sets(desired, snapshot, kept_references, comparison)
     first = [change for change in sets if not isinstance(change, SetDelete)]
     last = [change for change in sets if isinstance(change, SetDelete)]
@@ -253,7 +256,7 @@ class Plan:
 
 
 def _plan_rows(
-    desired: DesiredState, snapshot: Snapshot, comparison: ScopeComparison | None
+    desired: DesiredState, snapshot: Snapshot, comparison: ScopeComparison | None, claimed: Mapping[str, str]
 ) -> tuple[list[Change], list[MissingReference], set[str]]:
     owner = snapshot.owner
     actual: dict[str, list[ActualRow]] = {}
@@ -261,7 +264,7 @@ def _plan_rows(
     kept_references: set[str] = set()
     kept_switches: set[str] = set()
     for row in snapshot.rows:
-        identity = owner.identity(row.content.external_ids)
+        identity = claimed.get(row.uuid) or owner.identity(row.content.external_ids)
         if identity in desired.rows:
             actual.setdefault(identity, []).append(row)
         elif not desired.retained.isdisjoint((identity, owner.object_of(row.content.external_ids))) or (

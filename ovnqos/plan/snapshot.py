@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,13 @@ class Snapshot:
     ports: Mapping[str, str] = field(default_factory=dict)
     by_name: bool = False
     addresses: Mapping[str, Collection[str]] | None = None
+
+    def with_rows(self, uuids: Collection[str]) -> Snapshot:
+        """Return the same with these foreign rows as the owner's."""
+        rows = sorted((*self.rows, *(row for row in self.foreign_rows if row.uuid in uuids)), key=lambda row: row.uuid)
+        return replace(
+            self, rows=tuple(rows), foreign_rows=tuple(row for row in self.foreign_rows if row.uuid not in uuids)
+        )
 
     def named_sets(self, derived: Mapping[str, Collection[str]] | None = None) -> NamedSets:
         """The members of all port groups and address sets, of any owner, by name.

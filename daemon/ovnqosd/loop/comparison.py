@@ -86,10 +86,11 @@ class NorthboundComparison:
         snapshot = northbound.snapshot()
         self._taken.clear()
         desired = self._without_taken(delta.desired, snapshot, record)
-        with self._search("conflicts with foreign rows"):
-            self._table.replace(Finding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
         record.upstream_rows = len(upstream_rows(snapshot))
         plan = plan_changes(desired, snapshot)
+        snapshot = plan.snapshot  # with the rows that are found to be ours
+        with self._search("conflicts with foreign rows"):
+            self._table.replace(Finding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
         self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
         plan = self._guard.check_all(plan, desired, northbound, is_drift=was_complete)
         self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())

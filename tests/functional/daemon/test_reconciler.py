@@ -76,6 +76,23 @@ def test_a_pass_names_the_objects_whose_sets_alone_it_changed(daemon: Daemon, tr
     assert told.objects == {"NetworkQoS/shop/gold"}
 
 
+def test_of_a_row_whose_external_ids_were_wiped_one_remains(synced: Daemon, wired: NorthboundServer) -> None:
+    (before,) = rows_of(wired)
+    wired.nbctl("clear", "QoS", row_uuid(wired), "external_ids")
+    told = synced.wait(lambda one: "row_delete" in one.changes)
+    assert rows_of(wired) == [before]
+    assert told.policy_counts[Reason.SUCCESS] == 1  # no conflict with itself
+
+
+def test_a_row_whose_external_ids_were_wiped_goes_with_its_policy(daemon: Daemon, wired: NorthboundServer) -> None:
+    first = Daemon(wired.remote)
+    first.sync(*PODS, POLICY)
+    first.stop()
+    wired.nbctl("clear", "QoS", row_uuid(wired), "external_ids")
+    daemon.sync(*PODS)
+    assert rows_of(wired) == []
+
+
 def test_limits_that_other_rows_hide_are_told_with_a_full_pass(daemon: Daemon) -> None:
     limit = Bandwidth(rate_kbps=10_000)
     server = replace(pod("server", "10.0.0.9"), qos=PodQos(ingress=limit))

@@ -9,6 +9,7 @@ import pytest
 
 from ovnqos import AddressSet, Bandwidth, Code, DesiredState, PodQos, PortGroup, Severity, plan_changes
 from ovnqos import match as m
+from ovnqos.compile.rows import InputScope
 from ovnqos.controller import ActualRow, NameTaken, describe_missing
 from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
 from ovnqos.plan.snapshot import SetKind
@@ -83,12 +84,32 @@ def test_a_row_whose_identity_was_wiped_is_replaced_in_the_same_plan() -> None:
     assert (insert.identity, delete.uuid) == ("r", found.uuid)
 
 
-def test_a_row_whose_owner_was_wiped_is_somebodys_else() -> None:
-    """Nothing tells it from an operator's own row, so it stays; the wanted row is made anew beside it."""
+def test_a_row_whose_external_ids_were_wiped_is_known_by_what_it_does() -> None:
     desired, database, found = _with_row(external_ids={})
+    (change,) = _plan(desired, database).changes
+    assert isinstance(change, RowUpdate)
+    assert (change.uuid, change.columns) == (found.uuid, ("external_ids",))
+    assert _plan(desired, apply([change], database)).is_empty
+
+
+@pytest.mark.parametrize("edit", [{"priority": 1}, {"bandwidth": {"rate": 1}}, {"external_ids": {"note": "mine"}}])
+def test_a_row_without_external_ids_that_does_something_else_is_foreign(edit: dict[str, Any]) -> None:
+    desired, database, found = _with_row(**{"external_ids": {}, **edit})
     (insert,) = _plan(desired, database).changes
     assert isinstance(insert, RowInsert)
     assert found.uuid in apply([insert], database).rows
+
+
+def test_a_row_without_external_ids_that_is_not_desired_goes_if_it_uses_a_set_of_ours() -> None:
+    match = m.parse("inport == @g")
+    desired = DesiredState.of(rows=[qos_row(identity="r", match=match, priority=10_000)], port_groups=[GROUP])
+    database = _database(desired)
+    (found,) = database.rows.values()
+    wiped = replace(found, content=replace(found.content, external_ids={}))
+    changes = _plan(DesiredState.of(), replace(database, rows={found.uuid: wiped})).changes
+    assert [type(one) for one in changes] == [RowDelete, SetDelete]
+    in_scope = replace(DesiredState.of(), scope=InputScope())
+    assert not _plan(in_scope, replace(database, rows={found.uuid: wiped})).count(RowDelete)
 
 
 def test_a_row_bound_elsewhere_is_bound_where_it_belongs() -> None:
