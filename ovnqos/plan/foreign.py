@@ -60,7 +60,7 @@ def claimed_rows(desired: DesiredState, snapshot: Snapshot) -> dict[str, str]:
     as_desired = {
         place: row
         for row in desired.rows.values()
-        if (place := (row.direction, row.priority, str(row.match))) in places
+        if (place := (str(row.direction), row.priority, str(row.match))) in places
     }
     own_sets = {name for _kind, name in snapshot.sets}
     found = {}
