@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SIZES ?= S,M
+FAULTS ?= 300
 
 # Where the lab's OVN comes from, one after the other: what is installed, and folders made of other Debian releases
 OVN := installed,trixie
@@ -120,6 +121,7 @@ test-long: ovn-roots kubernetes venv ## what the tests of a change leave out: al
 	$(MAKE) test-newest test-oldest mutations test-cluster-modern matrix MATRIX_REPORT=
 	OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab --ignore=tests/lab/matrix
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest tests/property
+	$(MAKE) soak
 
 matrix: ovn-roots venv ## measure the traffic matrix, write it into docs: make matrix OVN=installed,trixie,unstable
 	CI=true OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) OVNQOS_LAB_REPORT=$(MATRIX_REPORT) $(BIN)/pytest tests/lab/matrix
@@ -146,6 +148,11 @@ bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 
 mutations: ovn venv ## break a dozen behaviours, one at a time: a test must find each
 	$(BIN)/python -m tests.mutations
+
+# FAULTS=, MINUTES= (whichever comes first), SEED=, BATCH= (where a failure is run again)
+soak: ovn kubernetes venv ## the daemon under random faults: make soak FAULTS=1000 SEED=7
+	$(BIN)/python -m tests.soak --faults $(FAULTS) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(BATCH),--batch $(BATCH))
 
 shape: ovn venv ## print the yardsticks of CONTRIBUTING's "Shape of the code"
 	$(BIN)/python scripts/shape

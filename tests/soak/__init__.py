@@ -1,0 +1,1 @@
+"""A soak: the real daemon under random faults; see `__main__`."""
