@@ -16,6 +16,7 @@ from ovnqos.compile.topologies.choice import (
     parse_topology_choice,
 )
 from ovnqos.compile.topology import Network, PodInterface
+from ovnqos.convert.documents import network_qos_document
 from ovnqos.diagnostics import listed, printable
 from ovnqos.errors import InvalidRemote, InvalidRow, NameTaken, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.model.labels import Operator, Requirement
@@ -100,6 +101,7 @@ __all__ = [
     "make_topology",
     "missing_ports",
     "missing_switches",
+    "network_qos_document",
     "object_of",
     "parse_namespace",
     "parse_network_attachment_definition",

@@ -99,3 +99,32 @@ def test_why_nothing_is_selected_follows_the_pods(start: Callable[..., Daemon], 
         apply(cluster, pod(name, annotation=default))
     wait_for_reason(cluster, "NothingSelected", "no selected pod is attached to default/ovn-stream")
     wait_for_pods(cluster, 0)
+
+
+def test_new_pods_join_the_last_valid_version_after_a_restart(
+    start: Callable[..., Daemon], cluster: KubernetesApi, northbound: NorthboundServer
+) -> None:
+    first = start()
+    apply(cluster, guide_policy())
+    wait_for_status(cluster, APPLIED)
+    invalid = guide_policy()
+    invalid["spec"]["egress"][0]["classifier"]["to"][0]["ipBlock"]["cidr"] = "10.0.0.0/8"  # no exception is inside
+    apply(cluster, invalid)
+    wait_for_status(cluster, "Invalid")
+    wait_for_last_valid(cluster, known=True)
+    first.terminate()
+    start().wait_for_line("reconciled", trigger="full")
+    northbound.nbctl("lsp-add", SWITCHES[0], "default.ovn.stream_default_new")
+    apply(cluster, pod("new", labels={"nqos-app": "bw-limited"}))
+    wait_for_pods(cluster, 3)
+    apply(cluster, guide_policy())
+    wait_for_status(cluster, APPLIED)
+    wait_for_last_valid(cluster, known=False)
+    delete(cluster, "Pod", "new")
+
+
+@eventually
+def wait_for_last_valid(api: KubernetesApi, *, known: bool) -> None:
+    code, document = api.request("GET", f"{COLLECTIONS['NetworkQoS']}/qos-external")
+    assert code == 200, document
+    assert ("lastValid" in document["status"]) is known

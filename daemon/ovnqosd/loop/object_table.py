@@ -1,7 +1,4 @@
-"""One table of the objects: which are there, what is to be said of each, and what was said already.
-
-Status, Events, metrics and log render what comes out of it.
-"""
+"""One table of the objects: which are there, what is to be said of each in status, Events and log, and what was."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ from ovnqos import (
 from ovnqos.controller import NO_POD_QOS
 from ovnqosd.loop.outcomes import PROBLEMS, AnnotationProblem, ObjectReport, Trigger
 from ovnqosd.status.events import is_of_qos
+from ovnqosd.status.object_status import write_last_valid
 from ovnqosd.status.policy_outcome import (
     Finding,
     PolicyOutcome,
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from ovnqos import Compiler, OvnQosError, Severity
     from ovnqos.kubernetes import Changes, ObservedObject
     from ovnqosd.loop.outcomes import PassRecord
+    from ovnqosd.status.object_status import ObservedStatus
 
 
 POLICY_KIND: Final = "NetworkQoS"
@@ -114,6 +113,8 @@ class ObjectTable:
                 named = (changes.kind, one.metadata.key)
                 if changes.kind == POLICY_KIND and self._is_another(named, one):
                     self._compiler.delete(*named)  # an invalid object has no last valid version of a dead one
+                if isinstance(one.object, InvalidObject) and one.status is not None:  # a policy's
+                    self._restore_last_valid(one.status)
                 self._apply(named, one, self._compile(named, one))
             for key in changes.deleted:
                 self._compiler.delete(changes.kind, key)
@@ -122,6 +123,11 @@ class ObjectTable:
     def mark_all_dirty(self) -> None:
         """Have the outcome of every policy reported again."""
         self._dirty.update(key for kind, key in self._objects if kind == POLICY_KIND)
+
+    def _restore_last_valid(self, status: ObservedStatus) -> None:
+        """Have the last valid version compiled that a process before this one wrote down."""
+        if status.key not in self._compiler.policies and (found := status.read_last_valid()) is not None:
+            self._compiler.apply(found)
 
     def _compile(self, key: _Key, observed: ObservedObject) -> tuple[Diagnostic, ...]:
         """Have an object compiled. Returns an error when that fails, which loses none of the objects that follow."""
@@ -345,6 +351,7 @@ class ObjectTable:
             sources=counts.pods > 0 or reason is Reason.REMOVAL_HELD,
             counts=counts,
             nodes=self._nodes(key, known),
+            last_valid=write_last_valid(self._compiler.policies.get(key)) if invalid is not None else "",
         )
 
     def _nodes(self, key: str, known: _Object) -> frozenset[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.controller import PolicyCounts
+import structlog
+
+from ovnqos import OvnQosError
+from ovnqos.controller import PolicyCounts, network_qos_document, parse_policy
 from ovnqosd.status.condition import (
     CONDITION_PREFIX,
     PENDING,
@@ -19,10 +23,14 @@ from ovnqosd.status.condition import (
 )
 
 if TYPE_CHECKING:
+    from ovnqos import NetworkQoS
     from ovnqosd.status.policy_outcome import PolicyOutcome
 
+_log = structlog.get_logger()
 SUMMARY_MANAGER: Final = "ovnqosd-aggregator"
 """The field manager of `status.status`, of the condition `Ready` and of the counts, whichever process is elected."""
+_LAST_VALID_MAXIMUM: Final = 256_000
+"""Bytes, as in the custom resource; etcd takes objects of 1.5 MB."""
 _COUNTS: Final = ("pods", "rows", "switches")
 
 
@@ -41,6 +49,7 @@ class ObservedStatus:
         ready: the condition `Ready`; None if there is none.
         counts: the counts over all zones; None if there are none.
         zone_counts: the counts of zones, by the type of their condition.
+        last_valid: the last valid version of an object that is invalid, as JSON; empty if there is none.
     """
 
     key: str
@@ -53,6 +62,7 @@ class ObservedStatus:
     ready: Condition | None = None
     counts: PolicyCounts | None = None
     zone_counts: Mapping[str, PolicyCounts] = field(default_factory=dict)
+    last_valid: str = ""
 
     def is_older_than(self, other: ObservedStatus) -> bool:
         """Whether it is an earlier version of the same object.
@@ -61,6 +71,23 @@ class ObservedStatus:
         """
         versions = (self.resource_version, other.resource_version)
         return self.uid == other.uid and all(map(str.isdecimal, versions)) and int(versions[0]) < int(versions[1])
+
+    def read_last_valid(self) -> NetworkQoS | None:
+        """Parse `last_valid`; None if there is none, or it is of no use."""
+        if not self.last_valid:
+            return None
+        try:
+            found = parse_policy(json.loads(self.last_valid))
+        except (ValueError, OvnQosError) as error:
+            _log.warning("last valid version not readable", object=self.key, error=str(error))
+            return None
+        return found if found.key == self.key else None
+
+
+def write_last_valid(policy: NetworkQoS | None) -> str:
+    """Write a policy as `ObservedStatus.read_last_valid` reads it; empty without one, or where it is too long."""
+    text = json.dumps(network_qos_document(policy), separators=(",", ":")) if policy is not None else ""
+    return text if len(text) <= _LAST_VALID_MAXIMUM else ""
 
 
 def read_status(document: object, own_type: str) -> ObservedStatus | None:
@@ -101,6 +128,7 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
         ready=ready,
         counts=_counts(status),
         zone_counts=zone_counts,
+        last_valid=text_of(status, "lastValid"),
     )
 
 
@@ -127,6 +155,7 @@ class StatusPatch:
         condition: the condition to write; None to remove it.
         summary: `status.status`, if it is for that; empty removes it.
         counts: the counts to write with the condition, the zone's or all zones'; None: the API has no field for them.
+        last_valid: `status.lastValid`, likewise as `summary`.
         previous: the condition that `condition` replaces.
         outcome: what `condition` renders.
         replaces: the resourceVersion of the object whose last condition is to be removed. Kubernetes 1.20 makes null of
@@ -140,6 +169,7 @@ class StatusPatch:
     condition: Condition | None = None
     summary: str = ""
     counts: PolicyCounts | None = None
+    last_valid: str = ""
     previous: Condition | None = None
     outcome: PolicyOutcome | None = None
     replaces: str = ""
@@ -150,22 +180,25 @@ class StatusPatch:
         if self.condition is None:
             if not self.replaces:
                 return {}
-            gone = {"status": None, **dict.fromkeys(_COUNTS)} if self.type == READY else {"zones": {zone: None}}
+            of_all = {"status": None, "lastValid": None, **dict.fromkeys(_COUNTS)}
+            gone = of_all if self.type == READY else {"zones": {zone: None}}
             return {"conditions": None, **gone}
         document: dict[str, object] = {"conditions": [self.condition.as_document()]}
         counts = asdict(self.counts) if self.counts is not None else {}
         if self.type == READY:
-            return {**document, "status": self.summary, **counts}
+            last_valid = {"lastValid": self.last_valid} if self.last_valid else {}
+            return {**document, "status": self.summary, **counts, **last_valid}
         return {**document, "zones": {zone: counts}} if counts else document
 
     def is_summary_of(self, observed: ObservedStatus) -> bool:
         """Whether an object has this summary and condition, whatever its counts are."""
-        return (self.condition, self.summary) == (observed.ready, observed.summary)
+        mine = (self.condition, self.summary, self.last_valid)
+        return mine == (observed.ready, observed.summary, observed.last_valid)
 
     def repeats(self, other: StatusPatch) -> bool:
         """Whether it writes what the other one wrote."""
-        written = (other.type, other.condition, other.summary, other.counts)
-        return (self.type, self.condition, self.summary, self.counts) == written
+        written = (other.type, other.condition, other.summary, other.counts, other.last_valid)
+        return (self.type, self.condition, self.summary, self.counts, self.last_valid) == written
 
 
 def retraction(observed: ObservedStatus, kind: str) -> StatusPatch:

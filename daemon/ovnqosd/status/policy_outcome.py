@@ -89,6 +89,7 @@ class PolicyOutcome:
         sources: whether the zone has source pods for it.
         counts: how far it reaches in this zone.
         nodes: the nodes with source pods for it, those of other zones too; empty where this zone is the only one.
+        last_valid: of an invalid policy the last valid version, as JSON; empty if it is not known.
     """
 
     key: str
@@ -100,6 +101,7 @@ class PolicyOutcome:
     sources: bool = True
     counts: PolicyCounts = field(default_factory=PolicyCounts)
     nodes: frozenset[str] = frozenset()
+    last_valid: str = ""
 
     @property
     def message(self) -> str:

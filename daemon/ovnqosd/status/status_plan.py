@@ -317,7 +317,7 @@ class StatusPlan:
         if counted and entry.outcome is not None:
             for kind in self._unreported(entry, entry.outcome) - counted.keys():
                 counted[kind] = Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=PENDING)
-        patch = self._summary_patch(observed, counted, time)
+        patch = self._summary_patch(observed, counted, time, entry.outcome)
         if patch is None:
             return
         if not patch.is_summary_of(observed):
@@ -334,9 +334,13 @@ class StatusPlan:
         return {kind for node in outcome.nodes if (kind := self._types.get(node)) is not None} - entry.reported
 
     def _summary_patch(
-        self, observed: ObservedStatus, counted: Mapping[str, Condition], time: datetime
+        self,
+        observed: ObservedStatus,
+        counted: Mapping[str, Condition],
+        time: datetime,
+        outcome: PolicyOutcome | None = None,
     ) -> StatusPatch | None:
-        """What the aggregator says of these conditions of zones; None if there is none."""
+        """What the aggregator says of these conditions of zones, and the last valid version; None if there is none."""
         summary = summarise(counted.values(), observed.generation, previous=observed.ready, now=time)
         if summary is None:
             return None
@@ -350,6 +354,7 @@ class StatusPlan:
             condition=ready,
             summary=text,
             counts=PolicyCounts.total(counts) if self._has_counts else None,
+            last_valid=outcome.last_valid if outcome is not None and self._has_counts else "",
         )
 
     def _withdrawal(self, observed: ObservedStatus, time: datetime) -> Iterator[tuple[StatusPatch, float]]:

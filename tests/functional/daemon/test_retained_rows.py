@@ -12,9 +12,10 @@ from ovnqos.controller import parse_pod
 from ovnqos.kubernetes import Changes, ObservedObject
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqosd.loop.outcomes import DriftKind
+from ovnqosd.status.object_status import ObservedStatus, write_last_valid
 from ovnqosd.status.policy_outcome import Reason
 from tests.functional.support_reconciler import PODS, POLICY, Daemon, metadata, rows_of
-from tests.support.cluster import labels, policy, rule
+from tests.support.cluster import labels, pod, policy, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,34 @@ def daemon(wired: NorthboundServer) -> Iterator[Daemon]:
     assert second.outcomes[-1].policies["shop/gold"].reason is Reason.INVALID
     second.forget_outcomes()
     yield second
+    second.stop()
+
+
+def test_new_pods_join_the_last_valid_version_that_the_status_holds(wired: NorthboundServer) -> None:
+    first = Daemon(wired.remote)
+    first.sync(*PODS, POLICY)
+    first.stop()
+    known = metadata(POLICY)
+    status = ObservedStatus(
+        key=known.key,
+        uid=known.uid,
+        generation=known.generation,
+        resource_version="1",
+        conditions={},
+        summary="",
+        last_valid=write_last_valid(POLICY),
+    )
+    second = Daemon(wired.remote)
+    observed = ObservedObject(metadata=known, object=INVALID, status=status)
+    second.inbox.changed(Changes(kind="NetworkQoS", updated=(observed,)))
+    second.sync(*PODS)
+    assert second.outcomes[-1].changes == {}
+    assert second.outcomes[-1].policies["shop/gold"].reason is Reason.INVALID
+    wired.nbctl("lsp-add", "node2", "shop_new")
+    second.forget_outcomes()
+    second.tell(pod("new", "10.0.0.3", node="node2", labels={"app": "web"}))
+    second.wait(lambda one: bool(one.changes))
+    assert len([row for row in rows_of(wired, "node2") if "dscp=20" in row]) == 1
     second.stop()
 
 

@@ -8,16 +8,22 @@ from typing import Any
 
 import pytest
 
+from ovnqos import BandwidthScope
 from ovnqos.controller import PolicyCounts
 from ovnqosd.status.condition import Condition
-from ovnqosd.status.object_status import ObservedStatus, StatusPatch, read_status
+from ovnqosd.status.object_status import ObservedStatus, StatusPatch, read_status, write_last_valid
 from ovnqosd.status.policy_outcome import APPLIED, PolicyOutcome, Reason
 from ovnqosd.status.status_plan import StatusPlan
 from ovnqosd.status.work_queue import DelayingQueue
+from tests.support.cluster import block, labels, policy, rule
 from tests.support.outcomes import cause, merged_status
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = "shop/gold"
+POLICY = replace(
+    policy(rule(20, destinations=(block("10.0.0.0/8", "10.1.0.0/16"),)), pods=labels(app="web")),
+    bandwidth_scope=BandwidthScope.POD,
+)
 
 
 def kind_of(patch: StatusPatch) -> str:
@@ -548,6 +554,24 @@ def test_no_counts_are_written_on_a_custom_resource_without_them() -> None:
     assert [patch.counts for patch in world.settle(0.0)] == [None, None]
     assert world.settle(1000.0) == []
     assert (world.ready, world.status["zones"]) == (("True", "Success", 1), {})
+
+
+def test_the_last_valid_version_stands_in_the_status_of_an_invalid_object_alone() -> None:
+    world = World()
+    world.plan.aggregate(True, 0.0)
+    world.plan.observe(world.observed, 0.0)
+    invalid = replace(outcome(Reason.INVALID), last_valid=write_last_valid(POLICY))
+    world.plan.set_outcomes([invalid], 0.0)
+    world.settle(0.0)
+    assert world.observed.read_last_valid() == POLICY
+    world.plan.set_outcomes([outcome()], 10.0)
+    world.settle(10.0)
+    assert "lastValid" not in world.status
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "Pod"}', write_last_valid(replace(POLICY, name="other"))])
+def test_a_last_valid_version_that_is_of_no_use_is_none(text: str) -> None:
+    assert replace(World().observed, last_valid=text).read_last_valid() is None
 
 
 def test_what_the_custom_resource_gives_by_default_is_no_status() -> None:
