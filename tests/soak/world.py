@@ -33,7 +33,7 @@ OWNER_KEY: Final = "ovnqos.io/owner"
 _TOKEN_S: Final = 86_400
 _NBCTL_S: Final = 4
 _TMPFS_SIZE: Final = "8m"
-QUICK: Final = ("--lease-duration", "3", "--lease-renew", "2", "--api-retry", "2", "--absent-crd-seconds", "2")
+QUICK: Final = ("--lease-duration", "8", "--lease-renew", "6", "--api-retry", "2", "--absent-crd-seconds", "2")
 """Flags that make a soak short. Without them the daemons have the settings as shipped."""
 FOREIGN: Final = (
     ("qos-add", "n1", "to-lport", "300", "ip4.dst == 203.0.113.1", "dscp=7"),

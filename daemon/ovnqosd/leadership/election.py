@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from ovnqos.kubernetes import ApiStatusError, Clock, Interruption, RequestError, RequestInterruptedError
-from ovnqosd.leadership.lease import LeaseRecord, micro_time
+from ovnqosd.leadership.lease import INT32_MAXIMUM, LeaseRecord, micro_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,7 +178,7 @@ class LeaderElector:
             return self._write(self._renewal(record))
         if record.holder and self._clock.monotonic() - self._seen_at < record.duration:
             return False
-        return self._take(replace(record, transitions=record.transitions + 1))
+        return self._take(replace(record, transitions=min(record.transitions + 1, INT32_MAXIMUM)))
 
     def _take(self, record: LeaseRecord) -> bool:
         self.took_over = bool(record.holder)  # before the request: it may succeed without an answer

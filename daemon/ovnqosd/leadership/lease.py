@@ -21,7 +21,8 @@ _API_VERSION: Final = "coordination.k8s.io/v1"
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
-_INT32_MAXIMUM: Final = 2**31 - 1
+INT32_MAXIMUM: Final = 2**31 - 1
+"""The highest that a number of a Lease may be; the API refuses more."""
 
 
 def own_namespace(file: Path = _NAMESPACE_FILE) -> str:
@@ -134,6 +135,6 @@ def _record(document: Mapping[str, object]) -> LeaseRecord:
 
 def _number(spec: Mapping[str, object], field: str) -> int:
     value = 0 if spec.get(field) is None else spec[field]
-    if not isinstance(value, (int, float)) or not 0 <= value <= _INT32_MAXIMUM:  # `nan` is not either
+    if not isinstance(value, (int, float)) or not 0 <= value <= INT32_MAXIMUM:  # `nan` is not either
         raise UnreadableAnswerError(f"a Lease whose spec.{field} is no number of 32 bits")
     return math.floor(value)

@@ -197,6 +197,16 @@ def test_a_follower_waits_as_long_as_the_lease_says_by_its_own_clock(tmp_path: P
     assert 15.0 <= elected_after <= 15.0 + 2.4
 
 
+def test_a_lease_that_has_counted_to_the_end_can_be_taken(tmp_path: Path) -> None:
+    most = 2**31 - 1  # the API refuses more
+    server = LeaseServer({"holderIdentity": None, "leaseTransitions": most})
+    candidate = Candidate(server, tmp_path)
+    with candidate.after():
+        assert candidate.told == ["started"]
+    assert server.spec is not None
+    assert server.spec["leaseTransitions"] <= most
+
+
 def test_a_lease_that_is_renewed_is_never_taken(tmp_path: Path) -> None:
     server = LeaseServer(held_by("other"))
     candidate = Candidate(server, tmp_path)
