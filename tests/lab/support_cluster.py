@@ -81,10 +81,12 @@ class LabCluster:
         self.pods[pod.name] = pod
         return pod
 
-    def show_pod(self, pod: SandboxPod, labels: Mapping[str, str]) -> None:
+    def show_pod(
+        self, pod: SandboxPod, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
+    ) -> None:
         """Creates or changes a wired pod's object."""
         namespace, _, name = pod.name.partition("/")
-        annotations = {"k8s.ovn.org/pod-networks": pod.annotation}
+        annotations = {"k8s.ovn.org/pod-networks": pod.annotation, **(annotations or {})}
         metadata = {"name": name, "namespace": namespace, "labels": dict(labels), "annotations": annotations}
         self._create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}})
 

@@ -11,6 +11,13 @@ from tests.lab.support_results import TOLERANCE, UNTOUCHED, MarkResult, RateResu
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+EGRESS_IP = "beside EgressIP"
+EGRESS_QOS = "beside EgressQoS"
+ONE_PACKET_SERVICE = "one-packet Service flow"
+MULTICAST = "multicast"
+FRAGMENTS = "fragments"
+_BESIDE = (EGRESS_IP, EGRESS_QOS, ONE_PACKET_SERVICE, MULTICAST, FRAGMENTS)
+"""Scenes with a column of their own, by network and place; what follows a comma in a scene's name is a variant."""
 _TITLES = [network.title for network in NETWORKS]
 _INTRODUCTION = """# The traffic matrix
 
@@ -50,7 +57,7 @@ def tables(measured: Mapping[str, Results]) -> Iterator[Table]:
     Args:
         measured: what was measured, by the version of OVN.
     """
-    for table in (_matrix(measured), _classifiers(measured), _scenes(measured)):
+    for table in (_matrix(measured), _beside(measured), _classifiers(measured), _scenes(measured)):
         if len(table.rows) > 1:
             yield table
 
@@ -83,6 +90,26 @@ def _matrix(measured: Mapping[str, Results]) -> Table:
                 if any(entries):
                     rows.append([network.title, place, f"v{version}", *entries])
     return Table(title="Marks and rates, by network and place", rows=rows)
+
+
+def _beside(measured: Mapping[str, Results]) -> Table:
+    """How many cells of each of `_BESIDE` hold, marks and rates, by network and place, all versions of OVN together."""
+    cells: dict[tuple[str, str, int], dict[str, list[MarkResult | RateResult]]] = {}
+    for results in measured.values():
+        every: list[MarkResult | RateResult] = [*results.marks, *results.rates]
+        for one in every:
+            scene = one.cell.scene.partition(",")[0]
+            if scene in _BESIDE:
+                cells.setdefault(_where(one), {}).setdefault(scene, []).append(one)
+    rows: list[list[str]] = [["network", "to", "IP", *_BESIDE]]
+    for network in NETWORKS:
+        for place in network.places:
+            for version in VERSIONS:
+                found = cells.get((network.title, place, version))
+                if found:
+                    holding = (_holding(found.get(scene, [])) for scene in _BESIDE)
+                    rows.append([network.title, place, f"v{version}", *holding])
+    return Table(title="Beside other rows, and unusual packets: marks and rates that hold", rows=rows)
 
 
 def _entries(results: Results, where: tuple[str, str, int]) -> Iterator[str]:
@@ -146,7 +173,7 @@ def _worst(results: Sequence[RateResult]) -> str:
     return f"{_holding(results)}, {worst.seen / 1e6:.2f} ({worst.deviation:+.1%})"
 
 
-def _holding(results: Sequence[MarkResult] | Sequence[RateResult]) -> str:
+def _holding(results: Sequence[MarkResult | RateResult]) -> str:
     if not results:
         return ""
     holding = sum(one.holds for one in results)

@@ -30,14 +30,16 @@ class _OtherCluster(LabCluster):
         """What the CNI writes on a wired pod."""
         raise NotImplementedError
 
-    def show_pod(self, pod: SandboxPod, labels: Mapping[str, str]) -> None:
+    def show_pod(
+        self, pod: SandboxPod, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None
+    ) -> None:
         """Creates or changes a wired pod's object."""
         namespace, _, name = pod.name.partition("/")
         metadata = {
             "name": name,
             "namespace": namespace,
             "labels": dict(labels),
-            "annotations": dict(self.annotations(pod)),
+            "annotations": {**self.annotations(pod), **(annotations or {})},
         }
         document = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": pod.node}}
         self.compiler.apply(parse_object(document, also_keep=frozenset({ADDRESSES})))
