@@ -6,6 +6,7 @@ How OVN chooses depends on its `PipelineVersion`. At equal priority it is undefi
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ovnqos.compile.rows import Direction
@@ -64,10 +65,12 @@ def explain(
 def _look_up(
     direction: Direction,
     packet: Packet,
-    rows: Iterable[CandidateRow],
+    rows: Sequence[CandidateRow],
     names: NamedSets,
     versions: Sequence[PipelineVersion],
 ) -> Lookup:
+    if not rows:
+        return _no_rows(direction, tuple(versions))
     ranked = sorted(rows, key=lambda row: (-row.priority, row.name, row.identity))
     matched = [(row, _match(row, packet, names)) for row in ranked]
     outcomes = {version: _outcome(matched, version) for version in versions}
@@ -76,6 +79,11 @@ def _look_up(
         rows=tuple(_explain_row(row, verdict, outcomes) for row, verdict in matched),
         outcomes=outcomes,
     )
+
+
+@cache
+def _no_rows(direction: Direction, versions: tuple[PipelineVersion, ...]) -> Lookup:
+    return Lookup(direction=direction, rows=(), outcomes={version: _outcome((), version) for version in versions})
 
 
 def _match(row: CandidateRow, packet: Packet, names: NamedSets) -> Verdict:

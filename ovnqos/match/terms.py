@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ovnqos.match.addresses import Range
     from ovnqos.match.named_sets import NamedSets
+    from ovnqos.match.packet import Packet
     from ovnqos.match.syntax import Constant
 
 TERMS_MAXIMUM: Final = 64
@@ -93,6 +94,23 @@ class Term(NamedTuple):
         numbers = self.ordinal.get(field)
         return None if numbers is None else numbers.ranges
 
+    def may_take(self, packet: Packet) -> bool:
+        """Whether a packet may fit. False is certain, True is not."""
+        known = {
+            "inport": packet.inport,
+            "outport": packet.outport,
+            _VERSION: packet.version,
+            _PROTOCOL: packet.protocol,
+        }
+        for field, values in self.nominal.items():
+            if known[field] is not None and known[field] not in values:
+                return False
+        for field, numbers in self.ordinal.items():
+            value, allowed = FIELDS[field].value(packet), numbers.ranges
+            if value is not None and allowed is not None and value not in allowed:
+                return False
+        return True
+
     def overlaps(self, other: Term) -> bool:
         """Whether a packet may fit both."""
         others: Mapping[str, frozenset[object]] = other.nominal
@@ -138,6 +156,10 @@ class Terms(NamedTuple):
     def __bool__(self) -> bool:
         """Whether some packet may match."""
         return bool(self.items)
+
+    def may_take(self, packet: Packet) -> bool:
+        """Whether the match may take a packet. False is certain, True is not."""
+        return not self.complete or any(one.may_take(packet) for one in self.items)
 
     def overlap(self, other: Terms) -> bool:
         """Whether some packet may match both expressions."""

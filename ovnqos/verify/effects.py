@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from ovnqos.explain.explanation import CandidateRow
 from ovnqos.explain.lookup import explain
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match import Truth, evaluate
-from ovnqos.match.terms import find_terms
-from ovnqos.verify.samples import names_for
+from ovnqos.match.packet import NO_PORT
+from ovnqos.verify.samples import AnalysedMatch, names_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +52,7 @@ class PromisedEffects:
         self._names = promises.names
         self._promises = {str(number): one for number, one in enumerate(promises.items)}
         self._of_port: Mapping[tuple[PromiseKind, str], list[CandidateRow]] = defaultdict(list)
+        self._analysed: dict[int, AnalysedMatch] = {}  # by identity of the promise
         for identity, one in self._promises.items():
             row = CandidateRow(
                 name=f"{one.object} {one.path}",
@@ -66,13 +67,26 @@ class PromisedEffects:
             for port in one.switches:
                 self._of_port[one.kind, port].append(row)
 
+    def analysed(self, promise: Promise) -> AnalysedMatch:
+        """A promise's match, analysed."""
+        found = self._analysed.get(id(promise))
+        if found is None:
+            found = self._analysed[id(promise)] = AnalysedMatch.of(promise.match, self._names)
+        return found
+
+    def may_be_for(self, promise: Promise, packet: Packet) -> bool:
+        """Whether a promise may be for a packet, its ports left out. False is certain."""
+        if not self.analysed(promise).terms.may_take(packet):
+            return False
+        return evaluate(promise.match, packet, names_for(packet, self._names)).truth is not Truth.NO
+
     def of(self, packet: Packet, version: PipelineVersion) -> Promised:
         """What a packet is promised, where OVN looks up rows in this way.
 
         A rule of a NetworkQoS that only marks, above one that limits, lifts the limit from OVN 24.09 on.
         """
         names = names_for(packet, self._names)
-        rules = self._rows(PromiseKind.RULE, packet.inport)
+        rules = self._rows(PromiseKind.RULE, packet.inport, packet)
         lookup = explain(packet, rules, names, versions=(version,)).lookup(Direction.TO_LPORT)
         outcome = lookup.outcomes[version]
         taking = (self._promises[one.row.identity] for one in lookup.rows if one.matches.truth is Truth.YES)
@@ -91,14 +105,16 @@ class PromisedEffects:
             conflicts=tied,
         )
 
-    def _rows(self, kind: PromiseKind, port: str | None) -> Sequence[CandidateRow]:
-        return self._of_port.get((kind, port or ""), ())
+    def _rows(self, kind: PromiseKind, port: str | None, packet: Packet) -> Sequence[CandidateRow]:
+        """The promises of a kind and port that may be for a packet."""
+        known = self._of_port.get((kind, port or ""), ())
+        return [row for row in known if self.analysed(self._promises[row.identity]).terms.may_take(packet)]
 
     def _taking(self, kind: PromiseKind, packet: Packet, names: NamedSets) -> tuple[Promise, ...]:
         port = packet.outport if kind is PromiseKind.INGRESS else packet.inport
         return tuple(
             self._promises[row.identity]
-            for row in self._rows(kind, port)
+            for row in self._rows(kind, port, packet)
             if evaluate(row.match, packet, names).truth is Truth.YES
         )
 
@@ -152,34 +168,43 @@ class ActualEffects:
         self.rows: Mapping[str, list[CandidateRow]] = defaultdict(list)  # by switch
         self._of_port: Mapping[str, dict[str, list[CandidateRow]]] = defaultdict(dict)
         self._own: dict[tuple[str, Promise], list[CandidateRow]] = {}
-        self._terms: dict[str, Terms] = {}  # by uuid
+        self._analysed: dict[str, AnalysedMatch] = {}  # by uuid
         for row in (*snapshot.rows, *snapshot.foreign_rows):
             candidate = candidate_of_row(row, snapshot.owner)
             for switch in row.switches:
                 self.rows[switch].append(candidate)
 
+    def analysed(self, row: CandidateRow) -> AnalysedMatch:
+        """A row's match, analysed."""
+        if row.identity not in self._analysed:
+            self._analysed[row.identity] = AnalysedMatch.of(row.match, self.names)
+        return self._analysed[row.identity]
+
     def terms(self, row: CandidateRow) -> Terms:
         """The terms of a row's match."""
-        if row.identity not in self._terms:
-            self._terms[row.identity] = find_terms(row.match, self.names)
-        return self._terms[row.identity]
+        return self.analysed(row).terms
 
     def explain(self, switch: str, packet: Packet) -> Explanation:
-        """Explain what the rows do to a packet."""
+        """Explain what the rows do to a packet, those left out that certainly do not take it."""
         known = self._of_port[switch]
         if packet.inport not in known:
             known[packet.inport] = [row for row in self.rows.get(switch, ()) if self._may_enter(row, packet.inport)]
-        return explain(packet, known[packet.inport], names_for(packet, self.names), versions=self.versions)
+        return self._explain(packet, known[packet.inport])
 
     def may_touch(self, promise: Promise, switch: str, packet: Packet) -> bool:
         """Whether a row of a promise's own rule may take a packet."""
         key = (switch, promise)
         if key not in self._own:
             self._own[key] = [row for row in self.rows.get(switch, ()) if is_own_row(row, promise)]
-        if not self._own[key]:
-            return False
-        found = explain(packet, self._own[key], names_for(packet, self.names), versions=self.versions)
+        found = self._explain(packet, self._own[key])
         return any(one.matches.truth is not Truth.NO for lookup in found.lookups for one in lookup.rows)
+
+    def _explain(self, packet: Packet, rows: Sequence[CandidateRow]) -> Explanation:
+        # a row of from-lport sees the packet before its way out is decided: its terms may exclude a port as well
+        entering = replace(packet, outport=NO_PORT, not_outports=frozenset())
+        seen = {Direction.FROM_LPORT: entering, Direction.TO_LPORT: packet}
+        near = [row for row in rows if self.terms(row).may_take(seen[row.direction])]
+        return explain(packet, near, names_for(packet, self.names), versions=self.versions)
 
     def _may_enter(self, row: CandidateRow, port: str) -> bool:
         allowed = [term.ports("inport") for term in self.terms(row).items]

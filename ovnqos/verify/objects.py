@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ovnqos.compile.promises import PromiseKind
 from ovnqos.errors import InvalidObject
 from ovnqos.explain.pipeline import PipelineVersion
-from ovnqos.match import Truth, evaluate
 from ovnqos.match.terms import ANY_PACKET, Term
 from ovnqos.model.policy import Bandwidth
 from ovnqos.southbound.ovn_trace import TraceFailed
@@ -19,7 +18,6 @@ from ovnqos.southbound.trace import find_disagreements
 from ovnqos.verify.effects import ActualEffects, PromisedEffects, is_own_row
 from ovnqos.verify.object_findings import Difference, ObjectFinding, ObjectReport, ObjectVerdict
 from ovnqos.verify.packets import SwitchPorts, packets_around_term
-from ovnqos.verify.samples import AnalysedMatch, names_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from ovnqos.southbound.packet_path import PacketPath
     from ovnqos.verify.effects import Departure, Promised
     from ovnqos.verify.proof import Tracer
+    from ovnqos.verify.samples import AnalysedMatch
 
 _FIRST_TERM: Final = 160
 """Packets around the first term of a match, and IP version; it varies over the values at which any match changes."""
@@ -130,7 +129,8 @@ class _ObjectVerifier:
         outcomes: dict[tuple[object, ...], _Outcome] = {}
         packets = 0
         kept = False
-        for sample in chain.from_iterable(self._samples(promise, *place) for place in ports_of.items()):
+        met: set[object] = set()
+        for sample in chain.from_iterable(self._samples(promise, *place, met) for place in ports_of.items()):
             for signature, outcome in self._judge(promise, sample):
                 packets += 1
                 kept = kept or outcome.kept is True
@@ -149,30 +149,43 @@ class _ObjectVerifier:
 
     # Packets
 
-    def _samples(self, promise: Promise, switch: str, ports: Sequence[str]) -> Iterator[_Sample]:
-        """Packets on a switch: around the promise's match from one port, and one of each IP version from the others."""
+    def _samples(self, promise: Promise, switch: str, ports: Sequence[str], met: set[object]) -> Iterator[_Sample]:
+        """Packets on a switch: around the promise's match from one port, and one of each IP version from the others.
+
+        Args:
+            promise: what is judged.
+            switch: where packets enter, or for `INGRESS` leave.
+            ports: by which they do, one at least.
+            met: the rows beside which packets around the match were taken already; others need no second look.
+        """
         known = self._switch(switch)
-        analysed = AnalysedMatch.of(promise.match, self._names)
+        analysed = self._promised.analysed(promise)
         own, near = self._rows_beside(promise, switch, analysed, ports)
-        matches = [AnalysedMatch.of(row.match, self._actual.names) for row in (*own, *near)]
+        beside = frozenset(row.identity for row in (*own, *near))
+        is_new = (beside, known.versions) not in met
+        met.add((beside, known.versions))
+        matches = [self._actual.analysed(row) for row in (*own, *near)] if is_new else []
         edges = [*analysed.edges, *(edge for one in matches for edge in one.edges)]
         field = "outport" if promise.kind is PromiseKind.INGRESS else "inport"
+        tried: set[tuple[object, ...]] = set()
         for version in sorted(known.versions):
             for port in ports:
                 place = Term({field: frozenset({port})}, {})
                 terms = _joined(analysed.terms.items, place)
                 receivers = self._receivers(port, known, version)
-                tried = [(term, 1 + len(receivers)) for term in terms[:1]]
-                if port == ports[0]:
+                around = [(term, 1 + len(receivers)) for term in terms[:1]]
+                if is_new and port == ports[0]:
                     of_rows = [_joined(one.terms.items[:_TERMS_OF_ROW], place) for one in matches]
                     both = (_joined(some, term) for some in of_rows for term in terms[:_TERMS_OF_ROW])
-                    tried = [(term, _FIRST_TERM if term is terms[0] else _FURTHER_TERM) for term in terms]
-                    tried += [(term, 2) for some in chain(of_rows[: len(own)], both) for term in some]
-                for term, most in tried:
-                    around = packets_around_term(term, known, edges, version, receivers)
-                    natural = (path for path in around if self._is_natural(path.packet, known))
+                    around = [(term, _FIRST_TERM if term is terms[0] else _FURTHER_TERM) for term in terms]
+                    around += [(term, 2) for some in chain(of_rows[: len(own)], both) for term in some]
+                for term, most in around:
+                    every = packets_around_term(term, known, edges, version, receivers)
+                    natural = (path for path in every if self._is_natural(path.packet, known))
                     for path in islice(natural, most):
-                        yield _Sample(switch, path, self._crosses(path.packet, known))
+                        if (key := _key(path.packet)) not in tried:
+                            tried.add(key)
+                            yield _Sample(switch, path, self._crosses(path.packet, known))
 
     def _rows_beside(
         self, promise: Promise, switch: str, analysed: AnalysedMatch, ports: Sequence[str]
@@ -219,8 +232,9 @@ class _ObjectVerifier:
     def _judge(self, promise: Promise, sample: _Sample) -> Iterator[tuple[tuple[object, ...], _Outcome]]:
         """How a promise stands for a packet, by each way in which OVN may look rows up."""
         packet = sample.path.packet
-        taken = evaluate(promise.match, packet, names_for(packet, self._names)).truth is not Truth.NO
-        if not taken and not self._actual.may_touch(promise, sample.switch, packet):
+        if not self._promised.may_be_for(promise, packet) and not self._actual.may_touch(
+            promise, sample.switch, packet
+        ):
             return  # most packets: nothing is promised, and nothing done
         explanation = None
         for version in self._actual.versions:
@@ -275,6 +289,12 @@ class _ObjectVerifier:
             traced += 1
         details = () if traced else ("not traced: no sample packet leaves its switch",)
         return replace(finding, traced=traced, details=details)
+
+
+def _key(packet: Packet) -> tuple[object, ...]:
+    """What tells the packets of one switch and way in apart."""
+    numbers = (packet.protocol, packet.source_port, packet.destination_port, packet.icmp_type)
+    return (packet.inport, packet.outport, int(packet.source), int(packet.destination), packet.next_hop, *numbers)
 
 
 def _finished_addresses(inventory: Inventory) -> set[str]:

@@ -6,6 +6,7 @@ reaches a row past the rows above it, one of these does, as long as the maxima b
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import chain, islice, product, zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -258,4 +259,9 @@ def _values(
 def _addresses(allowed: Ranges | None, natural: Iterable[int], bounds: Iterable[int], version: int) -> list[IPAddress]:
     # the first address of a CIDR names the network, and may be 0.0.0.0: take the second
     values = _values(allowed, natural, bounds, (1 << WIDTH[version]) - 1, inner=1)
-    return [IPAddress(value, 6 if version == 6 else 4) for value in values]
+    return [_address(value, version) for value in values]
+
+
+@lru_cache(maxsize=1 << 14)  # rules share the values at which matches change
+def _address(value: int, version: int) -> IPAddress:
+    return IPAddress(value, 6 if version == 6 else 4)

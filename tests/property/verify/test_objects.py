@@ -45,7 +45,7 @@ def test_rows_of_ovn_kubernetes_draw_no_false_alarm() -> None:
         wrong = [one for one in report.findings if not one.verdict.is_good]
         assert not wrong, [(one.object.key, one.path, one.verdict, one.reason) for one in wrong]
     assert verdicts[ObjectVerdict.IN_FORCE] > 50, verdicts
-    assert packets > 2_000
+    assert packets > 1_200  # each once
 
 
 @settings(max_examples=150)
