@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ovnqos.model.owner import NETWORK_KEY, RULE_KEY, UPSTREAM_NETWORK_KEY, Owner
 from ovnqos.plan.snapshot import SetKind, references_in
+from ovnqos.southbound.flow_table import FlowTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -136,27 +137,20 @@ def rule_statistics(
     datapaths = {
         name: southbound.switches[uuid].uuid for name, uuid in snapshot.switches.items() if uuid in southbound.switches
     }
-    rows: dict[tuple[str, int, str], list[ActualRow]] = defaultdict(list)
+    flows = FlowTable(southbound)
+    rows: dict[str, dict[str, ActualRow]] = defaultdict(dict)  # by uuid of the flow
+    counted: dict[str, QosFlow] = {}
     for row in (*snapshot.rows, *snapshot.foreign_rows):
-        rows[row.content.direction, row.content.priority, row.content.match].append(row)
+        for switch in row.switches & datapaths.keys():
+            for flow in flows.of_row(row.content, datapaths[switch]):
+                # of two stages that of the meter counts, or that of the mark where there is no limit
+                if (flow.effect.meter is None) is ("rate" not in row.content.bandwidth):
+                    counted[flow.uuid] = flow
+                    rows[flow.uuid][row.uuid] = row
     found: list[RuleStatistics] = []
-    for flow in southbound.flows:
-        effect = flow.effect
-        alike = rows.get((effect.direction, effect.priority, effect.match), ())
-        own = [row for row in alike if any(datapaths.get(name) in flow.datapaths for name in row.switches)]
-        own = [row for row in own if _is_counted_for(flow, row)]
-        if own:
-            found += _entries(flow, own, counters, snapshot.owner, datapaths)
+    for uuid, flow in counted.items():
+        found += _entries(flow, rows[uuid].values(), counters, snapshot.owner, datapaths)
     return tuple(sorted(found, key=lambda one: (-one.dropped_packets, -one.packets, one.object, one.rule)))
-
-
-def _is_counted_for(flow: QosFlow, row: ActualRow) -> bool:
-    """Whether the flow is the one to count for the row: its meter's, or its mark's where it has no limit."""
-    effect, limit, dscp = flow.effect, row.content.bandwidth, row.content.action.get("dscp")
-    if "rate" not in limit:
-        return effect.meter is None and effect.dscp == dscp
-    meter = effect.meter
-    return meter is not None and (meter.rate_kbps, meter.burst_kbit) == (limit["rate"], limit.get("burst"))
 
 
 def _entries(

@@ -6,23 +6,22 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.compile.rows import Direction
 from ovnqos.explain.candidates import name_row
-from ovnqos.explain.pipeline import QOS_STAGES, PipelineVersion, direction_of_stage
 from ovnqos.match import NamedSets, Verbatim, read_match, references
 from ovnqos.match.terms import find_terms
 from ovnqos.model.owner import JOINED_KEY
 from ovnqos.plan.snapshot import SetKind, references_in
-from ovnqos.southbound.trace import FlowEffect, Meter
 from ovnqos.verify.findings import Finding, Realisation, describe_chassis, hint_for_chassis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ovnqos.explain.candidates import RowName
     from ovnqos.match.terms import Terms
     from ovnqos.plan.snapshot import ActualRow, RowContent, Snapshot
-    from ovnqos.southbound.contents import QosFlow, SouthboundContents, SwitchDatapath, SwitchPort
+    from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
+    from ovnqos.southbound.flow_table import FlowTable
+    from ovnqos.southbound.trace import FlowEffect
 
 CHECK_NORTHD: Final = "check that ovn-northd runs: `ovn-appctl -t ovn-northd status`, and its log"
 _SEE_DIFF: Final = "run `ovnqos diff` to see what is missing"
@@ -109,84 +108,19 @@ def _named_sets(match: str) -> Iterator[tuple[str, str, SetKind]]:
         yield f"address set {name}", name, SetKind.ADDRESS_SET
 
 
-class FlowTable:
-    """The logical flows of the QoS stages, by datapath and stage, the highest priority first."""
-
-    def __init__(self, contents: SouthboundContents) -> None:
-        """Index the flows of a Southbound."""
-        self._is_joined = PipelineVersion.JOINED in contents.pipeline_versions
-        self._flows: dict[tuple[str, FlowEffect], QosFlow] = {}
-        self._stages: Mapping[tuple[str, str], list[QosFlow]] = defaultdict(list)
-        self._hints: Mapping[str, list[QosFlow]] = defaultdict(list)
-        for flow in sorted(contents.flows, key=lambda one: -one.effect.priority):
-            self._hints[flow.row_hint].append(flow)
-            for datapath in flow.datapaths:
-                self._flows[datapath, flow.effect] = flow
-                self._stages[datapath, flow.effect.stage].append(flow)
-
-    def of_row(self, content: RowContent, datapath: str) -> tuple[QosFlow, ...]:
-        """The flows of a row on a datapath, as far as northd has made them.
-
-        They are found by their content: rows that are alike on several switches share flows, whose hint names one row.
-        """
-        found = (self._flows.get((datapath, effect)) for effect in self._expected(content))
-        return tuple(flow for flow in found if flow is not None)
-
-    def above(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
-        """The flows that are looked up before another on a datapath."""
-        return [one for one in self._beside(flow, datapath) if one.effect.priority > flow.effect.priority]
-
-    def equal(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
-        """The flows of equal priority that do something else than another on a datapath."""
-        done = flow.effect.priority, flow.effect.dscp, flow.effect.meter
-        return [
-            one
-            for one in self._beside(flow, datapath)
-            if one.effect.priority == done[0] and (one.effect.priority, one.effect.dscp, one.effect.meter) != done
-        ]
-
-    def later(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
-        """The flows of to-lport that set another mark than one of from-lport on a datapath."""
-        if flow.effect.direction is Direction.TO_LPORT or flow.effect.dscp is None:
-            return ()
-        stages = (stage for stage in QOS_STAGES if direction_of_stage(stage) is Direction.TO_LPORT)
-        return [
-            one
-            for stage in stages
-            for one in self._stages.get((datapath, stage), ())
-            if one.effect.dscp not in {None, flow.effect.dscp}
-        ]
-
-    def _beside(self, flow: QosFlow, datapath: str) -> Sequence[QosFlow]:
-        return self._stages.get((datapath, flow.effect.stage), ())
-
-    def check(self, finding: Finding, datapath: str) -> Finding | None:
-        """Find flows of a row that northd has not made on a datapath; None if it has made all."""
-        expected = tuple(self._expected(finding.row.content))
-        missing = [effect for effect in expected if (datapath, effect) not in self._flows]
-        if not missing:
-            return None
-        if any(datapath in flow.datapaths for flow in self._hints.get(finding.row.uuid[:8], ())):
-            reason = "northd still has the logical flows of an earlier version of the row"
-        elif len(missing) == len(expected):
-            reason = "northd has made no logical flow for it"
-        else:
-            reason = f"northd has made no logical flow for it in {missing[0].stage}"
-        return finding.but(Realisation.ABSENT, reason, CHECK_NORTHD)
-
-    def _expected(self, content: RowContent) -> Iterator[FlowEffect]:
-        """The flows of a row: one for the mark and one for the meter, or from OVN 24.09 one for both (seen)."""
-        prefix = "ls_in_qos" if content.direction == "from-lport" else "ls_out_qos"
-        rate, dscp = content.bandwidth.get("rate"), content.action.get("dscp")
-        meter = None if rate is None else Meter(rate_kbps=rate, burst_kbit=content.bandwidth.get("burst"))
-        flow = FlowEffect(stage=prefix, match=content.match, priority=content.priority, dscp=dscp, meter=meter)
-        if self._is_joined:
-            yield flow
-            return
-        if content.action:
-            yield replace(flow, stage=f"{prefix}_mark", meter=None)
-        if meter is not None:
-            yield replace(flow, stage=f"{prefix}_meter", dscp=None)
+def check_flows(finding: Finding, flows: FlowTable, datapath: str) -> Finding | None:
+    """Find flows of a row that northd has not made on a datapath; None if it has made all."""
+    content = finding.row.content
+    missing = flows.missing(content, datapath)
+    if not missing:
+        return None
+    if flows.has_hint(finding.row.uuid, datapath):
+        reason = "northd still has the logical flows of an earlier version of the row"
+    elif not flows.of_row(content, datapath):
+        reason = "northd has made no logical flow for it"
+    else:
+        reason = f"northd has made no logical flow for it in {missing[0].stage}"
+    return finding.but(Realisation.ABSENT, reason, CHECK_NORTHD)
 
 
 class RowsOfFlows:

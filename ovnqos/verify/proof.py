@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from ovnqos.match import NamedSets
     from ovnqos.southbound.contents import QosFlow, SwitchDatapath
+    from ovnqos.southbound.flow_table import FlowTable
     from ovnqos.southbound.trace import FlowEffect, Trace
-    from ovnqos.verify.checks import FlowTable, RowsOfFlows
+    from ovnqos.verify.checks import RowsOfFlows
     from ovnqos.verify.samples import AnalysedMatch, Samples
 
 _PIPELINE: Final = re.compile(r"\s*(ingress|egress)\(dp=")

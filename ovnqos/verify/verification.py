@@ -9,8 +9,9 @@ import tenacity
 
 from ovnqos.match import read_match
 from ovnqos.ovsdb.protocol import Deadline
+from ovnqos.southbound.flow_table import FlowTable
 from ovnqos.southbound.southbound import sync_chassis
-from ovnqos.verify.checks import CHECK_NORTHD, FlowTable, RowSets, RowsOfFlows, add_unbound_ports, check_chassis
+from ovnqos.verify.checks import CHECK_NORTHD, RowSets, RowsOfFlows, add_unbound_ports, check_chassis, check_flows
 from ovnqos.verify.findings import Finding, Realisation, Report
 from ovnqos.verify.proof import Prover
 from ovnqos.verify.samples import AnalysedMatch
@@ -140,7 +141,8 @@ class _Verifier:
         datapath = self._southbound.switches.get(self._snapshot.switches.get(switch, ""))
         if datapath is None:
             return finding.but(Realisation.ABSENT, f"the Southbound has no switch {switch} yet", CHECK_NORTHD)
-        fault = fault or self._sets.check_on_switch(finding, datapath) or self._flows.check(finding, datapath.uuid)
+        fault = fault or self._sets.check_on_switch(finding, datapath)
+        fault = fault or check_flows(finding, self._flows, datapath.uuid)
         if fault is not None:
             return fault
         terms = self._analyse(content.match).terms

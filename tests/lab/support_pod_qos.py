@@ -21,6 +21,7 @@ from tests.support.lab_sandbox import LabSandbox, ofctl
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ovnqos import Code
     from ovnqos.sandbox import Programs, SandboxNode, SandboxPod, StreamResult
     from tests.lab.support_cluster import Document
 
@@ -87,9 +88,22 @@ class LimitedPods:
         self._annotated_namespaces.add(name)
         self._update({"kind": "Namespace", "metadata": {"name": name, "annotations": dict(annotations)}})
 
-    def apply(self, *policies: Document) -> None:
-        """Makes the annotations and these NetworkQoS documents hold; returns when their rows are in force."""
-        self.cluster.apply(*policies)
+    @contextmanager
+    def cluster_cidrs(self, *cidrs: str) -> Iterator[None]:
+        """Makes these the cluster's CIDRs, for annotations that are set meanwhile."""
+        inventory = self.cluster.compiler.inventory
+        inventory.cluster_cidrs = tuple(map(IPNetwork, cidrs))
+        try:
+            yield
+        finally:
+            inventory.cluster_cidrs = tuple(map(IPNetwork, CLUSTER_CIDRS))
+
+    def apply(self, *policies: Document, expected: Code | None = None) -> None:
+        """Makes the annotations and these NetworkQoS documents hold; returns when their rows are in force.
+
+        For `expected` see `LabCluster.apply`.
+        """
+        self.cluster.apply(*policies, expected=expected)
 
     def hidden(self, *policies: Document) -> set[tuple[str, str]]:
         """The identities of the rows whose limits are told not to hold, each with that of the row that hides it."""

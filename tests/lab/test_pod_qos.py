@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from ovnqos import Code
 from ovnqos.sandbox import Stream, measure, read_marks
 from tests.lab.support_matrix import Destination, expected_marks, probe
 from tests.lab.support_networks import OTHER_NODE, SAME_NODE, VERSIONS
@@ -228,6 +229,19 @@ def test_dscp_and_an_egress_limit_hold_for_the_same_packets(pods: LimitedPods, r
             )
         ]
     )
+
+
+def test_a_receivers_limit_holds_for_packets_that_a_dscp_row_takes_too(pods: LimitedPods, results: Results) -> None:
+    """The pods are in no CIDR of the cluster, so that packets between them count as leaving it."""
+    client, server = (pods.cluster.pods[f"{NAMESPACE}/{name}"] for name in ("client", "server"))
+    with pods.cluster_cidrs("10.99.0.0/16", "fd10:99::/48"):
+        pods.annotate(client, {f"{PREFIX}dscp": "EF"})
+        pods.annotate(server, limits(ingress="3M", burst=BURST))
+        pods.apply(expected=Code.ADDRESS_OUTSIDE_CLUSTER)
+        stream = udp_stream(client, to_pod(server), port=5201, offered_kbps=OFFERED * 3000)
+        seen = measure_rates(pods.cluster.sandbox, [stream])[0].bits_per_second
+        where = cell("dscp, receiver's ingress limit", SAME_NODE, "the limit")
+        results.check_rates([RateResult(cell=where, expected=limit(3000), seen=seen)])
 
 
 def _check_marks(pods: LimitedPods, results: Results, also: Mapping[str, str], scene: str) -> None:

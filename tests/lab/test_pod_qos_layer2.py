@@ -14,6 +14,7 @@ from tests.lab.support_networks import OTHER_NODE, PRIMARY_LAYER2, SAME_NODE, VE
 from tests.lab.support_networks import OUTSIDE as OUTSIDE_PLACE
 from tests.lab.support_pod_qos import (
     BURST,
+    CLUSTER_CIDRS,
     NAMESPACE,
     OUTSIDE,
     PREFIX,
@@ -140,11 +141,16 @@ def test_ingress_and_egress_of_one_pod_hold_at_once(pods: LimitedPods, results: 
     )
 
 
-def test_dscp_marks_what_leaves_the_cluster_and_nothing_else(pods: LimitedPods, results: Results) -> None:
+@pytest.mark.parametrize("cidrs", [CLUSTER_CIDRS, CLUSTER_CIDRS[:2]], ids=["all CIDRs", "the default network's"])
+def test_dscp_marks_what_leaves_the_cluster_and_nothing_else(
+    pods: LimitedPods, results: Results, cidrs: tuple[str, ...]
+) -> None:
+    """A network's own subnets are inside whether or not they are among the cluster's CIDRs."""
     expedited = 46
     client = _pod(pods, "client")
-    pods.annotate(client, {f"{PREFIX}dscp": "EF", **limits(egress="10M")})
-    pods.apply()
+    with pods.cluster_cidrs(*cidrs):
+        pods.annotate(client, {f"{PREFIX}dscp": "EF", **limits(egress="10M")})
+        pods.apply()
     found = []
     for version in VERSIONS:
         for place, to, dscp in (

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ovnqos import Northbound
+from ovnqos import Code, Northbound, parse_object
 from ovnqos.sandbox import Probe, Stream, measure, read_marks
 from ovnqos.sandbox.network import StaticNetwork
 from tests.lab.support_cluster import network_qos, rule, udp_ports
+from tests.lab.support_pod_qos import BURST, limits
 from tests.lab.support_rates import SECONDS, limit, limited_rule, measure_rates
 from tests.lab.support_topologies import ADDRESSES, KubeOvnCluster, StaticCluster
 from tests.support.lab_sandbox import LabSandbox
@@ -27,6 +28,8 @@ MARK, NONE = frozenset({DSCP << 2}), frozenset({0})
 RATE_KBPS: Final = 4000
 PORT: Final = 6500
 SERVICE, SERVICE_PORT, SERVICE_RATE_KBPS = "10.96.0.9", 6600, 20_000
+MACHINE: Final = "machine"
+"""A virtual machine, whose port launcher pods share while it migrates."""
 SENDER, TARGET = {"role": "sender"}, {"role": "target"}
 TO_TARGETS: Final = {"to": [{"podSelector": {"matchLabels": TARGET}}]}
 DEFAULT_NETWORK: Final = [{"networkSelectionType": "DefaultNetwork"}]
@@ -65,6 +68,7 @@ def session_kube_ovn(programs: Programs) -> Iterator[KubeOvnCluster]:
         _add(cluster, "fast-target", THERE, "apps", "fast", labels=TARGET)
         for name, node, labels in (("vlan-sender", HERE, SENDER), ("vlan-target", THERE, TARGET)):
             _add(cluster, name, node, "vlan", labels=labels)
+        cluster.wire_pod(MACHINE, node=HERE, namespace=SPACE, networks=("apps",))
         sandbox.outside.add_address("10.19.0.1/24")
         sandbox.outside.add_address("fd00:10:19::1/64")
         yield cluster
@@ -178,6 +182,28 @@ class TestKubeOvn:
         kube_ovn.apply(_policy(rule(DSCP, both, rate_kbps=RATE_KBPS, burst_kbit=1000)))
         for rate in _received(kube_ovn, ("sender", "sender2"), ("sender2", "sender")):
             assert rate == pytest.approx(limit(RATE_KBPS), rel=0.05)
+
+    @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")], ids=["old first", "new first"])
+    def test_of_two_launcher_pods_of_a_virtual_machine_the_stricter_limit_holds(
+        self, kube_ovn: KubeOvnCluster, names: tuple[str, str]
+    ) -> None:
+        pod, compiler = _pod(kube_ovn, MACHINE), kube_ovn.compiler
+        for name, rate_kbps in zip(names, (RATE_KBPS, 2 * RATE_KBPS), strict=True):
+            annotations = {
+                **kube_ovn.annotations(pod),
+                "ovn.kubernetes.io/virtualmachine": MACHINE,
+                **limits(egress=f"{rate_kbps}k", burst=BURST),
+            }
+            metadata = {"name": f"launcher-{name}", "namespace": SPACE, "annotations": annotations}
+            document = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": HERE}}
+            compiler.apply(parse_object(document))
+        try:
+            kube_ovn.apply(expected=Code.PORT_CLAIMED)
+            (limited,) = _received(kube_ovn, (MACHINE, "target0"), offered_kbps=3 * RATE_KBPS)
+        finally:
+            for name in names:
+                compiler.delete("Pod", f"{SPACE}/launcher-{name}")
+        assert limited == pytest.approx(limit(RATE_KBPS), rel=0.05)
 
     @pytest.mark.usefixtures("service")
     def test_a_services_backend_is_known_once_its_connection_is_established(self, kube_ovn: KubeOvnCluster) -> None:

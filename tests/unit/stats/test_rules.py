@@ -48,7 +48,7 @@ def flow(
 def southbound(*flows: QosFlow) -> SouthboundContents:
     return SouthboundContents(
         nb_cfg=0,
-        stages=frozenset(),
+        stages=frozenset(one.effect.stage for one in flows),
         flows=flows,
         switches={f"uuid of {name}": SwitchDatapath(uuid=f"datapath of {name}") for name in ("lan", "other")},
         chassis=(),
