@@ -73,8 +73,9 @@ def read_input(given: InputOptions) -> Input:
         *(*manifests.namespaces, *manifests.network_attachment_definitions, *manifests.pods, *manifests.policies),
         *(invalid for invalid in manifests.invalid if invalid.object.name),
     )
-    compiler = Compiler.of(objects, topology, given.owner, cluster_cidrs=given.cluster_cidrs)
-    desired = compiler.desired()
+    with output.progress("compiling"):
+        compiler = Compiler.of(objects, topology, given.owner, cluster_cidrs=given.cluster_cidrs)
+        desired = compiler.desired()
     assert desired.scope is not None  # `Compiler.desired` gives it
     scope = _limit(desired.scope, given, manifests, unread=frozenset(one.object.kind for one in incomplete))
     desired = replace(desired, scope=scope)
@@ -127,7 +128,8 @@ def load(
         KubernetesConfigurationError: the cluster's configuration cannot be used.
     """
     if given.files:
-        return load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep, egress_qos=egress_qos), ()
+        with output.progress("parsing"):
+            return load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep, egress_qos=egress_qos), ()
     try:
         from ovnqos.kubernetes import KubernetesConfigurationError, connect, read_cluster
     except ImportError:

@@ -81,7 +81,16 @@ def completion(context: click.Context, shell: str) -> None:
     output.result(kind(context.find_root().command, {}, "ovnqos", "_OVNQOS_COMPLETE").source())
 
 
+_COLOUR: Final = click.Option(
+    ["--color"],
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    expose_value=False,
+    callback=lambda _context, _parameter, when: output.colour(when),
+    help="When to colour the output.  [default: on terminals, unless NO_COLOR is set; with FORCE_COLOR always]",
+)
 for command in (render, diff, apply, explain, verify, list_rows, stats, convert, demo):
+    command.params.append(_COLOUR)
     ovnqos.add_command(command)
 
 

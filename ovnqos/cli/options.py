@@ -47,6 +47,7 @@ _R = TypeVar("_R")
 class PlanFormat(StrEnum):
     """How a plan is printed."""
 
+    OBJECTS = "objects"
     DIFF = "diff"
     NBCTL = "nbctl"
     JSON = "json"
@@ -56,6 +57,7 @@ class TableFormat(StrEnum):
     """How rows and findings are printed."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
 
 
@@ -93,7 +95,8 @@ class DatabaseOptions:
         from ovnqos.northbound.northbound import Northbound
 
         try:
-            return Northbound.connect(self.remote, owner=owner, tls=self.tls, timeout_s=self.timeout_s)
+            with output.progress("reading the Northbound"):
+                return Northbound.connect(self.remote, owner=owner, tls=self.tls, timeout_s=self.timeout_s)
         except NorthboundUnavailable as error:
             if self.remote is not None or any(map(os.environ.get, ("OVN_NB_DB", "OVNQOSD_NB"))):
                 raise
@@ -274,8 +277,9 @@ def format_option(kind: type[StrEnum], default: str | None, text: str) -> Callab
     )
 
 
-plan_format_option = format_option(PlanFormat, "diff", "How to print the plan.")
-table_format_option = format_option(TableFormat, "table", "How to print the result.")
+plan_format_option = format_option(PlanFormat, "objects", "How to print the plan; diff: as ovn-nbctl qos-list.")
+summary_option = click.option("--summary", is_flag=True, help="Print a line for each object only.")
+table_format_option = format_option(TableFormat, "table", "How to print the result; wide: with all columns.")
 
 
 def _delete_limit(text: str) -> EndedLimitsMaximum:

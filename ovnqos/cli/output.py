@@ -17,8 +17,6 @@ from ovnqos.diagnostics import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from rich.table import Table
-
     from ovnqos.diagnostics import Diagnostic
     from ovnqos.plan.plan import Plan
 
@@ -34,13 +32,11 @@ EXIT_INTERRUPTED: Final = 130
 _PATIENCE_S: Final = 1.0
 """Seconds after which a progress bar shows."""
 _LISTED: Final = 5
-_NUMBERS: Final = frozenset({"PRIORITY", "DSCP", "RATE", "BURST", "PACKETS", "DROPPED", "SHARE", "NOW"})
-"""The columns that are aligned to the right."""
-_STYLED: Final = frozenset({"VERDICT", "DROPPED"})
-_BOLD, _RED, _GREEN, _YELLOW, _CYAN = "1", "31", "32", "33", "36"  # SGR, ECMA-48
-_STYLES: Final = {"error": f"{_BOLD};{_RED}", "warning": _YELLOW, "info": ""}
+BOLD, RED, GREEN, YELLOW, CYAN = "1", "31", "32", "33", "36"
+"""Styles of `styled`: SGR, ECMA-48."""
+_STYLES: Final = {"error": f"{BOLD};{RED}", "warning": YELLOW, "info": ""}
 _LAYOUT: Final = "\n\t"
-_DIFF_STYLES: Final = {"---": _BOLD, "+++": _BOLD, "***": _BOLD, "@@": _CYAN, "-": _RED, "+": _GREEN}
+_DIFF_STYLES: Final = {"---": BOLD, "+++": BOLD, "***": BOLD, "@@": CYAN, "-": RED, "+": GREEN}
 
 
 class ReaderGone(Exception):  # noqa: N818 - says what happened, and is no error
@@ -51,24 +47,26 @@ class _Reports:
     """What one run reports, and what the runs within it do: those of the demo."""
 
     json: ClassVar[bool] = False
+    colour: ClassVar[str] = "auto"
     depth: ClassVar[int] = 0
-    warnings: ClassVar[set[str]] = set()
-    repeated: ClassVar[int] = 0
+    pending: ClassVar[dict[tuple[str, str], dict[Diagnostic, None]]] = {}
+    """Warnings by cause, for the end; a text without an object has no diagnostics."""
+    warned: ClassVar[set[tuple[str, ...]]] = set()
 
 
 @contextmanager
 def reports() -> Iterator[None]:
-    """Report on standard error as text; a warning is printed once, and then counted."""
+    """Report on standard error as text, warnings at the end: grouped by cause, and by later runs only counted."""
     if _Reports.depth == 0:
-        _Reports.warnings.clear()
+        _Reports.warned.clear()
+        _Reports.colour = "auto"
     _Reports.depth += 1
-    _Reports.json, _Reports.repeated = False, 0
+    _Reports.json = False
     try:
         yield
     finally:
         _Reports.depth -= 1
-        if _Reports.repeated:
-            info(f"{count(_Reports.repeated, 'warning')} repeated from above")
+        print_warnings()
 
 
 def report_json(enabled: bool) -> None:
@@ -76,12 +74,17 @@ def report_json(enabled: bool) -> None:
     _Reports.json = enabled
 
 
+def colour(when: str) -> None:
+    """Colour what is printed: `always`, `never`, or `auto`, as the stream and the environment say."""
+    _Reports.colour = when
+
+
 def result(text: str) -> None:
     """Print a result, what is not printable of it escaped; raises ReaderGone: it has no reader any more."""
-    _write(printable(text, keep=_LAYOUT))
+    write(printable(text, keep=_LAYOUT))
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
     """Print what is safe for a terminal, as it is; raises as `result`."""
     try:
         sys.stdout.write(text)
@@ -104,20 +107,21 @@ def result_yaml(documents: Sequence[object]) -> None:
     result(text)
 
 
-def plan(planned: Plan, form: str) -> None:
-    """Print a plan as a `diff`, for `nbctl` or as `json`, and what it leaves out on standard error."""
+def plan(planned: Plan, form: str, *, summary: bool = False) -> None:
+    """Print a plan by `objects`, as a `diff`, for `nbctl` or as `json`, and what it leaves out on standard error."""
     missing(planned)
-    if form == "diff":
-        _diff(planned.as_diff())
+    if form in {"objects", "diff"}:
+        _diff(planned.as_diff() if form == "diff" else planned.as_text(lines=not summary))
     else:
         result(planned.as_nbctl() if form == "nbctl" else planned.as_json())
 
 
 def missing(planned: Plan) -> None:
     """Warn of what a plan leaves out because a switch or port is missing, and of what stays that it does not cover."""
-    from ovnqos.plan.changes import describe_missing
+    if planned.missing:
+        from ovnqos.plan.changes import describe_missing
 
-    diagnostics(describe_missing(planned.missing))
+        diagnostics(describe_missing(planned.missing))
     if planned.kept:
         stay = f"{count(len(planned.kept), 'object')} that the input does not have"
         info(f"unchanged: {stay}: {listed(planned.kept)}; --prune removes them")
@@ -140,34 +144,15 @@ def changed_objects(planned: Plan) -> None:
         info(f"{word}: {listed(names)}")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
-    """Print a table: as wide as the terminal, or with a line a row, however long, for grep; raises as `result`.
-
-    Args:
-        columns: their titles; the last column wraps on a terminal.
-        rows: the cells.
-        styles: on a terminal, rich's style for the columns VERDICT and DROPPED of each row.
-        right: the titles of the columns that are aligned to the right, separated by spaces.
-    """
-    if sys.stdout.isatty():
-        _write(_terminal_table(columns, rows, styles))
-        return
-    lines = [columns, *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    widths[-1] = 0
-    align = [str.rjust if title in _NUMBERS else str.ljust for title in columns]
-    for line in lines:
-        result("  ".join(pad(cell, width) for pad, cell, width in zip(align, line, widths, strict=True)) + "\n")
-
-
 def error(message: object) -> None:
     """Print an error; each of its lines is complete by itself."""
     _lines("error", message)
 
 
 def warning(message: object) -> None:
-    """Print a warning."""
-    _lines("warning", message)
+    """Print a warning at the end."""
+    for line in str(message).rstrip("\n").split("\n"):
+        _Reports.pending.setdefault(("", line), {})
 
 
 def info(message: object) -> None:
@@ -176,22 +161,38 @@ def info(message: object) -> None:
 
 
 def diagnostics(found: Iterable[Diagnostic], *, as_warnings: bool = False) -> None:
-    """Print diagnostics, a line each; warnings of the same cause are one line that names five of the objects.
+    """Print diagnostics: errors a line each; warnings at the end, those of one cause in a line that names five objects.
 
     Args:
         found: what to print.
         as_warnings: that errors are warnings here, because the command goes on.
     """
-    alike: dict[tuple[str, ...], list[Diagnostic]] = {}
     for one in dict.fromkeys(found):
-        severity = "warning" if as_warnings and one.severity == "error" else str(one.severity)
-        cause = (severity, one.code, one.message)
-        alike.setdefault((*cause, str(one.object)) if _Reports.json or severity == "error" else cause, []).append(one)
-    for (severity, *_), same in alike.items():
-        if _Reports.json:
-            _line(severity, same[0].text, **_fields(same[0]))
+        if one.severity == "warning" or (as_warnings and one.severity == "error"):
+            _Reports.pending.setdefault((str(one.code), one.message), {})[one] = None
+        elif _Reports.json:
+            _line(str(one.severity), one.text, **_fields(one))
         else:
-            _line(severity, f"{listed([one.object for one in same])}: {same[0].message}")
+            _line(str(one.severity), str(one))
+
+
+def print_warnings() -> None:
+    """Print what was warned of since the last time; what an earlier run of the demo has printed is only counted."""
+    repeated = 0
+    for (code, text), alike in _Reports.pending.items():
+        names = listed([one.object for one in alike])
+        if (code, text, names) in _Reports.warned:
+            repeated += 1
+            continue
+        _Reports.warned.add((code, text, names))
+        if _Reports.json and alike:
+            for one in alike:
+                _line("warning", one.text, **_fields(one))
+        else:
+            _line("warning", f"{names}: {text}" if alike else text)
+    _Reports.pending.clear()
+    if repeated:
+        info(f"{count(repeated, 'warning')} repeated from above")
 
 
 def listed(items: Iterable[object]) -> str:
@@ -216,9 +217,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     bar = Progress(
-        TextColumn(title),
+        TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -228,7 +228,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     timer.daemon = True
     timer.start()
     try:
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total, description=f"{title} {done}/{total}")
     finally:
         timer.cancel()
         timer.join()
@@ -236,12 +236,12 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _diff(text: str) -> None:
-    if not _has_colour(sys.stdout):
+    if not has_colour(sys.stdout):
         result(text)
         return
     for line in printable(text, keep=_LAYOUT).splitlines():
-        style = next((style for start, style in _DIFF_STYLES.items() if line.startswith(start)), "")
-        _write(f"{_styled(line, style)}\n")
+        style = next((style for start, style in _DIFF_STYLES.items() if line.lstrip().startswith(start)), "")
+        write(f"{styled(line, style)}\n")
 
 
 def _lines(severity: str, message: object) -> None:
@@ -256,12 +256,7 @@ def _line(severity: str, text: str, **fields: Any) -> None:
         line = printable(text)
     else:
         word = f"{severity}: "
-        line = (_styled(word, _STYLES[severity]) if _has_colour(sys.stderr) else word) + printable(text)
-    if severity == "warning" and line in _Reports.warnings:
-        _Reports.repeated += 1
-        return
-    if severity == "warning":
-        _Reports.warnings.add(line)
+        line = (styled(word, _STYLES[severity]) if has_colour(sys.stderr) else word) + printable(text)
     sys.stderr.write(f"{line}\n")
 
 
@@ -269,43 +264,21 @@ def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
     ref = diagnostic.object
     return {
         "code": diagnostic.code,
-        "object": {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "origin": ref.origin},
-        "path": diagnostic.path,
-        "hint": diagnostic.hint,
+        "object": {one: getattr(ref, one) or None for one in ("kind", "namespace", "name", "origin")},
+        "path": diagnostic.path or None,
+        "hint": diagnostic.hint or None,
     }
 
 
-def _styled(text: str, style: str) -> str:
+def styled(text: str, style: str) -> str:
+    """A text in a style, for a stream that `has_colour`."""
     return f"\x1b[{style}m{text}\x1b[0m" if style else text
 
 
-def _has_colour(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that shows colours, see no-color.org."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> Table:
-    """Make a table for a terminal; arguments as for `table`."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in columns:
-        justify: Any = "right" if title in _NUMBERS else "left"
-        shown.add_column(title, overflow="fold", no_wrap=title in {"DIRECTION", "VERDICT", *_NUMBERS}, justify=justify)
-    for index, row in enumerate(rows):
-        style = styles[index] if styles else ""
-        cells = zip(columns, map(printable, row), strict=True)
-        shown.add_row(*(Text(cell, style=style if title in _STYLED else "") for title, cell in cells))
-    return shown
-
-
-def _terminal_table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str]) -> str:
-    from rich.console import Console
-
-    shown = rich_table(columns, rows, styles)
-    console = Console(highlight=False, markup=False)
-    with console.capture() as capture:
-        console.print(shown)
-    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+def has_colour(stream: TextIO) -> bool:
+    """Whether to colour what goes to a stream: as --color says, else NO_COLOR (no-color.org), else FORCE_COLOR."""
+    if _Reports.colour != "auto":
+        return _Reports.colour == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")

@@ -144,7 +144,8 @@ def _selector(text: str) -> LabelSelector:
     return parse_label_selector(text)
 
 
-def _address(text: str) -> IPAddress:
+def parse_address(text: str) -> IPAddress:
+    """Parse an IP address; raises ValueError."""
     from netaddr import INET_PTON, AddrFormatError, IPAddress
 
     try:
@@ -154,7 +155,7 @@ def _address(text: str) -> IPAddress:
 
 
 _TEXT: Final = Parsed("text", _text)
-ADDRESS: Final = Parsed("address", _address)
+ADDRESS: Final = Parsed("address", parse_address)
 CIDR: Final = Parsed("cidr", _cidr, separator=",")
 CIDRS: Final = Parsed("cidrs", _cidr_list)
 ENDED_LIMITS: Final = Parsed("limit", parse_ended_limits)

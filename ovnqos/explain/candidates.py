@@ -40,6 +40,11 @@ class RowName(NamedTuple):
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def shows_port(self) -> bool:
+        """Whether the port tells rows of one rule apart."""
+        return bool(self.port) and self.object.startswith("NetworkQoS/")
+
 
 def name_row(external_ids: Mapping[str, str], owner: Owner, fallback: str) -> RowName:
     """Name a row, as an owner sees it; `fallback` is the text for a row of which nothing is known."""
@@ -47,9 +52,9 @@ def name_row(external_ids: Mapping[str, str], owner: Owner, fallback: str) -> Ro
     rule = external_ids.get(RULE_KEY, external_ids.get(_UPSTREAM_RULE_KEY, ""))
     port = external_ids.get(PORT_KEY, "")
     if made_for:
-        shows_port = port and made_for.startswith("NetworkQoS/")
-        words = [made_for, *([f"rule {rule}"] if rule else []), *([f"port {port}"] if shows_port else [])]
-        return RowName(made_for, rule, port, " ".join(words))
+        row = RowName(made_for, rule, port, "")
+        words = [made_for, *([f"rule {rule}"] if rule else []), *([f"port {port}"] if row.shows_port else [])]
+        return row._replace(text=" ".join(words))
     kind, name = external_ids.get(UPSTREAM_TYPE_KEY), external_ids.get(UPSTREAM_NAME_KEY, "")
     neutron = next((f"{key}={value}" for key, value in sorted(external_ids.items()) if key.startswith("neutron:")), "")
     known = f"{kind} {name}".rstrip() if kind else neutron

@@ -9,7 +9,7 @@ from ovnqos.compile.rows import object_of
 from ovnqos.diagnostics import listed
 from ovnqos.errors import NameTaken, UnsafePlan
 from ovnqos.model.owner import JOINED_KEY, NEIGHBOUR_DISCOVERY, PORT_KEY, RULE_KEY
-from ovnqos.plan import render_operations, renderings
+from ovnqos.plan import by_object, render_operations, renderings
 from ovnqos.plan.changes import (
     PORT,
     SWITCH,
@@ -216,6 +216,10 @@ class Plan:
                 parts.append(f"{noun}: {', '.join(words)}")
         return "; ".join(parts) or "no changes"
 
+    def as_text(self, *, lines: bool = True) -> str:
+        """The plan by object, to read: a heading each, and with `lines` its rows and members; empty for no changes."""
+        return by_object.as_text(self.changes, self.snapshot, self.changed_objects(), lines=lines)
+
     def as_diff(self) -> str:
         """A unified diff, switch by switch, whose lines are those of `ovn-nbctl qos-list`; empty for no changes."""
         return renderings.as_diff(self.changes, self.snapshot)
@@ -363,7 +367,7 @@ def _plan_sets(
     for key in sorted(unused):
         actual = snapshot.sets[key]
         changes.append(SetDelete(uuid=actual.uuid, content=actual.content))
-    return changes, missing_members(absent, desired)
+    return changes, missing_members(absent, desired) if absent else []
 
 
 def _members(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 CONTEXT = 3
-_MEMBERS_SHOWN = 20
+MEMBERS_SHOWN = 20
 _PARTS = re.compile(r"[0-9]+|[^0-9]+")
 
 
@@ -39,11 +39,11 @@ SortKey = tuple[str, int, str]
 
 class _Line(NamedTuple):
     key: SortKey
-    sign: str  # "-" sorts before "+" through _ORDER
+    sign: str  # "-" sorts before "+" through ORDER
     text: str
 
 
-_ORDER = {" ": 0, "-": 1, "+": 2}
+ORDER = {" ": 0, "-": 1, "+": 2}
 
 
 def qos_list_line(content: RowContent) -> str:
@@ -72,7 +72,7 @@ def _switches(changes: Sequence[Change], snapshot: Snapshot) -> Iterator[str]:
     changed: dict[str, list[_Line]] = defaultdict(list)
     removed: set[tuple[str, str]] = set()  # switch and uuid of rows that are shown with a minus
     for change in changes:
-        for sign, content, switches, uuid in _row_lines(change):
+        for sign, content, switches, uuid in row_lines(change):
             for switch in switches:
                 changed[switch].append(_Line(qos_list_key(content), sign, qos_list_line(content)))
                 if sign == "-":
@@ -83,13 +83,13 @@ def _switches(changes: Sequence[Change], snapshot: Snapshot) -> Iterator[str]:
             if (switch, row.uuid) not in removed:
                 unchanged[switch].append(_Line(qos_list_key(row.content), " ", qos_list_line(row.content)))
     for switch in sorted(changed):
-        lines = sorted(changed[switch] + unchanged[switch], key=lambda one: (one.key, _ORDER[one.sign], one.text))
+        lines = sorted(changed[switch] + unchanged[switch], key=lambda one: (one.key, ORDER[one.sign], one.text))
         yield f"--- switch {switch} (is)"
         yield f"+++ switch {switch} (will be)"
         yield from _hunks(lines)
 
 
-def _row_lines(change: Change) -> Iterator[tuple[str, RowContent, Iterable[str], str]]:
+def row_lines(change: Change) -> Iterator[tuple[str, RowContent, Iterable[str], str]]:
     """What a change takes from and adds to the lists of which switches: sign, row, switches, uuid."""
     if isinstance(change, RowInsert):
         yield "+", change.content, change.switches, ""
@@ -142,13 +142,13 @@ def _set(owner: Owner, content: SetContent, add: Collection[str], remove: Collec
     meaning = owner.identity(content.external_ids)
     yield f"*** {content.kind.words} {content.name} ({counts or 'empty'}) {meaning}".rstrip()
     for sign, members in (("-", remove), ("+", add)):
-        ordered = sorted(members, key=_natural)
-        yield from (f"{sign}  {member}" for member in ordered[:_MEMBERS_SHOWN])
-        if len(ordered) > _MEMBERS_SHOWN:
-            yield f"{sign}  … and {len(ordered) - _MEMBERS_SHOWN} more"
+        ordered = sorted(members, key=natural)
+        yield from (f"{sign}  {member}" for member in ordered[:MEMBERS_SHOWN])
+        if len(ordered) > MEMBERS_SHOWN:
+            yield f"{sign}  … and {len(ordered) - MEMBERS_SHOWN} more"
 
 
-def _natural(member: str) -> tuple[tuple[int, str], ...]:
+def natural(member: str) -> tuple[tuple[int, str], ...]:
     """Numbers inside a text sort as numbers: 10.9.0.0 before 10.10.0.0, pod9 before pod10."""
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in _PARTS.findall(member))
 

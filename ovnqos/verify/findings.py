@@ -228,18 +228,18 @@ def _switches(found: Iterable[Finding]) -> str:
 def _row_document(finding: Finding) -> dict[str, Any]:
     content = finding.row.content
     return {
-        "switch": finding.switch,
+        "switch": finding.switch or None,
         "direction": content.direction,
         "priority": content.priority,
-        "object": finding.name.object,
-        "rule": finding.name.rule,
-        "port": finding.name.port,
+        "object": finding.name.object or None,
+        "rule": finding.name.rule or None,
+        "port": finding.name.port or None,
         "uuid": finding.row.uuid,
         "match": content.match,
         "verdict": finding.verdict.value,
         "good": finding.verdict.is_good,
-        "reason": finding.reason,
-        "hint": finding.hint,
+        "reason": finding.reason or None,
+        "hint": finding.hint or None,
         "details": list(finding.details),
-        "sample": finding.sample,
+        "sample": finding.sample or None,
     }

@@ -14,7 +14,7 @@ import structlog
 import yaml
 
 from ovnqos import Code, Diagnostic, ObjectRef, Owner, Snapshot, plan_changes
-from ovnqos.cli import output
+from ovnqos.cli import output, tables
 from ovnqos.controller import ActualRow, RowContent, printable
 from ovnqosd.logs import configure
 from ovnqosd.settings.settings import LogFormat, LogLevel
@@ -64,25 +64,27 @@ def test_reports_of_the_command(capsys: pytest.CaptureFixture[str], as_json: boo
     output.report_json(enabled=as_json)
     output.diagnostics([DIAGNOSTIC])
     output.warning(ValueError(HOSTILE.replace("\n", " ")))
+    output.print_warnings()
     check(capsys.readouterr().err, lines=2)
 
 
 def test_tables_on_a_terminal_and_in_a_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output.table(["NAME", "MATCH"], [["x", HOSTILE]])
+    tables.table(["NAME", "MATCH", tables.REASON], [{"NAME": "x", "MATCH": HOSTILE, tables.REASON: HOSTILE}])
     check(capsys.readouterr().out, lines=2)
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("NO_COLOR", "1")
-    output.table(["NAME", "MATCH"], [["x", HOSTILE]])
+    tables.table(["NAME", "MATCH", tables.REASON], [{"NAME": "x", "MATCH": HOSTILE, tables.REASON: HOSTILE}])
     assert [one for one in RAW if one in terminal.getvalue()] == []
     assert "forged" in terminal.getvalue()
 
 
+@pytest.mark.parametrize("form", ["objects", "diff"])
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_diff_of_rows_that_another_writer_changed(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+def test_a_diff_of_rows_that_another_writer_changed(monkeypatch: pytest.MonkeyPatch, terminal: bool, form: str) -> None:
     desired = compiled(policy(), pod("web", "10.0.0.5")).desired()
     (row,) = desired.rows.values()
     content = replace(RowContent.desired(row, Owner()), match=HOSTILE)
@@ -93,9 +95,9 @@ def test_a_diff_of_rows_that_another_writer_changed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", written)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    output.plan(plan_changes(desired, snapshot), "diff")
+    output.plan(plan_changes(desired, snapshot), form)
     found = written.getvalue()
-    assert "-  to-lport" in found
+    assert ("- to-lport" if form == "objects" else "-  to-lport") in found
     assert [one for one in RAW[1:] if one in found] == []
     assert not any(line.startswith("forged") for line in found.splitlines())
 

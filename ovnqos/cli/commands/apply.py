@@ -83,9 +83,11 @@ def _take_lock(northbound: Northbound) -> LockLost | None:
 
 def _apply(northbound: Northbound, plan: Plan, *, ask: bool) -> None:
     """Apply a plan and print what was done; raises as `Northbound.apply`."""
-    if plan.ended and ask and sys.stdin.isatty() and not click.confirm("Apply?", err=True):
-        output.info("nothing applied")
-        raise click.exceptions.Exit(output.EXIT_INVALID)
+    if plan.ended and ask and sys.stdin.isatty():
+        output.print_warnings()
+        if not click.confirm("Apply?", err=True):
+            output.info("nothing applied")
+            raise click.exceptions.Exit(output.EXIT_INVALID)
     with output.progress("applying") as report:
         applied = northbound.apply(plan, advance_sequence=True, progress=report)
     if plan.is_empty:

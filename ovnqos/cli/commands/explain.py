@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ovnqos.cli import completion, options, output
-from ovnqos.cli.parameter_types import ADDRESS, REMOTE, Parsed
+from ovnqos.cli.parameter_types import ADDRESS, REMOTE, Parsed, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from netaddr import IPAddress
 
     from ovnqos.compile.rows import DesiredState
     from ovnqos.explain.candidates import CandidateRows
-    from ovnqos.explain.explanation import Decision, Effect, Explanation, Lookup, Outcome, RowExplanation
     from ovnqos.explain.pipeline import PipelineVersion
     from ovnqos.explain.pod_packet import PodPacket
     from ovnqos.plan.plan import Plan
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
     from ovnqos.southbound.packet_path import PacketPath
     from ovnqos.southbound.trace import Trace
 
-_FORMAT: Final = "ovnqos.io/explanation/v1"
-_COLUMNS: Final = ("DIRECTION", "PRIORITY", "OBJECT AND RULE", "DSCP", "RATE", "BURST", "VERDICT", "REASON")
-_STYLES: Final = {"wins": "bold green", "undefined": "bold red", "may win": "yellow"}
+_POD: Final = "pod:"
 _TRACE_S: Final = 30.0
 """Seconds that ovn-trace gets at least, to read the Southbound of a large cluster."""
 
@@ -41,6 +38,21 @@ def _release(text: str) -> PipelineVersion:
         raise ValueError(str(error)) from None
 
 
+def _destination(text: str) -> IPAddress | str:
+    """An address, or a pod, as it is written: `pod:NAMESPACE/NAME`."""
+    namespace, slash, name = text.removeprefix(_POD).partition("/")
+    if not text.startswith(_POD):
+        return parse_address(text)
+    if not namespace or (slash and not name) or "/" in name:
+        raise ValueError(f"must be {_POD}NAMESPACE/NAME")
+    return text
+
+
+def _key(text: str, namespace: str | None) -> str:
+    """The key of a pod; one without a namespace is of that of -n."""
+    return text if "/" in text or not namespace else f"{namespace}/{text}"
+
+
 @click.command
 @options.input_options
 @options.database_options(default="the rows that the input compiles to are explained")
@@ -51,14 +63,21 @@ def _release(text: str) -> PipelineVersion:
     shell_complete=completion.pods,
     help="The pod that sends the packet.",
 )
-@click.option("--to", "destination", required=True, type=ADDRESS, help="Where the packet goes.")
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    type=Parsed("destination", _destination),
+    metavar="ADDRESS|pod:NAMESPACE/NAME",
+    help="Where the packet goes: an address, or a pod.",
+)
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), help="Of the packet; ICMP: a ping.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="NUMBER", help="The packet's destination port.")
 @click.option(
     "--network",
     metavar="NAME",
     help="The network on which it is sent: its name, or the attachment's NAMESPACE/NAME.  "
-    "[default: the default network, else the pod's only one]",
+    "[default: that of the pod's networks that the destination is on, else the default network]",
 )
 @click.option("--from", "source", type=ADDRESS, help="Its source, where the pod has several addresses.")
 @click.option(
@@ -72,7 +91,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     given: options.InputOptions,
     database: options.DatabaseOptions,
     pod: str,
-    destination: IPAddress,
+    destination: IPAddress | str,
     protocol: str | None,
     port: int | None,
     network: str | None,
@@ -86,7 +105,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
 
     The rows are those that the manifests compile to; with --nb, those in that Northbound, of all owners. They are
     compared with the packet as it enters the pod's switch (from-lport) and as it leaves it (to-lport). For a packet to
-    a Service, give the address of the backend.
+    a Service, give the backend: its address, or its pod. `*` marks the rows that apply.
 
     Up to OVN 24.03 the highest row with a mark marks, and the highest with a rate limits; from 24.09 the highest row
     decides both. Where that makes a difference both answers are given, unless --ovn or --sb decides.
@@ -96,10 +115,12 @@ def explain(  # noqa: PLR0913 - one parameter an option
     \b
     Examples:
       ovnqos explain --pod shop/web --to 203.0.113.9 --protocol tcp --port 443
+      ovnqos explain --pod shop/web --to pod:shop/db
       ovnqos explain -f cluster.yaml --pod shop/web --to fd00::7 --network blue --ovn 25.03
       ovnqos explain -f - --pod shop/web --to 10.0.0.9 --nb unix:/run/ovn/ovnnb_db.sock \\
           --sb unix:/run/ovn/ovnsb_db.sock --trace
     """  # noqa: D301 - \b keeps click from filling the lines
+    from ovnqos.cli import explanations
     from ovnqos.cli.input import read_input, refuse_incomplete
     from ovnqos.explain.lookup import explain as explain_rows
     from ovnqos.explain.pod_packet import InvalidPacket, packet_of_pod
@@ -114,8 +135,8 @@ def explain(  # noqa: PLR0913 - one parameter an option
     try:
         sent = packet_of_pod(
             inputs.compiler.inventory,
-            pod if "/" in pod or not given.namespace else f"{given.namespace}/{pod}",
-            destination,
+            _key(pod, given.namespace),
+            _key(destination.removeprefix(_POD), given.namespace) if isinstance(destination, str) else destination,
             network=network,
             source=source,
             protocol=None if protocol is None else Protocol(protocol),
@@ -140,9 +161,10 @@ def explain(  # noqa: PLR0913 - one parameter an option
         disagreements = find_disagreements(explanation, traced)
     if form is options.TableFormat.JSON:
         origin = "northbound" if database.remote else "files" if given.files else "cluster"
-        output.result_json(_document(sent, explanation, origin, traced, disagreements))
+        output.result_json(explanations.document(sent, explanation, origin, traced, disagreements))
     else:
-        _print_text(sent, explanation, traced, disagreements)
+        every = form is options.TableFormat.WIDE
+        explanations.print_text(sent, explanation, traced, disagreements, every=every)
     if disagreements:
         raise click.exceptions.Exit(output.EXIT_DRIFT)
     if inputs.is_partial:
@@ -219,118 +241,3 @@ def _versions(release: PipelineVersion | None, southbound: SouthboundContents | 
     if found and release not in found:
         output.warning(f"--ovn is {release.releases}, but the Southbound is of {found[0].releases}")
     return (release,)
-
-
-def _print_text(sent: PodPacket, explanation: Explanation, trace: Trace | None, disagreements: Sequence[str]) -> None:
-    """What happens to the packet in each direction, and below it every row."""
-    lines = [("packet", str(sent)), *_outcome_lines(explanation), *_trace_lines(trace, disagreements)]
-    width = max(len(title) for title, _ in lines)
-    output.result("".join(f"{title.ljust(width)}  {text}\n" for title, text in lines))
-    rows = [row for lookup in explanation.lookups for row in lookup.rows]
-    if rows:
-        output.result("\n")
-        styles = [_STYLES.get(one.verdict, "") for one in rows]
-        output.table(_COLUMNS, [_cells(one) for one in rows], styles=styles)
-
-
-def _outcome_lines(explanation: Explanation) -> Iterator[tuple[str, str]]:
-    for lookup in explanation.lookups:
-        texts = {version: _outcome_text(outcome) for version, outcome in lookup.outcomes.items()}
-        if len(set(texts.values())) == 1:
-            yield str(lookup.direction), next(iter(texts.values()))
-        else:
-            yield from ((f"{lookup.direction}, {version.releases}", text) for version, text in texts.items())
-
-
-def _outcome_text(outcome: Outcome) -> str:
-    if outcome.mark.rows == outcome.limit.rows:
-        return _decision_text(outcome.mark, marks=True, limits=True, otherwise="no row applies")
-    mark = _decision_text(outcome.mark, marks=True, otherwise="no mark") if outcome.mark.rows != (None,) else ""
-    limit = _decision_text(outcome.limit, limits=True, otherwise="no limit") if outcome.limit.rows != (None,) else ""
-    return "; ".join(filter(None, (mark, limit)))
-
-
-def _decision_text(decision: Decision, *, marks: bool = False, limits: bool = False, otherwise: str) -> str:
-    texts = [f"{row.effect(marks=marks, limits=limits)} by {row.name}" if row else otherwise for row in decision.rows]
-    text = " or ".join(dict.fromkeys(texts))
-    if decision.certain:
-        return text
-    action = "" if marks and limits else "mark " if marks else "limit "
-    return f"{action}{'undefined' if decision.undefined else 'not certain'}: {text}"
-
-
-def _trace_lines(trace: Trace | None, disagreements: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if trace is None:
-        return
-    for line in disagreements:
-        yield "ovn-trace", f"differs: {line}"
-    if not disagreements:
-        yield "ovn-trace", "agrees" if trace.leaves else "agrees; the packet does not leave the switch"
-
-
-def _cells(one: RowExplanation) -> Sequence[str]:
-    row = one.row
-    numbers = ("-" if value is None else str(value) for value in (row.dscp, row.rate_kbps, row.burst_kbit))
-    return (row.direction, str(row.priority), row.name, *numbers, one.verdict, one.reason or "-")
-
-
-def _document(
-    sent: PodPacket, explanation: Explanation, origin: str, trace: Trace | None, disagreements: Sequence[str]
-) -> dict[str, Any]:
-    """The explanation for programs; `origin` says where the rows are from: `files`, `cluster` or `northbound`."""
-    packet = explanation.packet
-    document: dict[str, Any] = {
-        "format": _FORMAT,
-        "packet": {
-            "pod": sent.pod,
-            "network": sent.network,
-            "switch": sent.switch,
-            "inport": packet.inport,
-            "outport": packet.outport,
-            "source": str(packet.source),
-            "destination": str(packet.destination),
-            "protocol": packet.protocol,
-            "destination_port": packet.destination_port,
-        },
-        "rows_from": origin,
-        "certain": explanation.certain,
-        "outcomes": [one for lookup in explanation.lookups for one in _outcomes(lookup)],
-        "rows": [_row(row) for lookup in explanation.lookups for row in lookup.rows],
-    }
-    if trace is not None:
-        agrees = not disagreements
-        document["trace"] = {"agrees": agrees, "leaves_switch": trace.leaves, "differences": list(disagreements)}
-    return document
-
-
-def _outcomes(lookup: Lookup) -> Iterator[dict[str, Any]]:
-    for version, outcome in lookup.outcomes.items():
-        yield {
-            "direction": lookup.direction,
-            "pipeline_version": version,
-            "certain": outcome.certain,
-            "mark_by": [row and row.identity for row in outcome.mark.rows],
-            "limit_by": [row and row.identity for row in outcome.limit.rows],
-            "effects": sorted((_effect(effect) for effect in outcome.effects), key=str),
-        }
-
-
-def _effect(effect: Effect) -> dict[str, int | None]:
-    return {"dscp": effect.dscp, "rate": effect.rate_kbps, "burst": effect.burst_kbit}
-
-
-def _row(one: RowExplanation) -> dict[str, Any]:
-    row = one.row
-    return {
-        "id": row.identity,
-        "name": row.name,
-        "direction": row.direction,
-        "priority": row.priority,
-        "match": str(row.match),
-        "dscp": row.dscp,
-        "rate": row.rate_kbps,
-        "burst": row.burst_kbit,
-        "matches": one.matches.truth,
-        "verdict": one.verdict,
-        "reason": one.reason,
-    }

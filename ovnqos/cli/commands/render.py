@@ -10,7 +10,8 @@ from ovnqos.cli import options, output
 @click.command
 @options.input_options
 @options.plan_format_option
-def render(given: options.InputOptions, form: options.PlanFormat) -> None:
+@options.summary_option
+def render(given: options.InputOptions, form: options.PlanFormat, *, summary: bool) -> None:
     """Show the rows that manifests compile to, without a database.
 
     The output is the plan against a Northbound that has every switch and port, and no rows yet.
@@ -27,7 +28,7 @@ def render(given: options.InputOptions, form: options.PlanFormat) -> None:
 
     found = read_input(given)
     plan = plan_changes(found.desired, Snapshot.of_names(found.desired, given.owner))
-    output.plan(plan, form)
+    output.plan(plan, form, summary=summary)
     output.info(f"to do: {plan.summary()}")
     refuse_incomplete(found.incomplete, allowed=given.allow_incomplete)
     if found.is_partial:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ovnqos.cli import options, output
+from ovnqos.cli import options, output, tables
 from ovnqos.cli.parameter_types import FOLDER, REMOTE, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ovnqos.model.owner import Owner
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ovnqos.stats import Chassis, RuleStatistics
 
 _COLUMNS: Final = ("OBJECT", "RULE", "DIRECTION", "DSCP", "RATE", "PACKETS", "DROPPED", "SHARE", "NOW")
+_WIDE: Final = ("NETWORK", "SWITCH", "PRIORITY", "BURST", "MATCH")
 MISSING, NO_LIMIT, ACTIVE = "missing", "no limit", "active"
 
 
@@ -120,7 +121,8 @@ def stats(  # noqa: PLR0913 - one parameter an option
     if form is options.TableFormat.JSON:
         output.result_json({"format": "ovnqos.io/stats/v1", "rules": [*_documents(found, recent)]})
     elif found:
-        output.table(_COLUMNS, [*_rows(found, recent)], styles=[*map(_style, found)])
+        columns = _COLUMNS if form is options.TableFormat.TABLE else (*_COLUMNS, *_WIDE)
+        tables.table(columns, [*_rows(found, recent)], [*map(_style, found)])
     else:
         output.info("this chassis has no flows of such rules")
     unenforced = [one for one in found if one.meter is MeterState.MISSING]
@@ -188,6 +190,7 @@ class _Reader:
 def _watch(reader: _Reader, interval_s: float) -> None:
     """Show the last interval again and again: in place on a terminal, else a table each time."""
     from rich.live import Live
+    from rich.text import Text
 
     from ovnqos.stats import difference
 
@@ -201,28 +204,34 @@ def _watch(reader: _Reader, interval_s: float) -> None:
             ranked = sorted(recent, key=lambda one: -one.dropped_packets)
             shown = [*_rows(ranked, ranked)]
             if live is None:
-                output.table(_COLUMNS, shown)
+                tables.table(_COLUMNS, shown)
             else:
-                live.update(output.rich_table(_COLUMNS, shown, [*map(_style, ranked)]), refresh=True)
+                made = tables.lines(_COLUMNS, shown, [*map(_style, ranked)], width=live.console.width)
+                live.update(Text.from_ansi("\n".join(made)), refresh=True)
             before, known = after, found
 
 
-def _rows(found: Iterable[RuleStatistics], recent: Iterable[RuleStatistics]) -> Iterator[Sequence[str]]:
+def _rows(found: Iterable[RuleStatistics], recent: Iterable[RuleStatistics]) -> Iterator[dict[str, object]]:
     now = {one.rows: one for one in recent}
     for one in found:
         latest = now.get(one.rows)
         passing = latest.bits_per_second if latest else None
-        yield (
-            (one.object or "-") + (" (foreign)" if one.foreign else ""),
-            one.rule or "-",
-            one.direction,
-            "-" if one.dscp is None else str(one.dscp),
-            "-" if one.rate_kbps is None else str(one.rate_kbps),
-            str(one.packets),
-            {MISSING: "no meter", NO_LIMIT: "-"}.get(one.meter.value, str(one.dropped_packets)),
-            f"{one.dropped_share:.1%}" if one.meter.value == ACTIVE else "-",
-            "-" if passing is None else f"{passing / 1000:.0f}",
-        )
+        yield {
+            "OBJECT": (one.object or "-") + (" (foreign)" if one.foreign else ""),
+            "RULE": one.rule,
+            "DIRECTION": one.direction,
+            "DSCP": one.dscp,
+            "RATE": one.rate_kbps,
+            "PACKETS": one.packets,
+            "DROPPED": {MISSING: "no meter", NO_LIMIT: "-"}.get(one.meter.value, one.dropped_packets),
+            "SHARE": f"{one.dropped_share:.1%}" if one.meter.value == ACTIVE else None,
+            "NOW": None if passing is None else f"{passing / 1000:.0f}",
+            "NETWORK": one.network,
+            "SWITCH": ", ".join(one.switches),
+            "PRIORITY": one.priority,
+            "BURST": one.burst_kbit,
+            "MATCH": one.match,
+        }
 
 
 def _documents(found: Iterable[RuleStatistics], recent: Iterable[RuleStatistics]) -> Iterator[dict[str, Any]]:
@@ -234,5 +243,5 @@ def _documents(found: Iterable[RuleStatistics], recent: Iterable[RuleStatistics]
 
 def _style(one: RuleStatistics) -> str:
     if one.meter.value == MISSING:
-        return "bold red"
-    return "yellow" if one.dropped_packets else ""
+        return f"{output.BOLD};{output.RED}"
+    return output.YELLOW if one.dropped_packets else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ovnqos.cli import options, output
+from ovnqos.cli import options, output, tables
 from ovnqos.cli.parameter_types import REMOTE
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from ovnqos.southbound.southbound import Southbound
     from ovnqos.verify import Finding, ObjectReport, Report
 
-_COLUMNS: Final = ("SWITCH", "DIRECTION", "PRIORITY", "OBJECT AND RULE", "VERDICT", "REASON")
-_OBJECT_COLUMNS: Final = ("OBJECT", "RULE", "NETWORK", "VERDICT", "PACKETS", "REASON")
+_COLUMNS: Final = ("OBJECT", "RULE", "SWITCH", "DIRECTION", "PRIORITY", "VERDICT", tables.REASON)
+_OBJECT_COLUMNS: Final = ("OBJECT", "RULE", "NETWORK", "PACKETS", "VERDICT", tables.REASON)
+_WIDE: Final = ("UUID", "MATCH", tables.REASON)
+_RULE: Final = re.compile(r"spec\.egress\[([0-9]+)\]")
+_BAD: Final = f"{output.BOLD};{output.RED}"
 _PROGRAM: Final = "ovn-trace"
 _TRACE_S: Final = 30.0
 """Seconds that ovn-trace gets at least, to read the Southbound of a large cluster."""
@@ -157,18 +161,17 @@ def _show_objects(report: ObjectReport, form: options.TableFormat) -> None:
         output.result_json(report.as_document())
     elif report.findings:
         rows = [
-            (
-                str(one.object),
-                one.path,
-                one.network or "-",
-                one.verdict.value,
-                str(one.packets),
-                "; ".join([one.reason or "-", *one.details]),
-            )
+            {
+                "OBJECT": f"{one.object.kind}/{one.object.key}",
+                "RULE": _RULE.sub(r"\1", one.path),
+                "NETWORK": one.network,
+                "PACKETS": one.packets,
+                "VERDICT": one.verdict.value,
+                tables.REASON: (one.reason, *one.details),
+            }
             for one in report.findings
         ]
-        styles = ["green" if one.verdict.is_good else "bold red" for one in report.findings]
-        output.table(_OBJECT_COLUMNS, rows, styles=styles)
+        tables.table(_OBJECT_COLUMNS, rows, [output.GREEN if one.verdict.is_good else _BAD for one in report.findings])
     output.diagnostics(report.diagnostics())
     output.info(report.summary())
 
@@ -178,22 +181,26 @@ def _show(report: Report, form: options.TableFormat) -> None:
         output.result_json(report.as_document())
     elif report.findings:
         rows = [
-            (
-                finding.switch or "-",
-                finding.row.content.direction,
-                str(finding.row.content.priority),
-                str(finding.name),
-                finding.verdict.value,
-                "; ".join([finding.reason or "-", *finding.details]),
-            )
-            for finding in report.findings
+            {
+                "OBJECT": one.name.object or one.name,
+                "RULE": f"{one.name.rule} port {one.name.port}" if one.name.shows_port else one.name.rule,
+                "SWITCH": one.switch,
+                "DIRECTION": one.row.content.direction,
+                "PRIORITY": one.row.content.priority,
+                "VERDICT": one.verdict.value,
+                "UUID": one.row.uuid,
+                "MATCH": one.row.content.match,
+                tables.REASON: (one.reason, *one.details),
+            }
+            for one in report.findings
         ]
-        output.table(_COLUMNS, rows, styles=[*map(_style, report.findings)])
+        columns = _COLUMNS if form is options.TableFormat.TABLE else (*_COLUMNS[:-1], *_WIDE)
+        tables.table(columns, rows, [*map(_style, report.findings)])
     output.diagnostics(report.diagnostics())
     output.info(report.summary())
 
 
 def _style(finding: Finding) -> str:
     if not finding.verdict.is_good:
-        return "bold red"
-    return "yellow" if finding.verdict.value == "unproven" else "green"
+        return _BAD
+    return output.YELLOW if finding.verdict.value == "unproven" else output.GREEN

@@ -193,7 +193,7 @@ class TestApply:
             zone = {"OVNQOSD_NODE": "node1", "OVNQOSD_CLUSTER_CIDRS": "10.0.0.0/8, fd00::/8", "OVNQOSD_OWNER": "site-b"}
             assert ovnqos_program("apply", "-f", tmp_path, environment={**settings, **zone}).code == 0
             listed = ovnqos_program("list", "-o", "json", environment={**settings, **zone})
-            assert {row["switch"] for row in json.loads(listed.out)} == {"node1"}
+            assert {row["switch"] for row in json.loads(listed.out)["rows"]} == {"node1"}
 
             none = f"unix:{tmp_path}/none.sock"
             assert none in ovnqos_program("list", environment={**settings, "OVN_NB_DB": none}).err

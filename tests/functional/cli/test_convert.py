@@ -81,7 +81,7 @@ def test_the_outcome_is_what_the_other_commands_read(tmp_path: Path) -> None:
     )
     rendered = ovnqos("render", "-f", tmp_path)
     assert (rendered.code, rendered.errors, rendered.warnings) == (0, [], [])
-    added = [line for line in rendered.out.splitlines() if line.startswith("+ ") and "to-lport" in line]
+    added = [line for line in rendered.out.splitlines() if "+ to-lport" in line]
     assert any('inport == "shop_web"' in line and line.endswith("rate=10000 dscp=46") for line in added)
     assert any('inport == "shop_db"' in line and line.endswith("rate=5000 dscp=0") for line in added)
 

@@ -40,8 +40,9 @@ class TestDiff:
 
     def test_shows_lines_of_qos_list_and_writes_nothing(self, server: NorthboundServer, manifests: Path) -> None:
         before = server.file.read_bytes()
-        ended = ovnqos("diff", "-f", manifests, "--nb", server.remote)
-        assert ended.code == 0
+        ended = ovnqos("diff", "-o", "diff", "-f", manifests, "--nb", server.remote)
+        by_object = ovnqos("diff", "-f", manifests, "--nb", server.remote)
+        assert (ended.code, by_object.code) == (0, 0)
         assert server.file.read_bytes() == before
         assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
 
@@ -51,10 +52,17 @@ class TestDiff:
         assert [line[1:] for line in lines[3:5]] == listed
         assert re.fullmatch(r"\*\*\* port group ovnqos_src_[0-9a-f]{16} \(new, \+2\) sources: pods .*", lines[9])
         assert lines[10:] == ["+  shop_a", "+  shop_b"]
+        row = next(line for line in listed if "10400" in line)
+        assert by_object.out.splitlines()[:3] == [
+            "NetworkQoS shop/gold (new): 1 rule on 2 switches",
+            "  on 2 switches: node1, node2",
+            f"    + {row.strip()}",
+        ]
+        assert by_object.out.splitlines()[4:] == ["    + 2 members: shop_a, shop_b"]
         assert ended.err == "to do: rows: 1 new; sets: 1 new\n"
 
     def test_says_by_exit_code_whether_there_is_drift(self, server: NorthboundServer, manifests: Path) -> None:
-        words = ["diff", "--exit-code", "-f", str(manifests), "--nb", server.remote]
+        words = ["diff", "-o", "diff", "--exit-code", "-f", str(manifests), "--nb", server.remote]
         assert ovnqos(*words).code == 2
         assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
         same = ovnqos(*words)
@@ -65,7 +73,7 @@ class TestDiff:
         drift = ovnqos(*words)
         assert drift.code == 2
         assert [line[0] for line in drift.out.splitlines() if "@ovnqos_src" in line and line[0] in "+-"] == list("-+-+")
-        assert ovnqos(*words[:1], *words[2:]).code == 0
+        assert ovnqos(*[word for word in words if word != "--exit-code"]).code == 0
 
     def test_prints_json_with_every_change(self, server: NorthboundServer, manifests: Path) -> None:
         ended = ovnqos("diff", "-o", "json", "-f", manifests, "--nb", server.remote)

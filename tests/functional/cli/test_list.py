@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ovnqos.sandbox import NorthboundServer
 
 TCP = [{"protocol": "TCP"}]  # goes to no groups of receivers, so that a limit has one row
-HEADER = ["OBJECT", "RULE", "NETWORK", "SWITCH", "DIRECTION", "PRIORITY", "DSCP", "RATE", "BURST", "MATCH"]
+HEADER = ["OBJECT", "RULE", "NETWORK", "SWITCH", "DIRECTION", "PRIORITY", "DSCP", "RATE", "BURST"]
+WIDE = [*HEADER, "OWNER", "UUID", "MATCH"]
 
 
 @pytest.fixture
@@ -40,12 +41,12 @@ def server(northbound: NorthboundServer, tmp_path: Path) -> NorthboundServer:
 
 def test_the_table_has_a_line_for_each_row_and_switch(server: NorthboundServer) -> None:
     before = server.file.read_bytes()
-    ended = ovnqos("list", "--nb", server.remote)
+    ended = ovnqos("list", "-o", "wide", "--nb", server.remote)
     assert (ended.code, ended.err) == (0, "")
     assert server.file.read_bytes() == before
 
-    lines = [line.split(maxsplit=9) for line in ended.out.splitlines()]
-    assert lines[0] == HEADER
+    lines = [line.split(maxsplit=11) for line in ended.out.splitlines()]
+    assert lines[0] == WIDE
     gold, lead = "NetworkQoS/shop/gold", "NetworkQoS/shop/lead"
     assert [line[:9] for line in lines[1:]] == [
         [gold, "0", "default", "node1", "to-lport", "10400", "0", "1000", "-"],
@@ -55,7 +56,12 @@ def test_the_table_has_a_line_for_each_row_and_switch(server: NorthboundServer) 
         [lead, "0", "default", "node1", "to-lport", "10400", "8", "5", "6"],
     ]
     listed = server.nbctl("qos-list", "node2")
-    assert all(f"({line[9]})" in listed for line in lines[1:] if line[3] == "node2")
+    assert all(f"({line[11]})" in listed for line in lines[1:] if line[3] == "node2")
+    assert {line[9] for line in lines[1:]} == {"ovnqos"}
+
+    narrow = ovnqos("list", "--nb", server.remote).out.splitlines()
+    assert narrow[0].split() == HEADER
+    assert "ovnqos_" not in "".join(narrow)  # no names of sets
 
 
 def test_columns_are_aligned(server: NorthboundServer) -> None:
@@ -74,7 +80,9 @@ def test_rows_of_others_are_shown_on_request_without_an_object(server: Northboun
 
 
 def test_json_has_what_a_program_needs(server: NorthboundServer) -> None:
-    records = json.loads(ovnqos("list", "-o", "json", "--nb", server.remote).out)
+    document = json.loads(ovnqos("list", "-o", "json", "--nb", server.remote).out)
+    assert document["format"] == "ovnqos.io/rows/v1"
+    records = document["rows"]
     assert len(records) == 5
     first = records[0]
     row = dump(server)["QoS"][first["uuid"]]
@@ -86,12 +94,23 @@ def test_json_has_what_a_program_needs(server: NorthboundServer) -> None:
         "direction": "to-lport",
         "priority": 10400,
         "dscp": 0,
+        "mark": None,
         "rate": 1000,
-        "burst": "-",
+        "burst": None,
+        "owner": "ovnqos",
         "match": row["match"],
         "uuid": first["uuid"],
     }
-    assert len(json.loads(ovnqos("list", "-a", "-o", "json", "--nb", server.remote).out)) == 5 + len(OTHERS)
+    everyone = json.loads(ovnqos("list", "-a", "-o", "json", "--nb", server.remote).out)["rows"]
+    assert len(everyone) == 5 + len(OTHERS)
+    owners = {one["priority"]: one["owner"] for one in everyone if one["object"] is None}
+    assert owners == {
+        999: "ovn-kubernetes EgressQoS",
+        103: "ovn-kubernetes EgressIP",
+        2002: "neutron",
+        5: None,
+        10_000: "another",
+    }
 
 
 def test_rows_of_the_lower_level_have_no_object(northbound: NorthboundServer) -> None:
@@ -100,13 +119,13 @@ def test_rows_of_the_lower_level_have_no_object(northbound: NorthboundServer) ->
     with Northbound.connect(northbound.remote) as client:
         client.apply(plan_changes(DesiredState.of(rows=[row]), client.snapshot()))
     line = ovnqos("list", "--nb", northbound.remote).out.splitlines()[1]
-    assert line.split() == ["-", "-", "-", "lan", "from-lport", "1", "-", "9", "-", "ip4"]
+    assert line.split() == ["-", "-", "-", "lan", "from-lport", "1", "-", "9", "-", "owner", "ovnqos:", "ip4"]
 
 
 def test_another_owner_has_no_rows_and_an_empty_json_list(server: NorthboundServer) -> None:
     table = ovnqos("list", "--owner", "nobody", "--nb", server.remote)
     assert (table.code, table.out, table.err) == (0, "", "no rows\n")
-    assert json.loads(ovnqos("list", "--owner", "nobody", "-o", "json", "--nb", server.remote).out) == []
+    assert json.loads(ovnqos("list", "--owner", "nobody", "-o", "json", "--nb", server.remote).out)["rows"] == []
 
 
 def test_upstream_rows_are_listed_with_their_objects(northbound: NorthboundServer) -> None:

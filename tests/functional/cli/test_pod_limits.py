@@ -35,7 +35,7 @@ def test_a_pods_limits_and_mark_are_shown_applied_and_gone(server: NorthboundSer
     write(tmp_path / "all.yaml", shop, _annotated(egress="10M", ingress="50M", dscp="EF"))
     arguments = ("-f", tmp_path, "--nb", server.remote, "--cluster-cidr", "10.0.0.0/8")
     shown = ovnqos("diff", *arguments)
-    assert '+from-lport  5000 (inport == "shop_web" && ip) rate=10000' in shown.out
+    assert '+ from-lport  5000 (inport == "shop_web" && ip) rate=10000' in shown.out
     assert ovnqos("apply", *arguments).code == 0
     assert "dscp=46" in server.nbctl("qos-list", "node1")
     assert not ovnqos("diff", *arguments).out

@@ -65,7 +65,7 @@ def test_prune_removes_the_rows_and_sets_of_an_object_that_is_gone_and_shared_se
     assert planned.code == 0
     assert "NetworkQoS/shop/lead" in planned.err
     assert dump(server) == before
-    assert "-  to-lport" in ovnqos("diff", "--prune", "-f", tmp_path, "--nb", server.remote).out
+    assert "- to-lport" in ovnqos("diff", "--prune", "-f", tmp_path, "--nb", server.remote).out
     ended = ovnqos("apply", "--prune", "-f", tmp_path, "--nb", server.remote)
 
     assert (ended.code, ended.errors) == (0, [])

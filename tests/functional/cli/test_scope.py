@@ -117,8 +117,8 @@ def test_a_policy_that_is_not_there_is_told(manifests: Path) -> None:
 
 def test_list_and_explain_take_the_namespace(server: NorthboundServer, manifests: Path) -> None:
     assert ovnqos("apply", "-f", manifests, "--nb", server.remote).code == 0
-    listed = json.loads(ovnqos("list", "-n", "bank", "-o", "json", "--nb", server.remote).out)
+    listed = json.loads(ovnqos("list", "-n", "bank", "-o", "json", "--nb", server.remote).out)["rows"]
     assert {row["object"] for row in listed} == {"NetworkQoS/bank/tin"}
     explained = ovnqos("explain", "-f", manifests, "-n", "bank", "--pod", "a", "--to", "10.244.0.5")
     assert explained.code == 0
-    assert "bank/a (port bank_a" in explained.out
+    assert "Pod bank/a, port bank_a of" in explained.out

@@ -78,7 +78,7 @@ class TestTerminal:
         return said.decode().replace("\r\n", "\n")
 
     def test_colour_is_for_terminals(self, manifests: Path) -> None:
-        words = ["render", "--keep-going", "-f", str(manifests)]
+        words = ["render", "-o", "diff", "--keep-going", "-f", str(manifests)]
         shown = self.on_terminal(*words)
         piped = ovnqos_program(*words)
 
@@ -160,7 +160,7 @@ class TestTerminal:
     def test_a_terminal_that_cannot_show_a_character_is_no_error(self, tmp_path: Path) -> None:
         many = [pod(f"p{number}", f"10.0.0.{number}") for number in range(1, 40)]
         write(tmp_path / "all.yaml", policy("gold"), *many)
-        ended = ovnqos_program("render", "-f", tmp_path, environment={"PYTHONIOENCODING": "ascii"})
+        ended = ovnqos_program("render", "-o", "diff", "-f", tmp_path, environment={"PYTHONIOENCODING": "ascii"})
         assert ended.code == 0
         assert "\\u2026 and 19 more" in ended.out
 

@@ -120,6 +120,7 @@ def told_of_databases(ended: Ended) -> list[str]:
     return [line for line in ended.warnings if not line.startswith("NetworkQoS ")]
 
 
+GOLD_KEY: Final = "NetworkQoS/shop/gold"
 HTTPS: Final = ("--protocol", "tcp", "--port", "443")
 
 
@@ -127,25 +128,29 @@ class TestFilesAlone:
     def test_each_row_of_the_switch_is_told(self, manifests: Path) -> None:
         ended = explain(manifests, "--ovn", "25.03", *HTTPS)
         assert ended.code == 0
-        assert ended.out.splitlines()[:3] == [
-            "packet      shop/a (port shop_a of switch node1, network default): 10.0.0.1 to 203.0.113.9, tcp port 443",
-            "from-lport  no row applies",
-            "to-lport    dscp 46 by NetworkQoS/shop/gold rule 1",
-        ]
-        assert "10.0.0.3" not in line_of(ended, "gold rule 2", "no match").split("not in")[0]
-        assert "destinations: pods app=db" in line_of(ended, "gold rule 2", "no match")
-        assert line_of(ended, "gold rule 1", "wins").split() == (
-            ["to-lport", "10402", "NetworkQoS/shop/gold", "rule", "1", "46", "-", "-", "wins", "-"]
-        )
-        assert line_of(ended, "gold rule 0", "shadowed").endswith("lower priority than NetworkQoS/shop/gold rule 1")
-        assert line_of(ended, "silver rule 0", "no match").endswith("the packet is tcp, not udp")
+        packet, sender, network, _, *stages = ended.out.splitlines()
+        assert packet.split() == ["packet", *["10.0.0.1", "to", "203.0.113.9,", "tcp", "port", "443"]]
+        assert sender.split() == ["sent", "by", *["Pod", "shop/a,", "port", "shop_a", "of", "switch", "node1"]]
+        assert network.split() == ["network", "default"]
+        assert stages[:2] == ["from-lport (enters the switch):", "  no row applies"]
+        at = stages.index("to-lport (leaves the switch):")
+        assert stages[at + 1] == "  dscp 46 by NetworkQoS/shop/gold rule 1"
+        rows = {tuple(line.split()[:2]): line for line in stages[at + 3 :]}
+        assert "10.0.0.3" not in rows[GOLD_KEY, "2"].split("not in")[0]
+        assert "destinations: pods app=db" in rows[GOLD_KEY, "2"]
+        (winner,) = [line.split() for line in stages if line.startswith("*")]
+        assert winner == ["*", GOLD_KEY, "1", "10402", "46", "-", "-", "wins", "-"]
+        assert rows[GOLD_KEY, "0"].endswith("lower priority than NetworkQoS/shop/gold rule 1")
+        assert rows["NetworkQoS/shop/silver", "0"].endswith("the packet is tcp, not udp")
 
     def test_where_the_releases_differ_both_are_told(self, manifests: Path) -> None:
         ended = explain(manifests, *HTTPS)
-        assert line_of(ended, "to-lport, OVN up to 24.03").endswith(
-            "dscp 46 by NetworkQoS/shop/gold rule 1; 20000 kbps (burst 20000 kbit) by NetworkQoS/shop/gold rule 0"
-        )
-        assert line_of(ended, "to-lport, OVN from 24.09").endswith("  dscp 46 by NetworkQoS/shop/gold rule 1")
+        stage = ended.out.partition("to-lport (leaves the switch):\n")[2].splitlines()
+        assert stage[:2] == [
+            "  OVN up to 24.03: dscp 46 by NetworkQoS/shop/gold rule 1; 20000 kbps (burst 20000 kbit) by "
+            "NetworkQoS/shop/gold rule 0",
+            "  OVN from 24.09: dscp 46 by NetworkQoS/shop/gold rule 1",
+        ]
 
     def test_rows_of_equal_priority_are_undefined(self, manifests: Path) -> None:
         ended = explain(manifests, "--ovn", "24.09", "--protocol", "udp")
@@ -161,11 +166,11 @@ class TestFilesAlone:
 
     def test_where_the_releases_agree_one_line_is_enough(self, manifests: Path) -> None:
         ended = explain(manifests, "--protocol", "udp", to="172.16.0.1")
-        assert ended.out.splitlines()[2] == "to-lport    dscp 1 by NetworkQoS/shop/silver rule 0"
+        assert "to-lport (leaves the switch):\n  dscp 1 by NetworkQoS/shop/silver rule 0\n" in ended.out
 
     def test_a_pod_that_the_policy_does_not_select_is_told_so(self, manifests: Path) -> None:
         ended = explain(manifests, *HTTPS, pod="shop/c")
-        assert "not in port group" in line_of(ended, "gold rule 1", "no match")
+        assert "not in port group" in line_of(ended, GOLD_KEY, "10402", "no match")
 
     def test_json_says_the_same(self, manifests: Path) -> None:
         found = document(explain(manifests, "--ovn", "23.03", *HTTPS, form="json"))
@@ -173,11 +178,13 @@ class TestFilesAlone:
         assert found["packet"] | {"outport": None} == {
             "pod": "shop/a",
             "network": "default",
+            "network_choice": None,
             "switch": "node1",
             "inport": "shop_a",
             "outport": None,
             "source": "10.0.0.1",
             "destination": "203.0.113.9",
+            "receiver": None,
             "protocol": "tcp",
             "destination_port": 443,
         }
@@ -193,8 +200,41 @@ class TestFilesAlone:
         for name in ("blue", "shop/blue"):
             ended = explain(manifests, "--network", name, "--from", "fd09::7", pod="shop/dual", to="fd09::9")
             assert ended.code == 0, ended.err
-            assert "of switch blue_ovn_layer2_switch, network blue): fd09::7 to fd09::9" in ended.out
-        assert "network default" in explain(manifests, pod="shop/dual").out
+            packet, sender, network = (line.split(maxsplit=1)[1] for line in ended.out.splitlines()[:3])
+            assert packet == "fd09::7 to fd09::9"
+            assert sender.endswith("of switch blue_ovn_layer2_switch")
+            assert network == "blue"
+
+    @pytest.mark.parametrize(
+        ("to", "network", "choice"),
+        [
+            ("203.0.113.9", "default", "of blue, default: the destination is on none; it is the default"),
+            ("10.9.0.99", "blue", "of blue, default: the destination is on it"),
+            ("10.0.0.3", "default", "of blue, default: the destination is on it"),
+        ],
+    )
+    def test_without_a_name_the_network_of_the_destination_is_chosen_and_told(
+        self, tmp_path: Path, to: str, network: str, choice: str
+    ) -> None:
+        sender = pod("dual", "10.0.0.7", networks={"shop/blue": ["10.9.0.7", "fd09::7"]})
+        file = write(tmp_path / "all.yaml", GOLD, *PODS, BLUE, sender)
+        ended = explain(file, pod="shop/dual", to=to)
+        assert f"network    {network} ({choice})" in ended.out.splitlines()
+        found = document(explain(file, "-o", "json", pod="shop/dual", to=to))["packet"]
+        assert (found["network"], found["network_choice"]) == (network, choice)
+
+    def test_a_pod_can_be_the_destination(self, tmp_path: Path) -> None:
+        pods = [
+            pod(name, f"10.0.0.{number}", networks={"shop/blue": [f"10.9.0.{number}", f"fd09::{number}"]})
+            for name, number in (("one", 11), ("two", 12))
+        ]
+        file = write(tmp_path / "all.yaml", GOLD, *PODS, BLUE, *pods)
+        ended = explain(file, pod="shop/one", to="pod:shop/b")
+        assert "packet     10.0.0.11 to 10.0.1.2 (pod shop/b)" in ended.out.splitlines()
+        ended = explain(file, "--network", "blue", pod="shop/one", to="pod:shop/two")
+        assert "packet     10.9.0.11 to 10.9.0.12 (pod shop/two)" in ended.out.splitlines()
+        ended = explain(file, "--from", "fd09::11", "--network", "blue", pod="shop/one", to="pod:shop/two")
+        assert "packet     fd09::11 to fd09::12 (pod shop/two)" in ended.out.splitlines()
 
 
 class TestBadInput:
@@ -206,6 +246,8 @@ class TestBadInput:
             (("--network", "red"), "pod shop/a: not on network red; its networks: default"),
             (("--to", "example.com"), "'example.com': must be an IP address"),
             (("--to", "10.0.0.0/8"), "'10.0.0.0/8': must be an IP address"),
+            (("--to", "pod:shop/"), "'pod:shop/': must be pod:NAMESPACE/NAME"),
+            (("--to", "pod:shop/nobody"), "destination pod shop/nobody: not found"),
             (("--to", "fd00::1"), "the pod has no IPv6 address on network default"),
             (("--port", "80"), "port 80: needs a protocol that has ports"),
             (("--protocol", "icmp", "--port", "80"), "port 80: needs a protocol that has ports"),
@@ -249,7 +291,7 @@ class TestOnOvn:
     ) -> None:
         ended = explain(manifests, *places(ovn), *words, to=to)
         assert ended.code == 0, ended
-        assert line_of(ended, "ovn-trace") == "ovn-trace   agrees"
+        assert line_of(ended, "ovn-trace") == "ovn-trace  agrees"
         assert (ended.errors, told_of_databases(ended)) == ([], [])
         found = document(explain(manifests, *places(ovn), *words, to=to, form="json"))
         assert found["packet"]["outport"] == outport
@@ -273,10 +315,10 @@ class TestOnOvn:
         ovn.central.nbctl("--wait=sb", "sync")
         ended = explain(manifests, *places(ovn), *HTTPS)
         assert ended.code == 0, ended
-        assert line_of(ended, "from-lport  ", "by EgressQoS").startswith("from-lport  9 kbps by EgressQoS shop (row ")
+        assert "from-lport (enters the switch):\n  9 kbps by EgressQoS shop (row " in ended.out
         assert line_of(ended, "20001", "may win").endswith("ovnqos cannot read its match")
-        assert "there is no address set nobody" in line_of(ended, "from-lport", "  5  ", "no match")
-        assert line_of(ended, "ovn-trace") == "ovn-trace   agrees"
+        assert "there is no address set nobody" in line_of(ended, "  5  ", "no match")
+        assert line_of(ended, "ovn-trace") == "ovn-trace  agrees"
 
     def test_the_members_of_a_set_that_northd_makes_are_known_with_the_southbound(
         self, ovn: TracedOvn, manifests: Path
@@ -288,7 +330,7 @@ class TestOnOvn:
         unasked = explain(manifests, "--nb", ovn.central.northbound.remote, *HTTPS, to="10.0.0.3")
         ovn.central.nbctl("pg-del", "databases")
         assert line_of(asked, "21000", "wins")
-        assert line_of(asked, "ovn-trace") == "ovn-trace   agrees"
+        assert line_of(asked, "ovn-trace") == "ovn-trace  agrees"
         assert line_of(unasked, "21000", "may win").endswith("the members of address set databases_ip4 are not known")
 
     def test_a_northbound_that_is_not_as_the_files_say_is_told(self, ovn: TracedOvn, manifests: Path) -> None:
@@ -310,7 +352,7 @@ class TestOnOvn:
         finally:
             ovn.central.northd.thaw()
         assert ended.code == 2
-        assert line_of(ended, "ovn-trace   differs: to-lport: OVN applies dscp 46", "explained: dscp 33")
+        assert line_of(ended, "ovn-trace  differs: to-lport: OVN applies dscp 46", "explained: dscp 33")
         assert as_json["trace"]["agrees"] is False
         assert len(as_json["trace"]["differences"]) == 1
 
