@@ -109,7 +109,8 @@ def test_the_json_holds_every_change(random: Random) -> None:
     for said, change in zip(document["changes"], plan.changes, strict=True):
         assert said == {"change": _word(change), **_facts(change)}
     assert document["missing"] == [
-        {"kind": one.kind, "name": one.name, "needed_by": one.needed_by} for one in plan.missing
+        {"kind": one.kind, "name": one.name, "needed_by": one.needed_by, "objects": list(one.objects)}
+        for one in plan.missing
     ]
 
 

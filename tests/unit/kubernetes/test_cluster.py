@@ -211,4 +211,5 @@ def test_memory_is_that_of_a_page_and_of_what_is_kept(cluster: Cluster, tmp_path
         finally:
             tracemalloc.stop()
     assert len(found.manifests.pods) == 100 * pages
-    assert peak < 10 * size  # of the 20 pages: of one its text and values here, and its text in the server
+    # of one page its text and values here, and its text in the server: 8; more when threads wait for a processor
+    assert peak < 15 * size
