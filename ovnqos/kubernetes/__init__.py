@@ -4,7 +4,7 @@
 watches those of one `Resource` in a thread of its own. The Python package `kubernetes` is loaded by `connect` only.
 """
 
-from ovnqos.kubernetes.client import APPLY_PATCH, MERGE_PATCH, KubernetesClient
+from ovnqos.kubernetes.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, KubernetesClient
 from ovnqos.kubernetes.cluster import ClusterContents, read_cluster
 from ovnqos.kubernetes.configuration import KubernetesConfigurationError, connect, context_names
 from ovnqos.kubernetes.errors import (
@@ -34,6 +34,7 @@ from ovnqos.kubernetes.retries import Backoff, Clock, RestartReason, RetryPolicy
 
 __all__ = [
     "APPLY_PATCH",
+    "JSON_PATCH",
     "MERGE_PATCH",
     "NAMESPACES",
     "NETWORK_ATTACHMENT_DEFINITIONS",

@@ -36,6 +36,7 @@ JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 """The content type of a server-side apply; JSON is YAML."""
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds in which the API server must take a connection."""
 REQUEST_TIMEOUT: Final = 60.0

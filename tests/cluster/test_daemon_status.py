@@ -17,6 +17,7 @@ from tests.cluster.support_daemon import (
     pod,
     wait_for_status,
 )
+from tests.support.kubernetes.http import APPLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,31 @@ def test_conditions_of_another_mode_go(
     start("--mode", "zone", "--node", "ovn-worker2", "--owner", "ovn-worker2")
     wait_for_conditions(cluster, "ovn-worker", "ovn-worker2")
     assert cluster.request("DELETE", NODES)[0] == 200
+
+
+def test_conditions_that_ovn_kubernetes_wrote_go_in_central_mode(
+    start: Callable[..., Daemon], cluster: KubernetesApi
+) -> None:
+    """Its controllers apply a condition a zone, with the zone's name as field manager."""
+    apply(cluster, guide_policy())
+    path = f"{COLLECTIONS['NetworkQoS']}/qos-external/status"
+    for zone in ("ovn-worker", "ovn-worker2"):
+        condition = {
+            "type": f"Ready-In-Zone-{zone}",
+            "status": "True",
+            "reason": "SetupSucceeded",
+            "message": "NetworkQoS Destinations applied",
+            "lastTransitionTime": "2026-01-02T03:04:05Z",
+        }
+        document = guide_policy() | {"status": {"conditions": [condition]}}
+        del document["spec"]
+        status, answer = cluster.request(
+            "PATCH", f"{path}?fieldManager={zone}&force=true", document, content_type=APPLY
+        )
+        assert status == 200, answer
+    start()
+    wait_for_conditions(cluster, "global")
+    wait_for_pods(cluster, 2)
 
 
 def test_why_nothing_is_selected_follows_the_pods(start: Callable[..., Daemon], cluster: KubernetesApi) -> None:

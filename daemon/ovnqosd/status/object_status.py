@@ -46,6 +46,7 @@ class ObservedStatus:
         conditions: the conditions of zones in `status.conditions`, by type.
         summary: `status.status`; empty if there is none.
         condition_count: how many conditions there are, of zones and others.
+        others: the positions of the others in `status.conditions`; those of zones have the order that they have here.
         ready: the condition `Ready`; None if there is none.
         counts: the counts over all zones; None if there are none.
         zone_counts: the counts of zones, by the type of their condition.
@@ -59,10 +60,18 @@ class ObservedStatus:
     conditions: Mapping[str, Condition]
     summary: str
     condition_count: int = 0
+    others: tuple[int, ...] = ()
     ready: Condition | None = None
     counts: PolicyCounts | None = None
     zone_counts: Mapping[str, PolicyCounts] = field(default_factory=dict)
     last_valid: str = ""
+
+    def position(self, kind: str) -> int:
+        """Return the position of a zone's condition in `status.conditions`."""
+        found = list(self.conditions).index(kind)
+        for other in self.others:
+            found += other <= found
+        return found
 
     def is_older_than(self, other: ObservedStatus) -> bool:
         """Whether it is an earlier version of the same object.
@@ -125,6 +134,7 @@ def read_status(document: object, own_type: str) -> ObservedStatus | None:
         },
         summary="" if summary == PENDING else summary,
         condition_count=len(conditions),
+        others=tuple(number for number, one in enumerate(conditions.values()) if not one.zone),
         ready=ready,
         counts=_counts(status),
         zone_counts=zone_counts,
@@ -160,6 +170,8 @@ class StatusPatch:
         outcome: what `condition` renders.
         replaces: the resourceVersion of the object whose last condition is to be removed. Kubernetes 1.20 makes null of
             a list whose last item is not applied any more, and its own validation then refuses that (measured).
+        position: where in `status.conditions` the condition is that is to be removed although another field manager
+            has it, so that no longer applying it does not: ovn-kubernetes' own controller wrote it.
     """
 
     key: str
@@ -173,6 +185,12 @@ class StatusPatch:
     previous: Condition | None = None
     outcome: PolicyOutcome | None = None
     replaces: str = ""
+    position: int | None = None
+
+    def operations(self) -> list[dict[str, object]]:
+        """Return the JSON Patch that removes the condition at its position."""
+        path = f"/status/conditions/{self.position}"
+        return [{"op": "test", "path": f"{path}/type", "value": self.type}, {"op": "remove", "path": path}]
 
     def status(self) -> dict[str, object]:
         """Return all of the status that the field manager owns; what it wrote before and is not in it goes."""
@@ -201,12 +219,19 @@ class StatusPatch:
         return (self.type, self.condition, self.summary, self.counts, self.last_valid) == written
 
 
-def retraction(observed: ObservedStatus, kind: str) -> StatusPatch:
-    """Make the patch that removes the condition of this type, and what stands beside it."""
+def retraction(observed: ObservedStatus, kind: str, *, is_foreign: bool = False) -> StatusPatch:
+    """Make the patch that removes the condition of this type, and what stands beside it.
+
+    Args:
+        observed: the object's status.
+        kind: the condition's type.
+        is_foreign: whether another field manager has the condition, so that it is removed by its position.
+    """
     return StatusPatch(
         key=observed.key,
         uid=observed.uid,
         manager=SUMMARY_MANAGER if kind == READY else field_manager(kind),
         type=kind,
-        replaces=observed.resource_version if observed.condition_count == 1 else "",
+        replaces=observed.resource_version if observed.condition_count == 1 and not is_foreign else "",
+        position=observed.position(kind) if is_foreign else None,
     )

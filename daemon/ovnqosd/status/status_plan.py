@@ -253,7 +253,7 @@ class StatusPlan:
         before = entry.written.get(patch.manager)
         if before is None:
             return 0.0
-        if before.patch.repeats(patch):
+        if before.patch.repeats(patch) and (patch.position is None or before.patch.position is not None):
             return before.at + min(self._timing.spacing * float(2**before.repeats), self._timing.repeat_longest)
         return before.at + self._timing.spacing
 
@@ -313,7 +313,7 @@ class StatusPlan:
             if self._current_types is None or kind in self._current_types:
                 counted[kind] = condition
             else:
-                yield retraction(observed, kind), 0.0
+                yield self._retraction(entry, observed, kind), 0.0
         if counted and entry.outcome is not None:
             for kind in self._unreported(entry, entry.outcome) - counted.keys():
                 counted[kind] = Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=PENDING)
@@ -325,6 +325,13 @@ class StatusPlan:
             yield patch, entry.generation_since + self._timing.pending_after if pending else 0.0
         elif patch.counts is not None and patch.counts != observed.counts:
             yield patch, self._since_written(entry, patch, self._timing.count_spacing)
+
+    def _retraction(self, entry: _Entry, observed: ObservedStatus, kind: str) -> StatusPatch:
+        """The patch that removes a zone's condition: by its position, where our field manager has not it."""
+        patch = retraction(observed, kind)
+        before = entry.written.get(patch.manager)
+        is_foreign = before is not None and before.patch.condition is None
+        return retraction(observed, kind, is_foreign=True) if is_foreign else patch
 
     def _unreported(self, entry: _Entry, outcome: PolicyOutcome) -> set[str]:
         """The types of the conditions of zones that have source pods, and have not reported on this generation.

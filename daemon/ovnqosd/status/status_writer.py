@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from ovnqos.kubernetes import APPLY_PATCH, MERGE_PATCH, ApiStatusError, Clock, RetryPolicy
+from ovnqos.kubernetes import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, ApiStatusError, Clock, RetryPolicy
 from ovnqosd.status.condition import condition_type
 from ovnqosd.status.object_status import read_status
 from ovnqosd.status.status_plan import StatusPlan, StatusTiming
@@ -187,6 +187,9 @@ class StatusWriter:
 
     def _send(self, patch: StatusPatch) -> dict[str, object]:
         namespace, name = patch.key.split("/")
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/networkqoses/{name}/status"
+        if patch.position is not None:
+            return self._patch(path, patch.operations(), JSON_PATCH)
         metadata = {"namespace": namespace, "name": name} | ({"uid": patch.uid} if patch.uid else {})
         query = {"fieldManager": patch.manager}
         if patch.replaces:
@@ -194,12 +197,17 @@ class StatusWriter:
         else:
             query["force"] = "true"
         body = {"apiVersion": API_VERSION, "kind": "NetworkQoS", "metadata": metadata, "status": patch.status()}
+        return self._patch(path, body, MERGE_PATCH if patch.replaces else APPLY_PATCH, query)
+
+    def _patch(
+        self, path: str, body: object, content_type: str, query: dict[str, str] | None = None
+    ) -> dict[str, object]:
         return self._client.request(
             "PATCH",
-            f"/apis/{API_VERSION}/namespaces/{namespace}/networkqoses/{name}/status",
+            path,
             body,
-            content_type=MERGE_PATCH if patch.replaces else APPLY_PATCH,
-            query=query,
+            content_type=content_type,
+            query=query or {},
             interruption=self._queue.interruption,
             timeout=_TIMEOUT,
         )

@@ -289,6 +289,26 @@ def test_conditions_of_zones_that_are_gone_are_taken_away_by_their_own_manager()
     assert set(world.observed.conditions) == {"Ready-In-Zone-a", "Ready-In-Zone-c"}
 
 
+def test_a_condition_of_a_zone_that_is_gone_and_that_another_manager_has_is_removed_by_its_position() -> None:
+    world = World()
+    world.plan.aggregate(True, 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
+    world.settle(0.0)
+    world.plan.observe(world.others_say(b="Success", c="Success"), 10.0)
+    world.plan.set_zones({"n1": "a", "n3": "c"}, 10.0)
+    first = world.next(10.0)
+    assert isinstance(first, StatusPatch)
+    assert (first.manager, first.position) == ("ovnqosd-zone-b", None)
+    world.plan.written(first, world.observed, 10.0)  # which leaves it where it is
+    second = world.next(11.0)
+    assert isinstance(second, StatusPatch)
+    kinds = [one["type"] for one in world.status["conditions"]]
+    assert second.operations() == [
+        {"op": "test", "path": f"/status/conditions/{kinds.index('Ready-In-Zone-b')}/type", "value": "Ready-In-Zone-b"},
+        {"op": "remove", "path": f"/status/conditions/{kinds.index('Ready-In-Zone-b')}"},
+    ]
+
+
 def test_no_condition_is_taken_away_while_the_zones_are_unknown_or_by_another_than_the_aggregator() -> None:
     world = World()
     world.plan.set_outcomes([outcome()], 0.0)
