@@ -355,6 +355,10 @@ class Compiler:
         self._replace_record(old, record)
         if any(one is not None and inventory.is_limited(one) for one in (old, record)):
             self._pods.mark_pod(key)
+        for other in inventory.pods_with_ports_of(key):
+            self._replace_pod(other.key, other)
+            if inventory.topology.in_zone(other.node):
+                self._mark_changed(POD_KIND, other.key)
 
     def _replace_record(self, old: PodRecord | None, new: PodRecord | None) -> None:
         for of_sources in self._context.sources.replace_pod(old, new):

@@ -43,7 +43,8 @@ class Inventory:
     Attributes:
         topology: how ports, switches and addresses are found.
         cluster_cidrs: the addresses inside the cluster; a pod's DSCP mark is for traffic to others. Empty: not known.
-        problems: by key, why the interfaces of a pod cannot be read. Those that it had stay, and with them its limits.
+        problems: by key, why the interfaces of a pod cannot be read, or some left out. Those that it had stay where they
+            cannot, and with them its limits.
     """
 
     def __init__(
@@ -69,8 +70,12 @@ class Inventory:
         self._claims: dict[str, set[str]] = defaultdict(set)  # network -> keys of the NADs that claim it
         self._not_ovn: dict[str, NetworkAttachmentDefinition] = {}  # by key
         self._selected_not_ovn: dict[NetworkSelector, tuple[NetworkAttachmentDefinition, ...]] = {}
+        self._named_after: dict[str, set[str]] = defaultdict(set)  # pod -> pods with a port of its name
+        self._names_of: dict[str, set[str]] = {}  # the reverse
         for one in objects:
             self.apply(one)
+        for pod in [pod for key in self._named_after for pod in self.pods_with_ports_of(key)]:
+            self._apply_pod(pod)
 
     def apply(self, one: object) -> None:
         """Add or replace an object.
@@ -159,6 +164,7 @@ class Inventory:
                 self.problems[pod.key] = InvalidObject(_pod_ref(pod), said)
                 if before:
                     self._unreadable[pod.namespace].add(pod.name)
+            interfaces = self._without_ports_of_others(pod, interfaces)
         pod = _with_valid_qos(pod, known)
         if not interfaces:
             self._without_interfaces[pod.namespace][pod.name] = pod
@@ -172,8 +178,40 @@ class Inventory:
         self._labelled_pods[pod.namespace].add(pod.name, pod.labels)
         self._count_addresses(interfaces, 1)
 
+    def _without_ports_of_others(self, pod: Pod, interfaces: tuple[PodInterface, ...]) -> tuple[PodInterface, ...]:
+        """The interfaces whose ports are not those of another pod by its name; see `problems` for what is left out."""
+        kept = []
+        for one in interfaces:
+            if one.named_after:
+                name = f"{pod.namespace}/{one.named_after}"
+                self._named_after[name].add(pod.key)
+                self._names_of.setdefault(pod.key, set()).add(name)
+            owner = self.record(pod.namespace, one.named_after)
+            if owner is None or all(one.port != other.port or other.named_after for other in owner.interfaces):
+                kept.append(one)
+                continue
+            text = f"port {one.port} is that of Pod {owner.pod.key} by its name, so this pod has no row for it"
+            hint = "remove the annotation that names it, or the other pod"
+            known = self.problems[pod.key].diagnostics if pod.key in self.problems else ()
+            said = Diagnostic.error(_pod_ref(pod), Code.PORT_CLAIMED, text, hint=hint)
+            self.problems[pod.key] = InvalidObject(_pod_ref(pod), [*known, said])
+        return tuple(kept)
+
+    def pods_with_ports_of(self, key: str) -> tuple[Pod, ...]:
+        """The other pods whose annotations give a port of theirs the name of this pod's (`<namespace>/<name>`)."""
+        found = (one.split("/", 1) for one in sorted(self._named_after.get(key, ())))
+        return tuple(
+            pod
+            for one in found
+            if (pod := record.pod if (record := self.record(*one)) is not None else self.pod_without_interfaces(*one))
+        )
+
     def _remove_pod(self, key: str) -> None:
         self.problems.pop(key, None)
+        for named in self._names_of.pop(key, ()):
+            self._named_after[named].discard(key)
+            if not self._named_after[named]:
+                del self._named_after[named]
         namespace, _, name = key.partition("/")
         if namespace in self._unreadable:
             self._unreadable[namespace].discard(name)

@@ -117,6 +117,7 @@ _TEXTS = {
     Code.POD_COMPLETED: ("selected pods are completed or failed: {}", ""),
     Code.POD_ON_HOST_NETWORK: ("selected pods use the host's network, which OVN does not wire: {}", ""),
     Code.POD_UNREADABLE: ("the networks of selected pods cannot be read: {}", "see the diagnostics of the pods"),
+    Code.PORT_CLAIMED: ("the ports of selected pods are those of other pods: {}", "see the diagnostics of the pods"),
 }
 
 
@@ -141,7 +142,11 @@ def _cause(pod: Pod, inventory: Inventory) -> Code:
         return Code.POD_ON_HOST_NETWORK
     if not pod.has_own_addresses:
         return Code.POD_COMPLETED
-    return Code.POD_UNREADABLE if pod.key in inventory.problems else Code.POD_NOT_WIRED
+    problem = inventory.problems.get(pod.key)
+    if problem is None:
+        return Code.POD_NOT_WIRED
+    is_claim = all(one.code is Code.PORT_CLAIMED for one in problem.diagnostics)
+    return Code.PORT_CLAIMED if is_claim else Code.POD_UNREADABLE
 
 
 def why_no_limit(key: str, inventory: Inventory) -> Iterator[Diagnostic]:

@@ -39,7 +39,8 @@ class PodInterface:
     `attachment` says which network: `default`, the NAD's `<namespace>/<name>`, or another word of the topology's.
     `port` is the logical switch port's name. `addresses` are bare IP addresses in canonical text, none on a network
     without IPAM. `location` is what, beside the network, decides the logical switch: the pod's node, or the switch.
-    `mac` is the MAC address in lower case; empty where it is not known.
+    `mac` is the MAC address in lower case; empty where it is not known. `named_after` is the pod of this namespace, or
+    the virtual machine, whose name the port has where an annotation says that it is another than this pod's.
     """
 
     attachment: str
@@ -47,6 +48,7 @@ class PodInterface:
     addresses: tuple[str, ...]
     location: str
     mac: str = ""
+    named_after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,12 @@ def _two_launchers() -> tuple[Pod, ...]:
     return tuple(replace(one, qos=PodQos(egress=limit)) for one, limit in zip(made, (SLOW, FAST), strict=True))
 
 
+def _claimed_port() -> tuple[Pod, ...]:
+    """A pod whose annotations name another pod's port, beside that pod."""
+    claiming = kube_ovn.pod("thief", kube_ovn.interface("10.16.0.5", machine="db"), labels={"app": "web"})
+    return claiming, kube_ovn.pod("db", kube_ovn.interface("10.16.0.5"))
+
+
 class _FailingTopology(OvnKubernetesTopology):
     def direction(self, network: Network) -> Direction:
         raise RuntimeError(f"no direction for {network.name}")
@@ -100,6 +106,7 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
         compiled(policy(rule(46, ports=(PortMatch(protocol=Protocol.UDP),))), pod("client", "fd00::1")),
         compiled([], limited),
         compiled([], *_two_launchers(), topology=KubeOvnTopology()),
+        compiled(policy(pods=labels(app="web")), *_claimed_port(), topology=KubeOvnTopology()),
         compiled([], replace(pod("client", "10.0.0.1", "fd00::1"), qos=PodQos(dscp=46)), cluster_cidrs=CIDRS[:1]),
         compiled([], replace(pod("client", "11.0.0.1"), qos=PodQos(dscp=46)), cluster_cidrs=CIDRS),
         compiled(policy(rule(rate=20_000, burst=50)), on_flat, attachment("shop/flat", mtu=9000)),

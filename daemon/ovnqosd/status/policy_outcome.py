@@ -50,6 +50,7 @@ _SELECTS_NOTHING: Final = frozenset(
         Code.POD_NOT_WIRED,
         Code.POD_ON_HOST_NETWORK,
         Code.POD_UNREADABLE,
+        Code.PORT_CLAIMED,
         Code.UNKNOWN_NETWORK,
     }
 )

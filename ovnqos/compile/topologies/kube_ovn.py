@@ -103,12 +103,14 @@ def _interface(pod: Pod, provider: str, declared_by: str) -> PodInterface:
     if vpc and (vpc != DEFAULT_VPC or declared_by != DEFAULT_NETWORK):
         attachment += _AT + vpc
     # a virtual machine keeps its port, under its own name, when another pod carries it on
-    port = f"{_name(pod, provider + VIRTUAL_MACHINE) or pod.name}.{pod.namespace}"
+    machine = _name(pod, provider + VIRTUAL_MACHINE)
+    port = f"{machine or pod.name}.{pod.namespace}"
     return PodInterface(
         attachment=attachment,
         port=port if provider == DEFAULT_PROVIDER else f"{port}.{provider}",
         addresses=_addresses(pod, provider + IP_ADDRESS),
         location=_name(pod, provider + LOGICAL_SWITCH, required=True),
+        named_after="" if machine == pod.name else machine,
     )
 
 

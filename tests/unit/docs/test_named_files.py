@@ -20,6 +20,11 @@ def test_named_files_are_there(page: str) -> None:
     assert [name for name in sorted(named) if not any((ROOT / folder / name).is_file() for folder in _FOLDERS)] == []
 
 
+def test_the_licence_and_whom_to_tell_of_a_vulnerability_are_there() -> None:
+    assert "Apache License\n                           Version 2.0" in (ROOT / "LICENSE").read_text()
+    assert "vulnerab" in (ROOT / "SECURITY.md").read_text().lower()
+
+
 def test_named_code_is_in_its_file() -> None:
     named = _IN_FILE.findall((ROOT / "CONTRIBUTING.md").read_text())
     assert named
