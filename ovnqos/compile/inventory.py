@@ -43,8 +43,8 @@ class Inventory:
     Attributes:
         topology: how ports, switches and addresses are found.
         cluster_cidrs: the addresses inside the cluster; a pod's DSCP mark is for traffic to others. Empty: not known.
-        problems: by key, why the interfaces of a pod cannot be read, or some left out. Those that it had stay where they
-            cannot, and with them its limits.
+        problems: by key, why the interfaces of a pod cannot be read, or some are left out. Where they cannot be read,
+            those that it had stay, and with them its limits.
     """
 
     def __init__(
