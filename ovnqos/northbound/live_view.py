@@ -16,7 +16,7 @@ from ovnqos.plan.foreign import MARK
 from ovnqos.plan.snapshot import ActualRow, SetKind, choose_switches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
     from ovnqos.compile.rows import Delta
     from ovnqos.model.owner import Owner
@@ -59,6 +59,14 @@ class DatabaseChange:
         self.beside_marks |= other.beside_marks
         for name, members in other.sets.items():
             self.add_set(name, members)
+
+    def parts(self, size: int) -> Iterator[DatabaseChange]:
+        """Its rows and sets in parts of this size, in order."""
+        rows, sets = sorted(self.rows), sorted(self.sets)
+        for start in range(0, len(rows), size):
+            yield DatabaseChange(rows=set(rows[start : start + size]))
+        for start in range(0, len(sets), size):
+            yield DatabaseChange(sets={name: self.sets[name] for name in sets[start : start + size]})
 
     def add_set(self, name: str, members: set[str] | None) -> None:
         """Add that these members of a set came or went, or with None, that more changed."""
@@ -192,12 +200,9 @@ class LiveView:
             named.update((record.name, record.uuid) for record in tables[table].records.values())
         self._index_doubles(tables[SWITCH])
         rows_of, switches_of = defaultdict(list), defaultdict(list)
-        foreign_rows = False
         for record in tables["QoS"].records.values():
             if self._owner.owns(record.external_ids):
                 rows_of[self._identity(record.external_ids)].append(record.uuid)
-            else:
-                foreign_rows |= record.priority >= POD_MARK_PRIORITY
         for record in tables[SWITCH].records.values():
             for rule in record.qos_rules:
                 switches_of[rule].append(record.uuid)
@@ -206,16 +211,9 @@ class LiveView:
         self._marking_on.clear()
         self._index_marks(tables["QoS"].records, tables, DatabaseChange())
         if self._is_filled and self._on_change is not None:
-            change = DatabaseChange(
-                rows=set(rows_of),
-                switches=set(self._named[SWITCH]),
-                ports=set(self._named[PORT]),
-                foreign_rows=foreign_rows,
-            )
-            for table in _KINDS:
-                for record in tables[table].records.values():
-                    if self._owner.owns(record.external_ids):
-                        change.add_set(record.name, None)
+            change = self.everything(tables)
+            change.switches.update(self._named[SWITCH])
+            change.ports.update(self._named[PORT])
             self._on_change(change)
         self._is_filled = True
 
@@ -373,6 +371,16 @@ class LiveView:
             self._on_change(unreported)
 
     # Answering
+
+    def everything(self, tables: Mapping[str, RecordTable]) -> DatabaseChange:
+        """All rows and sets of the owner, and whether there are foreign rows, as if all had changed."""
+        change = DatabaseChange(rows=set(self._rows_of))
+        change.foreign_rows = len(tables["QoS"].records) > sum(map(len, self._rows_of.values()))
+        for table in _KINDS:
+            for record in tables[table].records.values():
+                if self._owner.owns(record.external_ids):
+                    change.add_set(record.name, None)
+        return change
 
     def part(self, delta: Delta, tables: Mapping[str, RecordTable]) -> Snapshot:
         """The part of the database that a delta names, as a snapshot to plan against.

@@ -200,6 +200,11 @@ class Northbound:
         with self._client.reading() as tables:
             return self._view.part(delta, tables)
 
+    def everything(self) -> DatabaseChange:
+        """All rows and sets of the owner, and whether there are foreign rows, as if all had changed."""
+        with self._client.reading() as tables:
+            return self._view.everything(tables)
+
     def refresh(self, *, timeout_s: float | None = None) -> None:
         """Wait until `snapshot` shows all that was committed before this call. Call it after OutcomeUnknown.
 
@@ -244,7 +249,8 @@ class Northbound:
             progress: called after each transaction with the changes done and the changes in all.
 
         Raises:
-            StalePlan: the database is not as it was planned for.
+            StalePlan: the database is not as it was planned for. Nothing of the transaction was written, but for
+                members of other sets where it was of members alone.
             LockLost: another writer of this owner is at work.
             TransactionRefused: the server refused a transaction, in its own words.
             OutcomeUnknown: no answer came to a transaction: it may have happened.
@@ -306,13 +312,20 @@ class Northbound:
             with self._client.reading() as tables:
                 self._check_ports(batch, snapshot, tables)
                 self._view.expect(batch, tables)
+        of_members = render_operations.changes_members_only(batch, self.owner)
         try:
             with collector_paused():
-                operations = render_operations.render(batch, snapshot)
+                operations = (
+                    render_operations.render_members(batch, snapshot)
+                    if of_members
+                    else render_operations.render(batch, snapshot)
+                )
             if advance_sequence:
                 operations.append(render_operations.ADVANCE_SEQUENCE)
-            self._client.transact(operations)
+            results = self._client.transact(operations)
             committed = True
         finally:
             with self._client.lock:
                 self._view.end_transaction(committed=committed)
+        if of_members and (stale := render_operations.find_unchanged(operations, results)) is not None:
+            raise StalePlan(render_operations.describe_stale(stale, written="the members of other sets were written"))

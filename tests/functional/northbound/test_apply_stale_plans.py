@@ -1,4 +1,4 @@
-"""Somebody else was at work between plan and apply: nothing of the plan is written."""
+"""Another writer was at work between plan and apply: nothing is written but members of other sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovnqos import AddressSet, DesiredState, Northbound, StalePlan, plan_changes
-from tests.functional.support_database import dump, unbind, update
+from tests.functional.support_database import as_set, dump, unbind, update
 from tests.functional.support_rows import assert_as_wanted, inhabit, make, our_rows, row, state
 
 if TYPE_CHECKING:
@@ -134,6 +134,24 @@ class TestStalePlans:
                 with pytest.raises(StalePlan):
                     client.apply(plan)
         assert dump(server) == before
+
+    def test_members_of_other_sets_than_one_that_is_somebody_elses_now_are_written(
+        self, server: NorthboundServer, client: Northbound
+    ) -> None:
+        sets = [AddressSet.of(name, ["203.0.113.1"]) for name in ("first", "second")]
+        make(client, DesiredState.of(address_sets=sets))
+        uuids = {one["name"]: uuid for uuid, one in dump(server)["Address_Set"].items()}
+        more = [AddressSet.of(name, ["203.0.113.1", "203.0.113.7"]) for name in ("first", "second")]
+        plan = plan_changes(DesiredState.of(address_sets=more), client.snapshot())
+        client.lock()
+        with client._client.reading():
+            update(server, "Address_Set", uuids["first"], external_ids={"ovnqos.io/owner": "another"})
+            with pytest.raises(StalePlan, match=uuids["first"]):
+                client.apply(plan)
+
+        found = dump(server)["Address_Set"]
+        assert as_set(found[uuids["first"]]["addresses"]) == {"203.0.113.1"}
+        assert as_set(found[uuids["second"]]["addresses"]) == {"203.0.113.1", "203.0.113.7"}
 
     def test_a_set_to_take_over_that_somebody_claims_meanwhile(
         self, server: NorthboundServer, client: Northbound
