@@ -40,7 +40,15 @@ from ovnqos.plan.changes import (
     missing_switches,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, count_limits
-from ovnqos.plan.foreign import ForeignConflict, describe_conflicts, find_foreign_conflicts, upstream_rows
+from ovnqos.plan.foreign import (
+    CarriedMarks,
+    ForeignConflict,
+    carry_marks,
+    claimed_rows,
+    describe_conflicts,
+    find_foreign_conflicts,
+    upstream_rows,
+)
 from ovnqos.plan.removals import KnownRemovals, Removals, count_desired_limits, find_removals
 from ovnqos.plan.renderings import qos_list_line
 from ovnqos.plan.snapshot import ActualRow, ActualSet, RowContent, SetContent, SetKind, references_in
@@ -55,6 +63,7 @@ __all__ = [
     "ActualRow",
     "ActualSet",
     "Applied",
+    "CarriedMarks",
     "Change",
     "DatabaseChange",
     "Delta",
@@ -88,6 +97,8 @@ __all__ = [
     "TopologyChoice",
     "TopologyKind",
     "TopologyMap",
+    "carry_marks",
+    "claimed_rows",
     "collector_paused",
     "count_desired_limits",
     "count_limits",

@@ -169,6 +169,10 @@ class Compiler:
             pods=pods,
         )
 
+    def names(self) -> tuple[set[str], set[str]]:
+        """The identities of all desired rows, and the names of all desired sets."""
+        return self._desired.names()
+
     def compile_some(self, go_on: Callable[[], bool]) -> None:
         """Compile some of what is dirty while there is nothing better to do; the next `drain` names it.
 

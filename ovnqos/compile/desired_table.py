@@ -75,6 +75,12 @@ class DesiredTable:
         """How many rows, port groups and address sets are desired."""
         return {**self._counts, "row": self._counts["row"] + len(self._neighbours)}
 
+    def names(self) -> tuple[set[str], set[str]]:
+        """The identities of all rows, and the names of all sets that are written."""
+        rows = {identity for compiled in self._objects.values() for identity in compiled.rows}
+        rows.update(row.identity for row in self._neighbours.rows())
+        return rows, {name for name, use in self._sets.items() if use.description.is_written}
+
     @property
     def is_dirty(self) -> bool:
         """Whether there is a row or set to be compared."""

@@ -9,38 +9,33 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ovnqos import plan_changes
+from ovnqos import Snapshot, plan_changes
 from ovnqos.controller import (
     PORT,
     PORT_KEY,
     Delta,
     NameTaken,
-    RowDelete,
-    RowInsert,
-    RowUpdate,
-    SetDelete,
-    SetInsert,
     SetKind,
-    SetUpdate,
+    carry_marks,
+    claimed_rows,
     describe_conflicts,
     find_shadowed_limits,
     listed,
     missing_ports,
     missing_switches,
     object_of,
-    qos_list_line,
     references_in,
     upstream_rows,
 )
-from ovnqosd.loop.object_table import POLICY_KIND
-from ovnqosd.loop.outcomes import Drift, DriftKind
+from ovnqosd.loop.outcomes import Trigger, find_drift
+from ovnqosd.loop.resync import Resync
 from ovnqosd.loop.retained_rows import RetainedRows
 from ovnqosd.status.policy_outcome import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from ovnqos import Compiler, DesiredState, Diagnostic, Plan, QosRow, Snapshot
+    from ovnqos import Compiler, DesiredState, Diagnostic, Plan, QosRow
     from ovnqos.controller import DatabaseChange
     from ovnqosd.loop.northbound_writer import NorthboundWriter
     from ovnqosd.loop.object_table import ObjectTable
@@ -61,6 +56,7 @@ class NorthboundComparison:
         self._taken: set[str] = set()  # names of desired sets that belong to other owners
         self._failed: set[str] = set()  # searches that failed, and were logged
         self._retained = RetainedRows()
+        self._resync: Resync | None = None
         self.missing = MissingReferences()
 
     def prepare(self) -> None:
@@ -78,6 +74,7 @@ class NorthboundComparison:
         Raises:
             OvnQosError: what `Northbound.refresh` and `NorthboundWriter.apply` raise.
         """
+        self.end_resync()
         northbound = self._writer.northbound()
         northbound.refresh()
         delta = self._compiler.drain_all()
@@ -86,11 +83,9 @@ class NorthboundComparison:
         snapshot = northbound.snapshot()
         self._taken.clear()
         desired = self._without_taken(delta.desired, snapshot, record)
-        record.upstream_rows = len(upstream_rows(snapshot))
         plan = plan_changes(desired, snapshot)
         snapshot = plan.snapshot  # with the rows that are found to be ours
-        with self._search("conflicts with foreign rows"):
-            self._table.replace(Finding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
+        self._search_conflicts(desired, snapshot, record)
         self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
         plan = self._guard.check_all(plan, desired, northbound, is_drift=was_complete)
         self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())
@@ -103,15 +98,71 @@ class NorthboundComparison:
         self.missing.replace(plan, desired)
         self._tell_missing()
         self._writer.apply(plan, record)
-        with self._search("shadowed limits"):  # after what is urgent
+        self._search_shadowed_limits(desired)  # after what is urgent
+
+    # Everything, in parts
+
+    @property
+    def can_resync(self) -> bool:
+        """Whether everything can be compared in parts: rows that are retained are in none."""
+        return not self._retained.objects
+
+    @property
+    def is_resyncing(self) -> bool:
+        """Whether a resync is under way."""
+        return self._resync is not None
+
+    def begin_resync(self) -> None:
+        """Begin to compare everything in parts; raises as `Northbound.refresh`."""
+        northbound = self._writer.northbound()
+        northbound.refresh()
+        everything = northbound.everything()
+        rows, sets = self._compiler.names()
+        everything.rows |= rows
+        everything.sets.update(dict.fromkeys(sets))
+        self._resync = Resync(everything)
+
+    def end_resync(self) -> None:
+        """End a resync, if one is under way."""
+        self._resync = None
+
+    def resync_part(self, record: PassRecord) -> bool:
+        """Compare the next part, or after the last one do the searches in everything. Returns as `compare_changes`."""
+        assert self._resync is not None
+        part = self._resync.next_part()
+        if part is not None:
+            return self.compare_changes(part, record, resync=self._resync)
+        desired, has_foreign_rows = self._resync.desired(), self._resync.has_foreign_rows
+        self._resync = None
+        snapshot = self._writer.northbound().snapshot() if has_foreign_rows else Snapshot()
+        if claimed_rows(desired, snapshot):
+            return False
+        self._search_conflicts(desired, snapshot, record)
+        self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(carry_marks(desired, snapshot).diagnostics))
+        self._search_shadowed_limits(desired)
+        record.trigger = Trigger.FULL
+        return True
+
+    def _search_conflicts(self, desired: DesiredState, snapshot: Snapshot, record: PassRecord) -> None:
+        with self._search("conflicts with foreign rows"):
+            self._table.replace(Finding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
+        record.upstream_rows = len(upstream_rows(snapshot))
+
+    def _search_shadowed_limits(self, desired: DesiredState) -> None:
+        with self._search("shadowed limits"):
             shadowed = _by_object(one.diagnostic for one in find_shadowed_limits(desired))
             self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
 
-    def compare_changes(self, database: DatabaseChange, record: PassRecord) -> bool:
+    def compare_changes(self, database: DatabaseChange, record: PassRecord, *, resync: Resync | None = None) -> bool:
         """Compare what changed: in Kubernetes, or in the database.
 
         A difference is drift where the database changed, and neither compiling nor a port or switch that appeared
         has anything to do with it.
+
+        Args:
+            database: what changed in the database.
+            record: of the pass.
+            resync: gathers what is desired.
 
         Returns:
             Whether that was done; else nothing was written, and everything is to be compared: see `RemovalGuard`.
@@ -144,6 +195,8 @@ class NorthboundComparison:
         if absent:  # they are to be compared as a whole
             self._compiler.mark_dirty(rows=delta.rows, sets={**delta.sets, **dict.fromkeys(absent)})
             delta = self._compiler.drain()
+        if resync is not None:
+            resync.add(delta.desired)
         desired = self._without_taken(delta.desired, snapshot, record)
         plan = self._guard.check_part(
             plan_changes(desired, snapshot), self._writer.northbound(), edited_rows, edited_sets
@@ -328,61 +381,6 @@ class MissingReferences:
 def _key(one: str) -> tuple[str, str]:
     kind, _, key = one.partition("/")
     return kind, key
-
-
-def find_drift(
-    plan: Plan, rows: Container[str] | None = None, sets: Mapping[str, Container[str] | None] | None = None
-) -> Iterator[Drift]:
-    """Yield how the database differs from what was written to it.
-
-    Args:
-        plan: the plan that repairs it.
-        rows: identities of the rows that were edited; None: all that the plan changes were.
-        sets: the sets that were edited, with the members concerned, or None for more; None: all were.
-    """
-    owner = plan.snapshot.owner
-    for change in plan.changes:
-        if not isinstance(change, RowInsert | RowUpdate | RowDelete):
-            yield from _set_drift(change, sets)
-        elif rows is None or change.identity in rows:
-            content = change.before if isinstance(change, RowUpdate) else change.content
-            object_kind, _, key = owner.object_of(content.external_ids).partition("/")
-            kind, found = _row_drift(change)
-            policy = key if object_kind == POLICY_KIND else ""
-            yield Drift(kind=kind, what=change.identity, policy=policy, found=found)
-
-
-def _row_drift(change: RowInsert | RowUpdate | RowDelete) -> tuple[DriftKind, str]:
-    """How a row differed, and what stood in the database."""
-    if isinstance(change, RowInsert):
-        return DriftKind.ROW_DELETED, "no row"
-    if isinstance(change, RowDelete):
-        return DriftKind.ROW_EXTRA, qos_list_line(change.content).strip()
-    if change.bind and not change.columns:
-        return DriftKind.ROW_UNBOUND, f"not on logical switch {listed(change.bind)}"
-    return DriftKind.ROW_EDITED, qos_list_line(change.before).strip()
-
-
-def _set_drift(
-    change: SetInsert | SetUpdate | SetDelete, sets: Mapping[str, Container[str] | None] | None
-) -> Iterator[Drift]:
-    name = change.content.name
-    if sets is not None and name not in sets:
-        return
-    members = sets[name] if sets is not None else None
-    if isinstance(change, SetUpdate):
-        lists = [
-            f"{what} {listed(found)}"
-            for what, moved in (("lacks", change.add), ("has extra", change.remove))
-            if (found := [one for one in moved if members is None or one in members])
-        ]
-        if lists or (members is None and change.relabels):
-            text = "; ".join(lists) or "other external_ids"
-            yield Drift(kind=DriftKind.SET_EDITED, what=name, policy="", found=text)
-    elif members is None:
-        kind = DriftKind.SET_DELETED if isinstance(change, SetInsert) else DriftKind.SET_EXTRA
-        text = "no set" if isinstance(change, SetInsert) else f"{len(change.content.members)} members"
-        yield Drift(kind=kind, what=name, policy="", found=text)
 
 
 def _by_object(diagnostics: Iterable[Diagnostic]) -> dict[tuple[str, str], tuple[Diagnostic, ...]]:

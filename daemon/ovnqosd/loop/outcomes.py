@@ -8,10 +8,21 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ovnqos import Code
-from ovnqos.controller import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate, object_of
+from ovnqos.controller import (
+    RowDelete,
+    RowInsert,
+    RowUpdate,
+    SetDelete,
+    SetInsert,
+    SetUpdate,
+    listed,
+    object_of,
+    policy_of,
+    qos_list_line,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from ovnqos import Diagnostic, ObjectRef, OvnQosError, Plan, Severity
     from ovnqos.controller import Change
@@ -202,3 +213,57 @@ class PassRecord:
                 self.objects.add(object_of(one.identity))
             else:
                 self.sets.add(one.content.name)
+
+
+def find_drift(
+    plan: Plan, rows: Container[str] | None = None, sets: Mapping[str, Container[str] | None] | None = None
+) -> Iterator[Drift]:
+    """Yield how the database differs from what was written to it.
+
+    Args:
+        plan: the plan that repairs it.
+        rows: identities of the rows that were edited; None: all that the plan changes were.
+        sets: the sets that were edited, with the members concerned, or None for more; None: all were.
+    """
+    owner = plan.snapshot.owner
+    for change in plan.changes:
+        if not isinstance(change, RowInsert | RowUpdate | RowDelete):
+            yield from _set_drift(change, sets)
+        elif rows is None or change.identity in rows:
+            content = change.before if isinstance(change, RowUpdate) else change.content
+            kind, found = _row_drift(change)
+            policy = policy_of(owner.object_of(content.external_ids))
+            yield Drift(kind=kind, what=change.identity, policy=policy, found=found)
+
+
+def _row_drift(change: RowInsert | RowUpdate | RowDelete) -> tuple[DriftKind, str]:
+    """How a row differed, and what stood in the database."""
+    if isinstance(change, RowInsert):
+        return DriftKind.ROW_DELETED, "no row"
+    if isinstance(change, RowDelete):
+        return DriftKind.ROW_EXTRA, qos_list_line(change.content).strip()
+    if change.bind and not change.columns:
+        return DriftKind.ROW_UNBOUND, f"not on logical switch {listed(change.bind)}"
+    return DriftKind.ROW_EDITED, qos_list_line(change.before).strip()
+
+
+def _set_drift(
+    change: SetInsert | SetUpdate | SetDelete, sets: Mapping[str, Container[str] | None] | None
+) -> Iterator[Drift]:
+    name = change.content.name
+    if sets is not None and name not in sets:
+        return
+    members = sets[name] if sets is not None else None
+    if isinstance(change, SetUpdate):
+        lists = [
+            f"{what} {listed(found)}"
+            for what, moved in (("lacks", change.add), ("has extra", change.remove))
+            if (found := [one for one in moved if members is None or one in members])
+        ]
+        if lists or (members is None and change.relabels):
+            text = "; ".join(lists) or "other external_ids"
+            yield Drift(kind=DriftKind.SET_EDITED, what=name, policy="", found=text)
+    elif members is None:
+        kind = DriftKind.SET_DELETED if isinstance(change, SetInsert) else DriftKind.SET_EXTRA
+        text = "no set" if isinstance(change, SetInsert) else f"{len(change.content.members)} members"
+        yield Drift(kind=kind, what=name, policy="", found=text)

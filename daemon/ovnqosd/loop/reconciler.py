@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _HELD_S: Final = 5.0
 """While removals are held, everything is compared so soon after a change: it may be the end of that."""
+_PART_S: Final = 0.1
+"""A part of a resync waits so long for a moment without changes."""
 _FOREIGN_ROWS_S: Final = 2.0
 """After a foreign row was added in our band, everything is compared so soon: one comparison for many such rows."""
 
@@ -106,6 +108,7 @@ class Reconciler:
         self._synced = False  # whether all objects of all kinds have been taken
         self._full_due = True
         self._full_at = 0.0
+        self._part_at = 0.0
         self._counts: _Counts = ({}, {}, {})  # as reported
 
     @property
@@ -176,7 +179,7 @@ class Reconciler:
             return None if self._full_due else max(0.0, self._full_at - now)
         if not self._synced:
             return None if self._writer.is_open else max(0.0, self._failures.retry_at - now)
-        if self._full_due or self._compiler.is_dirty:
+        if self._full_due or self._compiler.is_dirty or self._comparison.is_resyncing:
             return max(0.0, self._failures.retry_at - now)
         return max(0.0, min(self._full_at, self._limits.next_time or self._full_at) - now)
 
@@ -188,7 +191,8 @@ class Reconciler:
         self._table.apply(changes)
         if self._guard.held and changes:
             self._full_at = min(self._full_at, started + _HELD_S)
-        self._full_due |= work.full_pass or self._guard.in_doubt or started >= self._full_at
+        is_periodic = started >= self._full_at and not self._comparison.is_resyncing
+        self._full_due |= work.full_pass or self._guard.in_doubt or (is_periodic and not self._can_resync)
         if not self._may_write():
             self._stand_by()
             return
@@ -204,7 +208,7 @@ class Reconciler:
         try:
             if outage is not None:
                 raise outage
-            self._reconcile(work.database, record)
+            self._reconcile(work, record, is_periodic=is_periodic)
         except OvnQosError as error:
             if not self._may_write():
                 self._stand_by()
@@ -216,6 +220,7 @@ class Reconciler:
         self._finish(record, started, work.since)
 
     def _stand_by(self) -> None:
+        self._comparison.end_resync()
         self._full_due = True  # another process writes meanwhile: the first pass compares and reports everything
         self._table.mark_all_dirty()
         self._guard.stand_by()
@@ -239,12 +244,16 @@ class Reconciler:
 
     # A pass
 
-    def _reconcile(self, database: DatabaseChange, record: PassRecord) -> None:
+    def _reconcile(self, work: Work, record: PassRecord, *, is_periodic: bool) -> None:
         northbound = self._writer.northbound()
         was_complete = self._complete and not self._compiler.is_dirty
         if not self._full_due and northbound.session == self._session:
-            if self._comparison.compare_changes(database, record):
-                if database.foreign_rows:
+            if is_periodic:
+                self._writer.take_lock()
+                self._comparison.begin_resync()
+                self._schedule_full_pass()
+            if self._compare_changes(work, record):
+                if work.database.foreign_rows:
                     self._full_at = min(self._full_at, self._clock.monotonic() + _FOREIGN_ROWS_S)
                 return
             was_complete = False
@@ -255,9 +264,30 @@ class Reconciler:
         self._comparison.compare_all(record, was_complete=was_complete and session == self._session)
         self._session = session
         self._full_due = False
-        self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._policy.random.uniform(0.9, 1.1)
+        self._schedule_full_pass()
         self.last_full_pass = self._clock.now()
         self.in_sync = True
+
+    def _compare_changes(self, work: Work, record: PassRecord) -> bool:
+        """Compare what changed; where nothing did, or has not for long, a part of everything, if that is under way."""
+        if work and not self._comparison.compare_changes(work.database, record):
+            return False
+        now = self._clock.monotonic()
+        if not self._comparison.is_resyncing or (work and now < self._part_at):
+            return bool(work) or self._comparison.compare_changes(work.database, record)
+        self._part_at = now + _PART_S
+        is_compared = self._comparison.resync_part(record)
+        if is_compared and not self._comparison.is_resyncing:
+            self.last_full_pass = self._clock.now()
+        return is_compared
+
+    def _schedule_full_pass(self) -> None:
+        self._full_at = self._clock.monotonic() + self._full_pass_seconds * self._policy.random.uniform(0.9, 1.1)
+
+    @property
+    def _can_resync(self) -> bool:
+        """Whether everything can be compared in parts, between which changes are taken: all was as desired."""
+        return self.in_sync and self._complete and not self._guard.held and self._comparison.can_resync
 
     def _succeed(self, record: PassRecord) -> None:
         self.connected = True
@@ -279,6 +309,7 @@ class Reconciler:
         self._failures.fail(error)
 
     def _start_over(self) -> None:
+        self._comparison.end_resync()
         self.in_sync = False
         self._session = None
         self._full_due = True

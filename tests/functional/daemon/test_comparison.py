@@ -87,6 +87,7 @@ def group(passes: Passes, column: str = "name") -> str:
 
 def add_pod(passes: Passes, name: str, address: str) -> None:
     passes.server.nbctl("lsp-add", "node1", f"shop_{name}")
+    passes.writer.northbound().refresh()  # the replica has the port
     passes.compiler.apply(pod(name, address, labels={"app": "web"}))
 
 
