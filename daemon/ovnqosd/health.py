@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import selectors
 import socket
 import sys
 import threading
@@ -77,9 +79,7 @@ class HealthServer:
             self._server = _Server(self._address, self._handler)
         except OSError as error:
             raise ListenError(f"metrics_address {self._address}: {error.strerror or error}") from None
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="health", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -101,6 +101,7 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
+    timeout = 0.0  # of `handle_request`: it is called when there is one
     block_on_close = False  # a client that reads slowly does not hold up the end of the process
 
     def __init__(self, address: ListenAddress, handler: type[BaseHTTPRequestHandler]) -> None:
@@ -108,6 +109,8 @@ class _Server(ThreadingHTTPServer):
         if self._every_address or ":" in address.host:
             self.address_family = socket.AF_INET6
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._wake_up = os.eventfd(0, os.EFD_CLOEXEC)
         self._waiting_since: dict[socket.socket, float] = {}  # in the order of these times
         super().__init__((address.host, address.port), handler)
 
@@ -118,6 +121,26 @@ class _Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)  # the base class would ask DNS for the machine's name
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # typed for IPv4 only
+
+    def serve_forever(self, poll_interval: float = 0.1) -> None:
+        """Serve until `shutdown`. The thread sleeps while there is no connection; else it ends those that are slow."""
+        with selectors.DefaultSelector() as selector:
+            for one in (self.socket, self._wake_up):
+                selector.register(one, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                for key, _ in selector.select(poll_interval if self._waiting_since else None):
+                    if key.fileobj is self.socket:
+                        self.handle_request()
+                self.service_actions()
+
+    def shutdown(self) -> None:
+        """End `serve_forever`."""
+        self._stopping.set()
+        os.eventfd_write(self._wake_up, 1)
+
+    def server_close(self) -> None:
+        super().server_close()
+        os.close(self._wake_up)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         try:

@@ -59,6 +59,21 @@ def test_all_well_is_200(path: str) -> None:
         assert get(server, path) == (200, "text/plain; charset=utf-8", "ok\n")
 
 
+def test_nothing_wakes_it_while_there_is_no_connection() -> None:
+    with Health().served() as server:
+        assert get(server, "/healthz")[0] == 200
+        (thread,) = (one for one in threading.enumerate() if one.name == "health")
+        status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+        def switches() -> int:
+            return int(status.read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+        time.sleep(0.3)  # the connection is closed by then
+        before = switches()
+        time.sleep(0.7)
+        assert switches() - before <= 1
+
+
 def test_what_has_died_is_told_by_healthz_only() -> None:
     health = Health()
     with health.served() as server:
