@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ovnqos import NetworkQoS, Pod
 
 _STARTS = 5
+_NO_PAUSE_S = 0.01
+"""Seconds between full passes, so that there is nearly always one under way."""
 
 
 def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Result]:
@@ -53,6 +55,14 @@ def loop_measures(size: str, cluster: Cluster, mode: str, times: int) -> list[Re
             made, gone = _objects(loop, objects, random, times)
             rules = [_rule_change(loop, objects, random) for _ in range(times)]
             drift = _drift(loop, server, times)
+        finally:
+            loop.stop()
+        loop = Loop(server.remote, objects, full_pass_seconds=_NO_PAUSE_S)
+        loop.start(objects)
+        try:
+            pods["pod_change_in_full_pass"] = change_addresses(
+                loop, remote=server.remote, twin=twin.remote, pods=_selected(objects), random=random, times=times
+            )
         finally:
             loop.stop()
     return [

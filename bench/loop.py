@@ -24,7 +24,7 @@ _TIMEOUT_S = 300.0
 class Loop:
     """A reconcile loop; `after` waits for the pass that something causes."""
 
-    def __init__(self, remote: str, objects: Objects) -> None:
+    def __init__(self, remote: str, objects: Objects, *, full_pass_seconds: float = 300.0) -> None:
         self._outcomes: list[PassOutcome] = []
         self._arrived = threading.Condition()
         self.inbox = Inbox(Clock())
@@ -35,6 +35,7 @@ class Loop:
             report=self._report,
             clock=Clock(),
             kinds=frozenset({"Pod"}),
+            full_pass_seconds=full_pass_seconds,
         )
         self._remote = remote
         self._northbound: Northbound | None = None
@@ -68,21 +69,26 @@ class Loop:
 
         return self.after(tell)
 
-    def after(self, act: Callable[[], object]) -> float:
-        """Do something; returns the seconds until a pass that changed the database, or compared all of it, is done."""
+    def after(self, act: Callable[[], object], *, written: bool = False) -> float:
+        """Do something; returns the seconds until a pass is done that changed the database, or compared all of it.
+
+        Args:
+            act: what to do.
+            written: only a change counts.
+        """
         with self._arrived:
             self._outcomes.clear()
         start = time.perf_counter()
         act()
         with self._arrived:
-            if not self._arrived.wait_for(self._is_done, _TIMEOUT_S):
+            if not self._arrived.wait_for(lambda: self._is_done(written=written), _TIMEOUT_S):
                 raise RuntimeError(f"no pass came of it: {self._outcomes}")
         return time.perf_counter() - start
 
-    def _is_done(self) -> bool:
+    def _is_done(self, *, written: bool) -> bool:
         if any(one.error for one in self._outcomes):
             raise RuntimeError(self._outcomes[-1].error)
-        return any(one.transactions or one.trigger == "full" for one in self._outcomes)
+        return any(one.transactions or (one.trigger == "full" and not written) for one in self._outcomes)
 
     def stop(self) -> None:
         """End the loop."""

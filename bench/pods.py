@@ -61,21 +61,19 @@ def change_addresses(  # noqa: PLR0913 - keywords, each its own
     """
     changes = PodChanges()
     chosen = [random.choice(pods) for _ in range(times)]
-    sets_here = _sets_by_address(remote)
-    before = time.process_time()
-    for number, pod in enumerate(chosen):
-        moved = told(_moved(pod, _new_address(number)))
-        changes.ours.append(loop.after(lambda: loop.inbox.changed(moved)))  # noqa: B023 - called at once
-        changes.sets.append(len(sets_here[_address(pod)]))
-    changes.cpu_seconds = time.process_time() - before
-    for pod in {pod.key: pod for pod in chosen}.values():
-        loop.after(lambda: loop.inbox.changed(told(pod)))  # noqa: B023 - called at once
-    sets_there = _sets_by_address(twin)
+    sets_here, sets_there = _sets_by_address(remote), _sets_by_address(twin)
     with RawClient(twin) as client:
-        for number, pod in enumerate(chosen):
-            sets, old, new = sets_there[_address(pod)], _address(pod), _new_address(number)
-            changes.floor.append(client.transact(_exchanges(sets, old, new)).seconds)
-            client.transact(_exchanges(sets, new, old))
+        for number, pod in enumerate(chosen):  # in turn, because the machine's speed varies
+            old, new = _address(pod), _new_address(number)
+            moved = told(_moved(pod, new))
+            before = time.process_time()
+            changes.ours.append(loop.after(lambda: loop.inbox.changed(moved), written=True))  # noqa: B023 - called at once
+            changes.cpu_seconds += time.process_time() - before
+            changes.sets.append(len(sets_here[old]))
+            changes.floor.append(client.transact(_exchanges(sets_there[old], old, new)).seconds)
+            client.transact(_exchanges(sets_there[old], new, old))
+    for pod in {pod.key: pod for pod in chosen}.values():
+        loop.after(lambda: loop.inbox.changed(told(pod)), written=True)  # noqa: B023 - called at once
     return changes
 
 

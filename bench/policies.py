@@ -22,7 +22,8 @@ RATES_KBPS = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 1_000_000)
 def generate_policies(size: Size, seed: int, *, dual_stack: bool) -> Iterator[Document]:
     """Yield a size's NetworkQoS objects, those of one namespace with distinct priorities up to 101 of them.
 
-    Object k of a namespace selects its pods of app k as sources, so that no two objects share a source pod.
+    Object k of a namespace selects its pods of app k as sources, so that no two objects share a source pod. Where the
+    size is `shared`, those of app k + 1 too, and all have one priority.
     With `dual_stack`, half of the ipBlock rules have a second, IPv6 block.
     """
     rng = random_stream("policies", size, seed)
@@ -50,8 +51,8 @@ def generate_policies(size: Size, seed: int, *, dual_stack: bool) -> Iterator[Do
                 "generation": 1,
             },
             "spec": {
-                "priority": next(priorities[namespace]),
-                "podSelector": {"matchLabels": {"app": f"app-{app}"}},
+                "priority": 50 if size.shared else next(priorities[namespace]),
+                "podSelector": _labelled("app", [f"app-{one}" for one in range(app, app + 1 + size.shared)]),
                 "egress": egress,
             },
         }

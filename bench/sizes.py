@@ -24,6 +24,7 @@ class Size:
         policies: NetworkQoS objects.
         rules: egress rules an object.
         nodes: nodes in the cluster.
+        shared: whether the objects of a namespace have one priority, and each source pod is one of two objects.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Size:
     policies: int
     rules: int
     nodes: int
+    shared: bool = False
 
     @property
     def namespaces(self) -> int:
@@ -53,6 +55,7 @@ SIZES = {
     for size in (
         Size(name="S", pods=100, policies=10, rules=2, nodes=5),
         Size(name="M", pods=1_000, policies=100, rules=5, nodes=20),
+        Size(name="E", pods=1_000, policies=100, rules=5, nodes=20, shared=True),
         Size(name="L", pods=5_000, policies=1_000, rules=5, nodes=50),
         Size(name="XL", pods=50_000, policies=5_000, rules=5, nodes=500),
     )
