@@ -124,7 +124,7 @@ class _Server(ThreadingHTTPServer):
 
     def serve_forever(self, poll_interval: float = 0.1) -> None:
         """Serve until `shutdown`. The thread sleeps while there is no connection; else it ends those that are slow."""
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:  # it takes no descriptor, of which there may be none left
             for one in (self.socket, self._wake_up):
                 selector.register(one, selectors.EVENT_READ)
             while not self._stopping.is_set():
