@@ -23,7 +23,7 @@ from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology, TopologyMap
 from ovnqos.model.owner import NETWORK_KEY, PORT_KEY
 from ovnqos.model.workloads import NO_POD_QOS
-from ovnqos.northbound.live_view import DatabaseChange
+from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied
 from ovnqos.plan.changes import (
     PORT,

@@ -46,15 +46,14 @@ class Owner:
 
     def owns(self, external_ids: Mapping[str, str]) -> bool:
         """Whether a row, set or group with these external_ids is this owner's to change and delete."""
-        key, value = self.claim
-        return external_ids.get(key) == value
+        if self.scheme is OwnershipScheme.NATIVE:
+            return external_ids.get(OWNER_KEY) == self.name
+        return external_ids.get(UPSTREAM_TYPE_KEY) == UPSTREAM_TYPE
 
     @property
     def claim(self) -> tuple[str, str]:
         """The key in external_ids, and its value, by which a row is this owner's."""
-        if self.scheme is OwnershipScheme.NATIVE:
-            return OWNER_KEY, self.name
-        return UPSTREAM_TYPE_KEY, UPSTREAM_TYPE
+        return (OWNER_KEY, self.name) if self.scheme is OwnershipScheme.NATIVE else (UPSTREAM_TYPE_KEY, UPSTREAM_TYPE)
 
     @staticmethod
     def is_unclaimed(external_ids: Mapping[str, str]) -> bool:

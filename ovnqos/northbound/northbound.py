@@ -15,14 +15,15 @@ from ovnqos.ovsdb.client import OvsdbClient
 from ovnqos.ovsdb.remotes import NORTHBOUND
 from ovnqos.ovsdb.replica import Replica
 from ovnqos.plan import render_operations
-from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, SchemaChecks, batches
+from ovnqos.plan.changes import TRANSACTION_WEIGHT, batches
+from ovnqos.plan.render_operations import SchemaChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ovnqos.compile.rows import Delta
     from ovnqos.errors import DatabaseUnavailable
-    from ovnqos.northbound.live_view import DatabaseChange
+    from ovnqos.northbound.database_change import DatabaseChange
     from ovnqos.ovsdb.protocol import Columns
     from ovnqos.ovsdb.replica import RecordTable
     from ovnqos.ovsdb.tls import TlsFiles
@@ -69,7 +70,7 @@ class Northbound:
         owner: whose rows are read as ours and written.
     """
 
-    def __init__(self, client: OvsdbClient, replica: Replica, owner: Owner, view: LiveView) -> None:
+    def __init__(self, client: OvsdbClient, replica: Replica, owner: Owner, view: LiveView | None) -> None:
         """For `connect`."""
         self.owner = owner
         self._view = view
@@ -116,7 +117,7 @@ class Northbound:
             SchemaMismatch: the server has no Northbound, or one with other tables or columns.
         """
         who = owner or Owner()
-        view = LiveView(who, on_change)
+        view = LiveView(who, on_change) if on_change is not None else None
         replica = Replica(NEEDED_COLUMNS, view)
         client = OvsdbClient(
             NORTHBOUND,
@@ -198,12 +199,19 @@ class Northbound:
     def part(self, delta: Delta) -> Snapshot:
         """The part of the Northbound that a delta names, at the cost of what it names."""
         with self._client.reading() as tables:
-            return self._view.part(delta, tables)
+            return self._listening().part(delta, tables)
 
     def everything(self) -> DatabaseChange:
         """All rows and sets of the owner, and whether there are foreign rows, as if all had changed."""
         with self._client.reading() as tables:
-            return self._view.everything(tables)
+            return self._listening().everything(tables)
+
+    def _listening(self) -> LiveView:
+        """The view, with the replica's lock held: what only takes snapshots and applies plans needs none."""
+        if self._view is None:
+            self._view = LiveView(self.owner)
+            self._replica.listen(self._view)
+        return self._view
 
     def refresh(self, *, timeout_s: float | None = None) -> None:
         """Wait until `snapshot` shows all that was committed before this call. Call it after OutcomeUnknown.
@@ -225,8 +233,9 @@ class Northbound:
             LockLost: another writer holds it for longer than `timeout_s` seconds.
             NorthboundUnavailable: the server does not answer.
         """
-        self._client.await_contents()
-        self._client.acquire_lock(self.owner.lock, timeout_s, steal=steal)
+        if not self._client.holds_lock(self.owner.lock):
+            self._client.await_contents()
+            self._client.acquire_lock(self.owner.lock, timeout_s, steal=steal)
 
     def apply(
         self,
@@ -243,7 +252,7 @@ class Northbound:
 
         Args:
             plan: made from a snapshot of this owner.
-            transaction_weight: bound on a transaction; see `ovnqos.plan.render_operations.batches`.
+            transaction_weight: bound on a transaction; see `ovnqos.plan.changes.batches`.
             advance_sequence: increment the sequence number (`nb_cfg`) in each transaction, so that northd and every
                 chassis report when they have caught up with it: each chassis then writes to the Southbound.
             progress: called after each transaction with the changes done and the changes in all.
@@ -267,7 +276,7 @@ class Northbound:
         if not self._client.holds_lock(self.owner.lock):
             self.lock()
         parts = list(batches(plan.changes, self.owner, transaction_weight))
-        if not self._view.is_followed:
+        if self._view is None:
             self._prepare_unfollowed(plan)
         done = 0
         for number, batch in enumerate(parts):
@@ -308,7 +317,7 @@ class Northbound:
 
     def _commit(self, batch: Sequence[Change], snapshot: Snapshot, *, advance_sequence: bool) -> None:
         committed = False
-        if self._view.is_followed:
+        if self._view is not None:
             with self._client.reading() as tables:
                 self._check_ports(batch, snapshot, tables)
                 self._view.expect(batch, tables)
@@ -325,7 +334,8 @@ class Northbound:
             results = self._client.transact(operations)
             committed = True
         finally:
-            with self._client.lock:
-                self._view.end_transaction(committed=committed)
+            if self._view is not None:
+                with self._client.lock:
+                    self._view.end_transaction(committed=committed)
         if of_members and (stale := render_operations.find_unchanged(operations, results)) is not None:
             raise StalePlan(render_operations.describe_stale(stale, written="the members of other sets were written"))

@@ -6,14 +6,13 @@ import logging
 import os
 import select
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ovnqos.errors import OutcomeUnknown, StalePlan
 from ovnqos.ovsdb.json_stream import Poller
 from ovnqos.ovsdb.protocol import Deadline, lock_lost, results_of
-from ovnqos.ovsdb.session import DatabaseSession, Phase
+from ovnqos.ovsdb.session import DatabaseSession, Outages, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +29,6 @@ _LOCK_ANSWER_S: Final = 5.0
 """Even with no time to wait for another holder of a lock, the server gets so long to answer."""
 _NO_ANSWER: Final = "no server answers in time"
 _CAUSE_MAXIMUM: Final = 200
-_PROBE_S: Final = (1.0, 5.0)
-"""The shortest and the longest interval of probes: a server that compacts its database pauses for a moment."""
 _log = logging.getLogger(__name__)
 
 
@@ -83,13 +80,7 @@ class OvsdbClient:
         self._database = database
         self._replica = replica
         self._on_outage = on_outage
-        self._outage_s = 0.0
-        probe_s = None
-        if outage_s is not None:
-            probe_s = min(max(outage_s / 3, _PROBE_S[0]), _PROBE_S[1])
-            self._outage_s = max(0.0, outage_s - 2 * probe_s)  # what is left once a silent server was found out
-        self._unready_since: float | None = None
-        self._is_outage = False
+        self._outages = Outages(outage_s)
         self.session = DatabaseSession(
             database,
             parsed,
@@ -97,7 +88,7 @@ class OvsdbClient:
             replica=replica,
             leader_only=leader_only,
             silence_limit_ms=max(200, round(timeout_s * 1000 / (len(parsed) + 1))),
-            probe_interval_ms=None if probe_s is None else round(probe_s * 1000),
+            probe_interval_ms=self._outages.probe_interval_ms,
         )
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
@@ -178,7 +169,8 @@ class OvsdbClient:
     def reading(self) -> Iterator[Mapping[str, RecordTable]]:
         """Inside, the replica stands still: its contents by table; raises as `await_request`."""
         with self.lock:
-            self.await_contents()
+            if not self.has_contents:
+                self.await_contents()
             assert self._replica is not None  # or the wait would not have ended
             yield self._replica.tables
 
@@ -413,8 +405,7 @@ class OvsdbClient:
             poller = Poller()
             with self.lock:
                 self.session.wait(poller)
-            if self._unready_since is not None and not self._is_outage:
-                poller.timer_wait(1000 * (self._unready_since + self._outage_s - time.monotonic()) + 1)
+            self._outages.wait(poller)
             poller.fd_wait(self._wake_up, select.POLLIN)
             poller.block()
             with suppress(BlockingIOError):
@@ -424,24 +415,16 @@ class OvsdbClient:
                     self._run_session()
                 self._changed.notify_all()
             if self._on_outage is not None and not self._stopping:
-                self._watch_outage(self._on_outage)
+                self._report_outage(self._on_outage)
 
-    def _watch_outage(self, report: Callable[[DatabaseUnavailable | None], None]) -> None:
+    def _report_outage(self, report: Callable[[DatabaseUnavailable | None], None]) -> None:
         """Report an outage once it has lasted, and its end."""
-        if self.session.is_ready:
-            self._unready_since = None
-            if self._is_outage:
-                self._is_outage = False
-                report(None)
-        elif self.session.was_ready and self._unready_since is None:
-            self._unready_since = time.monotonic()
-        if self._unready_since is None or self._is_outage:
+        has_begun = self._outages.notice(self.session)
+        if has_begun is None:
             return
-        if time.monotonic() - self._unready_since >= self._outage_s:
-            self._is_outage = True
-            with self.lock:
-                error = self.unavailable("connection lost")
-            report(error)
+        with self.lock:
+            error = self.unavailable("connection lost") if has_begun else None
+        report(error)
 
     def _run_session(self) -> None:
         try:

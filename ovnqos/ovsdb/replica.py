@@ -148,6 +148,12 @@ class Replica:
         self._listener = listener
         self._last_transaction = NO_UUID
 
+    def listen(self, listener: Listener) -> None:
+        """Have a listener called for changes, and for what is there."""
+        self._listener = listener
+        if self.is_complete:
+            listener.replaced(self.tables)
+
     def set_schema(self, database: str, schema_json: Mapping[str, Any]) -> None:
         """Apply a server's schema. Raises SchemaMismatch where a needed column is missing or has another type."""
         self.types = column_types(database, schema_json, self._columns)

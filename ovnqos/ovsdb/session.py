@@ -5,6 +5,7 @@ Messages are those of RFC 7047 and ovsdb-server(7). Nothing here blocks, and not
 
 from __future__ import annotations
 
+import time
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ _STATUS_COLUMNS: Final = {
     "leader": "boolean",
     "index": {"key": "integer", "min": 0, "max": 1},
 }
+_PROBE_S: Final = (1.0, 5.0)
+"""The shortest and the longest interval of probes: a server that compacts its database pauses for a moment."""
 _SILENT: Final = "accepts the connection but does not answer"
 
 
@@ -339,3 +342,38 @@ class DatabaseSession:
 def _server_table() -> RecordTable:
     types = {name: ovs.db.types.Type.from_json(of_type) for name, of_type in _STATUS_COLUMNS.items()}
     return RecordTable(_SERVER_TABLE, types)
+
+
+class Outages:
+    """Notices when a session has been without a server for too long, and when it has one again.
+
+    Attributes:
+        probe_interval_ms: how often to probe a server, so that one that is silent is found out in time.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        """For outages of so many seconds; None: any loss is one, and silent servers are not probed for."""
+        self.probe_interval_ms: int | None = None
+        self._limit_s = 0.0
+        if seconds is not None:
+            probe_s = min(max(seconds / 3, _PROBE_S[0]), _PROBE_S[1])
+            self.probe_interval_ms = round(probe_s * 1000)
+            self._limit_s = max(0.0, seconds - 2 * probe_s)  # what is left once a silent server was found out
+        self._since: float | None = None
+        self._is_outage = False
+
+    def wait(self, poller: Any) -> None:
+        """Wake `poller` when an outage begins."""
+        if self._since is not None and not self._is_outage:
+            poller.timer_wait(1000 * (self._since + self._limit_s - time.monotonic()) + 1)
+
+    def notice(self, session: DatabaseSession) -> bool | None:
+        """Whether an outage has begun (True) or ended (False) since this was asked last; None: neither."""
+        was_outage = self._is_outage
+        if session.is_ready:
+            self._since, self._is_outage = None, False
+        elif self._since is None and session.was_ready:
+            self._since = time.monotonic()
+        if self._since is not None and time.monotonic() - self._since >= self._limit_s:
+            self._is_outage = True
+        return None if self._is_outage == was_outage else self._is_outage

@@ -13,6 +13,7 @@ from ovnqos.plan import by_object, render_operations, renderings
 from ovnqos.plan.changes import (
     PORT,
     SWITCH,
+    TRANSACTION_WEIGHT,
     Change,
     MissingReference,
     RowDelete,
@@ -21,12 +22,12 @@ from ovnqos.plan.changes import (
     SetDelete,
     SetInsert,
     SetUpdate,
+    batches,
     missing_members,
 )
 from ovnqos.plan.ended_limits import EndedLimitsMaximum, ScopeComparison, count_limits, ended_limits
 from ovnqos.plan.foreign import carry_marks, claimed_rows
 from ovnqos.plan.ovsdbapp_command import PlanCommand
-from ovnqos.plan.render_operations import TRANSACTION_WEIGHT, batches
 from ovnqos.plan.snapshot import RowContent, SetContent, SetKind, references_in
 
 if TYPE_CHECKING:

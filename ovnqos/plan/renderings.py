@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ovnqos.diagnostics import printable
 from ovnqos.plan import render_operations
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.render_operations import batches
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate, batches
 from ovnqos.plan.snapshot import SetKind
 
 if TYPE_CHECKING:

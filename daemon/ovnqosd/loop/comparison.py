@@ -170,7 +170,7 @@ class NorthboundComparison:
         Raises:
             OvnQosError: what `NorthboundWriter.apply` raises.
         """
-        if self._retained.is_changed(database):
+        if self._retained.objects and self._retained.is_changed(database):
             return False
         appeared_rows, appeared_sets = self.missing.appeared(database)
         self._tell_missing()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 
 from ovnqos import Plan, plan_changes
-from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate
-from ovnqos.plan.render_operations import batches
+from ovnqos.plan.changes import RowDelete, RowInsert, RowUpdate, SetDelete, SetInsert, SetUpdate, batches
 from tests.support import random_states as make
 from tests.support.database import ID_KEY, OBJECT_KEY, Database, apply, owns, references, stored
 from tests.support.random_clusters import RANDOMS

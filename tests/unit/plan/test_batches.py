@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ovnqos import AddressSet, DesiredState, PortGroup, QosRow, plan_changes
 from ovnqos import match as m
-from ovnqos.plan.changes import Change, RowInsert, SetDelete, SetInsert
-from ovnqos.plan.render_operations import batches
+from ovnqos.plan.changes import Change, RowInsert, SetDelete, SetInsert, batches
 from tests.support.database import Database, stored
 from tests.support.random_states import OWNER
 from tests.support.rows import qos_row
