@@ -14,6 +14,7 @@ from ovnqos.cli import completion, output
 from ovnqos.cli.parameter_types import (
     CIDR,
     FILE,
+    FOLDER,
     OWNER,
     REMOTE,
     SELECTOR,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.ended_limits import EndedLimitsMaximum
+    from ovnqos.stats import Chassis
 
 _DEFAULT_LIMIT: Final = "30%"
 _SMALL: Final = 1
@@ -202,6 +204,38 @@ def database_options(*, default: str = "$OVN_NB_DB, else $OVNQOSD_NB, else the l
             show_default=True,
             help="How long to wait for an answer from the database.",
         ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChassisOptions:
+    """Where the switch and the ovn-controller of this machine are."""
+
+    ovs_rundir: Path
+    ovn_rundir: Path
+    bridge: str
+
+    def chassis(self, *, timeout_s: float) -> Chassis:
+        """This machine's; nothing is asked of it yet."""
+        from ovnqos.stats import Chassis
+
+        return Chassis(ovs_folder=self.ovs_rundir, ovn_folder=self.ovn_rundir, bridge=self.bridge, timeout_s=timeout_s)
+
+
+def chassis_options() -> Callable[[Any], Any]:
+    """Add the options of this machine's chassis; the command gets `chassis: ChassisOptions`."""
+    folders = (
+        ("--ovs-rundir", "OVS_RUNDIR", "/var/run/openvswitch", "The folder of Open vSwitch's sockets."),
+        ("--ovn-rundir", "OVN_RUNDIR", "/var/run/ovn", "The folder of ovn-controller's socket."),
+    )
+    return _collected(
+        "chassis",
+        ChassisOptions,
+        *(
+            click.option(name, type=FOLDER, envvar=variable, default=default, show_default=True, help=text)
+            for name, variable, default, text in folders
+        ),
+        click.option("--bridge", default="br-int", show_default=True, help="OVN's integration bridge."),
     )
 
 

@@ -69,7 +69,7 @@ class SandboxNode:
         self._ports = count()
         self._programs: Programs = central.programs
         self.namespace = NetworkNamespace(name, folder=central.folder)
-        self.vswitch = VswitchServer(name="conf", folder=self._folder, programs=self._programs)
+        self.vswitch = VswitchServer(name="db", folder=self._folder, programs=self._programs)
         self._daemons: dict[str, Process] = {}
         self._stack = ExitStack()
 

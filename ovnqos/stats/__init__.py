@@ -5,7 +5,7 @@
 
 from ovnqos.errors import ChassisUnavailable
 from ovnqos.stats.chassis import Chassis, Counters
-from ovnqos.stats.rules import MeterState, RuleStatistics, difference, rows_of_pod, rule_statistics
+from ovnqos.stats.rules import MeterState, RuleStatistics, difference, rows_of_pod, rows_without_meter, rule_statistics
 from ovnqos.stats.totals import Rule, RuleTotals, Totals
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Totals",
     "difference",
     "rows_of_pod",
+    "rows_without_meter",
     "rule_statistics",
 ]

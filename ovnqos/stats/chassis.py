@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _METER: Final = re.compile(r"__string: uuid (?P<flow>[0-9a-f-]{36}) .*: (?P<meter>[0-9]+)", re.DOTALL)
 """A line of `ovn-appctl meter-table-list`: a meter for one logical flow (seen on 23.03 and 25.03)."""
 _CHUNK: Final = 65536
+_CONTROLLER_SOCKETS: Final = "ovn-controller.*.ctl"
+_ENCAP_TOS: Final = "ovn-encap-tos"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class Chassis:
             bridge: OVN's integration bridge.
             timeout_s: seconds that each question may take.
         """
+        self._ovs_folder = ovs_folder
         self._switch = ovs_folder / f"{bridge}.mgmt"
         self._ovn_folder = ovn_folder
         self._timeout_s = timeout_s
@@ -85,6 +88,30 @@ class Chassis:
             time=time.monotonic(), meters={flow: there.get(meter) for flow, meter in made.items()}, flows=dict(flows)
         )
 
+    @property
+    def is_here(self) -> bool:
+        """Whether an ovn-controller has run on this machine."""
+        return any(self._ovn_folder.glob(_CONTROLLER_SOCKETS))
+
+    def marks_outer_headers(self) -> bool:
+        """Whether tunnel packets get the mark of the packets in them (ovn-controller(8), `ovn-encap-tos`).
+
+        The Southbound does not show this setting, so the chassis' own database is asked.
+
+        Raises:
+            ChassisUnavailable: its server does not answer.
+        """
+        path = self._ovs_folder / "db.sock"
+        select = {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["external_ids"]}
+        request = {"id": 0, "method": "transact", "params": ["Open_vSwitch", select]}
+        try:
+            (answer,) = _ask(str(path), request, self._timeout_s)["result"]
+            settings = dict(answer["rows"][0]["external_ids"][1])
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise ChassisUnavailable(f"{path}: {error}") from error
+        of_chassis = f"{_ENCAP_TOS}-{settings.get('system-id')}"
+        return settings.get(of_chassis, settings.get(_ENCAP_TOS)) == "inherit"
+
     def _meter_table(self) -> dict[str, int]:
         """The number of the meter of each logical flow that has one."""
         text = self._ask_controller("meter-table-list")
@@ -92,7 +119,7 @@ class Chassis:
 
     def _ask_controller(self, command: str) -> str:
         """Send a command to ovn-controller, as ovn-appctl does (ovs-appctl(8))."""
-        sockets = sorted(self._ovn_folder.glob("ovn-controller.*.ctl"), key=_modified)
+        sockets = sorted(self._ovn_folder.glob(_CONTROLLER_SOCKETS), key=_modified)
         cause = "no socket ovn-controller.*.ctl is there"
         for path in reversed(sockets):  # one that was killed leaves its socket
             try:

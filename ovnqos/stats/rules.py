@@ -195,6 +195,11 @@ def _entries(
     yield entry
 
 
+def rows_without_meter(statistics: Iterable[RuleStatistics]) -> frozenset[str]:
+    """Find the rows whose limit does not hold on this chassis, for it has no meter; returns their uuids."""
+    return frozenset(row for one in statistics if one.meter is MeterState.MISSING for row in one.rows)
+
+
 def rows_of_pod(snapshot: Snapshot, namespace: str, name: str) -> frozenset[str]:
     """Find the rows whose match names a port of a pod, itself or in a port group; returns their uuids.
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ovnqos.southbound.contents import Chassis
 
 FORMAT: Final = "ovnqos.io/verify/v1"
+METER_HINT: Final = "restart ovn-controller, and see its log and the switch's"
+"""What to do about a chassis without a limit's meter."""
 
 
 class Realisation(StrEnum):

@@ -167,13 +167,13 @@ class ObjectFinding:
         """Nothing was found yet."""
         return cls(object=promise.object, path=promise.path, network=promise.network)
 
-    def but(self, verdict: ObjectVerdict, example: Difference, *, by_trace: str = "") -> ObjectFinding:
-        """The same promise with a verdict that a packet shows."""
+    def but(self, verdict: ObjectVerdict, example: Difference, *, instead: str = "") -> ObjectFinding:
+        """The same promise with a verdict that a packet shows; `instead` is why, where the rows are not."""
         if verdict is ObjectVerdict.IN_FORCE:
             return replace(self, verdict=verdict, example=example)
         reason = f"{example.path}: promised {example.promised_text}, leaves with {example.actual_text}"
-        if by_trace:
-            reason = f"{example.path}: promised {example.promised_text}, ovn-trace: {by_trace}"
+        if instead:
+            reason = f"{example.path}: promised {example.promised_text}, {instead}"
         return replace(self, verdict=verdict, reason=reason, example=example)
 
     @property

@@ -20,7 +20,7 @@ from ovnqos.verify.object_findings import Difference, ObjectFinding, ObjectRepor
 from ovnqos.verify.packets import SwitchPorts, packets_around_term
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from netaddr import IPAddress
 
@@ -54,6 +54,7 @@ def verify_objects(  # noqa: PLR0913 - what is held against what, and keywords
     southbound: SouthboundContents,
     *,
     tracer: Tracer | None = None,
+    without_meter: Collection[str] = (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ObjectReport:
     """Hold a Northbound against what objects promise, by sample packets. No I/O except by the tracer.
@@ -64,12 +65,13 @@ def verify_objects(  # noqa: PLR0913 - what is held against what, and keywords
         snapshot: the Northbound.
         southbound: its Southbound, read after it: ports, and how OVN looks rows up.
         tracer: runs the packets through the Southbound's flows, too; None leaves that out.
+        without_meter: uuids of the rows for whose limit the chassis of this machine has no meter.
         progress: called with the number of promises that are done, and of all.
 
     Raises:
         SouthboundUnavailable: the tracer cannot reach the Southbound.
     """
-    verifier = _ObjectVerifier(promises, inventory, snapshot, southbound, tracer)
+    verifier = _ObjectVerifier(promises, inventory, snapshot, southbound, tracer=tracer, without_meter=without_meter)
     findings = []
     for done, promise in enumerate(promises.items):
         progress(done, len(promises.items))
@@ -95,14 +97,17 @@ class _Outcome(NamedTuple):
 
 
 class _ObjectVerifier:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is held against what, and keywords
         self,
         promises: Promises,
         inventory: Inventory,
         snapshot: Snapshot,
         southbound: SouthboundContents,
+        *,
         tracer: Tracer | None,
+        without_meter: Collection[str],
     ) -> None:
+        self._without_meter = without_meter
         self._names = promises.names
         self._promised = PromisedEffects(promises)
         self._snapshot = snapshot
@@ -268,6 +273,11 @@ class _ObjectVerifier:
             return finding.but(ObjectVerdict.UNDEFINED, open_.difference)
         if wrong:
             return finding.but(ObjectVerdict.PARTLY if kept else ObjectVerdict.MISSING, wrong[0].difference)
+        for one in outcomes:
+            limiting = (row for departure in one.difference.actual for row in departure.limited_by)
+            if lost := next((row for row in limiting if row.identity in self._without_meter), None):
+                why = f"the chassis of this machine has no meter for {lost.name}: all packets pass"
+                return finding.but(ObjectVerdict.DIFFERS, one.difference, instead=why)
         return self._trace(finding.but(ObjectVerdict.IN_FORCE, outcomes[0].difference), outcomes)
 
     def _trace(self, finding: ObjectFinding, outcomes: Iterable[_Outcome]) -> ObjectFinding:
@@ -285,7 +295,7 @@ class _ObjectVerifier:
             if not trace.leaves:
                 continue  # an ACL may have dropped it before any row
             if found := find_disagreements(explanation, trace):
-                return finding.but(ObjectVerdict.DIFFERS, difference, by_trace="; ".join(found))
+                return finding.but(ObjectVerdict.DIFFERS, difference, instead=f"ovn-trace: {'; '.join(found)}")
             traced += 1
         details = () if traced else ("not traced: no sample packet leaves its switch",)
         return replace(finding, traced=traced, details=details)

@@ -12,12 +12,12 @@ from ovnqos.ovsdb.protocol import Deadline
 from ovnqos.southbound.flow_table import FlowTable
 from ovnqos.southbound.southbound import sync_chassis
 from ovnqos.verify.checks import CHECK_NORTHD, RowSets, RowsOfFlows, add_unbound_ports, check_chassis, check_flows
-from ovnqos.verify.findings import Finding, Realisation, Report
+from ovnqos.verify.findings import METER_HINT, Finding, Realisation, Report
 from ovnqos.verify.proof import Prover
 from ovnqos.verify.samples import AnalysedMatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
     from ovnqos.northbound.northbound import Northbound
@@ -38,6 +38,7 @@ def verify(  # noqa: PLR0913  # what is verified, and keywords
     tracer: Callable[[], AbstractContextManager[Tracer]] | None,
     ask: bool = False,
     patience_s: float = 10.0,
+    without_meter: Callable[[SouthboundContents, Snapshot], Collection[str]] = lambda _contents, _snapshot: (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Report:
     """Verify every row of the Northbound's owner. Writes nothing, unless `ask` is set.
@@ -50,6 +51,7 @@ def verify(  # noqa: PLR0913  # what is verified, and keywords
         ask: increment the sequence number (`nb_cfg`), so that northd and every chassis report theirs.
         patience_s: seconds that northd and chassis get to catch up; a fault that does not pass by itself is not waited
             for.
+        without_meter: finds the rows, by uuid, for whose limit the chassis of this machine has no meter.
         progress: called with the number of rows that are done, and of all rows.
 
     Raises:
@@ -64,11 +66,20 @@ def verify(  # noqa: PLR0913  # what is verified, and keywords
     def look() -> Report:
         northbound.refresh()
         snapshot, nb_cfg, contents = northbound.snapshot(), sequence.read(), southbound.read()
-        report = verify_snapshot(snapshot, contents, nb_cfg=nb_cfg, asked=ask)
+        lost = without_meter(contents, snapshot)
+        report = verify_snapshot(snapshot, contents, nb_cfg=nb_cfg, asked=ask, without_meter=lost)
         if tracer is None or not snapshot.rows or _worth_another_look(report, deadline):
             return report
         with tracer() as opened:
-            return verify_snapshot(snapshot, contents, nb_cfg=nb_cfg, asked=ask, tracer=opened, progress=progress)
+            return verify_snapshot(
+                snapshot,
+                contents,
+                nb_cfg=nb_cfg,
+                asked=ask,
+                tracer=opened,
+                without_meter=lost,
+                progress=progress,
+            )
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda report: _worth_another_look(report, deadline)),
@@ -83,6 +94,7 @@ def verify_snapshot(  # noqa: PLR0913  # what is verified, and keywords
     nb_cfg: int,
     asked: bool = False,
     tracer: Tracer | None = None,
+    without_meter: Collection[str] = (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Report:
     """Verify every row of a snapshot's owner on every switch that has it. No I/O except by the tracer.
@@ -93,12 +105,13 @@ def verify_snapshot(  # noqa: PLR0913  # what is verified, and keywords
         nb_cfg: the Northbound's sequence number.
         asked: whether northd and chassis were asked for theirs.
         tracer: runs sample packets; None leaves them out.
+        without_meter: uuids of the rows for whose limit the chassis of this machine has no meter.
         progress: called with the number of rows that are done, and of all rows.
 
     Raises:
         SouthboundUnavailable: the tracer cannot reach the Southbound.
     """
-    verifier = _Verifier(snapshot, southbound, nb_cfg, tracer)
+    verifier = _Verifier(snapshot, southbound, nb_cfg, tracer, without_meter)
     places = sorted(
         ((switch, row) for row in snapshot.rows for switch in sorted(row.switches) or [""]),
         key=lambda place: (place[0], place[1].content.direction, -place[1].content.priority, place[1].uuid),
@@ -119,7 +132,15 @@ def verify_snapshot(  # noqa: PLR0913  # what is verified, and keywords
 
 
 class _Verifier:
-    def __init__(self, snapshot: Snapshot, southbound: SouthboundContents, nb_cfg: int, tracer: Tracer | None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        southbound: SouthboundContents,
+        nb_cfg: int,
+        tracer: Tracer | None,
+        without_meter: Collection[str],
+    ) -> None:
+        self._without_meter = without_meter
         self._snapshot = snapshot
         self._southbound = southbound
         self._nb_cfg = nb_cfg
@@ -145,6 +166,9 @@ class _Verifier:
         fault = fault or check_flows(finding, self._flows, datapath.uuid)
         if fault is not None:
             return fault
+        if row.uuid in self._without_meter:
+            reason = f"the chassis of this machine has no meter for its limit of {content.bandwidth['rate']} kbps"
+            return finding.but(Realisation.INEFFECTIVE, f"{reason}: all packets pass", METER_HINT)
         terms = self._analyse(content.match).terms
         if self._southbound.nb_cfg < self._nb_cfg:
             reason = "northd has not caught up with the Northbound; its logical flows may be old"

@@ -41,14 +41,24 @@ class Statistics:
         self._capsys = capsys
 
     def __call__(self, *more: str, node: str = NODE, code: int = 0) -> list[dict[str, Any]]:
+        rules = json.loads(self._run("stats", "--interval", "0", *more, node=node, code=code)[0])["rules"]
+        # a limit's row in from-lport is for groups of receivers
+        return [one for one in rules if one["direction"] == "to-lport"]
+
+    def verify(self, *more: str, code: int = 0) -> tuple[dict[str, str], str]:
+        """Runs `ovnqos verify` there: the verdict on each row by its direction, and what else was said."""
+        told, said = self._run("verify", "--no-trace", "-t", "3", *more, node=NODE, code=code)
+        rows = [one for one in json.loads(told)["rows"] if one["switch"].endswith(NODE)]
+        return {one["direction"]: one["verdict"] for one in rows if one["rule"] == "0"}, said
+
+    def _run(self, command: str, *more: str, node: str, code: int) -> tuple[str, str]:
         folder = str(self._central.folder / node)
         self._capsys.readouterr()
         place = ["--nb", self._central.northbound.remote, "--sb", self._central.southbound.remote]
         folders = ["--ovs-rundir", folder, "--ovn-rundir", folder]
-        assert run(["stats", *place, *folders, "--interval", "0", "-o", "json", *more]) == code
-        rules = json.loads(self._capsys.readouterr().out)["rules"]
-        # a limit's row in from-lport is for groups of receivers
-        return [one for one in rules if one["direction"] == "to-lport"]
+        assert run([command, *place, *folders, "-o", "json", *more]) == code
+        told = self._capsys.readouterr()
+        return told.out, told.err
 
 
 @pytest.fixture
@@ -106,6 +116,8 @@ def test_a_limit_whose_meter_the_switch_lost_is_named(guide: Guide, statistics: 
         ofctl(node, "del-meters")
         (found,) = statistics("--object", "NetworkQoS/default/stats", code=1)
         assert found["meter"] == "missing"
+        verdicts, _ = statistics.verify(code=1)
+        assert verdicts["to-lport"] == "ineffective"
         stream = udp_stream(
             guide.pod("pod2"), guide.destination("pod1"), port=PORT, offered_kbps=3 * RATE_KBPS, seconds=2
         )
@@ -118,6 +130,20 @@ def test_a_limit_whose_meter_the_switch_lost_is_named(guide: Guide, statistics: 
         sandbox.central.sync()
     (found,) = statistics("--object", "NetworkQoS/default/stats")
     assert found["meter"] == "active"
+
+
+def test_verify_on_a_chassis_says_whether_outer_headers_are_marked(guide: Guide, statistics: Statistics) -> None:
+    guide.cluster.apply(policy(guide, limited_rule(10, PORT, RATE_KBPS, 100)))
+    node = guide.cluster.sandbox.nodes[NODE]
+    verdicts, said = statistics.verify()
+    assert set(verdicts.values()) == {"realised"}
+    assert "ovn-encap-tos=inherit" in said
+    node.vsctl("set", "Open_vSwitch", ".", "external_ids:ovn-encap-tos=inherit")
+    try:
+        _, said = statistics.verify()
+    finally:
+        node.vsctl("remove", "Open_vSwitch", ".", "external_ids", "ovn-encap-tos")
+    assert "ovn-encap-tos" not in said
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tests.support.label_oracle import selects
 from tests.support.policy_oracle import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from random import Random
 
     from ovnqos import DesiredState
@@ -107,11 +107,17 @@ def natural(packet: Packet, ports: Mapping[str, SwitchPort]) -> Packet | None:
 
 
 def verified(
-    compiler: Compiler, cluster: Cluster, snapshot: Snapshot, layout: str = "split", tracer: Tracer | None = None
+    compiler: Compiler,
+    cluster: Cluster,
+    snapshot: Snapshot,
+    layout: str = "split",
+    *,
+    tracer: Tracer | None = None,
+    without_meter: Collection[str] = (),
 ) -> ObjectReport:
     """The verdict on all objects of a cluster."""
-    contents = southbound_of(cluster, layout)
-    return verify_objects(compiler.promises(), compiler.inventory, snapshot, contents, tracer=tracer)
+    contents, promises = southbound_of(cluster, layout), compiler.promises()
+    return verify_objects(promises, compiler.inventory, snapshot, contents, tracer=tracer, without_meter=without_meter)
 
 
 # What ovn-kubernetes' controller writes

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ovnqos.cli import options, output, tables
-from ovnqos.cli.parameter_types import FOLDER, REMOTE, seconds
+from ovnqos.cli.parameter_types import REMOTE, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from ovnqos.model.owner import Owner
     from ovnqos.northbound.northbound import Northbound
@@ -37,23 +36,7 @@ MISSING, NO_LIMIT, ACTIVE = "missing", "no limit", "active"
     help="OVN Southbound, as --nb.  [default: $OVN_SB_DB, else the local socket]",
 )
 @options.owner_option
-@click.option(
-    "--ovs-rundir",
-    type=FOLDER,
-    envvar="OVS_RUNDIR",
-    default="/var/run/openvswitch",
-    show_default=True,
-    help="The folder of Open vSwitch's sockets.",
-)
-@click.option(
-    "--ovn-rundir",
-    type=FOLDER,
-    envvar="OVN_RUNDIR",
-    default="/var/run/ovn",
-    show_default=True,
-    help="The folder of ovn-controller's socket.",
-)
-@click.option("--bridge", default="br-int", show_default=True, help="OVN's integration bridge.")
+@options.chassis_options()
 @click.option(
     "--interval",
     "interval_s",
@@ -72,9 +55,7 @@ def stats(  # noqa: PLR0913 - one parameter an option
     database: options.DatabaseOptions,
     southbound_remote: str | None,
     owner: Owner,
-    ovs_rundir: Path,
-    ovn_rundir: Path,
-    bridge: str,
+    chassis: options.ChassisOptions,
     interval_s: float,
     watch: bool,
     object_name: str | None,
@@ -97,11 +78,10 @@ def stats(  # noqa: PLR0913 - one parameter an option
       ovnqos stats -o json | jq '.rules[] | select(.dropped_share > 0.05)'
     """  # noqa: D301 - \b keeps click from filling the lines
     from ovnqos.southbound.southbound import Southbound
-    from ovnqos.stats import Chassis, MeterState
+    from ovnqos.stats import MeterState
 
     if watch and (interval_s == 0 or form is options.TableFormat.JSON):
         raise click.UsageError("--watch needs an --interval above 0, and the output of a table")
-    chassis = Chassis(ovs_folder=ovs_rundir, ovn_folder=ovn_rundir, bridge=bridge, timeout_s=database.timeout_s)
     if pod is not None and pod.count("/") != 1:
         raise click.UsageError(f"--pod {pod}: write it as NAMESPACE/NAME")
     with (
@@ -109,7 +89,7 @@ def stats(  # noqa: PLR0913 - one parameter an option
         database.connect(owner) as northbound,
     ):
         reader = _Reader(
-            chassis=chassis,
+            chassis=chassis.chassis(timeout_s=database.timeout_s),
             southbound=southbound,
             northbound=northbound,
             filter=_Filter(object=object_name, namespace=namespace, pod=pod),

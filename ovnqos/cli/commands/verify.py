@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from ovnqos.cli.input import Input
     from ovnqos.northbound.northbound import Northbound
+    from ovnqos.plan.snapshot import Snapshot
+    from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.ovn_trace import OvnTrace
     from ovnqos.southbound.southbound import Southbound
+    from ovnqos.stats import Chassis
     from ovnqos.verify import Finding, ObjectReport, Report
 
 _COLUMNS: Final = ("OBJECT", "RULE", "SWITCH", "DIRECTION", "PRIORITY", "VERDICT", tables.REASON)
@@ -52,6 +55,7 @@ _TRACE_S: Final = 30.0
     default=None,
     help="Run sample packets through ovn-trace on --sb, too.  [default: without -f and --cluster]",
 )
+@options.chassis_options()
 @options.table_format_option
 def verify(  # noqa: PLR0913 - one parameter an option
     *,
@@ -60,6 +64,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
     southbound_remote: str | None,
     wait: bool,
     trace: bool | None,
+    chassis: options.ChassisOptions,
     form: options.TableFormat,
 ) -> None:
     """See whether QoS is in force: that of the rows in the Northbound, or with -f or --cluster what objects promise.
@@ -72,6 +77,10 @@ def verify(  # noqa: PLR0913 - one parameter an option
     With -f or --cluster: one line for each rule of a NetworkQoS and each annotation. Sample packets of the pods, inside
     and outside of what the rule takes, are held against all rows in the Northbound, whoever wrote them. Files have to
     hold the pods, and what else the rows were made from.
+
+    On a chassis its switch and ovn-controller are looked at, too: a limit without a meter there is not enforced, and
+    a note says so where tunnels do not carry the mark in their outer headers. Other chassis: run it, or `ovnqos stats`,
+    there.
 
     Exits with 0 when every row is realised or cannot be proven either way, or every promise is in force; with 1 when
     one is not, with 3 when a database is out of reach.
@@ -88,6 +97,8 @@ def verify(  # noqa: PLR0913 - one parameter an option
     from ovnqos.southbound.southbound import NorthboundSequence, Southbound, sync_chassis
     from ovnqos.verify import verify as verify_rows
 
+    here = chassis.chassis(timeout_s=database.timeout_s)
+    without_meter = _RowsWithoutMeter(here)
     traces = not given.is_given if trace is None else trace
     if traces and shutil.which(_PROGRAM) is None:
         raise TraceFailed(f"{_PROGRAM} is not installed; it is in the Debian package ovn-common, or give --no-trace")
@@ -106,7 +117,14 @@ def verify(  # noqa: PLR0913 - one parameter an option
         if inputs is not None:
             if wait:
                 sync_chassis(sequence, southbound, timeout_s=timeout_s)
-            objects = _verify_objects(inputs, northbound, southbound, tracer() if traces else None, progress)
+            objects = _verify_objects(
+                inputs,
+                northbound,
+                southbound,
+                tracer=tracer() if traces else None,
+                without_meter=without_meter,
+                progress=progress,
+            )
         else:
             report = verify_rows(
                 northbound,
@@ -115,15 +133,57 @@ def verify(  # noqa: PLR0913 - one parameter an option
                 tracer=tracer if traces else None,
                 ask=wait,
                 patience_s=timeout_s,
+                without_meter=without_meter,
                 progress=progress,
             )
     if inputs is not None:
         _show_objects(objects, form)
     else:
         _show(report, form)
+    _show_outer_header(here)
     is_good = objects.in_force and not inputs.is_partial if inputs is not None else report.realised
     if not is_good:
         raise click.exceptions.Exit(output.EXIT_INVALID)
+
+
+class _RowsWithoutMeter:
+    """Finds the rows for whose limit this machine's chassis, if it is one, has no meter; warns if it cannot."""
+
+    def __init__(self, chassis: Chassis) -> None:
+        self._chassis = chassis
+        self._is_there = chassis.is_here
+
+    def __call__(self, contents: SouthboundContents, snapshot: Snapshot) -> frozenset[str]:
+        from ovnqos.stats import ChassisUnavailable, rows_without_meter, rule_statistics
+
+        if not self._is_there:
+            return frozenset()
+        try:
+            counters = self._chassis.read(contents.default_flows.values())
+        except ChassisUnavailable as error:
+            self._is_there = False
+            output.warning(f"the chassis of this machine is not looked at: {error}")
+            return frozenset()
+        return rows_without_meter(rule_statistics(counters, contents, snapshot))
+
+
+def _show_outer_header(chassis: Chassis) -> None:
+    """Say so where the tunnels of this machine's chassis do not carry marks in their outer headers."""
+    from ovnqos.stats import ChassisUnavailable
+
+    if not chassis.is_here:
+        return
+    try:
+        is_marked = chassis.marks_outer_headers()
+    except ChassisUnavailable as error:
+        output.warning(f"whether this chassis marks the outer headers of tunnels is not known: {error}")
+        return
+    if not is_marked:
+        output.info(
+            "this chassis leaves the outer headers of tunnels unmarked; "
+            "if the network between nodes is to see marks, "
+            "run `ovs-vsctl set Open_vSwitch . external_ids:ovn-encap-tos=inherit`"
+        )
 
 
 def _read(given: options.InputOptions) -> Input:
@@ -134,11 +194,13 @@ def _read(given: options.InputOptions) -> Input:
     return inputs
 
 
-def _verify_objects(
+def _verify_objects(  # noqa: PLR0913 - what is held against what, and keywords
     inputs: Input,
     northbound: Northbound,
     southbound: Southbound,
+    *,
     tracer: OvnTrace | None,
+    without_meter: _RowsWithoutMeter,
     progress: Callable[[int, int], None],
 ) -> ObjectReport:
     """Hold the Northbound against what the objects of the files promise; warn of objects that the files lack."""
@@ -150,7 +212,13 @@ def _verify_objects(
     with tracer or nullcontext() as opened:
         compiler, scope = inputs.compiler, inputs.desired.scope
         report = verify_objects(
-            compiler.promises(), compiler.inventory, snapshot, contents, tracer=opened, progress=progress
+            compiler.promises(),
+            compiler.inventory,
+            snapshot,
+            contents,
+            tracer=opened,
+            without_meter=without_meter(contents, snapshot),
+            progress=progress,
         )
     shown = [one for one in report.findings if scope is None or scope.may_change(f"{one.object.kind}/{one.object.key}")]
     return replace(report, findings=tuple(shown))

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def controller(tmp_path: Path) -> Iterator[Callable[[str, bytes], None]]:
-    """Start an ovn-controller of this process number that gives one answer."""
+    """Start an ovn-controller of this process number, or without one the chassis' database, that gives one answer."""
     threads: list[threading.Thread] = []
 
     def start(pid: str, answer: bytes) -> None:
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(tmp_path / f"ovn-controller.{pid}.ctl"))
+        listener.bind(str(tmp_path / (f"ovn-controller.{pid}.ctl" if pid else "db.sock")))
         listener.listen()
 
         def run() -> None:
@@ -67,3 +67,29 @@ def test_a_socket_that_a_killed_one_left_is_passed_over(
     (tmp_path / "ovn-controller.gone.ctl").symlink_to(tmp_path / "none")  # gone while it is looked at
     with pytest.raises(ChassisUnavailable, match=r"br-int\.mgmt"):  # the controller has answered, the switch is next
         Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).read(())
+
+
+@pytest.mark.parametrize(
+    ("settings", "marked"),
+    [
+        ({}, False),
+        ({"ovn-encap-tos": "inherit"}, True),
+        ({"ovn-encap-tos": "7"}, False),
+        ({"ovn-encap-tos": "inherit", "ovn-encap-tos-one": "0"}, False),
+        ({"ovn-encap-tos-other": "inherit"}, False),
+    ],
+)
+def test_outer_headers_have_marks_where_the_chassis_inherits_them(
+    controller: Callable[[str, bytes], None], tmp_path: Path, settings: dict[str, str], marked: bool
+) -> None:
+    known = ["map", [*{"system-id": "one", **settings}.items()]]
+    answer = {"id": 0, "error": None, "result": [{"rows": [{"external_ids": known}]}]}
+    controller("", json.dumps(answer).encode())
+    assert Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).marks_outer_headers() is marked
+
+
+def test_a_machine_without_ovn_controller_is_no_chassis(tmp_path: Path) -> None:
+    chassis = Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2)
+    assert not chassis.is_here
+    with pytest.raises(ChassisUnavailable, match=r"db\.sock"):
+        chassis.marks_outer_headers()

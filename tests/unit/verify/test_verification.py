@@ -42,6 +42,15 @@ def test_a_row_that_no_switch_has_is_unbound() -> None:
     assert "run `ovnqos apply`" in finding.hint
 
 
+def test_a_limit_without_a_meter_on_this_chassis_is_ineffective() -> None:
+    limited = snapshot(stored(action={}, bandwidth={"rate": 5}))
+    flows = (flow(stage="ls_in_qos_meter", dscp=None, meter=Meter(rate_kbps=5)),)
+    contents = southbound(stages=frozenset({"ls_in_qos_meter"}), flows=flows)
+    for lost, verdict in (((limited.rows[0].uuid,), Realisation.INEFFECTIVE), ((), Realisation.REALISED)):
+        (finding,) = verify_snapshot(limited, contents, nb_cfg=3, without_meter=lost).findings
+        assert finding.verdict is verdict
+
+
 class TestTrace:
     def test_a_packet_that_the_rows_flow_takes_proves_the_row(self) -> None:
         tracer = Answers(hit())

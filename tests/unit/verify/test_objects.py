@@ -1,0 +1,27 @@
+"""The verdict on promises where no database can bring it about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ovnqos import Bandwidth, PodQos
+from ovnqos.verify import ObjectVerdict
+from tests.support import verified_clusters as clusters
+from tests.support.cluster import pod, policy, rule
+from tests.support.policy_oracle import Cluster
+
+
+@pytest.mark.parametrize("layout", clusters.STAGES)
+@pytest.mark.parametrize("what", ["NetworkQoS", "Pod"])
+def test_a_limit_whose_meter_this_chassis_lost_differs(layout: str, what: str) -> None:
+    own = PodQos(egress=Bandwidth(rate_kbps=5_000)) if what == "Pod" else PodQos()
+    pods = (replace(pod("a", "10.0.0.1"), qos=own), pod("b", "10.0.0.2"))
+    cluster = Cluster(pods=pods, namespaces=(), attachments=())
+    compiler = clusters.compiler_of([] if what == "Pod" else [policy(rule(rate=4_000))], cluster)
+    snapshot = clusters.snapshot_of_ours(compiler, cluster)
+    limits = [row.uuid for row in snapshot.rows if row.content.bandwidth]
+    for lost, verdict in (((), ObjectVerdict.IN_FORCE), (limits, ObjectVerdict.DIFFERS)):
+        report = clusters.verified(compiler, cluster, snapshot, layout, without_meter=lost)
+        assert [one.verdict for one in report.findings] == [verdict]
