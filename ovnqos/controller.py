@@ -7,6 +7,7 @@ from ovnqos.collector import collector_paused
 from ovnqos.compile.compiled import PolicyCounts
 from ovnqos.compile.inventory import Inventory
 from ovnqos.compile.overlaps import ShadowedLimit, find_shadowed_limits
+from ovnqos.compile.precedence import neighbour_rows
 from ovnqos.compile.rows import Delta, object_of, policy_of
 from ovnqos.compile.topologies.choice import (
     TopologyChoice,
@@ -112,6 +113,7 @@ __all__ = [
     "make_topology",
     "missing_ports",
     "missing_switches",
+    "neighbour_rows",
     "network_qos_document",
     "object_of",
     "parse_namespace",

@@ -313,6 +313,11 @@ class Neighbours:
         return len(self._limits)
 
 
+def neighbour_rows(switch: str) -> tuple[str, ...]:
+    """The identities of the rows that a switch has, where it has limits; no plan says that they lack the switch."""
+    return tuple(_neighbour_identity((direction, switch)) for direction in Direction)
+
+
 def _neighbour_identity(place: _Pipeline) -> str:
     return f"{NEIGHBOUR_DISCOVERY}/{place[0]}/{place[1]}"
 

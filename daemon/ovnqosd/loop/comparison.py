@@ -23,6 +23,7 @@ from ovnqos.controller import (
     listed,
     missing_ports,
     missing_switches,
+    neighbour_rows,
     object_of,
     references_in,
     upstream_rows,
@@ -173,6 +174,7 @@ class NorthboundComparison:
         if self._retained.objects and self._retained.is_changed(database):
             return False
         appeared_rows, appeared_sets = self.missing.appeared(database)
+        appeared_rows.update(row for switch in database.switches for row in neighbour_rows(switch))
         self._tell_missing()
         self._compiler.mark_dirty(rows=appeared_rows | database.rows | database.beside_marks, sets=appeared_sets)
         self._compiler.mark_dirty(sets=database.sets)

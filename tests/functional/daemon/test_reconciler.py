@@ -384,6 +384,22 @@ def content(northbound: NorthboundServer) -> list[str]:
     return [*rows_of(northbound, "node1"), "-", *rows_of(northbound, "node2"), *groups]
 
 
+def test_a_switch_that_comes_again_gets_back_what_keeps_neighbour_discovery_from_limits(
+    daemon: Daemon, wired: NorthboundServer
+) -> None:
+    daemon.sync(pod("web", "10.0.0.1", "fd00::1", labels={"app": "web"}), policy(rule(dscp=20, rate=20_000)))
+    before = sorted(rows_of(wired))
+    assert [row for row in before if "icmp6" in row]
+    daemon.forget_outcomes()
+    wired.nbctl("ls-del", "node1")
+    daemon.wait(lambda one: bool(one.policies))
+    daemon.forget_outcomes()
+    wired.nbctl("ls-add", "node1", "--", "lsp-add", "node1", "shop_web")
+    daemon.wait(lambda one: bool(one.changes))
+    daemon.stop()
+    assert sorted(rows_of(wired)) == before
+
+
 def test_a_switch_that_is_renamed_to_one_that_is_missing_is_noticed(synced: Daemon, wired: NorthboundServer) -> None:
     wired.nbctl("ls-add", "new", "--", "lsp-add", "new", "shop_late")
     synced.tell(pod("late", "10.0.0.3", node="node3"))
