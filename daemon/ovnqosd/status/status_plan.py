@@ -281,7 +281,8 @@ class StatusPlan:
         observed = entry.observed
         own = observed.conditions.get(self._type) if observed is not None else None
         condition = condition_of(outcome, self._zone, previous=own, now=time)
-        if own is not None and own.observed_generation > outcome.generation:
+        known_generation = observed.generation if observed is not None else 0  # beyond it, it is no one's knowledge
+        if own is not None and outcome.generation < own.observed_generation <= known_generation:
             return  # another process of this zone knows more
         if entry.unneeded_since is None:
             counts = outcome.counts if self._has_counts else None

@@ -222,6 +222,18 @@ def test_an_outcome_of_an_earlier_generation_does_not_replace_what_another_proce
     assert [kind_of(patch) for patch in world.settle(5.0)] == ["condition", "summary"]
 
 
+def test_a_condition_of_a_generation_that_the_object_has_not_reached_is_replaced() -> None:
+    """As one of a dead object that was written on its successor: the API compares no uid on a status."""
+    world = World()
+    world.change(generation=5)
+    world.others_say(a="Conflict")
+    world.plan.observe(world.change(generation=1), 0.0)
+    world.plan.set_outcomes([outcome()], 0.0)
+    (patch,) = world.settle(0.0)
+    assert patch.condition is not None
+    assert (patch.condition.reason, patch.condition.observed_generation) == ("Success", 1)
+
+
 def test_the_aggregator_writes_a_condition_on_every_object_and_the_summary() -> None:
     world = World()
     world.plan.aggregate(True, 0.0)
