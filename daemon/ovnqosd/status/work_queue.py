@@ -64,8 +64,9 @@ class DelayingQueue:
         """Remove the key that is due first and return it; None if none is due."""
         while (due := self._next_delayed()) is not None and due <= now:
             _, _, key = heapq.heappop(self._heap)
-            self._ready.setdefault(self._namespace_of(key), deque()).append(key)
-            self._ready_keys.add(key)
+            if key not in self._ready_keys:  # a time that was given up for an earlier one may be its own again
+                self._ready.setdefault(self._namespace_of(key), deque()).append(key)
+                self._ready_keys.add(key)
         if not self._ready:
             return None
         namespace, keys = self._ready.popitem(last=False)

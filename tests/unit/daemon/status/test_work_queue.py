@@ -55,6 +55,17 @@ class Pauses(Clock):
         self.pauses.append(seconds)
 
 
+def test_a_key_that_is_due_again_at_a_time_given_up_before_is_taken_once() -> None:
+    queue = DelayingQueue()
+    queue.add("a", 5.0)
+    queue.add("a", 3.0)
+    queue.add("b", 4.0)
+    assert queue.pop(3.0) == "a"
+    queue.add("a", 5.0)
+    assert [queue.pop(5.0), queue.pop(5.0), queue.pop(5.0)] == ["b", "a", None]
+    assert queue.next_time() is None
+
+
 def test_namespaces_take_turns_and_each_is_in_the_order_of_its_due_times() -> None:
     keys = DelayingQueue(lambda key: key.partition("/")[0])
     for number in range(5):
