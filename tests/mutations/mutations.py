@@ -113,7 +113,7 @@ MUTATIONS: Final = (
     Mutation(
         name="an outcome of an earlier generation replaces another process' condition",
         file="daemon/ovnqosd/status/status_plan.py",
-        old="if own is not None and own.observed_generation > outcome.generation:",
+        old="if own is not None and outcome.generation < own.observed_generation <= known_generation:",
         new="if False:",
         found_by=("tests/unit/daemon/status/test_status_plan.py",),
     ),
