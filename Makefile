@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SIZES ?= S,M
 FAULTS ?= 300
+OBJECTS ?= 20000
+SEED ?= 0
 
 # Where the lab's OVN comes from, one after the other: what is installed, and folders made of other Debian releases
 OVN := installed,trixie
@@ -22,7 +24,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 .DEFAULT_GOAL := help
 .PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools \
 	test test-unit test-functional test-cluster test-cluster-modern test-lab test-long test-newest test-oldest \
-	matrix matrix-unstable check docs format bench mutations shape clean
+	matrix matrix-unstable check docs format bench fuzz mutations shape clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z0-9. -]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +120,7 @@ test-lab-alone:
 	OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab -m alone
 
 test-long: ovn-roots kubernetes venv ## what the tests of a change leave out: all cells, all versions, more examples
+	$(MAKE) fuzz OBJECTS=1000000 SEED=1000000
 	$(MAKE) test-newest test-oldest mutations test-cluster-modern matrix MATRIX_REPORT=
 	OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab --ignore=tests/lab/matrix
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest tests/property
@@ -145,6 +148,9 @@ format: venv ## format the code
 
 bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 	$(BIN)/python -m bench --sizes $(SIZES)
+
+fuzz: venv ## hostile objects through parsing, compiling, planning, rendering: make fuzz OBJECTS=1000000 SEED=1
+	$(BIN)/python -m tests.fuzz --objects $(OBJECTS) --seed $(SEED)
 
 mutations: ovn venv ## break a dozen behaviours, one at a time: a test must find each
 	$(BIN)/python -m tests.mutations

@@ -13,7 +13,7 @@ import structlog
 from ovnqos import Compiler, Node, Northbound, OvnQosError, load_topology_map
 from ovnqos.controller import TopologyKind, TopologyMap, listed, make_topology, parse_pod
 from ovnqos.kubernetes import NETWORK_QOSES, NODES, PODS, RESOURCES, Clock, Reflector, RetryPolicy
-from ovnqosd.health import HealthServer
+from ovnqosd.health import HealthServer, Protection
 from ovnqosd.leadership.election import LeaderElector, LeaseTiming
 from ovnqosd.leadership.lease import Lease, own_identity, own_namespace
 from ovnqosd.loop.inbox import Inbox
@@ -118,6 +118,7 @@ class Daemon:
             alive=self._what_died,
             ready=self._what_is_missing,
             role=self._role,
+            protection=Protection.of(settings),
         )
         self._metrics.read_queue(lambda: float(self._inbox.depth), lambda: self._inbox.age)
         self._metrics.read_northbound(lambda: self._reconciler.is_northbound_connected if self._may_write() else None)

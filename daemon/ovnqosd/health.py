@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 import math
 import os
 import selectors
 import socket
+import ssl
 import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
@@ -23,10 +26,11 @@ from ovnqos.controller import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from prometheus_client import CollectorRegistry
 
-    from ovnqosd.settings.settings import ListenAddress
+    from ovnqosd.settings.settings import ListenAddress, Settings
 
 _log = structlog.get_logger()
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -40,10 +44,72 @@ class ListenError(OvnQosError):
     """The address cannot be bound."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """Who may read what is served.
+
+    Attributes:
+        certificate: the file of the server's certificate with its chain; None: no TLS.
+        private_key: the file of its key.
+        token_file: the file of the bearer token that `/metrics` asks for; None: everybody may read it.
+    """
+
+    certificate: Path | None = None
+    private_key: Path | None = None
+    token_file: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Protection:
+        """As the settings say."""
+        return cls(
+            certificate=settings.metrics_certificate,
+            private_key=settings.metrics_private_key,
+            token_file=settings.metrics_token_file,
+        )
+
+    def allows(self, authorization: str) -> bool:
+        """Whether a request with this header may read the metrics; the token is read anew each time."""
+        if self.token_file is None:
+            return True
+        try:
+            token = self.token_file.read_bytes().strip()
+        except OSError:
+            return False
+        scheme, _, given = authorization.partition(" ")
+        return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token)
+
+
+class _Certificate:
+    """The server's side of TLS, by files that are read again when they change."""
+
+    def __init__(self, certificate: Path, private_key: Path | None) -> None:
+        self._files = (certificate, private_key or certificate)
+        self._stamp = self._read_stamp()
+        self._context = self._load()
+
+    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
+        """A connection with TLS; the handshake comes with the first byte that is read, in the thread that reads it."""
+        try:
+            if (stamp := self._read_stamp()) != self._stamp:
+                self._context, self._stamp = self._load(), stamp
+        except OSError as error:  # it is being replaced: the next connection finds it whole
+            _log.warning("certificate for metrics not read again", error=str(error))
+        return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+
+    def _read_stamp(self) -> tuple[tuple[int, int], ...]:
+        return tuple((found.st_mtime_ns, found.st_ino) for found in (path.stat() for path in self._files))
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(*self._files)
+        return context
+
+
 class HealthServer:
     """Serve from `start` to `stop`, each connection in a thread of its own, of which there are few."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each its own concern
         self,
         address: ListenAddress,
         registry: CollectorRegistry,
@@ -51,6 +117,7 @@ class HealthServer:
         alive: Callable[[], Sequence[str]],
         ready: Callable[[], Sequence[str]],
         role: Callable[[], str] = lambda: "",
+        protection: Protection | None = None,
     ) -> None:
         """Describe a server; nothing is bound yet.
 
@@ -60,11 +127,12 @@ class HealthServer:
             alive: returns which parts of this process have ended, one line each. It must be quick.
             ready: returns what is missing before, or while, the zone can be served, one line each.
             role: returns what `/readyz` says beside `ok`; nothing where it is empty.
+            protection: who may read it; None: everybody, without TLS.
         """
         self._address = address
-        self._handler = type(
-            "_BoundHandler", (_Handler,), {"registry": registry, "alive": alive, "ready": ready, "role": role}
-        )
+        self._protection = protection or Protection()
+        attributes = {"registry": registry, "alive": alive, "ready": ready, "role": role}
+        self._handler = type("_BoundHandler", (_Handler,), {**attributes, "protection": self._protection})
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -74,9 +142,14 @@ class HealthServer:
         return self._server.server_port if self._server is not None else 0
 
     def start(self) -> None:
-        """Bind the address and start to serve; raises ListenError: the address cannot be bound."""
+        """Bind the address and start to serve; raises ListenError: the address or the certificate cannot be used."""
+        files = self._protection
         try:
-            self._server = _Server(self._address, self._handler)
+            certificate = _Certificate(files.certificate, files.private_key) if files.certificate else None
+        except OSError as error:  # ssl.SSLError is one
+            raise ListenError(f"metrics_certificate {files.certificate}: {error.strerror or error}") from None
+        try:
+            self._server = _Server(self._address, self._handler, certificate)
         except OSError as error:
             raise ListenError(f"metrics_address {self._address}: {error.strerror or error}") from None
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -104,7 +177,10 @@ class _Server(ThreadingHTTPServer):
     timeout = 0.0  # of `handle_request`: it is called when there is one
     block_on_close = False  # a client that reads slowly does not hold up the end of the process
 
-    def __init__(self, address: ListenAddress, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self, address: ListenAddress, handler: type[BaseHTTPRequestHandler], certificate: _Certificate | None
+    ) -> None:
+        self._certificate = certificate
         self._every_address = not address.host and socket.has_dualstack_ipv6()
         if self._every_address or ":" in address.host:
             self.address_family = socket.AF_INET6
@@ -144,7 +220,8 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         try:
-            return super().get_request()
+            connection, client = super().get_request()
+            return (connection if self._certificate is None else self._certificate.wrap(connection)), client
         except OSError:  # out of descriptors: the listener stays readable, so the loop would spin
             if not self._end_connections(at_most=len(self._waiting_since) - 1):
                 time.sleep(_PAUSE_S)
@@ -199,6 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
     alive: Callable[[], Sequence[str]]
     ready: Callable[[], Sequence[str]]
     role: Callable[[], str]
+    protection: Protection
 
     def handle_one_request(self) -> None:
         self.server.begin_request(self.request)
@@ -206,7 +284,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if path == "/metrics":
+        if path == "/metrics" and not self.protection.allows(self.headers.get("Authorization", "")):
+            self._answer(HTTPStatus.UNAUTHORIZED, b"send the bearer token\n", _TEXT)
+        elif path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
             self._answer(HTTPStatus.OK, encode(self.registry), content_type)
         elif path in {"/healthz", "/readyz"}:
@@ -223,6 +303,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
         self.send_response(status)
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", "Bearer")
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")

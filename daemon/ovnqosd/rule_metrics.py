@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from ovnqos import OvnQosError
 from ovnqos.stats import Chassis, RuleTotals
-from ovnqosd.health import HealthServer
+from ovnqosd.health import HealthServer, Protection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,7 +96,8 @@ class RuleMetricsServer:
         prometheus.ProcessCollector(registry=registry)
         self._metrics = RuleMetrics(settings)
         registry.register(self._metrics)
-        self._health = HealthServer(settings.metrics_address, registry, alive=list, ready=list)
+        protection = Protection.of(settings)
+        self._health = HealthServer(settings.metrics_address, registry, alive=list, ready=list, protection=protection)
 
     def start(self) -> None:
         """Serve; raises ListenError if the address cannot be bound."""

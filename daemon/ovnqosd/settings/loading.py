@@ -198,6 +198,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     missing = [name for name in _TLS if name not in given]
     if given and missing:
         yield f"{origin(given[0])}: TLS requires three files; set {' and '.join(missing)} too"
+    if (settings.metrics_certificate is None) != (settings.metrics_private_key is None):
+        names = ("metrics_certificate", "metrics_private_key")
+        yield f"{origin(*names)}: TLS requires both metrics_certificate and metrics_private_key"
     remotes = settings.nb.split(",") if settings.nb is not None else []
     if not given and any(remote.strip().startswith("ssl:") for remote in remotes):
         yield f"{origin('nb')}: ssl: requires {', '.join(_TLS[:-1])} and {_TLS[-1]}"

@@ -210,6 +210,13 @@ class Settings:
     metrics_address: ListenAddress = _setting(
         ListenAddress("", 9464), _ADDRESS, "Where /metrics, /healthz and /readyz are served: [IP]:PORT."
     )
+    metrics_certificate: Path | None = _setting(
+        None, FILE, "Certificate, with its chain, for TLS on that address; a renewed one is read.", default_is="none"
+    )
+    metrics_private_key: Path | None = _setting(None, FILE, "Private key of that certificate.", default_is="none")
+    metrics_token_file: Path | None = _setting(
+        None, FILE, "File with the bearer token that /metrics asks for; the others ask for none.", default_is="none"
+    )
     full_pass_seconds: float = _setting(
         300.0, seconds(1), "How often all rows are compared, whether or not there are events; jitter 10 %."
     )

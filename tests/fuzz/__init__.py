@@ -1,0 +1,1 @@
+"""Random and hostile objects, from a seed, through parsing, compiling, planning and rendering; see `__main__`."""
