@@ -62,6 +62,7 @@ class Code(StrEnum):
     BEFORE_LOAD_BALANCING = "BeforeLoadBalancing"
     COMPILE_FAILED = "CompileFailed"
     CONFLICT = "Conflict"
+    CONFLICTS_UNCHECKED = "ConflictsUnchecked"
     NETWORK_NOT_ATTACHED = "NetworkNotAttached"
     FRAGMENTS = "Fragments"
     NEVER_MATCHES = "NeverMatches"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ovnqos.compile.classifiers import receiver_set
 from ovnqos.compile.compiled import PolicyCounts
 from ovnqos.compile.network_qos import compile_policy
-from ovnqos.compile.overlaps import Conflicts
+from ovnqos.compile.overlaps import RIVALS_MAXIMUM, Conflicts
 from ovnqos.compile.pod_qos import compile_pod, describe_pod_row
 from ovnqos.compile.precedence import PortClaims, has_catch_all_rule
 from ovnqos.compile.rows import POD_KIND, POLICY_KIND
@@ -86,6 +86,10 @@ class PolicyCompiler:
                 yield from why_nothing_is_selected(compiled.policy, compiled, self._context)
             else:
                 yield from why_kept(compiled.policy, compiled.object, self._context.inventory)
+        if self._conflicts.is_unchecked(f"{_PREFIX}{key}"):
+            text = f"over {RIVALS_MAXIMUM} objects of the namespace have this priority: conflicts are not looked for"
+            hint = "use several priorities"
+            yield Diagnostic.warning(_ref(key), Code.CONFLICTS_UNCHECKED, text, path="spec.priority", hint=hint)
         if conflicts := self.conflicts(key):
             text = f"conflicts with {listed(conflicts)}: equal priority and overlapping matches"
             yield Diagnostic.warning(_ref(key), Code.CONFLICT, text, path="spec.priority", hint="change one priority")
@@ -246,7 +250,7 @@ class PolicyCompiler:
             self._without_network.add(key)
         else:
             self._without_network.discard(key)
-        self._conflicts.replace(name, compiled.claims if compiled is not None else ())
+        self._unchecked |= self._conflicts.replace(name, compiled.claims if compiled is not None else ())
         self._context.receivers.replace_policy(key, compiled.switches_of_receivers if compiled is not None else set())
         self._unchecked.add(name)
 

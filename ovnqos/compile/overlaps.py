@@ -68,11 +68,15 @@ def _whole(match: Match) -> Match:
     return And.of(match, Not(is_fragment))
 
 
+RIVALS_MAXIMUM = 100
+"""Policies of one namespace and priority that are compared for conflicts."""
+
+
 class Conflicts:
     """Rows of policies, by what they must share to conflict: namespace of their sources, direction, priority.
 
     The namespace is among it because rows of two namespaces have no source port in common. Policies go by
-    `NetworkQoS/<namespace>/<name>`.
+    `NetworkQoS/<namespace>/<name>`. Rows are compared in pairs, so not where more than `RIVALS_MAXIMUM` policies have them.
     """
 
     def __init__(self) -> None:
@@ -82,11 +86,12 @@ class Conflicts:
         self._contested: set[str] = set()  # policies with a row that is not alone in its place
         self._conflicts: dict[str, frozenset[str]] = {}
 
-    def replace(self, policy: str, rows: Sequence[QosRow]) -> None:
-        """Exchange the rows of a policy."""
-        affected = {policy}
+    def replace(self, policy: str, rows: Sequence[QosRow]) -> set[str]:
+        """Exchange the rows of a policy; return the others that are compared from now on, or no more."""
+        affected, crowd = {policy}, {policy}
         for row, others in self._rows.pop(policy, ()):
-            others.pop(policy, None)
+            if others.pop(policy, None) is not None and len(others) == RIVALS_MAXIMUM:
+                crowd.update(others)
             if len(others) == 1:
                 affected.update(others)
             elif not others:
@@ -94,6 +99,8 @@ class Conflicts:
         if rows:
             self._rows[policy] = [(row, self._places[_place(policy, row)]) for row in rows]
         for row, others in self._rows.get(policy, ()):
+            if policy not in others and len(others) == RIVALS_MAXIMUM:
+                crowd.update(others)
             others.setdefault(policy, []).append(row)
             if len(others) == 2:
                 affected.update(others)
@@ -102,6 +109,11 @@ class Conflicts:
                 self._contested.add(one)
             else:
                 self._contested.discard(one)
+        return crowd
+
+    def is_unchecked(self, policy: str) -> bool:
+        """Whether a policy has a row that is not compared, since too many share what it must share."""
+        return any(len(others) > RIVALS_MAXIMUM for _row, others in self._rows.get(policy, ()))
 
     def of(self, policy: str) -> frozenset[str]:
         """The policies that conflict with this one, as of the last `check`."""
@@ -133,7 +145,7 @@ class Conflicts:
 
     def _find(self, policy: str, checked: set[str], overlaps: Overlaps) -> Iterator[str]:
         for row, others in self._rows.get(policy, ()):
-            for other, rows in others.items():
+            for other, rows in others.items() if len(others) <= RIVALS_MAXIMUM else ():
                 if other in checked:
                     if policy in self.of(other):
                         yield other

@@ -30,6 +30,7 @@ from ovnqos import (
     plan_changes,
 )
 from ovnqos.compile.network_qos import too_many_rows
+from ovnqos.compile.overlaps import RIVALS_MAXIMUM
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.controller import (
@@ -123,6 +124,8 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
         compiler.desired()
         yield from compiler.all_diagnostics()
     yield too_many_rows(object_ref("NetworkQoS", "shop/gold"), 30_000)
+    crowd = compiled([policy(name=f"p{index}") for index in range(RIVALS_MAXIMUM + 1)], CLIENT)
+    yield from crowd.diagnostics("NetworkQoS", "shop/p0")
     yield from _shadowed(compiled([policy(rule(rate=5)), policy(name="b", priority=20)], CLIENT))
     yield from _shadowed(compiled(policy(rule(rate=5), rule(7)), CLIENT))
     yield from _shadowed(compiled(policy(rule(1, rate=5)), replace(on_flat, qos=PodQos(egress=SLOW)), flat))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ovnqos.compile import overlaps
 from ovnqos.model import policy, workloads
 from tests.support.deploy import DEPLOY, ROOT, documents
 
@@ -50,5 +51,6 @@ def test_the_table_of_bounds_has_the_numbers_of_the_code() -> None:
         workloads.INTERFACES_MAXIMUM,
         workloads.ADDRESSES_MAXIMUM,
         workloads.ANNOTATION_LENGTH_MAXIMUM,
+        overlaps.RIVALS_MAXIMUM,
         200,  # diagnostics
     }
