@@ -76,7 +76,7 @@ class Conflicts:
     """Rows of policies, by what they must share to conflict: namespace of their sources, direction, priority.
 
     The namespace is among it because rows of two namespaces have no source port in common. Policies go by
-    `NetworkQoS/<namespace>/<name>`. Rows are compared in pairs, so not where more than `RIVALS_MAXIMUM` policies have them.
+    `NetworkQoS/<namespace>/<name>`. Rows are compared in pairs: not where more than `RIVALS_MAXIMUM` policies do.
     """
 
     def __init__(self) -> None:
