@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 SIZES ?= S,M
 FAULTS ?= 300
 OBJECTS ?= 20000
-SEED ?= 0
 
 # Where the lab's OVN comes from, one after the other: what is installed, and folders made of other Debian releases
 OVN := installed,trixie
@@ -150,7 +149,7 @@ bench: ovn venv ## measure against the floor: make bench SIZES=S,M,L
 	$(BIN)/python -m bench --sizes $(SIZES)
 
 fuzz: venv ## hostile objects through parsing, compiling, planning, rendering: make fuzz OBJECTS=1000000 SEED=1
-	$(BIN)/python -m tests.fuzz --objects $(OBJECTS) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz --objects $(OBJECTS) $(if $(SEED),--seed $(SEED))
 
 mutations: ovn venv ## break a dozen behaviours, one at a time: a test must find each
 	$(BIN)/python -m tests.mutations
