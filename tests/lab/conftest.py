@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test that sends packets runs on each OVN, one after the other: two would share two cores."""
+    """Each test that sends packets runs on each OVN."""
     if "programs" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("ovn_of_its_own"):
         chosen = OVN[:1] if metafunc.definition.get_closest_marker("one_ovn") else OVN
         metafunc.parametrize("programs", chosen, indirect=True, scope="session")
