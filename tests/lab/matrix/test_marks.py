@@ -15,7 +15,17 @@ import pytest
 from ovnqos.diagnostics import Code
 from tests.lab.support_cluster import network_qos, rule, udp_ports
 from tests.lab.support_matrix import LIMITED, Matrix, all_marks, expected_marks, has_destination, probe, whole
-from tests.lab.support_networks import NETWORKS, OTHER_NODE, OUTSIDE, OWN, SAME_NODE, VERSIONS, MatrixNetwork
+from tests.lab.support_networks import (
+    DEFAULT_NETWORK,
+    NETWORKS,
+    OTHER_NODE,
+    OUTSIDE,
+    OWN,
+    PRIMARY_LAYER2,
+    SAME_NODE,
+    VERSIONS,
+    MatrixNetwork,
+)
 from tests.lab.support_ovn import OVN, WHOLE_MATRIX
 from tests.lab.support_results import UNTOUCHED, Cell, MarkResult, Results
 from tests.support.pairwise import pairwise
@@ -212,6 +222,12 @@ CLASSIFIERS: Final[dict[str, tuple[ClassifierOf, tuple[Packets, ...]]]] = {
 }
 
 
+_ATTACHMENTS: Final = {
+    "networkSelectionType": "NetworkAttachmentDefinitions",
+    "networkAttachmentDefinitionSelector": {"namespaceSelector": {}, "networkSelector": {}},
+}
+
+
 def _names(networks: tuple[MatrixNetwork, ...] | None) -> str:
     return "absent" if networks is None else "all" if networks == NETWORKS else networks[0].title
 
@@ -289,6 +305,8 @@ def test_only_selected_networks_are_marked(
     matrix: Matrix, results: Results, selected: tuple[MatrixNetwork, ...] | None
 ) -> None:
     selectors = None if selected is None else [network.selector for network in selected]
+    if selected == NETWORKS:  # as entries of their own they are too many
+        selectors = [DEFAULT_NETWORK.selector, PRIMARY_LAYER2.selector, _ATTACHMENTS]
     matrix.cluster.apply(network_qos("marks", [rule(DSCP)], namespace=OWN, pods=LIMITED, networks=selectors))
     scene = f"networkSelectors: {_names(selected)}"
     marked = NETWORKS if selected is None else selected
