@@ -51,8 +51,8 @@ class Input:
     incomplete: tuple[Diagnostic, ...] = ()
 
 
-def read_input(given: InputOptions) -> Input:
-    """Load and compile; print warnings and errors.
+def read_input(given: InputOptions, *, also_read: frozenset[str] = frozenset()) -> Input:
+    """Load and compile; print warnings and errors. Of `also_read` see `load_manifests`.
 
     Raises:
         click.exceptions.Exit: with code 1, when an object is invalid and `keep_going` is not set, or the input names no
@@ -64,8 +64,8 @@ def read_input(given: InputOptions) -> Input:
     """
     topology_map = load_topology_map(given.topology.file) if given.topology.kind is TopologyKind.STATIC else None
     also_keep = topology_map.annotations if topology_map is not None else frozenset()
-    kinds = (*_KINDS, "Node") if given.zone_nodes else _KINDS
-    manifests, incomplete = load(given, kinds, also_keep=also_keep)
+    kinds = (*_KINDS, *(("Node",) if given.zone_nodes else ()), *also_read)
+    manifests, incomplete = load(given, kinds, also_keep=also_keep, also_read=also_read)
     topology, uncertain = make_topology(
         given.topology, pods=manifests.pods, topology_map=topology_map, zone_nodes=given.zone_nodes or None
     )
@@ -116,7 +116,11 @@ def read_input(given: InputOptions) -> Input:
 
 
 def load(
-    given: SourceOptions, kinds: Iterable[str], *, also_keep: frozenset[str] = frozenset(), egress_qos: bool = False
+    given: SourceOptions,
+    kinds: Iterable[str],
+    *,
+    also_keep: frozenset[str] = frozenset(),
+    also_read: frozenset[str] = frozenset(),
 ) -> tuple[Manifests, tuple[Diagnostic, ...]]:
     """Load the objects of the files, or else those of these kinds in the cluster; say which cluster.
 
@@ -129,7 +133,7 @@ def load(
     """
     if given.files:
         with output.progress("parsing"):
-            return load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep, egress_qos=egress_qos), ()
+            return load_manifests(given.files, stdin=sys.stdin, also_keep=also_keep, also_read=also_read), ()
     try:
         from ovnqos.kubernetes import KubernetesConfigurationError, connect, read_cluster
     except ImportError:

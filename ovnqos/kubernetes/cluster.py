@@ -15,6 +15,7 @@ from ovnqos.kubernetes.objects import check_served, items_of, read_pages, remain
 from ovnqos.kubernetes.resources import RESOURCES, Resource
 from ovnqos.sources import Document, Manifests, parse_manifests
 from ovnqos.sources.egress_qos import parse_egress_qos
+from ovnqos.sources.services import parse_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +28,14 @@ _EGRESS_QOSES: Final = Resource(
     parse=parse_egress_qos,  # type: ignore[arg-type]  # only `convert` reads it, by its path
     optional=True,
 )
-_RESOURCES: Final = {resource.kind: resource for resource in (*RESOURCES, _EGRESS_QOSES)}
+_SERVICES: Final = Resource(
+    kind="Service",
+    path="/api/v1/services",
+    parse=parse_service,  # type: ignore[arg-type]  # only `explain` reads it, by its path
+)
+_ALSO: Final = (_EGRESS_QOSES, _SERVICES)
+_RESOURCES: Final = {resource.kind: resource for resource in (*RESOURCES, *_ALSO)}
+_ALSO_KINDS: Final = frozenset(one.kind for one in _ALSO)
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE = 401, 403, 404, 410
 _BUSY: Final = frozenset({429, 500, 503, 504})
 _ATTEMPTS: Final = 5
@@ -65,7 +73,7 @@ def read_cluster(
 
     Args:
         client: the API.
-        kinds: NetworkQoS, Pod, Namespace, Node, NetworkAttachmentDefinition or EgressQoS.
+        kinds: NetworkQoS, Pod, Namespace, Node, NetworkAttachmentDefinition, EgressQoS or Service.
         also_keep: of pods, as in `parse_pod`.
         progress: is told how many objects have been read, and how many there are as far as that is known.
 
@@ -118,7 +126,7 @@ class _Reader:
         before = self._done
         for left in reversed(range(_LISTS)):
             try:
-                return parse_manifests(self._documents(resource), also_keep=self._also_keep, egress_qos=True)
+                return parse_manifests(self._documents(resource), also_keep=self._also_keep, also_read=_ALSO_KINDS)
             except ApiStatusError as error:
                 if error.status != _GONE or not left:
                     raise

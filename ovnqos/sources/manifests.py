@@ -18,6 +18,7 @@ from ovnqos.sources.egress_qos import EgressQoS, is_egress_qos, parse_egress_qos
 from ovnqos.sources.network_attachments import parse_network_attachment_definition
 from ovnqos.sources.network_qos import parse_policy
 from ovnqos.sources.objects import parse_namespace, parse_node, parse_pod, shorten_pod
+from ovnqos.sources.services import Service, parse_service
 from ovnqos.sources.values import describe, show
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ovnqos.sources.documents import Document
 
 KubernetesObject: TypeAlias = NetworkQoS | NetworkAttachmentDefinition | Namespace | Node | Pod
+_Parsed: TypeAlias = KubernetesObject | EgressQoS | Service
 
 
 class _Parser(Protocol):
@@ -104,6 +106,7 @@ class Manifests:
         nodes: the nodes.
         network_attachment_definitions: the NADs.
         egress_qos: the valid EgressQoS objects, where they are read.
+        services: the Services, where they are read.
         invalid: an error for each object that is not valid, or is there a second time.
         warnings: of valid and invalid objects.
         ignored_kinds: how many objects there are of each kind that is not read.
@@ -115,6 +118,7 @@ class Manifests:
     nodes: tuple[Node, ...] = ()
     network_attachment_definitions: tuple[NetworkAttachmentDefinition, ...] = ()
     egress_qos: tuple[EgressQoS, ...] = ()
+    services: tuple[Service, ...] = ()
     invalid: tuple[InvalidObject, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     ignored_kinds: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -147,7 +151,7 @@ def load_manifests(
     *,
     stdin: TextIO | None = None,
     also_keep: frozenset[str] = frozenset(),
-    egress_qos: bool = False,
+    also_read: frozenset[str] = frozenset(),
 ) -> Manifests:
     """Load Kubernetes objects from files, folders and standard input.
 
@@ -158,20 +162,23 @@ def load_manifests(
         paths: as in `read_documents`.
         stdin: as in `read_documents`.
         also_keep: of pods, as in `parse_pod`.
-        egress_qos: whether EgressQoS objects are read, too.
+        also_read: further kinds to read: EgressQoS, Service.
 
     Raises:
         UnreadableInput: with one line for each file that cannot be read.
     """
     documents = read_documents(paths, stdin=stdin, shorten=shorten_pod)
-    return parse_manifests(documents, also_keep=also_keep, egress_qos=egress_qos)
+    return parse_manifests(documents, also_keep=also_keep, also_read=also_read)
 
 
 def parse_manifests(
-    documents: Iterable[Document], *, also_keep: frozenset[str] = frozenset(), egress_qos: bool = False
+    documents: Iterable[Document],
+    *,
+    also_keep: frozenset[str] = frozenset(),
+    also_read: frozenset[str] = frozenset(),
 ) -> Manifests:
-    """Parse documents, expanding lists; as `load_manifests`. With `egress_qos` EgressQoS objects are read, too."""
-    loader = _Loader(also_keep, egress_qos=egress_qos)
+    """Parse documents, expanding lists; as `load_manifests`."""
+    loader = _Loader(also_keep, also_read)
     for document in documents:
         for found in expand_lists(document):
             if isinstance(found, InvalidObject):
@@ -184,11 +191,11 @@ def parse_manifests(
 class _Loader:
     """Gathers objects and what is wrong with them."""
 
-    def __init__(self, also_keep: frozenset[str], *, egress_qos: bool) -> None:
+    def __init__(self, also_keep: frozenset[str], also_read: frozenset[str]) -> None:
         self._also_keep = also_keep
-        self._egress_qos = egress_qos
+        self._also_read = also_read
         self.invalid: list[InvalidObject] = []
-        self._objects: list[KubernetesObject | EgressQoS] = []
+        self._objects: list[_Parsed] = []
         self._warnings: list[Diagnostic] = []
         self._ignored: Counter[str] = Counter()
         self._places: dict[tuple[str, str, str], str] = {}
@@ -213,13 +220,16 @@ class _Loader:
         elif not isinstance(parsed, InvalidObject):
             self._objects.append(parsed)
 
-    def _parse(self, document: Document) -> KubernetesObject | EgressQoS | InvalidObject | None:
-        if not self._egress_qos or not is_egress_qos(document.value):
-            return parse_object(document.value, origin=document.origin, also_keep=self._also_keep)
+    def _parse(self, document: Document) -> _Parsed | InvalidObject | None:
+        value = document.value
         try:
-            return parse_egress_qos(document.value, origin=document.origin)
+            if "EgressQoS" in self._also_read and is_egress_qos(value):
+                return parse_egress_qos(value, origin=document.origin)
+            if "Service" in self._also_read and (value.get("kind"), value.get("apiVersion")) == ("Service", "v1"):
+                return parse_service(value, origin=document.origin)
         except InvalidObject as error:
             return error
+        return parse_object(value, origin=document.origin, also_keep=self._also_keep)
 
     def manifests(self) -> Manifests:
         return Manifests(
@@ -231,13 +241,14 @@ class _Loader:
                 found for found in self._objects if isinstance(found, NetworkAttachmentDefinition)
             ),
             egress_qos=tuple(found for found in self._objects if isinstance(found, EgressQoS)),
+            services=tuple(found for found in self._objects if isinstance(found, Service)),
             invalid=tuple(self.invalid),
             warnings=tuple(self._warnings),
             ignored_kinds=MappingProxyType(dict(self._ignored)),
         )
 
 
-def _identity(parsed: KubernetesObject | EgressQoS | InvalidObject) -> tuple[str, str, str]:
+def _identity(parsed: _Parsed | InvalidObject) -> tuple[str, str, str]:
     """The kind, namespace and name of an object; each empty where there is none, or where it is not valid."""
     if isinstance(parsed, InvalidObject):
         return parsed.object.kind, parsed.object.namespace, parsed.object.name
@@ -245,8 +256,8 @@ def _identity(parsed: KubernetesObject | EgressQoS | InvalidObject) -> tuple[str
     return type(parsed).__name__, namespace, parsed.name
 
 
-def _warnings(parsed: KubernetesObject | EgressQoS | InvalidObject) -> tuple[Diagnostic, ...]:
+def _warnings(parsed: _Parsed | InvalidObject) -> tuple[Diagnostic, ...]:
     """The warnings of a parser; those of pods' and namespaces' annotations are said by the compiler."""
     if isinstance(parsed, InvalidObject):
         return parsed.warnings
-    return () if isinstance(parsed, (Namespace, Node, Pod)) else parsed.diagnostics
+    return () if isinstance(parsed, (Namespace, Node, Pod, Service)) else parsed.diagnostics

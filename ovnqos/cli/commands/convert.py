@@ -128,7 +128,7 @@ def _read(source: options.SourceOptions) -> Manifests:
     """Load the objects; prints warnings and errors, and stops with code 1 when one is invalid or cannot be read."""
     from ovnqos.cli.input import load, refuse_incomplete
 
-    manifests, incomplete = load(source, _KINDS, egress_qos=True)
+    manifests, incomplete = load(source, _KINDS, also_read=frozenset({"EgressQoS"}))
     refuse_incomplete(incomplete, allowed=source.allow_incomplete)
     output.diagnostics(manifests.warnings)
     output.diagnostics(diagnostic for one in manifests.invalid for diagnostic in one.diagnostics)

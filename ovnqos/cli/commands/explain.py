@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from netaddr import IPAddress
 
+    from ovnqos.cli.input import Input
     from ovnqos.compile.rows import DesiredState
     from ovnqos.explain.candidates import CandidateRows
     from ovnqos.explain.pipeline import PipelineVersion
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ovnqos.southbound.packet_path import PacketPath
     from ovnqos.southbound.trace import Trace
 
-_POD: Final = "pod:"
+_POD, _SERVICE = "pod:", "service:"
 _TRACE_S: Final = 30.0
 """Seconds that ovn-trace gets at least, to read the Southbound of a large cluster."""
 
@@ -39,12 +40,13 @@ def _release(text: str) -> PipelineVersion:
 
 
 def _destination(text: str) -> IPAddress | str:
-    """An address, or a pod, as it is written: `pod:NAMESPACE/NAME`."""
-    namespace, slash, name = text.removeprefix(_POD).partition("/")
-    if not text.startswith(_POD):
+    """An address, or a pod or Service, as it is written: `pod:NAMESPACE/NAME`."""
+    prefix = next((one for one in (_POD, _SERVICE) if text.startswith(one)), "")
+    if not prefix:
         return parse_address(text)
+    namespace, slash, name = text.removeprefix(prefix).partition("/")
     if not namespace or (slash and not name) or "/" in name:
-        raise ValueError(f"must be {_POD}NAMESPACE/NAME")
+        raise ValueError(f"must be {prefix}NAMESPACE/NAME")
     return text
 
 
@@ -68,8 +70,8 @@ def _key(text: str, namespace: str | None) -> str:
     "destination",
     required=True,
     type=Parsed("destination", _destination),
-    metavar="ADDRESS|pod:NAMESPACE/NAME",
-    help="Where the packet goes: an address, or a pod.",
+    metavar="ADDRESS|pod:NAMESPACE/NAME|service:NAMESPACE/NAME",
+    help="Where the packet goes: an address, a pod, or the first backend of a Service.",
 )
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp", "icmp"]), help="Of the packet; ICMP: a ping.")
 @click.option("--port", type=click.IntRange(0, 65_535), metavar="NUMBER", help="The packet's destination port.")
@@ -104,8 +106,8 @@ def explain(  # noqa: PLR0913 - one parameter an option
     """Explain which QoS row applies to a packet that a pod sends, and why every other row of its switch does not.
 
     The rows are those that the manifests compile to; with --nb, those in that Northbound, of all owners. They are
-    compared with the packet as it enters the pod's switch (from-lport) and as it leaves it (to-lport). For a packet to
-    a Service, give the backend: its address, or its pod. `*` marks the rows that apply.
+    compared with the packet as it enters the pod's switch (from-lport) and as it leaves it (to-lport). A packet
+    to a Service is explained as it reaches a backend. `*` marks the rows that apply.
 
     Up to OVN 24.03 the highest row with a mark marks, and the highest with a rate limits; from 24.09 the highest row
     decides both. Where that makes a difference both answers are given, unless --ovn or --sb decides.
@@ -130,13 +132,19 @@ def explain(  # noqa: PLR0913 - one parameter an option
 
     if trace and southbound_remote is None:
         raise click.UsageError("--trace needs --sb: ovn-trace reads the Southbound")
-    inputs = read_input(given)
+    to_service = isinstance(destination, str) and destination.startswith(_SERVICE)
+    inputs = read_input(given, also_read=frozenset({"Service"} if to_service else ()))
     refuse_incomplete(inputs.incomplete, allowed=given.allow_incomplete)
+    receiver = destination
+    if isinstance(destination, str):
+        receiver = _key(destination.partition(":")[2], given.namespace)
+    if to_service:
+        receiver, port = _backend(inputs, str(receiver), port)
     try:
         sent = packet_of_pod(
             inputs.compiler.inventory,
             _key(pod, given.namespace),
-            _key(destination.removeprefix(_POD), given.namespace) if isinstance(destination, str) else destination,
+            receiver,
             network=network,
             source=source,
             protocol=None if protocol is None else Protocol(protocol),
@@ -169,6 +177,22 @@ def explain(  # noqa: PLR0913 - one parameter an option
         raise click.exceptions.Exit(output.EXIT_DRIFT)
     if inputs.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)
+
+
+def _backend(inputs: Input, key: str, port: int | None) -> tuple[str, int | None]:
+    """The first of the pods behind a Service, by name, and its port there; says which it is."""
+    namespace, _, name = key.partition("/")
+    service = next((one for one in inputs.manifests.services if (one.namespace, one.name) == (namespace, name)), None)
+    if service is None or service.selector is None:
+        what = "not in the input" if service is None else "has no selector, so its backends are not known"
+        raise click.UsageError(f"Service {key}: {what}; give an address or a pod")
+    pods = sorted(one.pod.key for one in inputs.compiler.inventory.pods(service.selector, namespace))
+    if not pods:
+        raise click.UsageError(f"Service {key}: no pod of the input is behind it; give an address or a pod")
+    there = port if port is None else service.target_ports.get(port, port)
+    at = "" if there == port else f", port {there}"
+    output.info(f"Service {key}: explained to the first of {output.count(len(pods), 'backend')}: pod {pods[0]}{at}")
+    return pods[0], there
 
 
 def _read_southbound(remote: str, database: options.DatabaseOptions) -> tuple[SouthboundContents, str]:

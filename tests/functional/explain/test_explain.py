@@ -236,6 +236,21 @@ class TestFilesAlone:
         ended = explain(file, "--from", "fd09::11", "--network", "blue", pod="shop/one", to="pod:shop/two")
         assert "packet     fd09::11 to fd09::12 (pod shop/two)" in ended.out.splitlines()
 
+    def test_a_service_is_explained_to_its_first_backend_and_its_port(self, tmp_path: Path) -> None:
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "db", "namespace": "shop"},
+            "spec": {"selector": {"app": "db"}, "ports": [{"port": 80, "targetPort": 443}, {"port": 81}]},
+        }
+        headless = {**service, "metadata": {"name": "bare", "namespace": "shop"}, "spec": {}}
+        file = write(tmp_path / "all.yaml", GOLD, *PODS, service, headless)
+        ended = explain(file, "--protocol", "tcp", "--port", "80", to="service:shop/db")
+        assert "packet     10.0.0.1 to 10.0.1.2 (pod shop/b), tcp port 443" in ended.out.splitlines()
+        assert "Service shop/db: explained to the first of 2 backends: pod shop/b, port 443" in ended.err.splitlines()
+        assert explain(file, to="service:shop/bare").errors[0].startswith("Service shop/bare: has no selector")
+        assert explain(file).code == 0  # where no Service is asked for, none is read
+
 
 class TestBadInput:
     @pytest.mark.parametrize(
@@ -247,6 +262,7 @@ class TestBadInput:
             (("--to", "example.com"), "'example.com': must be an IP address"),
             (("--to", "10.0.0.0/8"), "'10.0.0.0/8': must be an IP address"),
             (("--to", "pod:shop/"), "'pod:shop/': must be pod:NAMESPACE/NAME"),
+            (("--to", "service:shop/nobody"), "Service shop/nobody: not in the input"),
             (("--to", "pod:shop/nobody"), "destination pod shop/nobody: not found"),
             (("--to", "fd00::1"), "the pod has no IPv6 address on network default"),
             (("--port", "80"), "port 80: needs a protocol that has ports"),
