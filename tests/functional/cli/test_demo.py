@@ -15,7 +15,7 @@ def test_without_root_it_plays_without_packets_and_leaves_nothing() -> None:
         assert "Played without pods and packets" in said
         assert "All checks passed" in said
         assert said.count("rate=20000 burst=100 dscp=20") >= 2
-        assert "-  to-lport 10400" in said
+        assert "    - to-lport 10400" in said
         assert "rate=4000000" in said
         assert "error" not in said
         assert "\x1b[" not in said

@@ -46,7 +46,9 @@ def test_without_root_limits_come_change_and_go_and_nothing_is_left(folder: Path
     for place, side in (("from-lport  5000", "inport"), ("  to-lport 15000", "outport")):
         for pod in ("client", "server"):
             row = f'{place} ({side} == "default_iperf-{pod}-qos" && ip)'
-            for line in (f"+{row} rate=10000", f"\n{row} rate=10000", f"+{row} rate=20000", f"-{row} rate=20000"):
+            planned = row.strip()
+            assert f"\n{row} rate=10000" in done.stdout  # as ovn-nbctl qos-list has it
+            for line in (f"    + {planned} rate=10000", f"    + {planned} rate=20000", f"    - {planned} rate=20000"):
                 assert line in done.stdout
     assert "iperf-client &&" not in done.stdout
     assert "error" not in done.stderr

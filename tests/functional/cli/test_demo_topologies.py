@@ -15,11 +15,19 @@ from tests.functional.support_demo import demo
             "kube-ovn",
             [
                 "destinations: pods role=storage in default on vpc:tenant-a IPv4",
-                "+  guest.default",
+                "    + 1 member: guest.default",
                 "$ ovn-nbctl qos-list tenant",
             ],
         ),
-        ("static", ["$ cat topology.yaml", "+  vm-default.backup", "+  10.88.0.6", "$ ovn-nbctl qos-list lan"]),
+        (
+            "static",
+            [
+                "$ cat topology.yaml",
+                "    + 1 member: vm-default.backup",
+                "    + 2 members: 10.88.0.5, 10.88.0.6",
+                "$ ovn-nbctl qos-list lan",
+            ],
+        ),
     ],
 )
 def test_without_root_it_shows_the_plan_and_leaves_nothing(scenario: str, lines: list[str]) -> None:
