@@ -123,6 +123,25 @@ def test_at_the_start_the_northbound_is_the_witness(
     assert members(server) == 20
 
 
+def test_a_start_without_any_policy_ends_no_limit_and_tells_it_until_they_are_back(
+    start: Callable[..., Daemon], server: NorthboundServer
+) -> None:
+    few = PODS[:2]
+    first = start()
+    first.sync(BLUE, *few, POLICY)
+    before = uuids(server)
+    first.stop()
+    second = start()
+    second.sync(BLUE, *few)
+    told = second.wait(lambda one: one.trigger == "full")
+    assert (told.removals_held, uuids(server)) == (4, before)
+    second.forget_outcomes()
+    second.tell(POLICY)
+    told = second.wait(lambda one: "shop/gold" in one.policies and not one.removals_held)
+    assert told.policies["shop/gold"].reason is Reason.SUCCESS
+    assert uuids(server) == before
+
+
 def test_what_held_at_the_start_is_released_by_a_larger_maximum(
     start: Callable[..., Daemon], server: NorthboundServer
 ) -> None:
