@@ -32,6 +32,7 @@ MARK, DSCP = 42, 10
 FIRST_WITH_MARKS = "24.03"
 LOW_KBPS, HIGH_KBPS = 3000, 6000
 PORT, ASKING_PORT = 7000, 7001
+LIMITED_RECEIVER: Final = "rate, and a receiver on the node has a limit"
 NETWORKS: Final = pytest.mark.parametrize("network", ["default", TENANT], ids=["layer3", "layer2"])
 PAYLOAD: Final = 1200
 _FRAME_BITS: Final = (PAYLOAD + 42) * 8
@@ -80,6 +81,7 @@ def module_pods(programs: Programs, ovn_version: str) -> Iterator[LimitedPods]:
         pytest.skip(f"OVN {ovn_version} has no marks in rows of QoS, so EgressIP cannot use them")
     with limited_pods(programs) as pods:
         pods.add_pod("plain", node=WORKER)
+        pods.add_pod("receiver", node=WORKER)
         pods.cluster.add_network(_network())
         pod = pods.add_pod("tenant", node=WORKER, networks=("default", TENANT))
         hop = next(one for one in pod.attachment(TENANT).gateways if ":" not in one)
@@ -169,14 +171,16 @@ def test_replies_of_a_pod_with_an_egress_ip_leave_by_its_node(
 
 
 @NETWORKS
-@pytest.mark.parametrize("scene", ["egress limit", "mark", "egress limit and mark", "rate"])
+@pytest.mark.parametrize("scene", ["egress limit", "mark", "egress limit and mark", "rate", LIMITED_RECEIVER])
 def test_replies_of_a_pod_with_an_egress_ip_leave_marked_and_limited(
     pods: LimitedPods, results: Results, network: str, scene: str
 ) -> None:
     pod = _pod(pods, network)
-    if "limit" in scene:
+    if scene.startswith("egress limit"):
         pods.annotate(pod, limits(egress=f"{LOW_KBPS}k", burst=BURST))
-    rate = {"rate_kbps": LOW_KBPS, "burst_kbit": 1000} if scene == "rate" else {}
+    if scene == LIMITED_RECEIVER:  # the rule has a second row in from-lport, for packets that stay on the switch
+        pods.annotate(pods.cluster.pods[f"{NAMESPACE}/receiver"], limits(ingress=f"{LOW_KBPS}k", burst=BURST))
+    rate = {"rate_kbps": LOW_KBPS, "burst_kbit": 1000} if scene.startswith("rate") else {}
     policies = [] if scene == "egress limit" else [network_qos("gold", [rule(DSCP, None, **rate)], namespace=NAMESPACE)]
     offered = OFFERED * LOW_KBPS
     with _egress_ip(pods, pod, network):
