@@ -80,20 +80,11 @@ def _figures(seconds: Sequence[float]) -> str:
 class Soak:
     """One run."""
 
-    def __init__(
-        self,
-        world: World,
-        seed: int,
-        *,
-        batches_a_mode: int = _BATCHES_A_MODE,
-        verbose: bool = False,
-        keep_going: bool = False,
-    ) -> None:
+    def __init__(self, world: World, seed: int, *, verbose: bool = False, keep_going: bool = False) -> None:
         self.summary = Summary(seed=seed)
         self.batch = 0
         self._world = world
         self._seed = seed
-        self._batches_a_mode = batches_a_mode
         self._verbose = verbose
         self._keep_going = keep_going
 
@@ -122,7 +113,7 @@ class Soak:
         return self.summary
 
     def _mode(self, batch: int) -> str:
-        return (CENTRAL, ZONE)[batch // self._batches_a_mode % 2]
+        return (CENTRAL, ZONE)[batch // _BATCHES_A_MODE % 2]
 
     def _run_batch(self, most: int) -> None:
         rng = random.Random(f"{self._seed}-{self.batch}")
