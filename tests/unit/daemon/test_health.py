@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ import pytest
 from ovnqosd.health import HealthServer, ListenError, Protection
 from ovnqosd.metrics import Metrics
 from ovnqosd.settings.settings import ListenAddress
-from tests.support.pki import Pki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +214,6 @@ import os, resource, sys, time
 from ovnqosd.health import HealthServer
 from ovnqosd.metrics import Metrics
 from ovnqosd.settings.settings import ListenAddress
-from tests.support.pki import Pki
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 server = HealthServer(ListenAddress("127.0.0.1", 0), Metrics().registry, alive=list, ready=list)
 server.start()
@@ -258,10 +255,6 @@ def cpu_seconds(pid: int) -> float:
 class TestProtection:
     """TLS and a bearer token on the port for metrics."""
 
-    @pytest.fixture
-    def pki(self, tmp_path: Path) -> Pki:
-        return Pki(tmp_path)
-
     @contextmanager
     def served(self, protection: Protection) -> Iterator[HealthServer]:
         server = HealthServer(LOOPBACK, Metrics().registry, alive=list, ready=list, protection=protection)
@@ -271,14 +264,8 @@ class TestProtection:
         finally:
             server.stop()
 
-    def answer(self, server: HealthServer, path: str, authority: Path | None = None, token: str = "") -> int:
-        if authority is None:
-            connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-        else:
-            context = ssl.create_default_context(cafile=str(authority))
-            context.check_hostname = False  # these certificates name no address
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            connection = HTTPSConnection("127.0.0.1", server.port, timeout=20, context=context)
+    def answer(self, server: HealthServer, path: str, token: str = "") -> int:
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
         try:
             connection.request("GET", path, headers={"Authorization": token} if token else {})
             answer = connection.getresponse()
@@ -286,29 +273,6 @@ class TestProtection:
             return answer.status
         finally:
             connection.close()
-
-    def test_it_speaks_tls_and_reads_a_renewed_certificate(self, pki: Pki, tmp_path: Path) -> None:
-        first, second = pki.server("first"), pki.server("second")
-        certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-        certificate.write_bytes(first.certificate.read_bytes())
-        key.write_bytes(first.private_key.read_bytes())
-        authority = pki.client("client").authority
-        with self.served(Protection(certificate=certificate, private_key=key)) as server:
-            assert self.answer(server, "/metrics", authority) == 200
-            with pytest.raises((OSError, HTTPException)):
-                self.answer(server, "/metrics")
-            key.write_bytes(second.private_key.read_bytes())  # and not its certificate yet
-            assert self.answer(server, "/healthz", authority) == 200
-            certificate.write_bytes(second.certificate.read_bytes())
-            assert self.answer(server, "/healthz", authority) == 200
-
-    def test_slow_clients_do_not_keep_others_from_tls(self, pki: Pki) -> None:
-        files = pki.server("server")
-        protection = Protection(certificate=files.certificate, private_key=files.private_key)
-        with self.served(protection) as server, ExitStack() as silent:
-            for _ in range(40):
-                silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            assert self.answer(server, "/healthz", pki.client("client").authority) == 200
 
     def test_a_certificate_that_cannot_be_used_is_told_at_the_start(self, tmp_path: Path) -> None:
         (tmp_path / "tls.crt").write_text("no certificate")
