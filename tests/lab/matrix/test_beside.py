@@ -137,6 +137,7 @@ def test_flows_of_one_packet_through_a_service_are_marked_beside_anothers_limit(
     results.check_marks(found)
 
 
+@pytest.mark.alone  # up to eighteen floods of one pod at once
 @pytest.mark.pairwise
 @pytest.mark.parametrize("version", VERSIONS, ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("scene", [MULTICAST, FRAGMENTS])
