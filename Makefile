@@ -22,7 +22,7 @@ OVN_PACKAGES := ovn-central ovn-host openvswitch-switch openvswitch-common openv
 
 .DEFAULT_GOAL := help
 .PHONY: help run venv lock ovn ovn-25.03 ovn-unstable ovn-roots kubernetes kubernetes-modern deploy-tools \
-	test test-unit test-functional test-cluster test-cluster-modern test-lab test-long test-newest test-oldest \
+	test test-unit test-functional test-cluster test-cluster-modern test-image test-lab test-long test-newest test-oldest \
 	matrix matrix-unstable check docs format bench fuzz mutations shape clean
 
 help: ## show the targets
@@ -108,6 +108,9 @@ test-cluster: ovn kubernetes deploy-tools venv ## the daemon against a real Kube
 test-cluster-modern: ovn kubernetes-modern deploy-tools venv ## the whole tier on the newest Kubernetes
 	OVNQOS_KUBERNETES=modern $(BIN)/pytest tests/cluster $(SHARED)
 
+test-image: ovn kubernetes venv ## build the image from Debian's packages; run the daemon in it, and the unit tests on its Python; root
+	./scripts/test-image
+
 # Sandboxes share nothing, and their tests mostly wait for streams to end: several processes, then what needs quiet
 test-lab: ovn-roots venv ## real packets between network namespaces, on each OVN; needs root
 	@$(MAKE) --no-print-directory --keep-going test-lab-together test-lab-alone
@@ -120,7 +123,7 @@ test-lab-alone:
 
 test-long: ovn-roots kubernetes venv ## what the tests of a change leave out: all cells, all versions, more examples
 	$(MAKE) fuzz OBJECTS=1000000 SEED=1000000
-	$(MAKE) test-newest test-oldest mutations test-cluster-modern matrix MATRIX_REPORT=
+	$(MAKE) test-newest test-oldest mutations test-cluster-modern test-image matrix MATRIX_REPORT=
 	OVNQOS_LAB_MATRIX=whole OVNQOS_LAB_OVN=$(OVN) $(BIN)/pytest tests/lab --ignore=tests/lab/matrix
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest tests/property
 	$(MAKE) soak

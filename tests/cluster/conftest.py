@@ -27,6 +27,9 @@ from tests.support.kubernetes.api import KubernetesApi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# It needs the image, which `make test-image` builds
+collect_ignore = [] if "OVNQOS_IMAGE_CONTAINER" in os.environ else ["test_image.py"]
+
 DEPLOY = Path(__file__).parents[2] / "daemon" / "deploy"
 NETWORK_QOS_CRD = DEPLOY / "crd.yaml"
 NETWORK_ATTACHMENT_DEFINITION_CRD = DEPLOY.parent / "compose" / "network-attachment-definitions.yaml"
