@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-import logging
+import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 import yaml
 
 from ovnqos import Code, Diagnostic, ObjectRef, Owner, Snapshot, plan_changes
 from ovnqos.cli import output, tables
 from ovnqos.controller import ActualRow, RowContent, printable
-from ovnqosd.logs import configure
-from ovnqosd.settings.settings import LogFormat, LogLevel
 from ovnqosd.status.condition import message_of
 from ovnqosd.status.policy_outcome import Reason
 from tests.support.cluster import compiled, pod, policy
+from tests.support.deploy import ROOT
 from tests.support.outcomes import policy_outcome
 
 if TYPE_CHECKING:
@@ -108,20 +106,21 @@ def test_statuses() -> None:
     )
 
 
-@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.CONSOLE])
-def test_logs(capsys: pytest.CaptureFixture[str], form: LogFormat) -> None:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        configure(form, LogLevel.INFO)
-        structlog.get_logger("ovnqosd.test").warning(f"event {HOSTILE}", cause=HOSTILE)
-        logging.getLogger("library").warning("said %s", HOSTILE)
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        logging.captureWarnings(capture=False)
-        structlog.reset_defaults()
-    check(capsys.readouterr().err, lines=2)
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_logs(form: str) -> None:
+    """In a process of its own: pytest shows what is logged, and pytest-xdist cannot send half a surrogate."""
+    program = """
+import logging, sys
+import structlog
+from ovnqosd.logs import configure
+from ovnqosd.settings.settings import LogFormat, LogLevel
+from tests.unit.test_printable import HOSTILE
+configure(LogFormat(sys.argv[1]), LogLevel.INFO)
+structlog.get_logger("ovnqosd.test").warning(f"event {HOSTILE}", cause=HOSTILE)
+logging.getLogger("library").warning("said %s", HOSTILE)
+"""
+    done = subprocess.run([sys.executable, "-c", program, form], capture_output=True, text=True, cwd=ROOT, check=True)
+    check(done.stderr, lines=2)
 
 
 def test_yaml_of_the_command_means_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
