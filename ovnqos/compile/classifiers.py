@@ -94,6 +94,22 @@ def _equals(field: str, constants: Sequence[str]) -> str:
     return f"{field} == {constants[0]}" if len(constants) == 1 else f"{field} == {{{', '.join(constants)}}}"
 
 
+class _Side:
+    """The destinations (`dst`) or sources (`src`) of a rule: CIDRs by IP version, and pods."""
+
+    __slots__ = ("blocks", "name", "peers")
+
+    def __init__(self, name: str, peers: Sequence[IPBlock | PodPeer]) -> None:
+        self.name = name
+        self.blocks: dict[int, list[_Bounds]] = {}
+        self.peers: list[PodPeer] = []
+        for one in peers:
+            if isinstance(one, PodPeer):
+                self.peers.append(one)
+            else:
+                self.blocks.setdefault(one.cidr.version, []).append(_bounds(one))
+
+
 class _RuleAddresses:
     """What a rule says of addresses on a network.
 
@@ -106,6 +122,12 @@ class _RuleAddresses:
         self._index = index
         self._network = network
         self._owner = owner
+        classifier = policy.rules[index].classifier
+        self._sides = [
+            _Side(name, peers)
+            for name, peers in (("dst", classifier.destinations), ("src", classifier.sources))
+            if peers is not None
+        ]
         self.sets: list[SetDescription] = []
 
     def compile(self, version: int) -> str:
@@ -113,24 +135,21 @@ class _RuleAddresses:
 
         The version's symbol is left out where a comparison implies it.
         """
-        classifier = self._policy.rules[self._index].classifier
         texts: list[str] = []
         sets: list[SetDescription] = []
-        for side, peers in (("dst", classifier.destinations), ("src", classifier.sources)):
-            if peers is None:
-                continue
-            blocks = tuple([_bounds(one) for one in peers if isinstance(one, IPBlock) and one.cidr.version == version])
-            covered = _covered(version, blocks) if blocks else ()
+        for side in self._sides:
+            blocks = side.blocks.get(version)
+            covered = _covered(version, tuple(blocks)) if blocks is not None else ()
             if covered is None:
                 continue  # a set beside it adds no packets
-            used = [found for one in peers if isinstance(one, PodPeer) and (found := self._peer_set(one, version))]
+            used = [found for one in side.peers if (found := self._peer_set(one, version))] if side.peers else []
             if len(covered) > LITERAL_BLOCKS_MAXIMUM:
-                used.append(self._block_set(side, version, covered))
+                used.append(self._block_set(side.name, version, covered))
                 covered = ()
-            constants = [*dict.fromkeys([f"${one.name}" for one in used]), *covered]
+            constants = [*dict.fromkeys([f"${one.name}" for one in used]), *covered] if used else covered
             if not constants:
                 return ""
-            texts.append(_equals(f"ip{version}.{side}", constants))
+            texts.append(_equals(f"ip{version}.{side.name}", constants))
             sets += used
         self.sets += sets
         return " && ".join(texts) or f"ip{version}"
@@ -236,8 +255,8 @@ def takes_fragments(rules: Sequence[Rule], index: int) -> bool:
     rule = rules[index]
     limit = rule.bandwidth
     return (
-        limit is not None
-        and rule.classifier.ports is not None
+        rule.classifier.ports is not None
+        and limit is not None
         and not any(
             lower.bandwidth is not None
             and lower.bandwidth.rate_kbps < limit.rate_kbps
@@ -255,7 +274,9 @@ def fragment_advice(rules: Sequence[Rule], index: int, *, over_ipv6: bool) -> st
         index: of the rule.
         over_ipv6: whether the packets may be of IPv6.
     """
-    ports = rules[index].classifier.ports or ()
+    ports = rules[index].classifier.ports
+    if not ports:
+        return ""
     takes = takes_fragments(rules, index)
     whole = _protocols(one for one in ports if one.port is None)
     some = _protocols(ports) - whole - {Protocol.TCP}

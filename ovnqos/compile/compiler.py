@@ -337,14 +337,17 @@ class Compiler:
     def _replace_pod(self, key: str, new: Pod | None) -> None:
         inventory = self.inventory
         namespace, _, name = key.partition("/")
-        old, before = inventory.record(namespace, name), find_non_source(namespace, name, inventory)
+        has_sources = bool(self._context.sources)  # none while a cluster is read before its policies
+        old, before = inventory.record(namespace, name), None
+        if has_sources:
+            before = find_non_source(namespace, name, inventory)
         was_unreadable = key in inventory.problems
         if new is not None:
             inventory.apply(new)
         else:
             inventory.delete(POD_KIND, key)
         record = inventory.record(namespace, name)
-        after = find_non_source(namespace, name, inventory)
+        after = find_non_source(namespace, name, inventory) if has_sources else None
         if before is None or after is None or before.differs(after):
             for one in (before, after):
                 if one is not None:
@@ -357,7 +360,7 @@ class Compiler:
         if old == record:
             return
         self._replace_record(old, record)
-        if any(one is not None and inventory.is_limited(one) for one in (old, record)):
+        if (record is not None and inventory.is_limited(record)) or (old is not None and inventory.is_limited(old)):
             self._pods.mark_pod(key)
         for other in inventory.pods_with_ports_of(key):
             self._replace_pod(other.key, other)
@@ -377,7 +380,8 @@ class Compiler:
     def _check_network(self, attachment: str) -> None:
         """Notice when the first or last address of an IP version comes or goes: it decides which sets rules have."""
         network = self.inventory.network_of(attachment)
-        if self._networks.get(attachment) != network:
+        known = self._networks.get(attachment)
+        if known is not network and known != network:
             self._networks[attachment] = network
             self._change_network(attachment)
 

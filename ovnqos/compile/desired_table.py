@@ -126,11 +126,8 @@ class DesiredTable:
         self._counts["row"] += len(new_rows) - len(old_rows)
         gone = self._neighbours.add(old_rows.values(), old.icmp6 if old else (), -1)
         self._dirty_rows |= gone ^ self._neighbours.add(new_rows.values(), new.icmp6 if new else (), 1)
-        self._dirty_rows.update(
-            identity
-            for identity in old_rows.keys() | new_rows.keys()
-            if old_rows.get(identity) != new_rows.get(identity)
-        )
+        self._dirty_rows |= old_rows.keys() ^ new_rows.keys()
+        self._dirty_rows.update(one for one in old_rows.keys() & new_rows.keys() if old_rows[one] != new_rows[one])
         sets = new.sets if new else {}
         for description in sets.values():
             self._use(description, key)

@@ -239,7 +239,7 @@ class Inventory:
             for address in interface.addresses:
                 version = 6 if ":" in address else 4
                 counts[version] += step
-                if counts[version] in {0, step}:  # the first has come, or the last has gone
+                if not counts[version] or counts[version] == step:  # the first has come, or the last has gone
                     self._networks.pop(interface.attachment, None)
 
     def record(self, namespace: str, name: str) -> PodRecord | None:

@@ -174,6 +174,8 @@ class _Network:
         self._policy = policy
         self._sources = sources
         self._network = sources.network
+        self._network_key = sources.network.key
+        self._object = f"{POLICY_KIND}/{policy.key}"
         self._context = context
         self._into = into
         topology, switches = context.inventory.topology, frozenset(sources.switches)
@@ -285,10 +287,9 @@ class _Network:
 
     def _row(self, index: int, match: str, *, beside: str = "", switches: frozenset[str] | None = None) -> QosRow:
         """A rule's row; or the one in from-lport beside that of an identity, which may be on fewer switches."""
-        policy, rule, network = self._policy, self._policy.rules[index], self._network
-        of_policy = f"{POLICY_KIND}/{policy.key}"
-        identity = f"{of_policy}/{index}/{network.key}"
-        external_ids = {OBJECT_KEY: of_policy, RULE_KEY: str(index), NETWORK_KEY: network.name}
+        policy, rule = self._policy, self._policy.rules[index]
+        identity = f"{self._object}/{index}/{self._network_key}"
+        external_ids = {OBJECT_KEY: self._object, RULE_KEY: str(index), NETWORK_KEY: self._network.name}
         direction = self._direction
         if beside:
             direction = Direction.FROM_LPORT

@@ -108,7 +108,8 @@ class QosRow:
     external_ids: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "switches", frozenset(self.switches))
+        if type(self.switches) is not frozenset:
+            object.__setattr__(self, "switches", frozenset(self.switches))
         if not self.switches:
             raise InvalidRow("switches: name at least one logical switch; OVN drops a row that none references")
         if not isinstance(self.match, Match):
@@ -116,12 +117,16 @@ class QosRow:
                 f"match: {self.match!r} is not a match expression; `m.tcp.dst.isin(80)` is one, `==` makes a bool"
             )
         _check_range("priority", self.priority, 1, PRIORITY_MAXIMUM)
-        _check_range("dscp", self.dscp, 0, DSCP_MAXIMUM)
-        _check_range("mark", self.mark, 0, MARK_MAXIMUM)
-        _check_range("rate_kbps", self.rate_kbps, 1, BANDWIDTH_MAXIMUM)
-        _check_range("burst_kbit", self.burst_kbit, 1, BANDWIDTH_MAXIMUM)
-        if self.burst_kbit is not None and self.rate_kbps is None:
-            raise InvalidRow("burst_kbit: needs rate_kbps; OVN ignores a burst without a rate")
+        if self.dscp is not None:
+            _check_range("dscp", self.dscp, 0, DSCP_MAXIMUM)
+        if self.mark is not None:
+            _check_range("mark", self.mark, 0, MARK_MAXIMUM)
+        if self.rate_kbps is not None:
+            _check_range("rate_kbps", self.rate_kbps, 1, BANDWIDTH_MAXIMUM)
+        if self.burst_kbit is not None:
+            _check_range("burst_kbit", self.burst_kbit, 1, BANDWIDTH_MAXIMUM)
+            if self.rate_kbps is None:
+                raise InvalidRow("burst_kbit: needs rate_kbps; OVN ignores a burst without a rate")
         if self.dscp is None and self.rate_kbps is None and self.mark is None:
             raise InvalidRow("dscp, rate_kbps, mark: give at least one; a row without any differs by OVN version")
         if not self.identity:
@@ -339,8 +344,8 @@ def _by_name(kind: str, items: Iterable[tuple[str, _T]]) -> dict[str, _T]:
     return found
 
 
-def _check_range(name: str, value: int | None, low: int, high: int) -> None:
-    if value is not None and not low <= value <= high:
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
         raise InvalidRow(f"{name}: {value} is out of range; use {low} to {high}")
 
 

@@ -117,7 +117,7 @@ class PeerMembers:
     __slots__ = ("addresses",)
 
     def __init__(self) -> None:
-        self.addresses: dict[str, dict[int, Counter[str]]] = {}
+        self.addresses: dict[str, dict[int, dict[str, int]]] = {}
 
     def add(self, record: PodRecord) -> None:
         """Add a pod's addresses."""
@@ -125,21 +125,20 @@ class PeerMembers:
             for address in interface.addresses:
                 versions = self.addresses.get(interface.attachment)
                 if versions is None:
-                    versions = self.addresses[interface.attachment] = {4: Counter(), 6: Counter()}
+                    versions = self.addresses[interface.attachment] = {4: {}, 6: {}}
                 counts = versions[6 if ":" in address else 4]
                 counts[address] = counts.get(address, 0) + 1
 
     def extend(self, records: Iterable[PodRecord]) -> None:
         """Add many pods to none, faster than one by one."""
-        gathered: dict[str, list[str]] = defaultdict(list)
-        for record in records:
-            for interface in record.interfaces:
-                gathered[interface.attachment] += interface.addresses
-        for attachment, addresses in gathered.items():
-            later = [address for address in addresses if ":" in address]
-            earlier = addresses if not later else [address for address in addresses if ":" not in address]
-            if addresses:
-                self.addresses[attachment] = {4: Counter(earlier), 6: Counter(later)}
+        interfaces = [interface for record in records for interface in record.interfaces]
+        for attachment in {interface.attachment for interface in interfaces}:
+            addresses = [one for each in interfaces if each.attachment == attachment for one in each.addresses]
+            if not addresses:
+                continue
+            later = [one for one in addresses if ":" in one] if ":" in "".join(addresses) else []
+            earlier = [one for one in addresses if ":" not in one] if later else addresses
+            self.addresses[attachment] = {4: _count(earlier), 6: _count(later)}
 
     def discard(self, record: PodRecord) -> None:
         """Remove the addresses of a pod that was added."""
@@ -169,6 +168,12 @@ class PeerMembers:
     def locations_of(self, attachment: str) -> frozenset[str] | None:
         """Empty: no row depends on where destinations are."""
         return frozenset() if attachment in self.addresses else None
+
+
+def _count(addresses: list[str]) -> dict[str, int]:
+    """How often each is there; most often each is once, which is found faster than by counting."""
+    once = dict.fromkeys(addresses, 1)
+    return once if len(once) == len(addresses) else Counter(addresses)
 
 
 _M = TypeVar("_M", SourceMembers, PeerMembers)
@@ -236,6 +241,10 @@ class Selections(Generic[_M]):
         self._by_attachment: dict[str, set[Selection[_M]]] = defaultdict(set)
         self._declared_by: dict[str, set[str]] = defaultdict(set)  # NAD's key -> attachments with a selection
 
+    def __bool__(self) -> bool:
+        """Whether there is a selection."""
+        return bool(self._selections)
+
     def get(self, key: PodSelection) -> Selection[_M]:
         """The selection; it is kept until it is released."""
         selection = self._selections.get(key)
@@ -281,7 +290,7 @@ class Selections(Generic[_M]):
 
     def replace_pod(self, old: PodRecord | None, new: PodRecord | None) -> Iterator[Exchange[_M]]:
         """Exchange a pod's record in the selections that it is in. Yields each of them, when it is done there."""
-        if not self._selections:  # as while a cluster is read before its policies
+        if not self:
             return
         old = old if old is not None and self._counts(old) else None
         new = new if new is not None and self._counts(new) else None
@@ -308,7 +317,7 @@ class Selections(Generic[_M]):
 
     def without_members(self, pod: Pod) -> Iterator[Selection[_M]]:
         """The selections that a pod is in which is no member of them, and that have no member at all."""
-        if self._selections:
+        if self:
             yield from (one for one in self.selecting(pod) if one.is_filled and not one.members.attachments())
 
     def _counts(self, record: PodRecord) -> bool:

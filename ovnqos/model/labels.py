@@ -117,41 +117,49 @@ class LabelIndex:
     __slots__ = ("_bearers",)
 
     def __init__(self) -> None:
-        self._bearers: dict[_Label, set[str]] = {}
+        """No name is known."""
+        self._bearers: dict[str, dict[str, set[str]]] = {}  # by key and value
 
     def add(self, name: str, labels: Mapping[str, str]) -> None:
         """Add a name that is not in the index."""
         known = self._bearers
         for key, value in labels.items():
-            for label in ((key, value), (key, None)):
-                bearers = known.get(label)
-                if bearers is None:
-                    known[label] = {name}
-                else:
-                    bearers.add(name)
+            by_value = known.get(key)
+            if by_value is None:
+                by_value = known[key] = {}
+            bearers = by_value.get(value)
+            if bearers is None:
+                by_value[value] = {name}
+            else:
+                bearers.add(name)
 
     def discard(self, name: str, labels: Mapping[str, str]) -> None:
         """Remove a name that was added with these labels."""
         for key, value in labels.items():
-            for label in ((key, value), (key, None)):
-                bearers = self._bearers[label]
-                bearers.discard(name)
-                if not bearers:
-                    del self._bearers[label]
+            by_value = self._bearers[key]
+            by_value[value].discard(name)
+            if not by_value[value]:
+                del by_value[value]
+                if not by_value:
+                    del self._bearers[key]
 
     def matching(self, selector: LabelSelector, every: Set[str]) -> Set[str]:
         """Those of the names that match a selector.
 
         Args:
             selector: what to match.
-            every: all names that were added, or those of them that count.
+            every: all names that were added.
         """
-        names = every  # as the first operand it costs nothing: an intersection walks the smaller set
+        names = every
         for requirement in selector.requirements:
-            values: Iterable[str | None] = requirement.values if requirement.operator in _VALUED else (None,)
-            bearers = [self._bearers.get((requirement.key, value), _NONE) for value in values]
+            by_value = self._bearers.get(requirement.key, {})
+            values = requirement.values if requirement.operator in _VALUED else by_value
+            bearers = [by_value.get(value, _NONE) for value in values]
             holders = bearers[0] if len(bearers) == 1 else _NONE.union(*bearers)
-            names = names & holders if requirement.operator in _WANTING else names - holders
+            if requirement.operator not in _WANTING:
+                names = names - holders
+            else:
+                names = holders if names is every else names & holders
             if not names:
                 break
         return names
