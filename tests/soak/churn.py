@@ -289,10 +289,7 @@ class Churn:
             document = json.loads(json.dumps(valid))
             peer = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["192.0.2.0/24"]}}
             document["spec"]["egress"][0]["classifier"]["to"] = [peer]
-            versions = self.versions.get("/".join(key[1:]), [])
-            self._apply(document)
-            versions.pop()
-            self.last_valid["/".join(key[1:])] = valid
+            self._apply(document, last_valid=valid)
 
     def _delete_policy(self, number: int) -> None:
         number %= _POLICIES
@@ -333,11 +330,13 @@ class Churn:
 
     # The API
 
-    def _apply(self, document: Document) -> None:
+    def _apply(self, document: Document, last_valid: Document | None = None) -> None:
         metadata = document["metadata"]
         key = (document["kind"], metadata["namespace"], metadata["name"])
         self._wanted[key] = document
-        if key[0] == "NetworkQoS":
+        if last_valid is not None:
+            self.last_valid[f"{key[1]}/{key[2]}"] = last_valid
+        elif key[0] == "NetworkQoS":
             self.last_valid.pop(f"{key[1]}/{key[2]}", None)
             self.versions.setdefault(f"{key[1]}/{key[2]}", []).append(document)
         self._send(f"{_PATHS[key[0]].format(key[1])}/{key[2]}", document)
