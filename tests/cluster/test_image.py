@@ -48,8 +48,8 @@ def daemon(
     process = Process(command, name="ovnqosd", log=tmp_path / "daemon.log")
     process.start()
     yield process
+    process.stop()  # killed, buildah would leave the daemon behind
     print(process.log_text())  # noqa: T201 # shown where the test fails
-    process.kill()
     assert "Traceback" not in process.log_text()
 
 
