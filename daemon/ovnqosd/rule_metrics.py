@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ovnqos import OvnQosError
-from ovnqos.stats import Chassis, RuleTotals
+from ovnqos.stats import LocalChassis, RuleTotals
 from ovnqosd.health import HealthServer, Protection
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class RuleMetrics(Collector):
     def __init__(self, settings: Settings) -> None:
         """Start to connect; raises InvalidRemote for remotes or TLS files that cannot be used."""
         self._totals = RuleTotals(
-            Chassis(ovs_folder=settings.ovs_rundir, ovn_folder=settings.ovn_rundir, timeout_s=_TIMEOUT_S),
+            LocalChassis(ovs_folder=settings.ovs_rundir, ovn_folder=settings.ovn_rundir, timeout_s=_TIMEOUT_S),
             northbound=settings.nb,
             southbound=settings.sb,
             owner=settings.owner,

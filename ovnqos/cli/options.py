@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.ovsdb.tls import TlsFiles
     from ovnqos.plan.ended_limits import EndedLimitsMaximum
-    from ovnqos.stats import Chassis
+    from ovnqos.stats import LocalChassis
 
 _DEFAULT_LIMIT: Final = "30%"
 _SMALL: Final = 1
@@ -215,11 +215,13 @@ class ChassisOptions:
     ovn_rundir: Path
     bridge: str
 
-    def chassis(self, *, timeout_s: float) -> Chassis:
+    def chassis(self, *, timeout_s: float) -> LocalChassis:
         """This machine's; nothing is asked of it yet."""
-        from ovnqos.stats import Chassis
+        from ovnqos.stats import LocalChassis
 
-        return Chassis(ovs_folder=self.ovs_rundir, ovn_folder=self.ovn_rundir, bridge=self.bridge, timeout_s=timeout_s)
+        return LocalChassis(
+            ovs_folder=self.ovs_rundir, ovn_folder=self.ovn_rundir, bridge=self.bridge, timeout_s=timeout_s
+        )
 
 
 def chassis_options() -> Callable[[Any], Any]:

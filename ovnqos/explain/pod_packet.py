@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ovnqos.compile.inventory import Inventory, PodRecord
     from ovnqos.compile.topology import Network, PodInterface
-    from ovnqos.match import Protocol
+    from ovnqos.match import PacketProtocol
 
 _EVERYTHING = LabelSelector()
 _Target = tuple["Network | None", IPAddress]
@@ -65,7 +65,7 @@ def packet_of_pod(  # noqa: PLR0913 - what a packet is made of, and keywords
     *,
     network: str | None = None,
     source: IPAddress | None = None,
-    protocol: Protocol | None = None,
+    protocol: PacketProtocol | None = None,
     port: int | None = None,
 ) -> PodPacket:
     """Find the packet that a pod sends to a destination.

@@ -24,7 +24,7 @@ from ovnqos.match.build import (
 )
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 from ovnqos.match.parse import MatchText, parse, read_match
 from ovnqos.match.syntax import (
     FALSE,
@@ -62,7 +62,7 @@ __all__ = [
     "Not",
     "Or",
     "Packet",
-    "Protocol",
+    "PacketProtocol",
     "References",
     "Relation",
     "Symbol",

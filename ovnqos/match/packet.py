@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netaddr import IPAddress
 
 
-class Protocol(StrEnum):
+class PacketProtocol(StrEnum):
     """The protocol of a packet; `icmp` is ICMPv6 where the packet is IPv6."""
 
     TCP = "tcp"
@@ -29,9 +29,9 @@ class Protocol(StrEnum):
     ICMP = "icmp"
 
 
-TRANSPORTS: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+TRANSPORTS: Final = (PacketProtocol.TCP, PacketProtocol.UDP, PacketProtocol.SCTP)
 """The protocols that have ports."""
-_NUMBERS: Final = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132, Protocol.ICMP: 1}
+_NUMBERS: Final = {PacketProtocol.TCP: 6, PacketProtocol.UDP: 17, PacketProtocol.SCTP: 132, PacketProtocol.ICMP: 1}
 _ICMP6: Final = 58
 _BROADCAST: Final = 0xFFFFFFFF
 _ETHERNET_TYPES: Final = {4: 0x800, 6: 0x86DD}
@@ -58,7 +58,7 @@ class Packet:
     inport: str
     source: IPAddress
     destination: IPAddress
-    protocol: Protocol | None = None
+    protocol: PacketProtocol | None = None
     source_port: int | None = None
     destination_port: int | None = None
     outport: str | None = None
@@ -105,19 +105,19 @@ def _is_group(packet: Packet) -> int:
 
 
 def _protocol_number(packet: Packet) -> int | None:
-    if packet.protocol is Protocol.ICMP and packet.version == 6:
+    if packet.protocol is PacketProtocol.ICMP and packet.version == 6:
         return _ICMP6
     return None if packet.protocol is None else _NUMBERS[packet.protocol]
 
 
 def _icmp_type(packet: Packet) -> int | None:
-    if packet.protocol not in {Protocol.ICMP, None}:
+    if packet.protocol not in {PacketProtocol.ICMP, None}:
         return None
     return ECHO_REQUEST[packet.version] if packet.icmp_type is None else packet.icmp_type
 
 
 def _icmp_code(packet: Packet) -> int | None:
-    return 0 if packet.protocol is Protocol.ICMP else None
+    return 0 if packet.protocol is PacketProtocol.ICMP else None
 
 
 ECHO_REQUEST: Final[Mapping[int, int]] = {4: 8, 6: 128}
@@ -162,12 +162,12 @@ PREDICATES: Final[Mapping[str, tuple[int | None, str | None]]] = {
     "ip": (None, ANY_PROTOCOL),
     "ip4": (4, ANY_PROTOCOL),
     "ip6": (6, ANY_PROTOCOL),
-    "tcp": (None, Protocol.TCP),
-    "udp": (None, Protocol.UDP),
-    "sctp": (None, Protocol.SCTP),
-    "icmp": (None, Protocol.ICMP),
-    "icmp4": (4, Protocol.ICMP),
-    "icmp6": (6, Protocol.ICMP),
+    "tcp": (None, PacketProtocol.TCP),
+    "udp": (None, PacketProtocol.UDP),
+    "sctp": (None, PacketProtocol.SCTP),
+    "icmp": (None, PacketProtocol.ICMP),
+    "icmp4": (4, PacketProtocol.ICMP),
+    "icmp6": (6, PacketProtocol.ICMP),
     "arp": (None, None),
     "rarp": (None, None),
 }

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ovnqos.match.addresses import WIDTH, Ranges
 from ovnqos.match.named_sets import NO_NUMBER, read_range
-from ovnqos.match.packet import ANY_PROTOCOL, FIELDS, NO_PORT, NO_PORT_NAME, PORT_FIELDS, PREDICATES, SUBFIELD, Protocol
+from ovnqos.match.packet import (
+    ANY_PROTOCOL,
+    FIELDS,
+    NO_PORT,
+    NO_PORT_NAME,
+    PORT_FIELDS,
+    PREDICATES,
+    SUBFIELD,
+    PacketProtocol,
+)
 from ovnqos.match.syntax import And, Boolean, Comparison, ConstantKind, Match, Not, Or, Relation, Symbol
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ TERMS_MAXIMUM: Final = 64
 _VERSION: Final = "ip"
 _PROTOCOL: Final = "protocol"
 _VERSIONS: Final[frozenset[object]] = frozenset(WIDTH)
-_PROTOCOLS: Final[frozenset[object]] = frozenset(Protocol)
+_PROTOCOLS: Final[frozenset[object]] = frozenset(PacketProtocol)
 
 
 class Numbers:
@@ -79,10 +88,10 @@ class Term(NamedTuple):
         return tuple(version for version in WIDTH if version in allowed)
 
     @property
-    def protocols(self) -> tuple[Protocol, ...]:
+    def protocols(self) -> tuple[PacketProtocol, ...]:
         """Protocols of its packets."""
         allowed = self.nominal.get(_PROTOCOL, _PROTOCOLS)
-        return tuple(protocol for protocol in Protocol if protocol in allowed)
+        return tuple(protocol for protocol in PacketProtocol if protocol in allowed)
 
     def ports(self, field: str) -> frozenset[str] | None:
         """The ports that `inport` or `outport` may be; None for any."""

@@ -25,7 +25,7 @@ UNNAMED = ObjectRef(kind="")
 """The object of a diagnostic while the object is being read."""
 
 
-class Report:
+class ParseReport:
     """The diagnostics of one object, 200 at most, and the readers that know which of its fields were read."""
 
     __slots__ = ("_has_error", "diagnostics", "readers")
@@ -87,7 +87,7 @@ class Fields:
     def __init__(
         self,
         mapping: Mapping[str, object],
-        report: Report,
+        report: ParseReport,
         *,
         parent: Fields | None = None,
         place: str = "",

@@ -29,7 +29,7 @@ from ovnqos.model.workloads import (
     PodQos,
     is_pod_qos_key,
 )
-from ovnqos.sources.fields import Fields, Report, dns_label_error, dns_subdomain_error
+from ovnqos.sources.fields import Fields, ParseReport, dns_label_error, dns_subdomain_error
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqos.sources.values import describe, show
 
@@ -82,7 +82,7 @@ class ObjectReader:
     def __init__(self, document: object, kind: ObjectKind, *, origin: str) -> None:
         self._kind = kind
         self._origin = origin
-        self._report = Report()
+        self._report = ParseReport()
         self.namespace = self.name = ""
         if not isinstance(document, Mapping):
             text = f"must be a mapping, not {describe(document)}"

@@ -20,7 +20,7 @@ from ovnqos.model.networks import (
     TopologyMap,
 )
 from ovnqos.sources.documents import read_file
-from ovnqos.sources.fields import Fields, Report, dns_label_error, dns_subdomain_error, label_key_error
+from ovnqos.sources.fields import Fields, ParseReport, dns_label_error, dns_subdomain_error, label_key_error
 from ovnqos.sources.values import InvalidValueError, describe, show, suggest
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def parse_topology_map(document: object, *, origin: str = "", errors: Iterable[D
     Raises:
         InvalidObject: with every error.
     """
-    report = Report()
+    report = ParseReport()
     report.diagnostics.extend(errors)
     networks: dict[str, MappedNetwork] = {}
     pods: dict[str, Mapping[str, MappedInterface]] = {}

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ovnqos.match.packet import ECHO_REQUEST, TRANSPORTS, Protocol
+from ovnqos.match.packet import ECHO_REQUEST, TRANSPORTS, PacketProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +105,7 @@ def microflow(packet: Packet, *, eth_src: str, eth_dst: str) -> str:
         source = _SOURCE_PORT if packet.source_port is None else packet.source_port
         destination = _DISCARD if packet.destination_port is None else packet.destination_port
         fields += [f"{packet.protocol}.src == {source}", f"{packet.protocol}.dst == {destination}"]
-    elif packet.protocol is Protocol.ICMP:
+    elif packet.protocol is PacketProtocol.ICMP:
         kind = ECHO_REQUEST[packet.version] if packet.icmp_type is None else packet.icmp_type
         fields.append(f"icmp{packet.version}.type == {kind}")
     return " && ".join(fields)

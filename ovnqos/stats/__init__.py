@@ -1,19 +1,19 @@
 """What each limit and mark did to packets on this chassis: meters and flows of Open vSwitch, back to rows and objects.
 
-`Chassis` reads, `rule_statistics` maps; nothing is written.
+`LocalChassis` reads, `rule_statistics` maps; nothing is written.
 """
 
 from ovnqos.errors import ChassisUnavailable
-from ovnqos.stats.chassis import Chassis, Counters
+from ovnqos.stats.chassis import Counters, LocalChassis
 from ovnqos.stats.rules import MeterState, RuleStatistics, difference, rows_of_pod, rows_without_meter, rule_statistics
-from ovnqos.stats.totals import Rule, RuleTotals, Totals
+from ovnqos.stats.totals import MeteredRule, RuleTotals, Totals
 
 __all__ = [
-    "Chassis",
     "ChassisUnavailable",
     "Counters",
+    "LocalChassis",
     "MeterState",
-    "Rule",
+    "MeteredRule",
     "RuleStatistics",
     "RuleTotals",
     "Totals",

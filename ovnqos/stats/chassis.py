@@ -47,7 +47,7 @@ class Counters:
     flows: Mapping[str, FlowCount] = field(default_factory=dict)
 
 
-class Chassis:
+class LocalChassis:
     """The switch and the ovn-controller of this machine, which are only read."""
 
     def __init__(self, *, ovs_folder: Path, ovn_folder: Path, bridge: str = "br-int", timeout_s: float = 5.0) -> None:

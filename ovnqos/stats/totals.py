@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ovnqos.ovsdb.tls import TlsFiles
-    from ovnqos.stats.chassis import Chassis
+    from ovnqos.stats.chassis import LocalChassis
     from ovnqos.stats.openflow import MeterStatistics
 
 _ROWS: Final = {"op": "select", "table": "QoS", "where": [], "columns": ["_uuid", "direction", "external_ids"]}
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Rule:
+class MeteredRule:
     """A rule with a limit: its object, its index in that, the direction of its rows, and their network."""
 
     kind: str
@@ -59,7 +59,7 @@ class RuleTotals:
 
     def __init__(  # noqa: PLR0913 - keywords, each its own concern
         self,
-        chassis: Chassis,
+        chassis: LocalChassis,
         *,
         northbound: str | None,
         southbound: str | None,
@@ -84,9 +84,9 @@ class RuleTotals:
         self._owner = owner
         self._northbound = OvsdbClient(NORTHBOUND, northbound, tls=tls, timeout_s=timeout_s)
         self._southbound = OvsdbClient(SOUTHBOUND, southbound, tls=tls, timeout_s=timeout_s)
-        self._rules: dict[str, Rule | None] = {}  # by logical flow; None: it is no rule of the owner's
+        self._rules: dict[str, MeteredRule | None] = {}  # by logical flow; None: it is no rule of the owner's
         self._last: dict[str, MeterStatistics] = {}
-        self._totals: dict[Rule, Totals] = defaultdict(Totals)
+        self._totals: dict[MeteredRule, Totals] = defaultdict(Totals)
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ class RuleTotals:
         self._northbound.close()
         self._southbound.close()
 
-    def read(self) -> Mapping[Rule, Totals]:
+    def read(self) -> Mapping[MeteredRule, Totals]:
         """Read the meters and add what they have counted since the last time; the totals of rules that have one now.
 
         Raises:
@@ -109,7 +109,7 @@ class RuleTotals:
         """
         meters = self._chassis.read(()).meters
         self._look_up(meters)
-        present: dict[Rule, Totals] = {}
+        present: dict[MeteredRule, Totals] = {}
         for flow, meter in meters.items():
             rule = self._rules.get(flow)
             if rule is None:
@@ -150,12 +150,12 @@ class RuleTotals:
                 if row is not None:  # else it was deleted in between
                     self._rules[flow] = self._rule(row)
 
-    def _rule(self, row: Mapping[str, Any]) -> Rule | None:
+    def _rule(self, row: Mapping[str, Any]) -> MeteredRule | None:
         known = dict(row["external_ids"][1])
         if not self._owner.owns(known):
             return None
         kind, namespace, name = [*self._owner.object_of(known).split("/"), "", "", ""][:3]
-        return Rule(kind, namespace, name, known.get(RULE_KEY, ""), row["direction"], known.get(NETWORK_KEY, ""))
+        return MeteredRule(kind, namespace, name, known.get(RULE_KEY, ""), row["direction"], known.get(NETWORK_KEY, ""))
 
 
 def _select_flow(uuid: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPAddress
 
 from ovnqos.match.addresses import WIDTH
-from ovnqos.match.packet import ECHO_REQUEST, NO_PORT, PORT_FIELDS, TRANSPORTS, Packet, Protocol
+from ovnqos.match.packet import ECHO_REQUEST, NO_PORT, PORT_FIELDS, TRANSPORTS, Packet, PacketProtocol
 from ovnqos.match.terms import Term
 from ovnqos.southbound.packet_path import UNKNOWN_NEXT_HOP, UNKNOWN_SENDER, PacketPath
 
@@ -33,7 +33,7 @@ _UNKNOWN_SOURCE: Final = {4: "192.0.2.10", 6: "2001:db8:1::10"}
 _BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
 _SOURCE_PORT: Final = 40_000
 _DISCARD: Final = 9  # RFC 863
-_PROTOCOLS: Final = (Protocol.UDP, Protocol.TCP, Protocol.ICMP, Protocol.SCTP)
+_PROTOCOLS: Final = (PacketProtocol.UDP, PacketProtocol.TCP, PacketProtocol.ICMP, PacketProtocol.SCTP)
 
 
 class SwitchPorts:
@@ -138,7 +138,7 @@ def _path(
     switch: SwitchPorts,
     sender: tuple[SwitchPort, IPAddress],
     destination: IPAddress,
-    numbers: tuple[Protocol, int | None, int | None],
+    numbers: tuple[PacketProtocol, int | None, int | None],
     term: Term,
 ) -> PacketPath:
     """The packet from a port and address to a destination, by a port that the term allows if it can.
@@ -208,7 +208,7 @@ def _destinations(term: Term, version: int, ports: Mapping[str, SwitchPort], edg
 
 def _transport_ports(
     term: Term, edges: Sequence[Term], version: int
-) -> Iterator[tuple[Protocol, int | None, int | None]]:
+) -> Iterator[tuple[PacketProtocol, int | None, int | None]]:
     """Protocols with source and destination port; of ICMP with its type in place of the latter, None for a ping."""
     for protocol in _PROTOCOLS:
         if protocol not in term.protocols:

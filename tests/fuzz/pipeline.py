@@ -25,7 +25,7 @@ from ovnqos.diagnostics import printable
 from ovnqos.match import parse
 from ovnqos.sources.egress_qos import parse_egress_qos
 from ovnqos.sources.topology_map import parse_topology_map
-from ovnqosd.loop.outcomes import ObjectReport
+from ovnqosd.loop.outcomes import ObjectUpdate
 from ovnqosd.status.events import events_of_report
 from tests.fuzz.documents import document, egress_qos, topology_map
 
@@ -114,7 +114,7 @@ def _check(found: Found, topology: Topology, random: Random) -> None:
     live = found.compiler.desired()
     for said in found.compiler.all_diagnostics():
         assert str(said).isprintable()
-        for event in events_of_report(ObjectReport(object=said.object, uid="1", diagnostics=(said,))):
+        for event in events_of_report(ObjectUpdate(object=said.object, uid="1", diagnostics=(said,))):
             event.message.encode()
     keys = random.sample([*found.versions], len(found.versions))
     versions = (one for key in keys for one in found.versions[key])

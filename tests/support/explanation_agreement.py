@@ -12,7 +12,7 @@ from ovnqos import match as m
 from ovnqos.explain.explanation import CandidateRow, Effect, RowVerdict
 from ovnqos.explain.lookup import explain
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 from ovnqos.southbound.packet_path import microflow
 from ovnqos.southbound.trace import find_disagreements
 from tests.support import random_clusters as make
@@ -177,7 +177,7 @@ def _packet(random: Random, cluster: Cluster, switches: Mapping[str, Mapping[str
         outport=outport,
         source=drawn.source,
         destination=drawn.destination,
-        protocol=Protocol(drawn.protocol),
+        protocol=PacketProtocol(drawn.protocol),
         source_port=None if drawn.destination_port is None else 1024,
         destination_port=drawn.destination_port,
         switch_ports=frozenset({*ports, f"away_{drawn.switch}"}),

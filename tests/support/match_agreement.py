@@ -11,7 +11,7 @@ from netaddr import IPAddress
 
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 from ovnqos.match.verdict import Truth
 from ovnqos.southbound.packet_path import microflow
 from tests.support.random_matches import ADDRESS_SETS, expression
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 MATCHES: Final = 240
 PACKETS: Final = (
-    ("10.0.0.1", "10.0.0.2", Protocol.TCP, 80),
-    ("10.0.0.1", "172.16.0.9", Protocol.UDP, 443),
-    ("10.0.0.1", "10.0.0.2", Protocol.ICMP, None),
-    ("fd00::1", "fd00::2", Protocol.TCP, 443),
-    ("fd00::1", "2001:db8::9", Protocol.SCTP, 80),
-    ("fd00::1", "fd00::2", Protocol.ICMP, None),
+    ("10.0.0.1", "10.0.0.2", PacketProtocol.TCP, 80),
+    ("10.0.0.1", "172.16.0.9", PacketProtocol.UDP, 443),
+    ("10.0.0.1", "10.0.0.2", PacketProtocol.ICMP, None),
+    ("fd00::1", "fd00::2", PacketProtocol.TCP, 443),
+    ("fd00::1", "2001:db8::9", PacketProtocol.SCTP, 80),
+    ("fd00::1", "fd00::2", PacketProtocol.ICMP, None),
 )
 _MACS: Final = ("0a:00:00:00:00:01", "0a:00:00:00:00:02")
 _CONTRADICTIONS: Final = frozenset({(Truth.YES, False), (Truth.NO, True)})

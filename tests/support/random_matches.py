@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from netaddr import IPAddress, IPNetwork
 
 from ovnqos import match as m
-from ovnqos.match import Constant, ConstantKind, Packet, Protocol
+from ovnqos.match import Constant, ConstantKind, Packet, PacketProtocol
 
 if TYPE_CHECKING:
     from random import Random
@@ -58,15 +58,15 @@ def expression(random: Random, port: str, depth: int = 3) -> m.Match:
 def random_packet(random: Random) -> Packet:
     """A packet that enters by the port p of a switch with the ports p and q."""
     four = random.random() < 0.5
-    protocol = random.choice(list(Protocol))
+    protocol = random.choice(list(PacketProtocol))
     return Packet(
         inport="p",
         outport=random.choice(("q", "")),
         source=IPAddress("10.0.0.1" if four else "fd00::1"),
         destination=IPAddress(random.choice(("10.0.0.2", "172.16.0.9") if four else ("fd00::2", "2001:db8::9"))),
         protocol=protocol,
-        source_port=None if protocol is Protocol.ICMP else random.choice((80, 1024)),
-        destination_port=None if protocol is Protocol.ICMP else random.choice((80, 443)),
+        source_port=None if protocol is PacketProtocol.ICMP else random.choice((80, 1024)),
+        destination_port=None if protocol is PacketProtocol.ICMP else random.choice((80, 443)),
         switch_ports=frozenset({"p", "q"}),
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import grimp
@@ -98,3 +100,13 @@ def test_no_modules_import_each_other_at_some_remove() -> None:
     above = {module: graph.find_upstream_modules(module) for module in graph.modules}
     assert [module for module, imported in above.items() if module in imported] == []
     assert {one for module in above for one in above[module] if module in above[one]} == set()
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    places = defaultdict(list)
+    for folder in (FRONT.parent, FRONT.parents[1] / "daemon" / "ovnqosd"):
+        for path in folder.rglob("*.py"):
+            for name in re.findall(r"^class ([A-Z]\w*)", path.read_text(), re.MULTILINE):
+                places[name].append(path.name)
+    assert len(places) > 100
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

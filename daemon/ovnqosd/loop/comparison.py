@@ -31,7 +31,7 @@ from ovnqos.controller import (
 from ovnqosd.loop.outcomes import Trigger, find_drift
 from ovnqosd.loop.resync import Resync
 from ovnqosd.loop.retained_rows import RetainedRows
-from ovnqosd.status.policy_outcome import Finding
+from ovnqosd.status.policy_outcome import ComparisonFinding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -87,9 +87,9 @@ class NorthboundComparison:
         plan = plan_changes(desired, snapshot)
         snapshot = plan.snapshot  # with the rows that are found to be ours
         self._search_conflicts(desired, snapshot, record)
-        self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
+        self._table.replace(ComparisonFinding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
         plan = self._guard.check_all(plan, desired, northbound, is_drift=was_complete)
-        self._table.replace(Finding.REMOVAL_HELD, self._guard.diagnostics())
+        self._table.replace(ComparisonFinding.REMOVAL_HELD, self._guard.diagnostics())
         self._retained.update(delta.desired, snapshot)
         repairs, plan = self._retained.repair(plan)
         if was_complete:
@@ -139,20 +139,22 @@ class NorthboundComparison:
         if claimed_rows(desired, snapshot):
             return False
         self._search_conflicts(desired, snapshot, record)
-        self._table.replace(Finding.FOREIGN_ROW_SHADOWED, _by_object(carry_marks(desired, snapshot).diagnostics))
+        self._table.replace(
+            ComparisonFinding.FOREIGN_ROW_SHADOWED, _by_object(carry_marks(desired, snapshot).diagnostics)
+        )
         self._search_shadowed_limits(desired)
         record.trigger = Trigger.FULL
         return True
 
     def _search_conflicts(self, desired: DesiredState, snapshot: Snapshot, record: PassRecord) -> None:
         with self._search("conflicts with foreign rows"):
-            self._table.replace(Finding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
+            self._table.replace(ComparisonFinding.FOREIGN_CONFLICT, _by_object(describe_conflicts(desired, snapshot)))
         record.upstream_rows = len(upstream_rows(snapshot))
 
     def _search_shadowed_limits(self, desired: DesiredState) -> None:
         with self._search("shadowed limits"):
             shadowed = _by_object(one.diagnostic for one in find_shadowed_limits(desired))
-            self._table.replace(Finding.SHADOWED_LIMIT, shadowed)
+            self._table.replace(ComparisonFinding.SHADOWED_LIMIT, shadowed)
 
     def compare_changes(self, database: DatabaseChange, record: PassRecord, *, resync: Resync | None = None) -> bool:
         """Compare what changed: in Kubernetes, or in the database.
@@ -214,8 +216,8 @@ class NorthboundComparison:
     def _tell_missing(self) -> None:
         """Tell what is missing of the objects that lack something else than before."""
         objects = self.missing.take_changed()
-        self._table.update(Finding.MISSING_SWITCH, self.missing.switch_diagnostics(objects))
-        self._table.update(Finding.MISSING_PORT, self.missing.port_diagnostics(objects))
+        self._table.update(ComparisonFinding.MISSING_SWITCH, self.missing.switch_diagnostics(objects))
+        self._table.update(ComparisonFinding.MISSING_PORT, self.missing.port_diagnostics(objects))
 
     @contextmanager
     def _search(self, what: str) -> Iterator[None]:

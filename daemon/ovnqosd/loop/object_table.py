@@ -19,11 +19,11 @@ from ovnqos import (
     Pod,
 )
 from ovnqos.controller import NO_POD_QOS
-from ovnqosd.loop.outcomes import PROBLEMS, AnnotationProblem, ObjectReport, Trigger
+from ovnqosd.loop.outcomes import PROBLEMS, AnnotationProblem, ObjectUpdate, Trigger
 from ovnqosd.status.events import is_of_qos
 from ovnqosd.status.object_status import write_last_valid
 from ovnqosd.status.policy_outcome import (
-    Finding,
+    ComparisonFinding,
     PolicyOutcome,
     PolicyState,
     Reason,
@@ -47,13 +47,13 @@ _NAMESPACE_KIND: Final = "Namespace"
 _COUNTED_ONLY: Final = frozenset({Code.POD_NOT_WIRED, Code.MISSING_SWITCH})
 """What passes by itself while pods and nodes start: the metric counts it, no Event tells it."""
 _OF_PODS: Final = (
-    Finding.FOREIGN_CONFLICT,
-    Finding.SHADOWED_LIMIT,
-    Finding.FOREIGN_ROW_SHADOWED,
-    Finding.REMOVAL_HELD,
-    Finding.MISSING_SWITCH,
-    Finding.MISSING_PORT,
-    Finding.REFUSAL,
+    ComparisonFinding.FOREIGN_CONFLICT,
+    ComparisonFinding.SHADOWED_LIMIT,
+    ComparisonFinding.FOREIGN_ROW_SHADOWED,
+    ComparisonFinding.REMOVAL_HELD,
+    ComparisonFinding.MISSING_SWITCH,
+    ComparisonFinding.MISSING_PORT,
+    ComparisonFinding.REFUSAL,
 )
 _Key = tuple[str, str]  # kind, and `<namespace>/<name>` or `<name>`
 _log = structlog.get_logger()
@@ -96,7 +96,9 @@ class ObjectTable:
         self._compiler = compiler
         self._is_elected = is_elected
         self._objects: dict[_Key, _Object] = {}
-        self._diagnostics: dict[Finding, dict[_Key, tuple[Diagnostic, ...]]] = {finding: {} for finding in Finding}
+        self._diagnostics: dict[ComparisonFinding, dict[_Key, tuple[Diagnostic, ...]]] = {
+            finding: {} for finding in ComparisonFinding
+        }
         self._dirty: set[str] = set()  # policies whose outcome is to be reported
         self._untold: dict[str, PolicyOutcome] = {}  # of policies without pods here, until this daemon is elected
         self._unreported_pods: set[_Key] = set()
@@ -241,12 +243,12 @@ class ObjectTable:
 
     # What the database says of them
 
-    def replace(self, finding: Finding, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
+    def replace(self, finding: ComparisonFinding, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
         """Set all findings of this kind."""
         known = self._diagnostics[finding]
         self.update(finding, {key: found.get(key, ()) for key in known.keys() | found.keys()})
 
-    def update(self, finding: Finding, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
+    def update(self, finding: ComparisonFinding, found: Mapping[_Key, tuple[Diagnostic, ...]]) -> None:
         """Set the findings of this kind on these objects; none where the tuple is empty."""
         known = self._diagnostics[finding]
         for key, diagnostics in found.items():
@@ -267,7 +269,7 @@ class ObjectTable:
         """Have the diagnostics of pods looked at again: they were compiled anew."""
         self._unreported_pods.update({(POD_KIND, key) for key in keys} - self._invalid_elsewhere)
 
-    def report(self, record: PassRecord) -> tuple[dict[str, PolicyOutcome], tuple[ObjectReport, ...]]:
+    def report(self, record: PassRecord) -> tuple[dict[str, PolicyOutcome], tuple[ObjectUpdate, ...]]:
         """Return the outcomes that a pass may have changed, and the objects with new diagnostics.
 
         After a pass that failed the outcomes are returned again by the next one, and the diagnostics only then.
@@ -300,7 +302,7 @@ class ObjectTable:
         self._written_pods.clear()
         return outcomes, tuple(filter(None, reports))
 
-    def _report_policy(self, key: str, outcome: PolicyOutcome) -> ObjectReport | None:
+    def _report_policy(self, key: str, outcome: PolicyOutcome) -> ObjectUpdate | None:
         """What is new of a policy in this zone, beside what is said of the object itself."""
         known = self._objects[POLICY_KIND, key]
         if not outcome.sources and not self._is_elected():  # as of its condition
@@ -311,7 +313,7 @@ class ObjectTable:
         before, known.of_zone = known.of_zone, (*told, *outcome.logged)
         if known.of_zone in (before, ()):
             return None
-        return ObjectReport(object=object_ref(POLICY_KIND, key), uid=known.uid, diagnostics=told, logged=outcome.logged)
+        return ObjectUpdate(object=object_ref(POLICY_KIND, key), uid=known.uid, diagnostics=told, logged=outcome.logged)
 
     def _take_refusals(self, record: PassRecord) -> None:
         """Set which objects the server refuses; a pass that did not touch an object knows nothing new of it."""
@@ -319,9 +321,9 @@ class ObjectTable:
         known.update({(POD_KIND, key): () for key in record.pods})
         found = {key: (unavailable(object_ref(*key), error),) for key, error in record.refused.items()}
         if record.trigger is Trigger.FULL:
-            self.replace(Finding.REFUSAL, found)
+            self.replace(ComparisonFinding.REFUSAL, found)
         else:
-            self.update(Finding.REFUSAL, {**known, **found})
+            self.update(ComparisonFinding.REFUSAL, {**known, **found})
 
     def _outcome(self, key: str, error: OvnQosError | None) -> PolicyOutcome:
         policy = (POLICY_KIND, key)
@@ -336,7 +338,7 @@ class ObjectTable:
             is_compiled=compiled is not None,
             has_rows=compiled is not None and bool(compiled.rows),
             diagnostics=diagnostics,
-            findings={finding: said for finding in Finding if (said := self._said(finding, policy))},
+            findings={finding: said for finding in ComparisonFinding if (said := self._said(finding, policy))},
             outage=(unavailable(object_ref(*policy), error),) if error is not None else (),
         )
         reason, causes, warnings = choose_reason(state)
@@ -368,7 +370,7 @@ class ObjectTable:
                 known.nodes, known.nodes_generation = nodes, known.generation
                 self._dirty.add(key)
 
-    def _report(self, key: _Key) -> ObjectReport | None:
+    def _report(self, key: _Key) -> ObjectUpdate | None:
         kind, name = key
         known = self._objects.get(key)
         if kind == POD_KIND:
@@ -389,7 +391,7 @@ class ObjectTable:
         if in_force is None and not (is_new and diagnostics):
             return None
         told = diagnostics if is_new else ()
-        return ObjectReport(object=object_ref(*key), uid=known.uid, diagnostics=told, in_force=in_force)
+        return ObjectUpdate(object=object_ref(*key), uid=known.uid, diagnostics=told, in_force=in_force)
 
     def _may_have_qos(self, pod: str) -> bool:
         """Whether a pod may have a limit or mark that is not in force: not every pod without readable networks has."""
@@ -410,5 +412,5 @@ class ObjectTable:
         known.in_force = in_force
         return in_force
 
-    def _said(self, finding: Finding, key: _Key) -> tuple[Diagnostic, ...]:
+    def _said(self, finding: ComparisonFinding, key: _Key) -> tuple[Diagnostic, ...]:
         return self._diagnostics[finding].get(key, ())

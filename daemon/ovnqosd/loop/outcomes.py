@@ -108,7 +108,7 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectReport:
+class ObjectUpdate:
     """What is new of an object: its diagnostics, or what a pod's annotations have in force.
 
     Attributes:
@@ -164,7 +164,7 @@ class PassOutcome:
     error: str = ""
     rows: Mapping[str, int] = field(default_factory=dict)
     missing: int = 0
-    reports: tuple[ObjectReport, ...] = ()
+    reports: tuple[ObjectUpdate, ...] = ()
     annotation_problems: Mapping[AnnotationProblem, int] = field(default_factory=dict)
     said: Mapping[tuple[Code, Severity], int] = field(default_factory=dict)
     removals_held: int = 0

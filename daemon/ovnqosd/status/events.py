@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ovnqos import Diagnostic
-    from ovnqosd.loop.outcomes import Drift, ObjectReport
+    from ovnqosd.loop.outcomes import Drift, ObjectUpdate
     from ovnqosd.status.condition import Condition
     from ovnqosd.status.policy_outcome import PolicyOutcome
 
@@ -52,7 +52,7 @@ class Event:
     kind: str = NETWORK_QOS
 
 
-def events_of_report(report: ObjectReport) -> list[Event]:
+def events_of_report(report: ObjectUpdate) -> list[Event]:
     """Make the Events of an object: one a code of its diagnostics, for annotations of pods and namespaces one in all.
 
     And one of what a pod's annotations have in force, where that is new.

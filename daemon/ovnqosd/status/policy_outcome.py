@@ -60,7 +60,7 @@ _SELECTS_NOTHING: Final = frozenset(
 IN_FORCE: Final = frozenset({Reason.SUCCESS, Reason.NOTHING_SELECTED})
 
 
-class Finding(Enum):
+class ComparisonFinding(Enum):
     """What comparing with the Northbound finds of an object, beside what its compiler says."""
 
     REFUSAL = auto()
@@ -72,7 +72,11 @@ class Finding(Enum):
     REMOVAL_HELD = auto()
 
 
-_WARNINGS: Final = (Finding.MISSING_PORT, Finding.SHADOWED_LIMIT, Finding.FOREIGN_ROW_SHADOWED)
+_WARNINGS: Final = (
+    ComparisonFinding.MISSING_PORT,
+    ComparisonFinding.SHADOWED_LIMIT,
+    ComparisonFinding.FOREIGN_ROW_SHADOWED,
+)
 """What leaves a policy in force: a pod without a port sends nothing."""
 
 
@@ -137,7 +141,7 @@ class PolicyState:
     is_compiled: bool = True
     has_rows: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
-    findings: Mapping[Finding, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    findings: Mapping[ComparisonFinding, tuple[Diagnostic, ...]] = field(default_factory=dict)
     outage: tuple[Diagnostic, ...] = ()
 
 
@@ -152,13 +156,13 @@ def choose_reason(state: PolicyState) -> tuple[Reason, tuple[Diagnostic, ...], t
     if state.is_invalid or errors:
         kept = (last_valid_version(errors[0].object),) if state.is_compiled and errors else ()
         return Reason.INVALID if state.is_invalid else Reason.UNSUPPORTED, (*errors, *kept), warnings
-    if unavailable := state.outage or found.get(Finding.REFUSAL, ()):
+    if unavailable := state.outage or found.get(ComparisonFinding.REFUSAL, ()):
         return Reason.NORTHBOUND_UNAVAILABLE, unavailable, warnings
-    if held := found.get(Finding.REMOVAL_HELD, ()):
+    if held := found.get(ComparisonFinding.REMOVAL_HELD, ()):
         return Reason.REMOVAL_HELD, held, warnings
-    if conflicts := found.get(Finding.FOREIGN_CONFLICT, ()) or conflicts:
+    if conflicts := found.get(ComparisonFinding.FOREIGN_CONFLICT, ()) or conflicts:
         return Reason.CONFLICT, conflicts, warnings
-    if missing := found.get(Finding.MISSING_SWITCH, ()):
+    if missing := found.get(ComparisonFinding.MISSING_SWITCH, ()):
         return Reason.WAITING, missing, warnings
     if not state.has_rows and (causes := tuple(one for one in warnings if one.code in _SELECTS_NOTHING)):
         return Reason.NOTHING_SELECTED, causes, tuple(one for one in warnings if one not in causes)

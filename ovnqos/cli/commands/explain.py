@@ -126,7 +126,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     from ovnqos.cli.input import read_input, refuse_incomplete
     from ovnqos.explain.lookup import explain as explain_rows
     from ovnqos.explain.pod_packet import InvalidPacket, packet_of_pod
-    from ovnqos.match.packet import Protocol
+    from ovnqos.match.packet import PacketProtocol
     from ovnqos.southbound.ovn_trace import OvnTrace
     from ovnqos.southbound.trace import find_disagreements
 
@@ -147,7 +147,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
             receiver,
             network=network,
             source=source,
-            protocol=None if protocol is None else Protocol(protocol),
+            protocol=None if protocol is None else PacketProtocol(protocol),
             port=port,
         )
     except InvalidPacket as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ovnqos.northbound.northbound import Northbound
     from ovnqos.plan.snapshot import Snapshot
     from ovnqos.southbound.southbound import Southbound
-    from ovnqos.stats import Chassis, RuleStatistics
+    from ovnqos.stats import LocalChassis, RuleStatistics
 
 _COLUMNS: Final = ("OBJECT", "RULE", "DIRECTION", "DSCP", "RATE", "PACKETS", "DROPPED", "SHARE", "NOW")
 _WIDE: Final = ("NETWORK", "SWITCH", "PRIORITY", "BURST", "MATCH")
@@ -141,7 +141,7 @@ class _Filter:
 class _Reader:
     """Reads the chassis and both databases."""
 
-    chassis: Chassis
+    chassis: LocalChassis
     southbound: Southbound
     northbound: Northbound
     filter: _Filter

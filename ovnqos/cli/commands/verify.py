@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ovnqos.southbound.contents import SouthboundContents
     from ovnqos.southbound.ovn_trace import OvnTrace
     from ovnqos.southbound.southbound import Southbound
-    from ovnqos.stats import Chassis
+    from ovnqos.stats import LocalChassis
     from ovnqos.verify import Finding, ObjectReport, Report
 
 _COLUMNS: Final = ("OBJECT", "RULE", "SWITCH", "DIRECTION", "PRIORITY", "VERDICT", tables.REASON)
@@ -149,7 +149,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
 class _RowsWithoutMeter:
     """Finds the rows for whose limit this machine's chassis, if it is one, has no meter; warns if it cannot."""
 
-    def __init__(self, chassis: Chassis) -> None:
+    def __init__(self, chassis: LocalChassis) -> None:
         self._chassis = chassis
         self._is_there = chassis.is_here
 
@@ -167,7 +167,7 @@ class _RowsWithoutMeter:
         return rows_without_meter(rule_statistics(counters, contents, snapshot))
 
 
-def _show_outer_header(chassis: Chassis) -> None:
+def _show_outer_header(chassis: LocalChassis) -> None:
     """Say so where the tunnels of this machine's chassis do not carry marks in their outer headers."""
     from ovnqos.stats import ChassisUnavailable
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ovnqos.match.packet import Protocol
+from ovnqos.match.packet import PacketProtocol
 from tests.functional.support_command import ovnqos
 
 HEAVY = {"kubernetes", "netaddr", "ovs", "ovsdbapp", "prometheus_client", "rich", "ssl", "yaml"}
@@ -38,4 +38,4 @@ def test_help_and_completion_load_click_alone(words: list[str], environment: dic
 
 
 def test_the_protocols_of_explain_are_those_of_packets() -> None:
-    assert f"[{'|'.join(Protocol)}]" in ovnqos("explain", "--help").out
+    assert f"[{'|'.join(PacketProtocol)}]" in ovnqos("explain", "--help").out

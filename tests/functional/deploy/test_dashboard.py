@@ -19,7 +19,7 @@ import yaml
 from ovnqos import Code, Severity, StalePlan
 from ovnqos.kubernetes import RESOURCES
 from ovnqos.sandbox.process import Process
-from ovnqos.stats.totals import Rule, Totals
+from ovnqos.stats.totals import MeteredRule, Totals
 from ovnqosd.health import HealthServer
 from ovnqosd.loop.outcomes import AnnotationProblem, Drift, DriftKind, PassOutcome, Trigger
 from ovnqosd.metrics import Metrics
@@ -62,9 +62,9 @@ class _Totals:
     def __init__(self) -> None:
         self._count = itertools.count(1)
 
-    def read(self) -> dict[Rule, Totals]:
+    def read(self) -> dict[MeteredRule, Totals]:
         number = next(self._count)
-        rule = Rule(
+        rule = MeteredRule(
             kind="NetworkQoS", namespace="shop", name="gold", index="0", direction="to-lport", network="default"
         )
         return {

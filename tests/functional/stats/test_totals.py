@@ -9,13 +9,13 @@ import pytest
 from ovnqos import DesiredState, Direction, Northbound, Owner, QosRow, match, plan_changes
 from ovnqos.errors import NorthboundUnavailable
 from ovnqos.sandbox import Central
-from ovnqos.stats import Chassis, Counters, Rule, RuleTotals, Totals
+from ovnqos.stats import Counters, LocalChassis, MeteredRule, RuleTotals, Totals
 from ovnqos.stats.openflow import MeterStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-GOLD: Final = Rule("NetworkQoS", "shop", "gold", "0", "to-lport", "net")
+GOLD: Final = MeteredRule("NetworkQoS", "shop", "gold", "0", "to-lport", "net")
 IDS: Final = {"ovnqos.io/object": "NetworkQoS/shop/gold", "ovnqos.io/rule": "0", "ovnqos.io/network": "net"}
 
 
@@ -74,7 +74,7 @@ def chassis() -> FakeChassis:
 @pytest.fixture
 def totals(central: Central, chassis: FakeChassis) -> Iterator[RuleTotals]:
     with RuleTotals(
-        cast("Chassis", chassis),
+        cast("LocalChassis", chassis),
         northbound=central.northbound.remote,
         southbound=central.southbound.remote,
         owner=Owner(),
@@ -144,7 +144,7 @@ def test_no_rule_is_lost_where_a_database_does_not_answer(
 ) -> None:
     chassis.meters = {flow(central, 2000): meter(1)}
     with RuleTotals(
-        cast("Chassis", chassis),
+        cast("LocalChassis", chassis),
         northbound=f"unix:{tmp_path}/none.sock",
         southbound=central.southbound.remote,
         owner=Owner(),

@@ -10,7 +10,7 @@ from netaddr import IPAddress, IPNetwork
 
 from ovnqos import Direction, NetworkQoS, Pod
 from ovnqos.explain import candidates_of_desired, explain, packet_of_pod
-from ovnqos.match import Protocol
+from ovnqos.match import PacketProtocol
 from ovnqos.model.workloads import NO_POD_QOS, Namespace
 from tests.support import random_clusters as make
 from tests.support.cluster import POD_NETWORKS, attachment, compiled, pod_networks
@@ -71,7 +71,7 @@ def _effects(compiler: Compiler, sender: Pod, destination: str, network: str, po
         sender.key,
         IPAddress(destination),
         network=network,
-        protocol=Protocol.UDP,
+        protocol=PacketProtocol.UDP,
         port=port,
     )
     candidates = candidates_of_desired(compiler.desired(), sent.switch, compiler.owner)

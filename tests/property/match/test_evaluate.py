@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 from ovnqos.match.verdict import Truth
 from tests.support import random_clusters as make
 from tests.support.cluster import compiled, names_of
@@ -65,7 +65,7 @@ def test_of_compiled_matches_it_says_what_their_tree_says(random: Random) -> Non
             outport="",
             source=drawn.source,
             destination=drawn.destination,
-            protocol=Protocol(drawn.protocol),
+            protocol=PacketProtocol(drawn.protocol),
             destination_port=drawn.destination_port,
             next_hop=BROADCAST if drawn.next_hop == GROUP else int(drawn.next_hop.replace(":", ""), 16),
         )

@@ -14,7 +14,7 @@ from ovnqos import QosRow
 from ovnqos import match as m
 from ovnqos.compile.promises import PromiseKind
 from ovnqos.explain.pipeline import PipelineVersion
-from ovnqos.match import Packet, Protocol
+from ovnqos.match import Packet, PacketProtocol
 from ovnqos.model.workloads import NO_POD_QOS
 from ovnqos.verify import ObjectVerdict
 from ovnqos.verify.effects import PromisedEffects
@@ -88,7 +88,7 @@ def packet(drawn: DrawnPacket) -> Packet:
         outport="",
         source=drawn.source,
         destination=drawn.destination,
-        protocol=Protocol(drawn.protocol),
+        protocol=PacketProtocol(drawn.protocol),
         source_port=None if drawn.destination_port is None else 1024,
         destination_port=drawn.destination_port,
     )

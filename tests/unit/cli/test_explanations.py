@@ -9,13 +9,13 @@ from ovnqos import Direction
 from ovnqos import match as m
 from ovnqos.cli import explanations
 from ovnqos.explain import CandidateRow, PodPacket, explain
-from ovnqos.match import NamedSets, Packet, Protocol
+from ovnqos.match import NamedSets, Packet, PacketProtocol
 
 PACKET = Packet(
     inport="shop_web-7d9f5c6b8d-x2x7k",
     source=IPAddress("10.244.0.5"),
     destination=IPAddress("203.0.113.9"),
-    protocol=Protocol.TCP,
+    protocol=PacketProtocol.TCP,
     destination_port=443,
 )
 SENT = PodPacket(

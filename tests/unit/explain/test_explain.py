@@ -14,7 +14,7 @@ from ovnqos.explain.explanation import CandidateRow, Effect, Lookup, Outcome, Ro
 from ovnqos.explain.lookup import explain
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 
 SPLIT, JOINED = PipelineVersion.SPLIT, PipelineVersion.JOINED
 PACKET = Packet(
@@ -22,7 +22,7 @@ PACKET = Packet(
     outport="q",
     source=IPAddress("10.0.0.1"),
     destination=IPAddress("10.0.0.2"),
-    protocol=Protocol.TCP,
+    protocol=PacketProtocol.TCP,
     destination_port=80,
 )
 

@@ -10,7 +10,7 @@ from netaddr import IPAddress
 from ovnqos import match as m
 from ovnqos.match.evaluate import evaluate
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 from ovnqos.match.verdict import Truth, Verdict
 
 NAMES = NamedSets(
@@ -29,12 +29,12 @@ TCP = Packet(
     outport="q",
     source=IPAddress("10.0.0.1"),
     destination=IPAddress("10.0.0.2"),
-    protocol=Protocol.TCP,
+    protocol=PacketProtocol.TCP,
     source_port=1024,
     destination_port=80,
 )
 SIX = Packet(
-    inport="p", outport="q", source=IPAddress("fd00::1"), destination=IPAddress("fd00::2"), protocol=Protocol.ICMP
+    inport="p", outport="q", source=IPAddress("fd00::1"), destination=IPAddress("fd00::2"), protocol=PacketProtocol.ICMP
 )
 SOME = Packet(inport="p", source=IPAddress("10.0.0.1"), destination=IPAddress("10.0.0.2"))
 

@@ -14,7 +14,7 @@ from ovnqos.explain.explanation import CandidateRow
 from ovnqos.explain.lookup import explain
 from ovnqos.explain.pipeline import PipelineVersion
 from ovnqos.match.named_sets import NamedSets
-from ovnqos.match.packet import Packet, Protocol
+from ovnqos.match.packet import Packet, PacketProtocol
 from ovnqos.southbound.contents import SouthboundContents, SwitchDatapath, SwitchPort
 from ovnqos.southbound.packet_path import find_path, microflow
 from ovnqos.southbound.trace import FlowEffect, Meter, Trace, find_disagreements
@@ -26,7 +26,7 @@ PACKET = Packet(
     inport="p",
     source=IPAddress("10.0.0.1"),
     destination=IPAddress("10.0.0.2"),
-    protocol=Protocol.TCP,
+    protocol=PacketProtocol.TCP,
     destination_port=80,
 )
 MAC = "0a:58:00:00:00:{:02x}"
@@ -96,7 +96,7 @@ def test_a_packet_is_told_with_all_that_is_known() -> None:
 
 def test_a_ping_is_an_echo_request() -> None:
     six = replace(PACKET, source=IPAddress("fd00::1"), destination=IPAddress("fd00::2"), destination_port=None)
-    told = microflow(replace(six, protocol=Protocol.ICMP), eth_src=MAC, eth_dst=MAC)
+    told = microflow(replace(six, protocol=PacketProtocol.ICMP), eth_src=MAC, eth_dst=MAC)
     assert told.endswith("ip6.src == fd00::1 && ip6.dst == fd00::2 && ip.ttl == 64 && icmp6.type == 128")
 
 

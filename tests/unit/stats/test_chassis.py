@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos.stats import Chassis, ChassisUnavailable
+from ovnqos.stats import ChassisUnavailable, LocalChassis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def test_an_answer_that_means_nothing_is_an_error(
 ) -> None:
     controller("7", answer)
     with pytest.raises(ChassisUnavailable):
-        Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).read(())
+        LocalChassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).read(())
 
 
 def test_a_socket_that_a_killed_one_left_is_passed_over(
@@ -66,7 +66,7 @@ def test_a_socket_that_a_killed_one_left_is_passed_over(
     stale.close()
     (tmp_path / "ovn-controller.gone.ctl").symlink_to(tmp_path / "none")  # gone while it is looked at
     with pytest.raises(ChassisUnavailable, match=r"br-int\.mgmt"):  # the controller has answered, the switch is next
-        Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).read(())
+        LocalChassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).read(())
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_outer_headers_have_marks_where_the_chassis_inherits_them(
     known = ["map", [*{"system-id": "one", **settings}.items()]]
     answer = {"id": 0, "error": None, "result": [{"rows": [{"external_ids": known}]}]}
     controller("", json.dumps(answer).encode())
-    assert Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).marks_outer_headers() is marked
+    assert LocalChassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2).marks_outer_headers() is marked
 
 
 def test_a_machine_without_ovn_controller_is_no_chassis(tmp_path: Path) -> None:
-    chassis = Chassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2)
+    chassis = LocalChassis(ovs_folder=tmp_path, ovn_folder=tmp_path, timeout_s=2)
     assert not chassis.is_here
     with pytest.raises(ChassisUnavailable, match=r"db\.sock"):
         chassis.marks_outer_headers()

@@ -30,10 +30,10 @@ from ovnqos import (
 from ovnqos.controller import NO_POD_QOS, NorthboundUnavailable, parse_namespace
 from ovnqos.kubernetes import Changes, Metadata, ObservedObject
 from ovnqosd.loop.object_table import ObjectTable
-from ovnqosd.loop.outcomes import AnnotationProblem, ObjectReport, PassRecord, Trigger
+from ovnqosd.loop.outcomes import AnnotationProblem, ObjectUpdate, PassRecord, Trigger
 from ovnqosd.status.condition import condition_of
 from ovnqosd.status.events import events_of_report
-from ovnqosd.status.policy_outcome import Finding, PolicyOutcome, Reason
+from ovnqosd.status.policy_outcome import ComparisonFinding, PolicyOutcome, Reason
 from tests.support import kube_ovn
 from tests.support.cluster import pod, policy, rule
 from tests.support.outcomes import cause
@@ -70,13 +70,13 @@ class Zone:
     def delete(self, kind: str, key: str) -> None:
         self.table.apply([Changes(kind=kind, deleted=(key,))])
 
-    def write(self, *objects: str) -> tuple[ObjectReport, ...]:
+    def write(self, *objects: str) -> tuple[ObjectUpdate, ...]:
         """What a pass reports that writes the rows of these objects."""
         return self.table.report(PassRecord(objects=set(objects), pods=set(self.compiler.drain().pods)))[1]
 
     def report(
         self, *, error: OvnQosError | None = None, refused: dict[str, OvnQosError] | None = None, full: bool = False
-    ) -> tuple[dict[str, PolicyOutcome], tuple[ObjectReport, ...]]:
+    ) -> tuple[dict[str, PolicyOutcome], tuple[ObjectUpdate, ...]]:
         """What a pass reports that compiles what is dirty."""
         delta = self.compiler.drain()
         record = PassRecord(
@@ -88,7 +88,7 @@ class Zone:
         )
         return self.table.report(record)
 
-    def tell(self, one: Pod | Namespace | NetworkQoS, uid: str = "u") -> tuple[ObjectReport, ...]:
+    def tell(self, one: Pod | Namespace | NetworkQoS, uid: str = "u") -> tuple[ObjectUpdate, ...]:
         self.apply(one, uid)
         return self.report()[1]
 
@@ -109,7 +109,7 @@ def _pod(qos: PodQos, node: str = "node1") -> Pod:
 
 
 def test_all_that_is_wrong_with_a_pod_is_reported_once(zone: Zone) -> None:
-    assert zone.tell(_pod(BROKEN)) == (ObjectReport(object=WEB, uid="u", diagnostics=(WRONG, ODD)),)
+    assert zone.tell(_pod(BROKEN)) == (ObjectUpdate(object=WEB, uid="u", diagnostics=(WRONG, ODD)),)
     assert zone.tell(replace(_pod(BROKEN), labels={"x": "y"})) == ()
     assert +zone.table.annotation_problems == {AnnotationProblem.INVALID: 1, AnnotationProblem.INEXPRESSIBLE: 1}
 
@@ -161,11 +161,11 @@ def test_a_pod_that_is_gone_counts_no_more(zone: Zone) -> None:
 
 def test_a_limit_that_comes_to_be_shadowed_is_reported(zone: Zone) -> None:
     zone.tell(_pod(FINE))
-    zone.table.replace(Finding.SHADOWED_LIMIT, {("Pod", "shop/web"): (SHADOWED,)})
+    zone.table.replace(ComparisonFinding.SHADOWED_LIMIT, {("Pod", "shop/web"): (SHADOWED,)})
     assert [one.diagnostics for one in zone.report()[1]] == [(SHADOWED,)]
-    zone.table.replace(Finding.SHADOWED_LIMIT, {("Pod", "shop/web"): (SHADOWED,)})
+    zone.table.replace(ComparisonFinding.SHADOWED_LIMIT, {("Pod", "shop/web"): (SHADOWED,)})
     assert zone.report()[1] == ()
-    zone.table.replace(Finding.SHADOWED_LIMIT, {})
+    zone.table.replace(ComparisonFinding.SHADOWED_LIMIT, {})
     assert zone.report()[1] == ()
 
 
@@ -259,13 +259,13 @@ def test_all_annotations_that_are_not_in_force_are_counted(
 @pytest.mark.parametrize(
     ("finding", "code", "problem"),
     [
-        (Finding.SHADOWED_LIMIT, Code.SHADOWED_LIMIT, AnnotationProblem.SHADOWED),
-        (Finding.MISSING_SWITCH, Code.MISSING_SWITCH, AnnotationProblem.NORTHBOUND),
-        (Finding.FOREIGN_CONFLICT, Code.FOREIGN_CONFLICT, AnnotationProblem.CONFLICT),
+        (ComparisonFinding.SHADOWED_LIMIT, Code.SHADOWED_LIMIT, AnnotationProblem.SHADOWED),
+        (ComparisonFinding.MISSING_SWITCH, Code.MISSING_SWITCH, AnnotationProblem.NORTHBOUND),
+        (ComparisonFinding.FOREIGN_CONFLICT, Code.FOREIGN_CONFLICT, AnnotationProblem.CONFLICT),
     ],
 )
 def test_annotations_that_the_northbound_keeps_from_being_in_force_are_counted(
-    zone: Zone, finding: Finding, code: Code, problem: AnnotationProblem
+    zone: Zone, finding: ComparisonFinding, code: Code, problem: AnnotationProblem
 ) -> None:
     zone.tell(_pod(FINE))
     zone.table.replace(finding, {("Pod", "shop/web"): (Diagnostic.warning(WEB, code, "x"),)})
@@ -298,7 +298,7 @@ def test_a_policys_warnings_are_in_its_outcome_and_reported_once_by_the_elected_
     assert reports == ()
     zone.elected = True
     reports = zone.report()[1]
-    assert reports[0] == ObjectReport(object=GOLD, uid="u", diagnostics=(UNKNOWN,))
+    assert reports[0] == ObjectUpdate(object=GOLD, uid="u", diagnostics=(UNKNOWN,))
     assert [[one.code for one in report.diagnostics] for report in reports[1:]] == [[Code.NO_POD_MATCHES]]
     zone.apply(gold, generation=2)
     assert zone.report()[1] == ()
@@ -422,18 +422,18 @@ def test_what_the_database_says_decides_the_reason_in_this_order(zone: Zone) -> 
     zone.apply(policy(rule(dscp=20)))
     key = ("NetworkQoS", "shop/gold")
     one = (cause("x"),)
-    zone.table.replace(Finding.SHADOWED_LIMIT, {key: (SHADOWED,)})
+    zone.table.replace(ComparisonFinding.SHADOWED_LIMIT, {key: (SHADOWED,)})
     outcome = zone.outcome()
     assert (outcome.reason, outcome.warnings) == (Reason.SUCCESS, (SHADOWED,))
-    zone.table.replace(Finding.MISSING_SWITCH, {key: one})
+    zone.table.replace(ComparisonFinding.MISSING_SWITCH, {key: one})
     assert zone.outcome().reason is Reason.WAITING
-    zone.table.replace(Finding.FOREIGN_CONFLICT, {key: one})
+    zone.table.replace(ComparisonFinding.FOREIGN_CONFLICT, {key: one})
     assert zone.outcome().reason is Reason.CONFLICT
     outcome = zone.outcome(refused={"shop/gold": TransactionRefused("no such priority")})
     assert outcome.reason is Reason.NORTHBOUND_UNAVAILABLE
     assert "no such priority" in outcome.message
-    zone.table.replace(Finding.FOREIGN_CONFLICT, {})
-    zone.table.replace(Finding.MISSING_SWITCH, {})
+    zone.table.replace(ComparisonFinding.FOREIGN_CONFLICT, {})
+    zone.table.replace(ComparisonFinding.MISSING_SWITCH, {})
     outcome = zone.outcome(full=True)
     assert (outcome.reason, outcome.warnings) == (Reason.SUCCESS, (SHADOWED,))
 
@@ -498,27 +498,27 @@ def test_policies_are_counted_by_their_last_reason(zone: Zone) -> None:
 def test_a_deleted_policy_is_reported_no_more(zone: Zone) -> None:
     zone.apply(replace(policy(rule(dscp=20)), diagnostics=(UNKNOWN,)))
     zone.delete("NetworkQoS", "shop/gold")
-    zone.table.update(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (cause("x"),)})
+    zone.table.update(ComparisonFinding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (cause("x"),)})
     assert zone.report() == ({}, ())
 
 
-@pytest.mark.parametrize("finding", [Finding.FOREIGN_CONFLICT, Finding.MISSING_SWITCH])
-def test_what_a_condition_says_alone_is_logged_once(zone: Zone, finding: Finding) -> None:
+@pytest.mark.parametrize("finding", [ComparisonFinding.FOREIGN_CONFLICT, ComparisonFinding.MISSING_SWITCH])
+def test_what_a_condition_says_alone_is_logged_once(zone: Zone, finding: ComparisonFinding) -> None:
     zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
     zone.report()
-    found: list[ObjectReport] = []
+    found: list[ObjectUpdate] = []
     for _ in range(3):
         zone.table.replace(finding, {("NetworkQoS", "shop/gold"): (cause("x"),)})
         zone.table.mark_all_dirty()
         found.extend(zone.report()[1])
-    assert found == [ObjectReport(object=GOLD, uid="u", logged=(cause("x"),))]
+    assert found == [ObjectUpdate(object=GOLD, uid="u", logged=(cause("x"),))]
     assert events_of_report(found[0]) == []
 
 
-@pytest.mark.parametrize("finding", [Finding.MISSING_PORT, Finding.SHADOWED_LIMIT])
+@pytest.mark.parametrize("finding", [ComparisonFinding.MISSING_PORT, ComparisonFinding.SHADOWED_LIMIT])
 def test_a_warning_of_the_northbound_leaves_a_policy_in_force_and_is_an_event_once(
-    zone: Zone, finding: Finding
+    zone: Zone, finding: ComparisonFinding
 ) -> None:
     zone.apply(_source())
     zone.apply(policy(rule(dscp=20)))
@@ -570,7 +570,7 @@ def test_an_object_that_replaces_another_keeps_its_rows(zone: Zone) -> None:
 def test_what_was_found_of_a_dead_object_is_not_said_of_its_successor(zone: Zone, is_deleted: bool) -> None:
     zone.apply(pod("web", "10.0.0.1"))
     zone.apply(policy(), uid="u1")
-    zone.table.replace(Finding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (SHADOWED,)})
+    zone.table.replace(ComparisonFinding.FOREIGN_CONFLICT, {("NetworkQoS", "shop/gold"): (SHADOWED,)})
     assert zone.outcome().reason is Reason.CONFLICT
     if is_deleted:
         zone.delete("NetworkQoS", "shop/gold")

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from ovnqos import Code, ObjectRef, Severity
 from ovnqos.kubernetes import Clock, connect
-from ovnqosd.loop.outcomes import Drift, DriftKind, ObjectReport
+from ovnqosd.loop.outcomes import Drift, DriftKind, ObjectUpdate
 from ovnqosd.status.condition import condition_of
 from ovnqosd.status.event_writer import EventSeries, EventWrite, EventWriter
 from ovnqosd.status.events import Event, event_of_refusal, events_of_condition, events_of_drift, events_of_report
@@ -213,15 +213,15 @@ def test_a_report_is_an_event_a_code_and_of_a_pod_one_in_all() -> None:
         replace(cause("b", code=Code.NO_EFFECT), severity=Severity.WARNING),
         replace(cause("c", code=Code.NO_EFFECT), severity=Severity.INFO),
     )
-    events = events_of_report(ObjectReport(object=GOLD, uid="u1", diagnostics=found))
+    events = events_of_report(ObjectUpdate(object=GOLD, uid="u1", diagnostics=found))
     assert [(event.key, event.uid, event.type, event.reason, event.message) for event in events] == [
         ("shop/gold", "u1", "Warning", "InvalidField", "metadata.annotations[x]: a"),
         ("shop/gold", "u1", "Warning", "NoEffect", "b; c"),
     ]
     web = ObjectRef(kind="Pod", namespace="shop", name="web")
-    (event,) = events_of_report(ObjectReport(object=web, uid="u2", diagnostics=found))
+    (event,) = events_of_report(ObjectUpdate(object=web, uid="u2", diagnostics=found))
     assert (event.kind, event.key, event.uid, event.reason) == ("Pod", "shop/web", "u2", "QosAnnotations")
-    (event,) = events_of_report(ObjectReport(object=GOLD, uid="u1", diagnostics=found[2:]))
+    (event,) = events_of_report(ObjectUpdate(object=GOLD, uid="u1", diagnostics=found[2:]))
     assert event.type == "Normal"
 
 
