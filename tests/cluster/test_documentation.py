@@ -32,6 +32,7 @@ COMMAND: Final = re.compile(
 NOT_HERE: Final = {
     r"#|export OVN_NB_DB=": "a comment, or the servers' own addresses",
     r"make (run|test|venv) ": "CI runs them",
+    r"make soak ": "the weekly run, and tests/cluster/test_soak.py for a minute",
     r"kubectl create namespace ovnqos$": "the daemon's account is there already",
     r"pip install ": "tests/functional/deploy/test_installation.py",
     r"OVN_NB_DB=\S+ python docs/examples/controller.py": "tests/cluster/test_example_controller.py",
