@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -140,7 +142,7 @@ def load(
         message = "the Python packages for reading a cluster are missing; install ovnqos[kubernetes], or give -f PATH"
         raise UnreadableInput(message) from None
     try:
-        client = connect(given.kubeconfig, context=given.context)
+        client = connect(given.kubeconfig or _kubeconfig_of_daemon(), context=given.context)
     except KubernetesConfigurationError as error:
         if given.kubeconfig or given.context:
             raise
@@ -156,6 +158,12 @@ def load(
         Diagnostic.error(ObjectRef(kind=kind), Code.INCOMPLETE_INPUT, f"cannot be listed: {words}", hint=hint)
         for kind, words in found.forbidden.items()
     )
+
+
+def _kubeconfig_of_daemon() -> Path | None:
+    """The daemon's setting, which serves the command in its container; None where the user has a kubeconfig of his own."""
+    setting = os.environ.get("OVNQOSD_KUBECONFIG")
+    return Path(setting) if setting and "KUBECONFIG" not in os.environ else None
 
 
 def _limit(scope: InputScope, given: InputOptions, manifests: Manifests, *, unread: frozenset[str]) -> InputScope:

@@ -113,6 +113,17 @@ def test_in_a_pod_the_service_account_is_used(
     assert ended.out == command("render", "--zone-node", "ovn-worker").out
 
 
+def test_in_the_daemons_container_its_kubeconfig_is_used(
+    cluster: KubernetesApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("OVNQOSD_KUBECONFIG", str(cluster.kubeconfig()))
+    assert ovnqos("render").code == 0
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+    assert ovnqos("render").code == 1
+
+
 def test_explain_and_convert_read_the_cluster_too(cluster: KubernetesApi, command: Callable[..., Ended]) -> None:
     words = ("explain", "--pod", "default/pod1", "--to", "10.245.2.3", "--network", "ovn-stream")
     ended = command(*words)
