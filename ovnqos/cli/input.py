@@ -161,7 +161,7 @@ def load(
 
 
 def _kubeconfig_of_daemon() -> Path | None:
-    """The daemon's setting, which serves the command in its container; None where the user has a kubeconfig of his own."""
+    """The daemon's setting, which serves the command in its container; None where `KUBECONFIG` is set."""
     setting = os.environ.get("OVNQOSD_KUBECONFIG")
     return Path(setting) if setting and "KUBECONFIG" not in os.environ else None
 
