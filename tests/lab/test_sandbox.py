@@ -223,6 +223,7 @@ class TestMarks:
 
 
 class TestRates:
+    @pytest.mark.alone  # 20 and 30 Mbit/s at once
     @VERSIONS
     def test_a_metered_stream_gets_its_rate_and_another_its_own(
         self, pods: dict[str, SandboxPod], qos: Callable[[str, str], None], version: int
