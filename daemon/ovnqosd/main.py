@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import os
 import signal
 import sys
 import threading
@@ -31,6 +31,7 @@ _log = structlog.get_logger()
 _NODE_TIMEOUT_S: Final = 5.0
 _NODE_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0)
 """Between attempts to read the node: together less than the time in which `/healthz` has to answer."""
+_END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _END_S: Final = 4.5
 """After SIGTERM the process ends within 5 s, whatever does not answer; later only while it still cleans up."""
 
@@ -64,13 +65,21 @@ def run(arguments: Sequence[str]) -> int:
 def catch_signals() -> Callable[[], object]:
     """From now on SIGTERM and SIGINT do nothing but end the call of what is returned.
 
-    The `set` of an Event takes the lock that its `wait` holds for a moment: a handler that ran just then never ended
-    (seen). A SimpleQueue's `put` may interrupt its `get` at any moment.
+    Python's own handler, which might set an Event or fill a queue, runs in the main thread only once that wakes up. It
+    does not where the signal came to another thread, or just before the main thread fell asleep (seen: one end in 150
+    beside busy threads). The byte that the C handler writes wakes it whenever and wherever the signal comes.
     """
-    caught: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: caught.put(number))
-    return caught.get
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    for number in _END_SIGNALS:
+        signal.signal(number, lambda _number, _frame: None)
+
+    def wait() -> None:
+        while os.read(reading, 1)[0] not in _END_SIGNALS:
+            pass
+
+    return wait
 
 
 def _make_daemon(settings: Settings) -> Daemon:

@@ -63,3 +63,20 @@ print("ended")
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (0, "ended\n"), ended.stderr
+
+
+def test_a_signal_that_comes_to_another_thread_ends_the_wait() -> None:
+    """In a process of its own. As where it comes just before the wait begins: Python's handler alone wakes nobody."""
+    program = """
+import faulthandler, signal, threading, time
+from ovnqosd.main import catch_signals
+faulthandler.dump_traceback_later(20, exit=True)
+wait = catch_signals()
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
+threading.Timer(0.1, signal.pthread_kill, (other.ident, signal.SIGTERM)).start()
+wait()
+print("ended")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "ended\n"), ended.stderr
