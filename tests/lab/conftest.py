@@ -16,7 +16,7 @@ from tests.lab.support_guide import Guide
 from tests.lab.support_matrix import Matrix
 from tests.lab.support_ovn import INSTALLED, OVN, REPORT, WHOLE_MATRIX
 from tests.lab.support_report import document, remarks, tables
-from tests.lab.support_results import RESULTS, Results
+from tests.lab.support_results import MEASURED_AGAIN, RESULTS, Results, ShortRateError
 from tests.support.lab_sandbox import LabSandbox
 from tests.support.ovn_programs import ProgramsOfRoot
 from tests.support.ovn_programs import ovn_version as version_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MEASURED: Final = "traffic matrix"
+_KEPT_BEFORE = pytest.StashKey[tuple[int, int, int]]()
+"""Of a test: how many results there were before it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +53,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     else:
         group = f"{shared or item.path.stem} on {ovn}"
     item.add_marker(pytest.mark.xdist_group(group))
+    item.add_marker(pytest.mark.flaky(reruns=MEASURED_AGAIN, reruns_delay=2, only_rerun=[ShortRateError]))
 
 
 @pytest.hookimpl(trylast=True)
@@ -162,10 +165,12 @@ def guide(session_guide: Guide) -> Iterator[Guide]:
     session_guide.cluster.withdraw()
 
 
-@pytest.fixture(scope="session")
-def results(pytestconfig: pytest.Config, ovn_version: str) -> Results:
+@pytest.fixture
+def results(request: pytest.FixtureRequest, ovn_version: str) -> Results:
     """Takes what the traffic matrix measures on this OVN, for the report at the end."""
-    return pytestconfig.stash.setdefault(RESULTS, {}).setdefault(ovn_version, Results())
+    found = request.config.stash.setdefault(RESULTS, {}).setdefault(ovn_version, Results())
+    found.cut(*request.node.stash.setdefault(_KEPT_BEFORE, found.lengths))
+    return found
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
