@@ -79,6 +79,7 @@ class Code(StrEnum):
     POD_UNREADABLE = "PodUnreadable"
     PORT_CLAIMED = "PortClaimed"
     SHADOWED_LIMIT = "ShadowedLimit"
+    TOO_MANY_MEMBERS = "TooManyMembers"
     TOO_MANY_ROWS = "TooManyRows"
     TOPOLOGIES_DIFFER = "TopologiesDiffer"
     UNCERTAIN_TOPOLOGY = "UncertainTopology"

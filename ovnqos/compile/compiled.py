@@ -108,12 +108,18 @@ class PeerAddresses:
 
     def find(self, context: CompileContext, among: frozenset[str] | None = None) -> frozenset[str]:
         """The members now: all, or those among these, at the cost of these."""
-        known = [
+        return _join(self._parts(context), among)
+
+    def count(self, context: CompileContext) -> int:
+        """How many members there are now, at most: an address that came by two attachments counts twice."""
+        return sum(map(len, self._parts(context)))
+
+    def _parts(self, context: CompileContext) -> list[Mapping[str, int]]:
+        return [
             versions[self.version]
             for attachment, versions in context.peers.members(self.selection).addresses.items()
             if (network := context.inventory.network_of(attachment)) is not None and network.key == self.network
         ]
-        return _join(known, among)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,13 @@ class Compiler:
             pods=pods,
         )
 
+    def check_bounds(self) -> None:
+        """Hold objects to the bounds that other objects' changes bring them to, at the cost of a walk over all.
+
+        `desired` and `drain_all` do so, too; who drains for long calls it now and then.
+        """
+        self._policies.check_members()
+
     def names(self) -> tuple[set[str], set[str]]:
         """The identities of all desired rows, and the names of all desired sets."""
         return self._desired.names()
@@ -274,6 +281,8 @@ class Compiler:
         self._policies.check_conflicts()
 
     def _whole(self) -> DesiredState:
+        self._compile()
+        self._policies.check_members()
         self._compile()
         return self._desired.whole(self._retained())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ovnqos.compile.classifiers import receiver_set
-from ovnqos.compile.compiled import PolicyCounts
-from ovnqos.compile.network_qos import compile_policy
+from ovnqos.compile.compiled import PeerAddresses, PolicyCounts
+from ovnqos.compile.network_qos import compile_policy, rows_maximum, too_many_members
 from ovnqos.compile.overlaps import RIVALS_MAXIMUM, Conflicts
 from ovnqos.compile.pod_qos import compile_pod, describe_pod_row
 from ovnqos.compile.precedence import PortClaims, has_catch_all_rule
@@ -17,7 +17,7 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import InvalidObject
 from ovnqos.model.networks import takes
 from ovnqos.model.owner import PORT_KEY, RULE_KEY
-from ovnqos.model.policy import ROWS_MAXIMUM
+from ovnqos.model.policy import MEMBERS_MAXIMUM
 from ovnqos.model.workloads import Purpose
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class PolicyCompiler:
         self._conflicts = Conflicts()
         self._dirty: set[str] = set()
         self._unchecked: set[str] = set()  # for conflicts, as `Conflicts` names policies
+        self._oversize: dict[str, NetworkQoS] = {}  # the versions whose destinations have too many addresses
         self._without_network: set[str] = set()  # source pods they have, but on no network that they take
         self._sources: dict[str, tuple[Selection[SourceMembers], ...]] = {}  # selections that have it in `policies`
 
@@ -190,7 +191,7 @@ class PolicyCompiler:
             for one in compiled.port_rows:
                 if (identity := one.identity(interface.port)) in compiled.rows:
                     self._desired.replace_row(compiled, identity, None)
-        if len(compiled.rows) + len(interfaces) * len(compiled.port_rows) > ROWS_MAXIMUM:
+        if len(compiled.rows) + len(interfaces) * len(compiled.port_rows) > rows_maximum(compiled):
             self._dirty.add(key)  # the bound is compiling's to hold
             return
         if exchange.attachments:
@@ -224,8 +225,56 @@ class PolicyCompiler:
             changed = self._conflicts.check(objects, self._desired.members)
             self.changed.update(one.removeprefix(_PREFIX) for one in changed)
 
+    def check_members(self) -> None:
+        """Have policies compiled anew whose destinations may have come to too many addresses, or to fewer again.
+
+        That is not for each event of a pod to find out: where many selectors take a pod it would cost all of them. Of
+        those that have too many one is compiled at a time, the one that waits longest, since each may take 0.1 s.
+        """
+        if (first := next(iter(self._oversize), None)) is not None:
+            del self._oversize[first]
+            self._dirty.add(first)
+        for key in self.latest:
+            compiled = self._desired.policy(key)
+            if compiled is not None and self._is_oversize(compiled):
+                self._dirty.add(key)
+
+    def _is_oversize(self, compiled: CompiledPolicy) -> bool:
+        sets = [one.members for one in compiled.sets.values() if isinstance(one.members, PeerAddresses)]
+        if len(sets) * self._context.inventory.addresses <= MEMBERS_MAXIMUM:
+            return False
+        count = 0
+        for one in sets:
+            count += one.count(self._context)
+            if count > MEMBERS_MAXIMUM:
+                return True
+        return False
+
+    def _check_members(self, compiled: CompiledPolicy) -> None:
+        """Raise InvalidObject where the sets of a policy would have more addresses than they may have.
+
+        What is in force of it stays as it is, without the pods that come, if that has too many by now.
+        """
+        if not self._is_oversize(compiled):
+            return
+        key, name = compiled.policy.key, f"{_PREFIX}{compiled.policy.key}"
+        self._oversize[key] = compiled.policy
+        before = self._desired.policy(key)
+        if before is not None and self._is_oversize(before):
+            self._desired.replace(name, None)
+            self._unchecked |= self._conflicts.replace(name, ())
+            self._context.receivers.replace_policy(key, set())
+        for one in compiled.sets.values():
+            if isinstance(one.members, PeerAddresses):
+                self._context.peers.release(self._context.peers.get(one.members.selection))
+        raise InvalidObject(compiled.object, [too_many_members(compiled.object)])
+
     def _compile(self, key: str) -> None:
-        policy, sources = self.latest.get(key), self._sources.pop(key, ())
+        policy = self.latest.get(key)
+        if policy is not None and self._oversize.get(key) is policy:
+            return
+        self._oversize.pop(key, None)
+        sources = self._sources.pop(key, ())
         self.failed.pop(key, None)
         compiled = None
         if policy is not None:
@@ -234,6 +283,7 @@ class PolicyCompiler:
             self._sources[key] = (now,)
             try:
                 compiled = compile_policy(policy, self._context)
+                self._check_members(compiled)
             except Exception as error:
                 text = f"cannot be compiled: {type(error).__name__}: {error}; its present rows stay"
                 failed = Diagnostic.error(_ref(key), Code.COMPILE_FAILED, text)

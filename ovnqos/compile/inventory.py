@@ -45,6 +45,7 @@ class Inventory:
         cluster_cidrs: the addresses inside the cluster; a pod's DSCP mark is for traffic to others. Empty: not known.
         problems: by key, why the interfaces of a pod cannot be read, or some are left out. Where they cannot be read,
             those that it had stay, and with them its limits.
+        addresses: how many addresses all pods have on all networks, of either IP version.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Inventory:
         self.topology = topology
         self.cluster_cidrs = tuple(cluster_cidrs)
         self.problems: dict[str, InvalidObject] = {}
+        self.addresses = 0
         self._pods: dict[str, dict[str, PodRecord]] = defaultdict(dict)  # namespace -> name -> record
         self._without_interfaces: dict[str, dict[str, Pod]] = defaultdict(dict)  # namespace -> name -> pod
         self._unreadable: dict[str, set[str]] = defaultdict(set)  # namespace -> names of the pods with old interfaces
@@ -236,6 +238,7 @@ class Inventory:
     def _count_addresses(self, interfaces: tuple[PodInterface, ...], step: int) -> None:
         for interface in interfaces:
             counts = self._versions[interface.attachment]
+            self.addresses += step * len(interface.addresses)
             for address in interface.addresses:
                 version = 6 if ":" in address else 4
                 counts[version] += step

@@ -24,7 +24,7 @@ from ovnqos.diagnostics import Code, Diagnostic, ObjectRef
 from ovnqos.errors import InvalidObject
 from ovnqos.match import MatchText
 from ovnqos.model.owner import BESIDE_KEY, NETWORK_KEY, OBJECT_KEY, PORT_KEY, RULE_KEY
-from ovnqos.model.policy import ROWS_MAXIMUM, BandwidthScope, PodPeer, frame_advice
+from ovnqos.model.policy import MATCHES_MAXIMUM, MEMBERS_MAXIMUM, ROWS_MAXIMUM, BandwidthScope, PodPeer, frame_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _NONE: frozenset[str] = frozenset()
 _TO_GROUPS = "eth.mcast"
+_BESIDE_LENGTH = 200
+"""More characters than a match has in a row for receivers or of a port, beyond that of the rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +143,8 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     for index in range(len(policy.rules)) if compiled.claims else ():
         if said := fragment_advice(policy.rules, index, over_ipv6=over_ipv6):
             compiled.inform(Code.FRAGMENTS, said, path=f"spec.egress[{index}].classifier.ports")
+    _check_rows(compiled, members)
     if compiled.port_rows:
-        _check_rows(compiled, members)
         for attachment, ports in members.ports.items():
             for port, location in ports.items():
                 for row in compiled.rows_of_port(port, attachment, location, context):
@@ -150,18 +152,43 @@ def compile_policy(policy: NetworkQoS, context: CompileContext) -> CompiledPolic
     return compiled
 
 
+def rows_maximum(compiled: CompiledPolicy) -> int:
+    """How many rows an object may have: fewer where their matches are long."""
+    longest = max((len(str(row.match)) for row in compiled.claims), default=0)
+    return min(ROWS_MAXIMUM, MATCHES_MAXIMUM // (longest + _BESIDE_LENGTH))
+
+
 def _check_rows(compiled: CompiledPolicy, members: SourceMembers) -> None:
-    """Raise InvalidObject where the ports would have more rows than an object may have."""
+    """Raise InvalidObject where an object would have more rows than it may have."""
     ports = {attachment: len(found) for attachment, found in members.ports.items()}
-    count = sum(ports.get(attachment, 0) for one in compiled.port_rows for attachment in one.attachments)
-    if count > ROWS_MAXIMUM:
-        raise InvalidObject(compiled.object, [too_many_rows(compiled.object, count)])
+    of_ports = sum(ports.get(attachment, 0) for one in compiled.port_rows for attachment in one.attachments)
+    count, maximum = len(compiled.rows) + of_ports, rows_maximum(compiled)
+    if count > maximum:
+        said = too_many_rows(compiled.object, count, maximum, per_pod=bool(compiled.port_rows))
+        raise InvalidObject(compiled.object, [said])
 
 
-def too_many_rows(ref: ObjectRef, count: int) -> Diagnostic:
-    """Say that an object would have more rows than it may have."""
-    text = f"{count} rows, one a pod and rule, are above the maximum of {ROWS_MAXIMUM}; its present rows stay"
-    path, hint = "metadata.annotations[ovnqos.io/bandwidth-scope]", "select fewer pods, or use scope policy"
+def too_many_members(ref: ObjectRef) -> Diagnostic:
+    """Say that the sets of an object's destinations would have more addresses than they may have."""
+    text = f"the pods in its destinations have more than {MEMBERS_MAXIMUM} addresses, those of each selector counted"
+    hint = "use fewer selectors, or ipBlock"
+    return Diagnostic.error(ref, Code.TOO_MANY_MEMBERS, f"{text}; its present rows stay", path="spec.egress", hint=hint)
+
+
+def too_many_rows(ref: ObjectRef, count: int, maximum: int, *, per_pod: bool) -> Diagnostic:
+    """Say that an object would have more rows than it may have.
+
+    Args:
+        ref: the object.
+        count: of the rows.
+        maximum: how many it may have, by the length of their matches.
+        per_pod: whether each pod has its own.
+    """
+    text = f"{count} rows, one a {'pod' if per_pod else 'network'} and rule, are above the maximum of {maximum}"
+    text += "; its present rows stay"
+    path, hint = "spec.networkSelectors", "select fewer networks, or write shorter rules"
+    if per_pod:
+        path, hint = "metadata.annotations[ovnqos.io/bandwidth-scope]", "select fewer pods, or use scope policy"
     return Diagnostic.error(ref, Code.TOO_MANY_ROWS, text, path=path, hint=hint)
 
 

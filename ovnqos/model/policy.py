@@ -37,7 +37,12 @@ SELECTOR_VALUES_MAXIMUM = 500
 PEER_SELECTORS_MAXIMUM = 40
 """Most different pairs of selectors in `to`, of all rules of one object: each is an address set."""
 ROWS_MAXIMUM = 20_000
-"""Most rows of one object where each pod has its own."""
+"""Most rows of one object."""
+MATCHES_MAXIMUM = 16_777_216
+"""Most characters that the matches of one object's rows may come to: they go to the database in one message."""
+MEMBERS_MAXIMUM = 524_288
+"""Most addresses of pods in the sets of one object's destinations. In the largest cluster that Kubernetes supports
+(150,000 pods) all pods with two addresses each are 300,000."""
 CIDRS_MAXIMUM = 65_536
 """Most CIDRs that the address blocks of one object, less their exceptions, may come to."""
 DSCP_MAXIMUM = 63

@@ -29,7 +29,7 @@ from ovnqos import (
     Snapshot,
     plan_changes,
 )
-from ovnqos.compile.network_qos import too_many_rows
+from ovnqos.compile.network_qos import too_many_members, too_many_rows
 from ovnqos.compile.overlaps import RIVALS_MAXIMUM
 from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topology import OvnKubernetesTopology
@@ -123,7 +123,9 @@ def compiled_diagnostics() -> Iterator[Diagnostic]:
     for compiler in scenes:
         compiler.desired()
         yield from compiler.all_diagnostics()
-    yield too_many_rows(object_ref("NetworkQoS", "shop/gold"), 30_000)
+    yield too_many_rows(object_ref("NetworkQoS", "shop/gold"), 30_000, 20_000, per_pod=True)
+    yield too_many_rows(object_ref("NetworkQoS", "shop/gold"), 4_000, 1_500, per_pod=False)
+    yield too_many_members(object_ref("NetworkQoS", "shop/gold"))
     crowd = compiled([policy(name=f"p{index}") for index in range(RIVALS_MAXIMUM + 1)], CLIENT)
     yield from crowd.diagnostics("NetworkQoS", "shop/p0")
     yield from _shadowed(compiled([policy(rule(rate=5)), policy(name="b", priority=20)], CLIENT))

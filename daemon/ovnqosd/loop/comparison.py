@@ -117,6 +117,7 @@ class NorthboundComparison:
         """Begin to compare everything in parts; raises as `Northbound.refresh`."""
         northbound = self._writer.northbound()
         northbound.refresh()
+        self._compiler.check_bounds()
         everything = northbound.everything()
         rows, sets = self._compiler.names()
         everything.rows |= rows
@@ -185,6 +186,8 @@ class NorthboundComparison:
         record.pods |= delta.pods
         if self._retained.objects - delta.desired.retained:
             return False  # one was deleted, or mended: its rows are not compiled, and nothing else names them
+        if self._retained.is_new(delta):
+            return False  # what its rows and sets are has to be remembered, before they change
         if delta.is_empty:
             return True
         edited_rows = database.rows - delta.compiled_rows - appeared_rows

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ovnqos import DesiredState, Plan, Snapshot
-    from ovnqos.controller import ActualRow, Change, DatabaseChange, SetContent
+    from ovnqos.controller import ActualRow, Change, DatabaseChange, Delta, SetContent
 
 
 class RetainedRows:
@@ -54,6 +54,11 @@ class RetainedRows:
             for kind in SetKind:
                 if (actual := snapshot.sets.get((kind, name))) is not None:
                     self._sets[name] = actual.content
+
+    def is_new(self, delta: Delta) -> bool:
+        """Whether rows that were compiled are retained from now on."""
+        new = delta.desired.retained - self._known
+        return bool(new) and any(object_of(row) in new for row in delta.compiled_rows)
 
     def is_changed(self, database: DatabaseChange) -> bool:
         """Whether another writer may have changed such a row, or deleted a set that it uses."""

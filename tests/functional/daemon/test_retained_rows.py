@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ovnqos import Code, Diagnostic, InvalidObject, ObjectRef
+from ovnqos import Code, Diagnostic, InvalidObject, ObjectRef, PodPeer
+from ovnqos.compile import dirty_objects
 from ovnqos.controller import parse_pod
 from ovnqos.kubernetes import Changes, ObservedObject
+from ovnqos.model.labels import EVERYTHING
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqosd.loop.outcomes import DriftKind
 from ovnqosd.status.object_status import ObservedStatus, write_last_valid
@@ -121,6 +123,38 @@ def test_its_rows_are_what_it_says_when_it_is_mended(daemon: Daemon, wired: Nort
     daemon.wait(lambda one: "row_insert" in one.changes)
     assert len(gold(wired)) == 1
     assert uuid_of(wired) != before
+
+
+def test_a_policy_that_pods_bring_to_too_many_addresses_keeps_its_rows_as_they_are(
+    wired: NorthboundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dirty_objects, "MEMBERS_MAXIMUM", 3)
+    to_all = policy(rule(20, destinations=[PodPeer(pod_selector=EVERYTHING)]))
+    daemon = Daemon(wired.remote, full_pass_seconds=0.5)
+    try:
+        daemon.sync(*PODS, to_all)
+        before = rows_of(wired)
+        third = pod("third", "10.0.0.3", "10.0.0.4", node="node2")
+        daemon.tell(third)
+        told = daemon.wait(
+            lambda one: "shop/gold" in one.policies and one.policies["shop/gold"].reason != Reason.SUCCESS
+        )
+        said = told.policies["shop/gold"]
+        assert (said.reason, [one.code for one in said.causes]) == (Reason.UNSUPPORTED, [Code.TOO_MANY_MEMBERS])
+        assert rows_of(wired) == before
+        daemon.tell(pod("fourth", "10.0.0.5"))
+        wired.nbctl("qos-del", "node1")
+        daemon.wait(lambda one: bool(one.drift))
+        assert rows_of(wired) == before
+        assert "10.0.0.5" not in wired.nbctl("--bare", "--columns=addresses", "list", "Address_Set")
+        daemon.forget_outcomes()
+        daemon.inbox.changed(Changes(kind="Pod", deleted=(third.key,)))
+        daemon.wait(lambda one: "shop/gold" in one.policies and one.policies["shop/gold"].reason is Reason.SUCCESS)
+        assert rows_of(wired) == before
+        addresses = wired.nbctl("--bare", "--columns=addresses", "list", "Address_Set")
+        assert sorted(addresses.split()) == ["10.0.0.1", "10.0.0.2", "10.0.0.5"]
+    finally:
+        daemon.stop()
 
 
 ANNOTATED = parse_pod(

@@ -48,6 +48,8 @@ def test_the_table_of_bounds_has_the_numbers_of_the_code() -> None:
         policy.SELECTOR_MAXIMUM,
         policy.SELECTOR_VALUES_MAXIMUM,
         policy.ROWS_MAXIMUM,
+        policy.MATCHES_MAXIMUM,
+        policy.MEMBERS_MAXIMUM,
         workloads.INTERFACES_MAXIMUM,
         workloads.ADDRESSES_MAXIMUM,
         workloads.ANNOTATION_LENGTH_MAXIMUM,
