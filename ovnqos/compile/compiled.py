@@ -256,7 +256,8 @@ def scope_of(
             else:
                 ports.add(interface.port)
             if network is not None:
-                found = [(network.name, address) for address in (*interface.addresses, *filter(None, [interface.mac]))]
+                macs = inventory.topology.mac_addresses(interface)
+                found = [(network.name, address) for address in (*interface.addresses, *macs)]
                 addresses.update(found)
                 if not has_namespace:
                     unlabelled.update(found)

@@ -155,9 +155,7 @@ class _PodRows:
 
     def _egress(self, own: Bandwidth) -> _Effect:
         """The pod's own limit, or that of a NetworkQoS's rule that it has to join if that is the lower."""
-        joined = self.context.catch_all.joined(
-            self.pod, self.interface.attachment, self.network, self.context.inventory
-        )
+        joined = self.context.catch_all.joined(self.pod, self.interface, self.network, self.context.inventory)
         if joined is None:
             return _Effect(limit=own)
         theirs = joined.rule.bandwidth

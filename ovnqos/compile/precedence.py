@@ -57,7 +57,7 @@ class LimitedReceiver(NamedTuple):
     def of(cls, interface: PodInterface, network: Network, inventory: Inventory) -> LimitedReceiver:
         """The interface's MAC address tells it from everything on other switches; its IP addresses do not."""
         if inventory.topology.has_mac_addresses:
-            addresses = {(MAC, interface.mac)} if interface.mac else set()
+            addresses = {(MAC, one) for one in inventory.topology.mac_addresses(interface)}
         else:
             addresses = {("IPv6" if ":" in one else "IPv4", one) for one in interface.addresses}
         return cls(inventory.topology.switch(network, interface.location), network.key, frozenset(addresses))
@@ -209,7 +209,7 @@ class CatchAllRules:
             self._policies[key] = policy
             self._of_namespace[policy.namespace].add(policy.pod_selector, key)
 
-    def joined(self, pod: Pod, attachment: str, network: Network, inventory: Inventory) -> CatchAllRule | None:
+    def joined(self, pod: Pod, interface: PodInterface, network: Network, inventory: Inventory) -> CatchAllRule | None:
         """The rule that a pod's egress limit has to join on a network; None where both hold apart, or cannot both.
 
         It is the highest that takes all of the pod's IP traffic there, at least some of it in the direction of egress
@@ -217,7 +217,8 @@ class CatchAllRules:
 
         Args:
             pod: of this zone.
-            attachment: by which it is on the network.
+            interface: by which it is on the network. Other pods' addresses do not count: what one brings to the network
+                would end another's limit.
             network: where its limit is.
             inventory: the cluster.
         """
@@ -225,11 +226,12 @@ class CatchAllRules:
         in_from_lport = inventory.topology.direction(network) is Direction.FROM_LPORT
         if index is None or not (in_from_lport or has_both_directions(network, inventory)):
             return None
-        versions = network.versions or _BOTH
+        own = frozenset(6 if ":" in address else 4 for address in interface.addresses)
+        versions = own or network.versions or _BOTH
         found = [
             CatchAllRule(policy=policy, index=number)
             for policy in (self._policies[key] for key in index.matching(pod.labels))
-            if policy.network_selectors is None or inventory.selects(policy.network_selectors, attachment)
+            if policy.network_selectors is None or inventory.selects(policy.network_selectors, interface.attachment)
             for number, rule in enumerate(policy.rules)
             if _may_take_all(rule) and all(_takes_all(rule, version) for version in versions)
         ]

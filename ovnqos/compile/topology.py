@@ -10,6 +10,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ovnqos.compile.rows import Direction
@@ -146,6 +147,10 @@ class Topology(ABC):
                     raise _unusable(pod, f"{shown} of an interface is no name in OVN: control characters, or too long")
         return interfaces
 
+    def mac_addresses(self, interface: PodInterface) -> frozenset[str]:
+        """The MAC addresses that an interface may have; none where none is known."""
+        return frozenset(filter(None, [interface.mac]))
+
     @abstractmethod
     def network(
         self, attachment: str, definition: NetworkAttachmentDefinition | None, seen_versions: frozenset[int]
@@ -200,6 +205,7 @@ def bare_address(text: object) -> str | None:
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
 """The annotation with a pod's networks, a JSON object by attachment."""
 _HINT = "ovn-kubernetes writes it"
+_MAC_PREFIX = b"\x0a\x58"
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
@@ -231,6 +237,14 @@ class OvnKubernetesTopology(Topology):
             )
             for key, found in sorted(networks.items())
         )
+
+    def mac_addresses(self, interface: PodInterface) -> frozenset[str]:
+        """That of the annotation, and that which ovn-kubernetes makes of the first address.
+
+        So an annotation with a MAC address that the port does not have ends nobody's limit of packets to the pod.
+        """
+        first = min(interface.addresses, key=_is_version_6, default=None)
+        return super().mac_addresses(interface) | (frozenset() if first is None else {mac_of_address(first)})
 
     def network(
         self, attachment: str, definition: NetworkAttachmentDefinition | None, seen_versions: frozenset[int]
@@ -298,6 +312,19 @@ def _mac(found: Mapping[str, Any]) -> str:
     """The MAC address; empty where there is none, or something else."""
     text = found.get("mac_address")
     return text.lower() if isinstance(text, str) and _MAC.fullmatch(text) else ""
+
+
+def _is_version_6(address: str) -> bool:
+    return ":" in address
+
+
+def mac_of_address(address: str) -> str:
+    """The MAC address that ovn-kubernetes gives an interface with this address (`util.IPAddrToHWAddr`).
+
+    It is `0a:58` and the four bytes of an IPv4 address, or the first four of the SHA-256 digest of IPv6's text.
+    """
+    tail = sha256(address.encode()).digest()[:4] if _is_version_6(address) else bytes(map(int, address.split(".")))
+    return (_MAC_PREFIX + tail).hex(":")
 
 
 def _broken(pod: Pod, path: str, what: str) -> InvalidObject:

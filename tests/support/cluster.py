@@ -29,6 +29,7 @@ from ovnqos import (
     Rule,
     Topology,
 )
+from ovnqos.compile.topology import mac_of_address
 from ovnqos.controller import Inventory, NetworkTopology
 from ovnqos.model.networks import NetworkRole, OvnNetworkConfig, OwnerReference
 from tests.support.packets import Names
@@ -77,7 +78,9 @@ def pod_networks(networks: Mapping[str, Sequence[str]]) -> str:
 
 
 def mac_address(text: str) -> str:
-    """A MAC address made of a pod's first address, or of another text, as ovn-kubernetes does."""
+    """A MAC address made of a pod's first address, as ovn-kubernetes does, or of another text."""
+    if ":" in text or text.replace(".", "").isdecimal():
+        return mac_of_address(text)
     digest = blake2b(text.encode(), digest_size=4).hexdigest()
     return ":".join(["0a", "58", *(digest[index : index + 2] for index in range(0, 8, 2))])
 

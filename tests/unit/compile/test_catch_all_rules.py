@@ -12,6 +12,7 @@ from ovnqos import (
     BandwidthScope,
     Compiler,
     Direction,
+    KubeOvnTopology,
     NetworkSelectionType,
     NetworkSelector,
     OvnKubernetesTopology,
@@ -21,6 +22,7 @@ from ovnqos.controller import NetworkTopology, find_shadowed_limits
 from ovnqos.model.networks import NetworkRole
 from ovnqos.model.policy import NetworkQoS, PortMatch, Protocol
 from ovnqos.model.workloads import PodQos
+from tests.support import kube_ovn
 from tests.support.cluster import attachment, block, compiled, labels, pod, policy, rule
 
 OWN = Bandwidth(rate_kbps=3_000, burst_kbit=300)
@@ -164,3 +166,17 @@ def test_policies_that_come_change_and_go_take_the_limit_along() -> None:
     compiler.delete("NetworkQoS", "shop/gold")
     compiler.drain()
     assert compiler.desired().rows[EGRESS].dscp is None
+
+
+def test_an_address_that_another_pod_brings_to_the_network_does_not_part_limit_and_rule() -> None:
+    """The first IPv6 pod of a VPC, say: what others' pods send decides nothing for a pod of IPv4 alone."""
+    first = replace(
+        kube_ovn.pod("client", kube_ovn.interface("10.16.0.5"), labels={"app": "a"}), qos=PodQos(egress=OWN)
+    )
+    other = replace(kube_ovn.pod("guest", kube_ovn.interface("10.16.0.6,fd00::6")), namespace="bank")
+    gold = policy(rule(20, destinations=(block("0.0.0.0/0"),)))
+    alone, together = (Compiler.of([gold, *pods], KubeOvnTopology()) for pods in ((first,), (first, other)))
+    rows = [one.desired().rows[EGRESS] for one in (alone, together)]
+    assert rows[0] == rows[1]
+    assert rows[0].dscp == 20
+    assert not find_shadowed_limits(together.desired())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,18 @@ from ovnqos.model.networks import NetworkRole
 from ovnqos.model.policy import PortMatch, Protocol
 from ovnqos.model.workloads import PodQos
 from ovnqos.sources.topology_map import parse_topology_map
-from tests.support.cluster import attachment, block, codes, compiled, labels, mac_address, pod, policy, rule
+from tests.support.cluster import (
+    POD_NETWORKS,
+    attachment,
+    block,
+    codes,
+    compiled,
+    labels,
+    mac_address,
+    pod,
+    policy,
+    rule,
+)
 
 LIMIT = Bandwidth(rate_kbps=10_000)
 CLIENT, FAR_CLIENT = pod("client", "10.0.0.1"), pod("far", "10.0.1.1", node="node2")
@@ -41,6 +53,24 @@ def test_a_mark_has_a_second_row_on_switches_of_limited_receivers_for_packets_to
     assert (other.dscp, other.priority) == (main.dscp, main.priority)
     assert str(other.match) == f"{main.match} && eth.dst == ${receivers.name}"
     assert desired.rows["Pod/bank/server/ingress"].priority > main.priority
+
+
+@pytest.mark.parametrize(
+    ("addresses", "made"),
+    [
+        (["10.0.0.9/24", "fd00::9/64"], "0a:58:0a:00:00:09"),
+        (["fd00::9/64", "10.0.0.9/24"], "0a:58:0a:00:00:09"),
+        (["fd00::9/64"], "0a:58:78:29:33:47"),
+    ],
+)
+@pytest.mark.parametrize("claimed", ["0a:58:DE:AD:BE:EF", "none", None])
+def test_an_annotation_with_another_mac_address_leaves_the_limits_of_packets_to_the_pod_in_force(
+    addresses: list[str], made: str, claimed: str | None
+) -> None:
+    networks = {"default": {"ip_addresses": addresses} | ({} if claimed is None else {"mac_address": claimed})}
+    forged = replace(SERVER, annotations={POD_NETWORKS: json.dumps(networks)})
+    (receivers,) = compiled([policy(rule(5))], CLIENT, forged).desired().address_sets.values()
+    assert receivers.addresses == {made} | ({claimed.lower()} if claimed and ":" in claimed else set())
 
 
 @pytest.mark.parametrize("limited", [False, True])
