@@ -22,7 +22,7 @@ from ovnqos.diagnostics import listed, printable
 from ovnqos.errors import InvalidRemote, InvalidRow, NameTaken, NorthboundUnavailable, SouthboundUnavailable
 from ovnqos.model.labels import Operator, Requirement
 from ovnqos.model.networks import DEFAULT_NETWORK, NetworkTopology, TopologyMap
-from ovnqos.model.owner import NETWORK_KEY, PORT_KEY
+from ovnqos.model.owner import NETWORK_KEY, PORT_KEY, RULE_KEY
 from ovnqos.model.workloads import NO_POD_QOS
 from ovnqos.northbound.database_change import DatabaseChange
 from ovnqos.northbound.northbound import Applied
@@ -61,6 +61,7 @@ __all__ = [
     "NO_POD_QOS",
     "PORT",
     "PORT_KEY",
+    "RULE_KEY",
     "ActualRow",
     "ActualSet",
     "Applied",

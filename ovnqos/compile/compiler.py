@@ -26,6 +26,7 @@ from ovnqos.model.workloads import NO_POD_QOS, Namespace, Node, Pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from netaddr import IPNetwork
 
@@ -223,6 +224,15 @@ class Compiler:
         """How many pods have networks that cannot be read, of all zones."""
         return len(self.inventory.problems)
 
+    @property
+    def never_read_pods(self) -> AbstractSet[str]:
+        """The keys of this zone's pods that were unreadable in all versions known: nothing is desired of them."""
+        return self._pods.unwired
+
+    def may_be_of(self, name: str, pod: Pod) -> bool:
+        """Whether a desired set is of source pods, or of destinations, that a pod is among by its labels."""
+        return self._desired.takes(name, pod)
+
     def pod_effect(self, key: str) -> str:
         """What the rows of a pod's annotations do, in one line, as of the last `drain`; empty without rows."""
         return self._pods.effect(key)
@@ -302,7 +312,7 @@ class Compiler:
         found.update(f"{POLICY_KIND}/{key}" for key in self._policies.failed)
         found.update(f"{POD_KIND}/{key}" for key in self._pods.failed)
         found = {one for one in found if self._desired.get(one) is None}
-        found.update(self._pods.unreadable, self._pods.unwired)
+        found.update(self._pods.unreadable, map(f"{POD_KIND}/{{}}".format, self._pods.unwired))
         for key in self._invalid.get(_NAD_KIND, ()):
             if self.inventory.attachment(key) is None:  # no valid version: rows on its network cannot be compiled
                 selections = self._context.sources.with_attachment(key)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompileContext, CompiledObject, SetDescription
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import Exchange, Selection
+    from ovnqos.model.workloads import Pod
 
 
 @dataclass(slots=True)
@@ -70,6 +71,17 @@ class DesiredTable:
         """The members of a set; none of an unknown one."""
         use = self._sets.get(name)
         return use.description.members.find(self._context) if use is not None else frozenset()
+
+    def takes(self, name: str, pod: Pod) -> bool:
+        """Whether a set is of a selection that a pod is in by its labels and its namespace's."""
+        use = self._sets.get(name)
+        members = use.description.members if use is not None else None
+        if not isinstance(members, SourcePorts | PeerAddresses):
+            return False
+        where, pods = members.selection
+        if isinstance(where, str):
+            return where == pod.namespace and pods.matches(pod.labels)
+        return pods.matches(pod.labels) and where.matches(self._context.inventory.namespace_labels(pod.namespace))
 
     def counts(self) -> dict[str, int]:
         """How many rows, port groups and address sets are desired."""

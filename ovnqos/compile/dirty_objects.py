@@ -325,7 +325,7 @@ class PodCompiler:
         failed: an error for each pod that could not be compiled; what it compiled to before stays.
         changed: the pods that were compiled, or whose diagnostics may have changed, since this was cleared.
         unreadable: identities of rows whose annotation cannot be read, and no valid version of it is known.
-        unwired: pods of this zone, as `Pod/<namespace>/<name>`, whose interfaces cannot be read, likewise.
+        unwired: the keys of pods of this zone whose interfaces cannot be read, likewise.
     """
 
     def __init__(self, context: CompileContext, desired: DesiredTable) -> None:
@@ -371,12 +371,12 @@ class PodCompiler:
 
     def check_wiring(self, key: str) -> None:
         """Look whether a pod that was added, changed or removed belongs into `unwired`."""
-        inventory, name = self._context.inventory, f"{POD_KIND}/{key}"
-        self.unwired.discard(name)
+        inventory = self._context.inventory
+        self.unwired.discard(key)
         if key in inventory.problems:
             pod = inventory.pod_without_interfaces(*key.split("/"))
             if pod is not None and inventory.topology.in_zone(pod.node):
-                self.unwired.add(name)
+                self.unwired.add(key)
 
     def mark_namespace(self, name: str) -> None:
         """Have the pods of a namespace compiled anew, whose defaults changed."""

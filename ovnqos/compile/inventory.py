@@ -288,6 +288,12 @@ class Inventory:
         """A pod that is finished, on the host's network, not wired yet, or whose wiring cannot be read."""
         return self._without_interfaces.get(namespace, {}).get(name)
 
+    def find_pod(self, key: str) -> Pod | None:
+        """A pod by its key (`<namespace>/<name>`), with interfaces or without."""
+        namespace, _, name = key.partition("/")
+        record = self.record(namespace, name)
+        return record.pod if record is not None else self.pod_without_interfaces(namespace, name)
+
     def pods_without_interfaces(self, namespace: str | None = None) -> Iterator[Pod]:
         """All such pods, or those of one namespace, in no order."""
         if namespace is not None:
@@ -369,6 +375,10 @@ class Inventory:
             )
             self._selected_not_ovn[selector] = found
         return found
+
+    def used_attachments(self) -> Iterable[str]:
+        """The attachments by which any pod has, or had, an address."""
+        return self._versions.keys()
 
     def _seen_versions(self, attachment: str) -> frozenset[int]:
         counts = self._versions.get(attachment, {})

@@ -151,6 +151,10 @@ class Topology(ABC):
         """The MAC addresses that an interface may have; none where none is known."""
         return frozenset(filter(None, [interface.mac]))
 
+    def may_own(self, pod: Pod, port: str) -> bool:  # noqa: ARG002 - a topology may have no rule for names
+        """Whether a logical switch port may be a pod's by its name alone, where what the CNI wrote cannot be read."""
+        return False
+
     @abstractmethod
     def network(
         self, attachment: str, definition: NetworkAttachmentDefinition | None, seen_versions: frozenset[int]
@@ -245,6 +249,11 @@ class OvnKubernetesTopology(Topology):
         """
         first = min(interface.addresses, key=_is_version_6, default=None)
         return super().mac_addresses(interface) | (frozenset() if first is None else {mac_of_address(first)})
+
+    def may_own(self, pod: Pod, port: str) -> bool:
+        """Whether a port is the pod's on the default network, or on any other one."""
+        suffix = f"{pod.namespace}_{pod.name}"
+        return port == suffix or port.endswith(f"_{suffix}")  # no name of Kubernetes holds a low line
 
     def network(
         self, attachment: str, definition: NetworkAttachmentDefinition | None, seen_versions: frozenset[int]

@@ -270,7 +270,8 @@ def daemon_diagnostics() -> Iterator[Diagnostic]:
             yield from diagnostics
     yield from describe_conflicts(desired, foreign)
     yield unavailable(object_ref("NetworkQoS", "shop/gold"), NorthboundUnavailable("ssl:nb1:6641: connection refused"))
-    yield removal_held("NetworkQoS", "shop/gold", 12)
+    yield removal_held("NetworkQoS", "shop/gold", 12, are_missing=True)
+    yield removal_held("NetworkQoS", "shop/gold", 12, are_missing=False)
     yield last_valid_version(ObjectRef(kind="NetworkQoS", namespace="shop", name="gold"))
     yield change_delayed(ObjectRef(kind="Pod", namespace="shop", name="web"))
 

@@ -31,6 +31,7 @@ from ovnqos.controller import (
 from ovnqosd.loop.outcomes import Trigger, find_drift
 from ovnqosd.loop.resync import Resync
 from ovnqosd.loop.retained_rows import RetainedRows
+from ovnqosd.loop.unreadable_pods import UnreadablePods
 from ovnqosd.status.policy_outcome import ComparisonFinding
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class NorthboundComparison:
         self._taken: set[str] = set()  # names of desired sets that belong to other owners
         self._failed: set[str] = set()  # searches that failed, and were logged
         self._retained = RetainedRows()
+        self._unreadable = UnreadablePods(compiler)
         self._resync: Resync | None = None
         self.missing = MissingReferences()
 
@@ -83,14 +85,16 @@ class NorthboundComparison:
         record.pods |= delta.pods
         snapshot = northbound.snapshot()
         self._taken.clear()
-        desired = self._without_taken(delta.desired, snapshot, record)
+        self._unreadable.update(delta.desired, snapshot, lambda: northbound.snapshot(addresses=True).addresses or {})
+        whole = self._unreadable.extend(delta.desired)
+        desired = self._without_taken(whole, snapshot, record)
         plan = plan_changes(desired, snapshot)
         snapshot = plan.snapshot  # with the rows that are found to be ours
         self._search_conflicts(desired, snapshot, record)
         self._table.replace(ComparisonFinding.FOREIGN_ROW_SHADOWED, _by_object(plan.shadowed))
         plan = self._guard.check_all(plan, desired, northbound, is_drift=was_complete)
         self._table.replace(ComparisonFinding.REMOVAL_HELD, self._guard.diagnostics())
-        self._retained.update(delta.desired, snapshot)
+        self._retained.update(whole, snapshot)
         repairs, plan = self._retained.repair(plan)
         if was_complete:
             record.drift.extend(find_drift(plan))  # nothing of it came from Kubernetes: events missed it
@@ -181,10 +185,10 @@ class NorthboundComparison:
         self._tell_missing()
         self._compiler.mark_dirty(rows=appeared_rows | database.rows | database.beside_marks, sets=appeared_sets)
         self._compiler.mark_dirty(sets=database.sets)
-        delta = self._compiler.drain()
+        delta = self._drain()
         record.policies |= delta.policies | delta.recounted
         record.pods |= delta.pods
-        if self._retained.objects - delta.desired.retained:
+        if self._unreadable.is_over(delta) or self._retained.objects - delta.desired.retained:
             return False  # one was deleted, or mended: its rows are not compiled, and nothing else names them
         if self._retained.is_new(delta):
             return False  # what its rows and sets are has to be remembered, before they change
@@ -201,7 +205,7 @@ class NorthboundComparison:
         absent = [name for name, members in delta.sets.items() if members is not None and name not in known]
         if absent:  # they are to be compared as a whole
             self._compiler.mark_dirty(rows=delta.rows, sets={**delta.sets, **dict.fromkeys(absent)})
-            delta = self._compiler.drain()
+            delta = self._drain()
         if resync is not None:
             resync.add(delta.desired)
         desired = self._without_taken(delta.desired, snapshot, record)
@@ -215,6 +219,11 @@ class NorthboundComparison:
         self._tell_missing()
         self._writer.apply(plan, record)
         return True
+
+    def _drain(self) -> Delta:
+        """What changed, with what is kept of unreadable pods."""
+        delta = self._compiler.drain()
+        return replace(delta, desired=self._unreadable.extend(delta.desired, delta.sets))
 
     def _tell_missing(self) -> None:
         """Tell what is missing of the objects that lack something else than before."""

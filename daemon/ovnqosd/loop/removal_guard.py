@@ -12,6 +12,7 @@ from ovnqos import Code, Diagnostic, InvalidObject, NetworkQoS, Pod
 from ovnqos.controller import (
     DEFAULT_NETWORK,
     NETWORK_KEY,
+    PORT_KEY,
     Delta,
     KnownRemovals,
     SetDelete,
@@ -20,6 +21,7 @@ from ovnqos.controller import (
     count_limits,
     find_removals,
     listed,
+    references_in,
 )
 from ovnqos.kubernetes import Emptied
 from ovnqosd.status.policy_outcome import object_ref
@@ -38,6 +40,8 @@ _FEW_LIMITS: Final = 10
 _RULES_MAXIMUM: Final = 20
 """A port that leaves a group ends at most so many limits: a policy has no more rules."""
 _POLICY: Final = "NetworkQoS/"
+_MISSING_EVENT: Final = "removals held: objects are missing that nobody deleted"
+_CHANGED_EVENT: Final = "removals held: many pods would lose limits that are still there"
 _REMEMBERED_S: Final = 600.0
 """For so long a pod that was deleted is remembered where it could not be removed: its ports go soon."""
 
@@ -72,6 +76,7 @@ class RemovalGuard:
         """
         self.in_doubt = False
         self._is_started = False  # whether everything was compared once
+        self._are_missing = True  # objects, by which limits would end that are held; else the pods changed
         self.held: Mapping[str, int] = {}
         self._maximum = maximum
         self._compiler = compiler
@@ -231,7 +236,7 @@ class RemovalGuard:
         found: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
         for name, number in self.held.items():
             kind, _, key = name.partition("/")
-            found[kind, key] = (removal_held(kind, key, number),)
+            found[kind, key] = (removal_held(kind, key, number, are_missing=self._are_missing),)
         return found
 
     @property
@@ -288,10 +293,12 @@ class RemovalGuard:
         if not any(self._emptied.values()):
             self._emptied_keys = frozenset()  # all are back: what is left of it is within the share, or is not
         is_held = bool(self._held_keys or self._emptied_keys)
+        if is_held:
+            self._are_missing = bool(self._emptied_keys) or self._lacks_objects(removals)
         if is_held and not self.held:
             emptied = [f"{kind} ({why.value})" for (kind, why), missing in self._emptied.items() if missing]
             _log.warning(
-                "removals held: objects are missing that nobody deleted",
+                _MISSING_EVENT if self._are_missing else _CHANGED_EVENT,
                 limits=number,
                 of=limits,
                 maximum=str(self._maximum),
@@ -304,6 +311,32 @@ class RemovalGuard:
             self.held = ended
         return is_held
 
+    def _lacks_objects(self, removals: Removals) -> bool:
+        """Whether a pod, policy or network is missing of any removal; else labels or annotations of pods changed."""
+        inventory, snapshot = self._compiler.inventory, removals.plan.snapshot
+        known: set[str] = set()
+        for record in inventory.all_pods():
+            for interface in record.interfaces:
+                known.update((interface.port, *interface.addresses))
+        networks = {one.name for key in inventory.used_attachments() if (one := inventory.network_of(key)) is not None}
+        networks.add(DEFAULT_NETWORK)
+        policies = {f"{_POLICY}{key}" for key in self._compiler.policies}
+        for key, left in removals.members.items():
+            content = snapshot.sets[key].content
+            exist = left & snapshot.ports.keys() if content.kind is SetKind.PORT_GROUP else left
+            if not exist <= known or content.external_ids.get(NETWORK_KEY, DEFAULT_NETWORK) not in networks:
+                return True
+        rows = (row.content for row in snapshot.rows)
+        for row in (row for row in rows if snapshot.owner.identity(row.external_ids) in removals.rows):
+            name, ids = snapshot.owner.object_of(row.external_ids), row.external_ids
+            groups = [snapshot.sets.get((SetKind.PORT_GROUP, name)) for name in references_in(row.match)]
+            ports = {ids.get(PORT_KEY), *(port for one in groups if one is not None for port in one.content.members)}
+            if not ports & snapshot.ports.keys() <= known or ids.get(NETWORK_KEY, DEFAULT_NETWORK) not in networks:
+                return True
+            if name.startswith(_POLICY) and name not in policies:
+                return True
+        return False
+
     def _release(self) -> None:
         if self.held or self._held_keys:
             _log.info("removals no longer held")
@@ -312,8 +345,18 @@ class RemovalGuard:
         self._emptied.clear()
 
 
-def removal_held(kind: str, key: str, limits: int) -> Diagnostic:
-    """Say of an object that limits of so many pods are kept."""
-    text = f"{limits} limits and marks of pods are kept, since objects are missing that were not seen to be deleted"
-    hint = "restore them, or restart ovnqosd with --max-deletes 100% to let the limits end"
+def removal_held(kind: str, key: str, limits: int, *, are_missing: bool) -> Diagnostic:
+    """Say of an object that limits of so many pods are kept.
+
+    Args:
+        kind: the object's.
+        key: the object's.
+        limits: how many limits and marks.
+        are_missing: whether objects are missing; else the pods are there, and nothing gives them the limits any more.
+    """
+    why, what = "objects are missing that were not seen to be deleted", "them"
+    if not are_missing:
+        why, what = "many pods would lose them at once that are still there", "labels and annotations of the pods"
+    text = f"{limits} limits and marks of pods are kept, since {why}"
+    hint = f"restore {what}, or restart ovnqosd with --max-deletes 100% to let the limits end"
     return Diagnostic.warning(object_ref(kind, key), Code.REMOVAL_HELD, text, hint=hint)

@@ -51,6 +51,11 @@ class KubeOvnTopology(Topology):
             if (declared_by := _declared_by(provider)) and pod.annotations.get(provider + ALLOCATED) == "true"
         )
 
+    def may_own(self, pod: Pod, port: str) -> bool:
+        """Whether a port has the pod's name, with a provider's behind it or not."""
+        name = f"{pod.name}.{pod.namespace}"
+        return port == name or port.startswith(f"{name}.")
+
     def definition_key(self, attachment: str) -> str:
         """`default`, or the NAD's key."""
         return attachment.partition(_AT)[0]

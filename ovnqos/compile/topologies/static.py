@@ -41,6 +41,14 @@ class StaticTopology(Topology):
         found = (_interface(pod, network, own.get(name)) for name, network in self._map.networks.items())
         return tuple(one for one in found if one is not None)
 
+    def may_own(self, pod: Pod, port: str) -> bool:
+        """Whether a port is the pod's by its own entries or by a network's template."""
+        own = self._map.pods.get(pod.key, {})
+        return any(
+            port == _named(pod, own[name].port if name in own else None, network.port)
+            for name, network in self._map.networks.items()
+        )
+
     def network(
         self,
         attachment: str,

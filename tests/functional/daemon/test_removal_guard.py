@@ -29,6 +29,7 @@ PODS = [
     for number in NUMBERS
 ]
 POLICY = policy(rule(5, rate=1000, ports=(PortMatch(protocol=Protocol.TCP),)), pods=labels(app="web"))
+ARE_THERE = "pods would lose them at once that are still there"
 DEFAULT_ROW, BLUE_ROW = "NetworkQoS/shop/gold/0/default", "NetworkQoS/shop/gold/0/blue"
 
 
@@ -195,7 +196,8 @@ def test_pods_that_are_relabelled_all_at_once_keep_their_limits_and_new_ones_get
     daemon.inbox.changed(
         Changes(kind="Pod", updated=tuple(ObservedObject(metadata=metadata(one), object=one) for one in relabelled))
     )
-    daemon.wait(lambda one: one.removals_held > 0)
+    told = daemon.wait(lambda one: one.removals_held > 0)
+    assert ARE_THERE in told.policies["shop/gold"].message
     assert members(server) == 20
     server.nbctl("lsp-add", "node1", "shop_new")
     daemon.forget_outcomes()
@@ -204,6 +206,25 @@ def test_pods_that_are_relabelled_all_at_once_keep_their_limits_and_new_ones_get
     assert members(server) == 21
     gone(daemon, PODS[9], listed=False)  # seen to be deleted, so its limits end although others are held
     daemon.wait(lambda one: one.trigger == "change" and "set_update" in one.changes and members(server) == 19)
+
+
+@pytest.mark.parametrize("number", [7, 10], ids=["some", "all"])
+def test_labels_that_changed_while_no_daemon_ran_are_not_said_to_be_missing_objects(
+    start: Callable[..., Daemon], server: NorthboundServer, number: int
+) -> None:
+    synced(start()).stop()
+    before = uuids(server)
+    relabelled = [replace(one, labels={"app": "lost"}) for one in PODS[:number]]
+    with capture_logs() as logs:
+        daemon = start()
+        daemon.sync(BLUE, *relabelled, *PODS[number:], POLICY)
+        told = daemon.wait(lambda one: one.removals_held > 0)
+    assert told.removals_held == 2 * number
+    assert ARE_THERE in told.policies["shop/gold"].message
+    assert (uuids(server), members(server)) == (before, 20)
+    assert [one["event"] for one in logs if "held" in one["event"]] == [
+        "removals held: many pods would lose limits that are still there"
+    ]
 
 
 def test_one_pod_that_is_relabelled_costs_no_comparison_of_everything(

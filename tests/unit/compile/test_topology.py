@@ -119,3 +119,17 @@ def test_other_layouts_have_one_switch_for_all_nodes(
     network = Network(name="my-net", topology=layout)
     assert TOPOLOGY.switch(network, "node1") == TOPOLOGY.switch(network, "node2") == switch
     assert TOPOLOGY.direction(network) is direction
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        ("shop_web", True),
+        ("shop.blue.net_shop_web", True),
+        ("shop_web2", False),
+        ("myshop_web", False),
+        ("shop_web_x", False),
+    ],
+)
+def test_a_port_may_be_a_pods_by_its_name(port: str, expected: bool) -> None:
+    assert OvnKubernetesTopology().may_own(pod("web"), port) is expected

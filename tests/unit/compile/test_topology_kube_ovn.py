@@ -269,3 +269,11 @@ class TestMigration:
         compiler.delete("Pod", "shop/c")
         compiler.drain()
         assert compiler.desired().rows == {}
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [("web.shop", True), ("web.shop.blue.shop.ovn", True), ("web.shopping", False), ("my.web.shop", False)],
+)
+def test_a_port_may_be_a_pods_by_its_name(port: str, expected: bool) -> None:
+    assert KubeOvnTopology().may_own(pod("web"), port) is expected

@@ -190,3 +190,11 @@ networks:
     ours = compiled(wanted, *mapped, topology=topology).desired()
     assert ours == compiled(wanted, *annotated).desired()
     assert len(ours.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "expected"),
+    [("web", "shop.web", True), ("odd", "odd-port", True), ("odd", "shop.odd", False), ("web", "odd-port", False)],
+)
+def test_a_port_may_be_a_pods_by_its_name(name: str, port: str, expected: bool) -> None:
+    assert WITH_TEMPLATES.may_own(_pod(name), port) is expected
