@@ -85,6 +85,7 @@ class Code(StrEnum):
     UNCERTAIN_TOPOLOGY = "UncertainTopology"
     UNKNOWN_NETWORK = "UnknownNetwork"
     # plan
+    ADDRESS_CLAIMED = "AddressClaimed"
     FOREIGN_CONFLICT = "ForeignConflict"
     FOREIGN_ROW_SHADOWED = "ForeignRowShadowed"
     INCOMPLETE_INPUT = "IncompleteInput"

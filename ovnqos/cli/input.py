@@ -20,14 +20,16 @@ from ovnqos.compile.topologies.choice import TopologyKind, make_topology
 from ovnqos.diagnostics import Code, Diagnostic, ObjectRef, listed
 from ovnqos.errors import UnreadableInput
 from ovnqos.model.workloads import NO_POD_QOS
+from ovnqos.plan.address_claims import describe_address_claims
 from ovnqos.sources import Manifests, load_manifests
 from ovnqos.sources.topology_map import load_topology_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ovnqos.cli.options import InputOptions, SourceOptions
     from ovnqos.compile.rows import DesiredState, InputScope
+    from ovnqos.plan.snapshot import Snapshot
 
 _KINDS: Final = ("NetworkQoS", "NetworkAttachmentDefinition", "Namespace", "Pod")
 _KINDS_WITHOUT_POLICIES: Final = frozenset({"Namespace", "NetworkAttachmentDefinition", "Node", "Pod"})
@@ -51,6 +53,12 @@ class Input:
     desired: DesiredState
     is_partial: bool
     incomplete: tuple[Diagnostic, ...] = ()
+
+    def address_claims(self, snapshot: Snapshot) -> Iterator[Diagnostic]:
+        """What annotations say of addresses and this Northbound does not, of pods that the command is about."""
+        namespace = self.desired.scope.namespace if self.desired.scope is not None else ""
+        found = describe_address_claims(self.compiler.inventory, snapshot)
+        return (one for one in found if in_namespace(one.object, namespace))
 
 
 def read_input(given: InputOptions, *, also_read: frozenset[str] = frozenset()) -> Input:

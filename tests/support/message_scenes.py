@@ -35,6 +35,7 @@ from ovnqos.compile.topologies.kube_ovn import KubeOvnTopology
 from ovnqos.compile.topology import OvnKubernetesTopology
 from ovnqos.controller import (
     ActualRow,
+    Inventory,
     NetworkTopology,
     NorthboundUnavailable,
     RowContent,
@@ -46,6 +47,7 @@ from ovnqos.controller import (
 from ovnqos.convert import to_annotations, to_network_qos
 from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.networks import ANY_NAD_SELECTOR, DEFAULT_NETWORK_SELECTOR, NetworkRole
+from ovnqos.plan.address_claims import describe_address_claims
 from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from ovnqos.sources.pod_annotations import read_pod_qos
 from ovnqosd.loop.comparison import MissingReferences
@@ -250,6 +252,8 @@ def plan_diagnostics() -> Iterator[Diagnostic]:
         content = replace(_foreign_row(103, {}).content, direction="from-lport", match=match, action=action)
         foreign = replace(_foreign_row(103, {}), content=content, switches=frozenset({"node1"}))
         yield from plan_changes(limited, replace(snapshot, foreign_rows=(foreign,))).shadowed
+    for holders in ({"10.0.0.9": {"shop_client"}}, {"10.0.0.9": {"shop_client"}, "10.0.0.1": {"shop_db"}}):
+        yield from describe_address_claims(Inventory(OvnKubernetesTopology(), [CLIENT]), Snapshot(addresses=holders))
     invalid = InvalidObject(ObjectRef(kind="NetworkQoS", namespace="shop", name="tin"), [])
     only_invalid = compiled((), invalid, ON_BLUE, marked, attachment("shop/blue"), cluster_cidrs=CIDRS)
     yield from plan_changes(only_invalid.desired(), snapshot, prune=True).incomplete

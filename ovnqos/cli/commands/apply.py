@@ -57,7 +57,9 @@ def apply(  # noqa: PLR0913 # one parameter an option
         other_writer = None if dry_run else _take_lock(northbound)
         plan = plan_changes(found.desired, northbound.snapshot(addresses=True), prune=prune)
         output.missing(plan)
-        output.diagnostics((*plan.shadowed, *describe_conflicts(found.desired, plan.snapshot)))
+        output.diagnostics(
+            (*plan.shadowed, *describe_conflicts(found.desired, plan.snapshot), *found.address_claims(plan.snapshot))
+        )
         refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
         output.changed_objects(plan)
         output.ended(plan)

@@ -50,7 +50,9 @@ def diff(  # noqa: PLR0913 - one parameter an option
     output.plan(plan, form, summary=summary)
     output.ended(plan)
     output.info(f"to do: {plan.summary()}")
-    output.diagnostics((*plan.shadowed, *describe_conflicts(found.desired, plan.snapshot)))
+    output.diagnostics(
+        (*plan.shadowed, *describe_conflicts(found.desired, plan.snapshot), *found.address_claims(plan.snapshot))
+    )
     refuse_incomplete((*found.incomplete, *plan.incomplete), allowed=given.allow_incomplete)
     if found.is_partial:
         raise click.exceptions.Exit(output.EXIT_INVALID)

@@ -208,7 +208,8 @@ def _verify_objects(  # noqa: PLR0913 - what is held against what, and keywords
     from ovnqos.verify.objects import verify_objects
 
     snapshot, contents = northbound.snapshot(addresses=True), southbound.read()
-    output.diagnostics(plan_changes(inputs.desired, snapshot).incomplete, as_warnings=True)
+    incomplete = plan_changes(inputs.desired, snapshot).incomplete
+    output.diagnostics((*incomplete, *inputs.address_claims(snapshot)), as_warnings=True)
     with tracer or nullcontext() as opened:
         compiler, scope = inputs.compiler, inputs.desired.scope
         report = verify_objects(

@@ -13,6 +13,7 @@ from tests.functional.support_command import ovnqos
 from tests.functional.support_database import add_row, add_set, dump, of_others, update, wire
 from tests.functional.support_manifests import GUIDE, PODS, pod, policy, rule, write
 from tests.functional.support_states import OTHERS
+from tests.support.cluster import mac_address
 
 TCP = [{"protocol": "TCP"}]  # goes to no groups of receivers, so that a limit has one row
 
@@ -60,6 +61,23 @@ class TestDiff:
         ]
         assert by_object.out.splitlines()[4:] == ["    + 2 members: shop_a, shop_b"]
         assert ended.err == "to do: rows: 1 new; sets: 1 new\n"
+
+    @pytest.mark.parametrize("command", ["diff", "apply"])
+    def test_tells_of_annotations_with_addresses_that_their_ports_do_not_have(
+        self, server: NorthboundServer, tmp_path: Path, command: str
+    ) -> None:
+        stolen = "10.244.0.7"
+        for name, address in (("a", stolen), ("b", "10.244.0.8")):
+            server.nbctl("lsp-set-addresses", f"shop_{name}", f"{mac_address(address)} {address}")
+        words = [command, "--nb", server.remote, "-f"]
+        honest, forged = tmp_path / "honest.yaml", tmp_path / "forged.yaml"
+        gold, victim = policy("gold", rule(46)), pod("a", stolen)
+        write(honest, gold, victim, pod("b", "10.244.0.8", node="node2"))
+        write(forged, gold, victim, pod("b", stolen, node="node2"))
+        assert "shop/b" not in ovnqos(*words, honest).err
+        ended = ovnqos(*words, forged)
+        assert ended.code == 0
+        assert all(word in ended.err for word in ("shop/b", "shop_a", stolen))
 
     def test_says_by_exit_code_whether_there_is_drift(self, server: NorthboundServer, manifests: Path) -> None:
         words = ["diff", "-o", "diff", "--exit-code", "-f", str(manifests), "--nb", server.remote]
