@@ -318,6 +318,7 @@ def _fragments(ports: Sequence[PortMatch], versions: Collection[int]) -> Iterato
         yield f"ip.is_frag && {_equals('ip.proto', [str(number) for number in sorted(numbers)])}"
 
 
+@lru_cache(maxsize=1 << 8)
 def receiver_set(network: str, kind: str, owner: Owner) -> SetDescription:
     """The set of the addresses of one kind that limited receivers have on a network, by its name."""
     identity = f"{RECEIVERS} in namespaces (all) on {network} {kind}"

@@ -5,6 +5,7 @@ A plan from a part of a cluster leaves the rest of the database as it is.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -223,10 +224,11 @@ def scope_of(
         objects: policies and pods beside those, whose present version is not valid.
         sets: the sets that are desired.
     """
+    topology = inventory.topology
     known = {*objects, *(f"NetworkQoS/{key}" for key in policies), *(f"Pod/{key}" for key in inventory.problems)}
     ports: set[str] = set()
-    addresses: set[tuple[str, str]] = set()
-    unlabelled: set[tuple[str, str]] = set()
+    addresses: dict[str, set[str]] = defaultdict(set)
+    unlabelled: dict[str, set[str]] = defaultdict(set)
     missing: set[str] = set()
     undeclared: dict[str, str] = {}
     elsewhere: dict[str, str] = {}
@@ -243,29 +245,28 @@ def scope_of(
         if not has_namespace:
             missing.add(pod.namespace)
         for interface in record.interfaces:
-            declared_by = inventory.topology.definition_key(interface.attachment)
-            network = inventory.network_of(interface.attachment)
-            if network is None and inventory.attachment(declared_by) is None:
-                undeclared[interface.port] = declared_by
+            attachment, port = interface.attachment, interface.port
+            network = inventory.network_of(attachment)
+            if network is None and inventory.attachment(declared_by := topology.definition_key(attachment)) is None:
+                undeclared[port] = declared_by
                 continue
-            if by_labels and not _is_labelled(interface.attachment, inventory):
-                unlabelled_ports.add(interface.port)
-                missing.add(declared_by.partition("/")[0])
-            elif network is not None and inventory.topology.is_of_other_zone(network, pod.node):
-                elsewhere[interface.port] = pod.node
+            if by_labels and not _is_labelled(attachment, inventory):
+                unlabelled_ports.add(port)
+                missing.add(topology.definition_key(attachment).partition("/")[0])
+            elif network is not None and topology.is_of_other_zone(network, pod.node):
+                elsewhere[port] = pod.node
             else:
-                ports.add(interface.port)
+                ports.add(port)
             if network is not None:
-                macs = inventory.topology.mac_addresses(interface)
-                found = [(network.name, address) for address in (*interface.addresses, *macs)]
-                addresses.update(found)
+                found = (*interface.addresses, *topology.mac_addresses(interface))
+                addresses[network.name].update(found)
                 if not has_namespace:
-                    unlabelled.update(found)
+                    unlabelled[network.name].update(found)
     finished: set[str] = set()
     for pod in inventory.pods_without_interfaces():
         known.add(f"Pod/{pod.key}")
         try:
-            finished.update(interface.port for interface in inventory.topology.interfaces(pod))
+            finished.update(interface.port for interface in topology.interfaces(pod))
         except InvalidObject:
             continue
     selections = [one.members.selection for one in sets if isinstance(one.members, PeerAddresses)]
@@ -276,8 +277,8 @@ def scope_of(
         ports=frozenset(ports),
         ports_elsewhere=elsewhere,
         finished_ports=frozenset(finished),
-        addresses=frozenset(addresses),
-        unlabelled_addresses=frozenset(unlabelled),
+        addresses={network: frozenset(found) for network, found in addresses.items()},
+        unlabelled_addresses={network: frozenset(found) for network, found in unlabelled.items()},
         missing_namespaces=tuple(sorted(missing)),
         unlabelled_sets=frozenset(
             one.name
@@ -288,8 +289,8 @@ def scope_of(
         undeclared_ports=undeclared,
         unlabelled_ports=frozenset(unlabelled_ports),
         cluster_cidrs=bool(inventory.cluster_cidrs),
-        all_nodes=inventory.topology.zone_nodes is None,
-        topology=inventory.topology.name,
+        all_nodes=topology.zone_nodes is None,
+        topology=topology.name,
     )
 
 

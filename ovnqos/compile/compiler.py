@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ovnqos.compile.compiled import CompiledObject, PolicyCounts
     from ovnqos.compile.inventory import PodRecord
     from ovnqos.compile.rows import DesiredState
-    from ovnqos.compile.topology import Network, Topology
+    from ovnqos.compile.topology import Network, PodInterface, Topology
     from ovnqos.diagnostics import Diagnostic
 
 _NAMESPACE_KIND = "Namespace"
@@ -336,7 +336,7 @@ class Compiler:
             self._replace_namespace(key, new)
         elif kind == _NAD_KIND:
             self._replace_attachment(key, new)
-        if self._invalid.get(kind, {}).pop(key, None) is not None:
+        if (invalid := self._invalid.get(kind)) and invalid.pop(key, None) is not None:
             self._mark_changed(kind, key)
 
     def _mark_changed(self, kind: str, key: str) -> None:
@@ -357,19 +357,18 @@ class Compiler:
         inventory = self.inventory
         namespace, _, name = key.partition("/")
         has_sources = bool(self._context.sources)  # none while a cluster is read before its policies
-        old, before = inventory.record(namespace, name), None
-        if has_sources:
-            before = find_non_source(namespace, name, inventory)
+        old = inventory.record(namespace, name)
+        before = find_non_source(namespace, name, inventory) if has_sources else None
         was_unreadable = key in inventory.problems
         if new is not None:
             inventory.apply(new)
         else:
             inventory.delete(POD_KIND, key)
         record = inventory.record(namespace, name)
-        after = find_non_source(namespace, name, inventory) if has_sources else None
-        if before is None or after is None or before.differs(after):
-            for one in (before, after):
-                if one is not None:
+        if has_sources:
+            after = find_non_source(namespace, name, inventory)
+            if before is None or after is None or before.differs(after):
+                for one in filter(None, (before, after)):
                     self._policies.mark_non_source(one.pod)
         self._pods.check_wiring(key)
         if record is not None and was_unreadable != (key in inventory.problems):
@@ -393,16 +392,17 @@ class Compiler:
         for of_peers in self._context.peers.replace_pod(old, new):
             self._desired.replace_members(of_peers)
         for record in (old, new):
-            for interface in record.interfaces if record is not None else ():
-                self._check_network(interface.attachment)
+            if record is not None:
+                self._check_networks(record.interfaces)
 
-    def _check_network(self, attachment: str) -> None:
+    def _check_networks(self, interfaces: Iterable[PodInterface]) -> None:
         """Notice when the first or last address of an IP version comes or goes: it decides which sets rules have."""
-        network = self.inventory.network_of(attachment)
-        known = self._networks.get(attachment)
-        if known is not network and known != network:
-            self._networks[attachment] = network
-            self._change_network(attachment)
+        for interface in interfaces:
+            attachment = interface.attachment
+            network, known = self.inventory.network_of(attachment), self._networks.get(attachment)
+            if known is not network and known != network:
+                self._networks[attachment] = network
+                self._change_network(attachment)
 
     def _replace_namespace(self, name: str, new: Namespace | None) -> None:
         inventory = self.inventory

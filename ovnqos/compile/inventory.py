@@ -152,7 +152,8 @@ class Inventory:
     def _apply_pod(self, pod: Pod) -> None:
         record = self.record(pod.namespace, pod.name)
         known = record.pod if record is not None else self.pod_without_interfaces(pod.namespace, pod.name)
-        self._remove_pod(pod.key)
+        if known is not None:
+            self._remove_pod(pod.key)
         interfaces: tuple[PodInterface, ...] = ()
         if pod.has_own_addresses:
             before = record.interfaces if record is not None and _is_same(record.pod, pod) else ()
@@ -188,7 +189,7 @@ class Inventory:
                 name = f"{pod.namespace}/{one.named_after}"
                 self._named_after[name].add(pod.key)
                 self._names_of.setdefault(pod.key, set()).add(name)
-            owner = self.record(pod.namespace, one.named_after)
+            owner = self.record(pod.namespace, one.named_after) if one.named_after else None
             if owner is None or all(one.port != other.port or other.named_after for other in owner.interfaces):
                 kept.append(one)
                 continue
@@ -201,7 +202,9 @@ class Inventory:
 
     def pods_with_ports_of(self, key: str) -> tuple[Pod, ...]:
         """The other pods whose annotations give a port of theirs the name of this pod's (`<namespace>/<name>`)."""
-        found = (one.split("/", 1) for one in sorted(self._named_after.get(key, ())))
+        if key not in self._named_after:
+            return ()
+        found = (one.split("/", 1) for one in sorted(self._named_after[key]))
         return tuple(
             pod
             for one in found

@@ -248,7 +248,7 @@ def _may_take_all(rule: Rule) -> bool:
     """Whether a rule takes all packets of one IP version at least, and has an effect on them."""
     if rule.dscp is None and rule.bandwidth is None:
         return False
-    return any(_takes_all(rule, version) for version in _BOTH)
+    return _takes_all(rule, 4) or _takes_all(rule, 6)
 
 
 def _takes_all(rule: Rule, version: int) -> bool:

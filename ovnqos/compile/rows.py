@@ -200,7 +200,7 @@ class InputScope:
         unlabelled_ports: those on networks that a policy selects by labels of a Namespace that is missing.
         ports_elsewhere: those that only another zone's Northbound has, each with its node.
         finished_ports: those of pods that are completed or failed, which may be gone.
-        addresses: the IP and MAC addresses of the pods, each with the name of its network.
+        addresses: the IP and MAC addresses of the pods, by the name of their network.
         unlabelled_addresses: those of pods whose Namespace is not among the objects.
         missing_namespaces: the names of these namespaces, sorted.
         unlabelled_sets: names of the desired sets that do not depend on labels of namespaces.
@@ -221,8 +221,8 @@ class InputScope:
     unlabelled_ports: frozenset[str] = frozenset()
     ports_elsewhere: Mapping[str, str] = field(default_factory=dict)
     finished_ports: frozenset[str] = frozenset()
-    addresses: frozenset[tuple[str, str]] = frozenset()
-    unlabelled_addresses: frozenset[tuple[str, str]] = frozenset()
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unlabelled_addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     missing_namespaces: tuple[str, ...] = ()
     unlabelled_sets: frozenset[str] = frozenset()
     selects_namespaces: bool = False

@@ -61,13 +61,17 @@ class SourceMembers:
 
     def add(self, record: PodRecord) -> None:
         """Add a pod's interfaces."""
-        self._pods[tuple(interface.attachment for interface in record.interfaces)] += 1
+        self._pods[tuple([interface.attachment for interface in record.interfaces])] += 1
         for interface in record.interfaces:
-            ports = self.ports.setdefault(interface.attachment, {})
-            if interface.port in ports:
-                self._further_holders[interface.attachment, interface.port] += 1
-            ports[interface.port] = interface.location
-            self.locations.setdefault(interface.attachment, Counter())[interface.location] += 1
+            attachment, port = interface.attachment, interface.port
+            ports = self.ports.get(attachment)
+            if ports is None:
+                ports = self.ports[attachment] = {}
+                self.locations[attachment] = Counter()
+            if port in ports:
+                self._further_holders[attachment, port] += 1
+            ports[port] = interface.location
+            self.locations[attachment][interface.location] += 1
 
     def extend(self, records: Iterable[PodRecord]) -> None:
         """Add many pods to none."""
@@ -288,10 +292,11 @@ class Selections(Generic[_M]):
         attachments = {attachment, *self._declared_by.get(attachment, ())}
         return frozenset().union(*(self._by_attachment.get(one, ()) for one in attachments))
 
-    def replace_pod(self, old: PodRecord | None, new: PodRecord | None) -> Iterator[Exchange[_M]]:
+    def replace_pod(self, old: PodRecord | None, new: PodRecord | None) -> Iterable[Exchange[_M]]:
         """Exchange a pod's record in the selections that it is in. Yields each of them, when it is done there."""
-        if not self:
-            return
+        return self._replace_pod(old, new) if self._selections else ()
+
+    def _replace_pod(self, old: PodRecord | None, new: PodRecord | None) -> Iterator[Exchange[_M]]:
         old = old if old is not None and self._counts(old) else None
         new = new if new is not None and self._counts(new) else None
         left = self.selecting(old.pod) if old is not None else set()
@@ -306,6 +311,8 @@ class Selections(Generic[_M]):
 
     def move_namespace(self, name: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Exchange[_M]]:
         """Move the pods of a namespace whose labels changed. Yields as `replace_pod`."""
+        if not self._selections:
+            return
         left = self._namespace_selectors.matching(before)
         joined = self._namespace_selectors.matching(after)
         for namespaces in left ^ joined:

@@ -61,11 +61,13 @@ def find_sources(
         layouts = inventory.layouts(network.name)
         if len(layouts) > 1:
             contradictory[network.name] = " and ".join(sorted(layouts))
-        sources = by_network.setdefault(network.key, NetworkSources(network=network))
+        sources = by_network.get(network.key)
+        if sources is None:
+            sources = by_network[network.key] = NetworkSources(network=network)
         if sources.network.versions != network.versions:  # two attachments of one network: what both carry
             versions = sources.network.versions | network.versions
             sources.network = replace(sources.network, versions=versions)
-        sources.switches.update(topology.switch(network, location) for location in locations)
+        sources.switches.update([topology.switch(network, location) for location in locations])
         sources.attachments.add(attachment)
     _warn_of_foreign(selectors or (), inventory, compiled)
     if selectors is None or any(one.type is not NetworkSelectionType.DEFAULT_NETWORK for one in selectors):

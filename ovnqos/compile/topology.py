@@ -134,14 +134,15 @@ class Topology(ABC):
                 what = f"is longer than the maximum of {ANNOTATION_LENGTH_MAXIMUM} characters"
                 raise invalid_annotation(pod, key, what, hint=_PLUGIN_WRITES)
         interfaces = self.interfaces(pod)
-        for noun, count, most in (
-            ("interfaces", len(interfaces), INTERFACES_MAXIMUM),
-            ("addresses", sum(len(one.addresses) for one in interfaces), ADDRESSES_MAXIMUM),
-        ):
-            if count > most:
-                raise _unusable(pod, f"{count} {noun} of the pod are above the maximum of {most}")
+        if (count := len(interfaces)) > INTERFACES_MAXIMUM:
+            raise _unusable(pod, f"{count} interfaces of the pod are above the maximum of {INTERFACES_MAXIMUM}")
+        if (count := sum([len(one.addresses) for one in interfaces])) > ADDRESSES_MAXIMUM:
+            raise _unusable(pod, f"{count} addresses of the pod are above the maximum of {ADDRESSES_MAXIMUM}")
         for one in interfaces:
-            for name in (one.attachment, one.port, one.location):
+            names = one.attachment, one.port, one.location
+            if (together := "".join(names)).isprintable() and len(together) <= _NAME_LENGTH:
+                continue
+            for name in names:
                 if not name.isprintable() or len(name) > _NAME_LENGTH:
                     shown = ascii(name[:_NAME_LENGTH])
                     raise _unusable(pod, f"{shown} of an interface is no name in OVN: control characters, or too long")
@@ -210,6 +211,7 @@ POD_NETWORKS = "k8s.ovn.org/pod-networks"
 """The annotation with a pod's networks, a JSON object by attachment."""
 _HINT = "ovn-kubernetes writes it"
 _MAC_PREFIX = b"\x0a\x58"
+_decode = json.JSONDecoder().decode  # json.loads looks at its seven other arguments first
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
@@ -225,30 +227,34 @@ class OvnKubernetesTopology(Topology):
         if not text:
             return ()
         try:
-            networks = json.loads(text)
+            networks = _decode(text)
         except (ValueError, RecursionError) as error:  # whoever makes a pod can write any depth of brackets
             raise _broken(pod, "", f"is not JSON ({error})") from None
         if not isinstance(networks, dict):
             raise _broken(pod, "", "is not a JSON object of networks")
         suffix = f"{pod.namespace}_{pod.name}"
-        return tuple(
+        found = [
             PodInterface(
                 attachment=_without_index(key),
                 port=suffix if key == DEFAULT_NETWORK else f"{_dotted(key)}_{suffix}",
-                addresses=_addresses(pod, key, found),
+                addresses=_addresses(pod, key, network),
                 location=pod.node,
-                mac=_mac(found),
+                mac=_mac(network),
             )
-            for key, found in sorted(networks.items())
-        )
+            for key, network in sorted(networks.items())
+        ]
+        return tuple(found)
 
     def mac_addresses(self, interface: PodInterface) -> frozenset[str]:
         """That of the annotation, and that which ovn-kubernetes makes of the first address.
 
         So an annotation with a MAC address that the port does not have ends nobody's limit of packets to the pod.
         """
-        first = min(interface.addresses, key=_is_version_6, default=None)
-        return super().mac_addresses(interface) | (frozenset() if first is None else {mac_of_address(first)})
+        addresses = interface.addresses
+        if not addresses:
+            return super().mac_addresses(interface)
+        made = mac_of_address(addresses[0] if len(addresses) == 1 else min(addresses, key=_is_version_6))
+        return frozenset((made, interface.mac or made))
 
     def may_own(self, pod: Pod, port: str) -> bool:
         """Whether a port is the pod's on the default network, or on any other one."""

@@ -124,14 +124,10 @@ class LabelIndex:
         """Add a name that is not in the index."""
         known = self._bearers
         for key, value in labels.items():
-            by_value = known.get(key)
-            if by_value is None:
-                by_value = known[key] = {}
-            bearers = by_value.get(value)
-            if bearers is None:
-                by_value[value] = {name}
-            else:
-                bearers.add(name)
+            try:
+                known[key][value].add(name)  # most labels are borne by another name already
+            except KeyError:
+                known.setdefault(key, {})[value] = {name}
 
     def discard(self, name: str, labels: Mapping[str, str]) -> None:
         """Remove a name that was added with these labels."""
