@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,13 @@ from ovnqos.errors import InvalidObject
 from ovnqos.model.labels import LabelSelector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ovnqos.compile.inventory import Inventory
     from ovnqos.compile.precedence import CatchAllRules, LimitedReceivers
     from ovnqos.compile.rows import QosRow
     from ovnqos.compile.selections import PeerMembers, PodSelection, Selections, SourceMembers
+    from ovnqos.compile.topology import PodInterface, Topology
     from ovnqos.diagnostics import Code, ObjectRef
     from ovnqos.model.owner import Owner
     from ovnqos.model.policy import NetworkQoS
@@ -227,8 +229,8 @@ def scope_of(
     topology = inventory.topology
     known = {*objects, *(f"NetworkQoS/{key}" for key in policies), *(f"Pod/{key}" for key in inventory.problems)}
     ports: set[str] = set()
-    addresses: dict[str, set[str]] = defaultdict(set)
-    unlabelled: dict[str, set[str]] = defaultdict(set)
+    interfaces: dict[str, list[PodInterface]] = defaultdict(list)  # by the name of their network
+    unlabelled: dict[str, list[PodInterface]] = defaultdict(list)
     missing: set[str] = set()
     undeclared: dict[str, str] = {}
     elsewhere: dict[str, str] = {}
@@ -258,10 +260,9 @@ def scope_of(
             else:
                 ports.add(port)
             if network is not None:
-                found = (*interface.addresses, *topology.mac_addresses(interface))
-                addresses[network.name].update(found)
+                interfaces[network.name].append(interface)
                 if not has_namespace:
-                    unlabelled[network.name].update(found)
+                    unlabelled[network.name].append(interface)
     finished: set[str] = set()
     for pod in inventory.pods_without_interfaces():
         known.add(f"Pod/{pod.key}")
@@ -277,8 +278,8 @@ def scope_of(
         ports=frozenset(ports),
         ports_elsewhere=elsewhere,
         finished_ports=frozenset(finished),
-        addresses={network: frozenset(found) for network, found in addresses.items()},
-        unlabelled_addresses={network: frozenset(found) for network, found in unlabelled.items()},
+        addresses=_addresses_of(interfaces, topology),
+        unlabelled_addresses=_addresses_of(unlabelled, topology),
         missing_namespaces=tuple(sorted(missing)),
         unlabelled_sets=frozenset(
             one.name
@@ -292,6 +293,17 @@ def scope_of(
         all_nodes=topology.zone_nodes is None,
         topology=topology.name,
     )
+
+
+def _addresses_of(interfaces: Mapping[str, list[PodInterface]], topology: Topology) -> Callable[[str], frozenset[str]]:
+    """Gives the addresses of interfaces, by the name of their network. Most plans look at none."""
+
+    @cache
+    def find(network: str) -> frozenset[str]:
+        found = interfaces.get(network, ())
+        return frozenset(address for one in found for address in (*one.addresses, *topology.mac_addresses(one)))
+
+    return find
 
 
 def _is_labelled(attachment: str, inventory: Inventory) -> bool:

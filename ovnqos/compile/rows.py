@@ -16,7 +16,7 @@ from ovnqos.match.syntax import Match, check_name
 from ovnqos.model.policy import BANDWIDTH_MAXIMUM, DSCP_MAXIMUM, RULES_MAXIMUM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from netaddr import IPNetwork
 
@@ -187,6 +187,10 @@ class AddressSet:
             raise InvalidRow(f"address set {self.name}: IPv4 and IPv6 addresses must not share a set")
 
 
+def _no_addresses(_network: str) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputScope:
     """Which objects a desired state was compiled from.
@@ -200,7 +204,7 @@ class InputScope:
         unlabelled_ports: those on networks that a policy selects by labels of a Namespace that is missing.
         ports_elsewhere: those that only another zone's Northbound has, each with its node.
         finished_ports: those of pods that are completed or failed, which may be gone.
-        addresses: the IP and MAC addresses of the pods, by the name of their network.
+        addresses: gives the IP and MAC addresses of the pods on a network, by its name; found when they are asked for.
         unlabelled_addresses: those of pods whose Namespace is not among the objects.
         missing_namespaces: the names of these namespaces, sorted.
         unlabelled_sets: names of the desired sets that do not depend on labels of namespaces.
@@ -221,8 +225,8 @@ class InputScope:
     unlabelled_ports: frozenset[str] = frozenset()
     ports_elsewhere: Mapping[str, str] = field(default_factory=dict)
     finished_ports: frozenset[str] = frozenset()
-    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    unlabelled_addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    addresses: Callable[[str], frozenset[str]] = _no_addresses
+    unlabelled_addresses: Callable[[str], frozenset[str]] = _no_addresses
     missing_namespaces: tuple[str, ...] = ()
     unlabelled_sets: frozenset[str] = frozenset()
     selects_namespaces: bool = False

@@ -250,11 +250,8 @@ class OvnKubernetesTopology(Topology):
 
         So an annotation with a MAC address that the port does not have ends nobody's limit of packets to the pod.
         """
-        addresses = interface.addresses
-        if not addresses:
-            return super().mac_addresses(interface)
-        made = mac_of_address(addresses[0] if len(addresses) == 1 else min(addresses, key=_is_version_6))
-        return frozenset((made, interface.mac or made))
+        first = min(interface.addresses, key=_is_version_6, default=None)
+        return super().mac_addresses(interface) | (frozenset() if first is None else {mac_of_address(first)})
 
     def may_own(self, pod: Pod, port: str) -> bool:
         """Whether a port is the pod's on the default network, or on any other one."""

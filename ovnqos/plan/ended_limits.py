@@ -367,10 +367,10 @@ class ScopeComparison:
         if unknown:
             self._note_ports(unknown)
             return False
-        if by_labels and address in scope.unlabelled_addresses.get(network, ()):
+        if by_labels and address in scope.unlabelled_addresses(network):
             self._unlabelled = True
             return False
-        if address in scope.addresses.get(network, ()) or self._prunes("Pod"):
+        if address in scope.addresses(network) or self._prunes("Pod"):
             return True
         return holders is not None and (address in holders or self._is_central)
 

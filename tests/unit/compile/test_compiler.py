@@ -231,3 +231,15 @@ def test_only_the_members_know_which_pods_there_are() -> None:
     (one,), (other,) = before.port_groups.values(), after.port_groups.values()
     assert replace(one, ports=other.ports) == other
     assert other.ports - one.ports == {"shop_more"}
+
+
+def test_the_addresses_in_scope_are_those_at_the_time() -> None:
+    found = compiled(policy(), CLIENT)
+    scope = found.desired().scope
+    found.delete("Pod", CLIENT.key)
+    assert scope is not None
+    assert scope.addresses("default") >= {"10.0.0.1"}
+    assert not scope.addresses("other")
+    after = found.desired().scope
+    assert after is not None
+    assert "10.0.0.1" not in after.addresses("default")
