@@ -59,12 +59,14 @@ class SwitchPorts:
         )
 
     def is_natural(self, packet: Packet) -> bool:
-        """Whether a sender with this source, but not this destination, sends such packets, and OVN out by this port."""
+        """Whether a sender with this source, but not this destination, sends such packets, and OVN out by this port.
+
+        A pod with addresses of one IP version sends no packets of the other.
+        """
         inport, outport = self.ports.get(packet.inport), self.ports.get(packet.outport or "")
         if inport is None or outport is None or packet.destination in inport.addresses:
             return False
-        own = [address for address in inport.addresses if address.version == packet.version]
-        if own and not inport.kind and packet.source not in own:
+        if inport.addresses and not inport.kind and packet.source not in inport.addresses:
             return False
         return bool(outport.kind) or not outport.addresses or packet.destination in outport.addresses
 
