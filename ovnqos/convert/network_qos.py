@@ -53,7 +53,8 @@ def to_network_qos(
 
     With these objects in the cluster, and without what they replace, each packet of a known pod gets the same mark, the
     same limit and, of each pod, the same meter, beside all that was not converted. Where a limit and a mark become one
-    rule, the mark is also set on packets that stay in the cluster.
+    rule, the mark is also set on packets that stay in the cluster. Of packets of an IP version without any address on
+    their network (the source is false) nothing is promised.
 
     Args:
         manifests: the objects to convert, and the pods and NetworkQoS objects beside which they are. Pods are told

@@ -7,30 +7,27 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from hypothesis import example, given, settings
+from netaddr import IPAddress, IPNetwork
 
-from ovnqos import Code, Compiler, Direction, Namespace, OvnKubernetesTopology, QosRow
+from ovnqos import Bandwidth, Code, Compiler, Direction, Manifests, Namespace, OvnKubernetesTopology, QosRow
 from ovnqos import match as m
 from ovnqos.convert import Part, to_annotations, to_network_qos
+from ovnqos.model.labels import EVERYTHING
 from ovnqos.model.workloads import PodQos, merge
+from ovnqos.sources.egress_qos import EgressQoS, EgressQoSRule
 from tests.support import random_clusters as make
-from tests.support.cluster import names_of
+from tests.support.cluster import names_of, pod
 from tests.support.effects import Effect, TableLayout, UndefinedEffect, effect
 from tests.support.label_oracle import selects
-from tests.support.packets import GROUP
-from tests.support.policy_oracle import takes
-from tests.support.random_conversions import for_annotations, for_network_qos
+from tests.support.packets import GROUP, Packet
+from tests.support.policy_oracle import Cluster, takes
+from tests.support.random_conversions import Situation, for_annotations, for_network_qos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from netaddr import IPNetwork
-
-    from ovnqos import Manifests, NetworkQoS, Pod
+    from ovnqos import NetworkQoS, Pod
     from ovnqos.convert import Replacement
-    from ovnqos.sources.egress_qos import EgressQoS
-    from tests.support.packets import Packet
-    from tests.support.policy_oracle import Cluster
-    from tests.support.random_conversions import Situation
 
 PACKETS = 30
 
@@ -51,6 +48,7 @@ class Wire:
         objects = (*without_ingress, *namespaces, *cluster.attachments, *policies)
         compiler = Compiler.of(objects, topology, cluster_cidrs=cluster_cidrs)
         assert not any(one.code is Code.COMPILE_FAILED for one in compiler.all_diagnostics())
+        self._inventory = compiler.inventory
         self._names = names_of(compiler)
         self._rows = [*compiler.desired().rows.values()]
         for one in egress_qos:
@@ -63,6 +61,15 @@ class Wire:
         """Whether a packet is marked as it enters and again, maybe by a row of lower priority, as it leaves."""
         by_direction = ([row for row in self._rows if row.direction is one] for one in Direction)
         return all(effect(rows, packet, self._names, layout).mark is not None for rows in by_direction)
+
+    def carries(self, packet: Packet, attachment: str) -> bool:
+        """Whether anything on a network has addresses of the packet's IP version.
+
+        Else a rule for all addresses of the other version is one for all traffic there, which a pod's limit joins, and
+        nothing is promised of such a packet: it can have a false source only.
+        """
+        network = self._inventory.network_of(attachment)
+        return network is None or network.may_carry(packet.version)
 
 
 def _egress_qos_rows(egress_qos: EgressQoS, cluster: Cluster) -> Iterator[QosRow]:
@@ -93,13 +100,23 @@ def _egress_qos_rows(egress_qos: EgressQoS, cluster: Cluster) -> Iterator[QosRow
 class Comparison:
     """Holds a cluster before a conversion against one after it. A meter before must be one meter after."""
 
-    def __init__(self, before: Wire, after: Wire, expected_mark: Callable[[Packet, int | None], int | None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        before: Wire,
+        after: Wire,
+        expected_mark: Callable[[Packet, int | None], int | None],
+    ) -> None:
+        self._cluster = cluster
         self._before = before
         self._after = after
         self._expected_mark = expected_mark
         self._meters: dict[str, str] = {}
 
     def hold(self, packet: Packet) -> None:
+        sender = _sender(self._cluster, packet)
+        if sender is not None and not self._before.carries(packet, sender[1]):
+            return
         for layout in TableLayout:
             try:
                 before = self._before.effect(packet, layout)
@@ -182,7 +199,7 @@ def _to_network_qos(given_: Situation) -> tuple[Comparison, int]:
     before = Wire(cluster, objects.policies, objects.egress_qos, cidrs)
     left = [one for one in objects.egress_qos if f"EgressQoS {one.key}" not in replaced]
     after = Wire(after_cluster, (*objects.policies, *made.policies), left, cidrs)
-    return Comparison(before, after, expected_mark), len(made.policies)
+    return Comparison(cluster, before, after, expected_mark), len(made.policies)
 
 
 @settings(max_examples=300)
@@ -226,6 +243,21 @@ def test_annotations_do_what_network_qos_did(random: Random) -> None:
 
     before = Wire(cluster, objects.policies, objects.egress_qos, cidrs)
     after = Wire(after_cluster, [one for one in objects.policies if one not in gone], objects.egress_qos, cidrs)
-    comparison = Comparison(before, after, expected_mark)
+    comparison = Comparison(cluster, before, after, expected_mark)
     for _ in range(PACKETS):
         comparison.hold(make.packet(random, cluster))
+
+
+def test_a_pod_on_a_network_of_one_ip_version_keeps_its_marks_there() -> None:
+    """A rule for all of IPv6 is one for all traffic where only IPv6 is: the pod's limit joins it."""
+    qos = PodQos(egress=Bandwidth(rate_kbps=1_000))
+    client = replace(pod("p", "fd00::6", node="node3"), qos=qos)
+    rules = (EgressQoSRule(dscp=47, destination=IPNetwork("::/0"), pod_selector=EVERYTHING),)
+    marks = EgressQoS(namespace="shop", name="default", rules=rules)
+    cluster = Cluster(pods=(client,), namespaces=(), attachments=(), zone_nodes=None)
+    objects = Manifests(pods=cluster.pods, egress_qos=(marks,))
+    comparison, made = _to_network_qos(Situation(cluster=cluster, objects=objects, cluster_cidrs=(), mark=None))
+    assert made == 1
+    for addresses in (("fd00::6", "2001:db8::9"), ("10.0.0.6", "10.0.0.1")):  # the second: a false source
+        source, destination = map(IPAddress, addresses)
+        comparison.hold(Packet(switch="node3", inport="shop_p", source=source, destination=destination, protocol="udp"))
